@@ -1,0 +1,201 @@
+//! The service's JSON, as far as riders and drivers look at it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::position::Position;
+use crate::source::Class;
+
+/// A trip's state. One that a newer service might add is [`TripState::Unknown`], and not over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TripState {
+    Requested,
+    Searching,
+    Offered,
+    Assigned,
+    Arrived,
+    InProgress,
+    Completed,
+    Cancelled,
+    NoShow,
+    NoDriver,
+    PaymentFailed,
+    Aborted,
+    #[serde(other)]
+    Unknown,
+}
+
+impl TripState {
+    /// Whether nothing can happen to the trip any more.
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Completed | Self::Cancelled | Self::NoShow | Self::NoDriver | Self::PaymentFailed | Self::Aborted => {
+                true
+            }
+            Self::Requested | Self::Searching | Self::Offered | Self::Assigned | Self::Arrived | Self::InProgress => {
+                false
+            }
+            Self::Unknown => false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Trip {
+    pub id: String,
+    pub state: TripState,
+    pub rider_id: String,
+    pub pickup: Position,
+    pub dropoff: Position,
+    /// Only the rider sees it.
+    pub pin: Option<String>,
+    pub requested_at: DateTime<Utc>,
+    pub assigned_at: Option<DateTime<Utc>>,
+    pub arrived_at: Option<DateTime<Utc>>,
+}
+
+/// One entry of a trip's history.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct TripEvent {
+    pub to: TripState,
+    pub at: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Offer {
+    pub id: String,
+    pub trip_id: String,
+}
+
+/// A trip as a driver's profile and stream name it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct TripRef {
+    pub id: String,
+}
+
+/// A driver's profile.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Driver {
+    pub trip: Option<TripRef>,
+    pub position: Option<LastPosition>,
+}
+
+/// Where the service last saw a driver: either a bare position, or one with its age around it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum LastPosition {
+    Bare(Position),
+    Dated { position: Position },
+}
+
+impl LastPosition {
+    pub fn place(&self) -> Position {
+        match self {
+            Self::Bare(position) | Self::Dated { position } => *position,
+        }
+    }
+}
+
+/// News on a driver's stream.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct DriverNews {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub trip_id: Option<String>,
+    pub offer: Option<Offer>,
+    pub trip: Option<TripRef>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Accepted {
+    pub trip: Trip,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Quote {
+    pub id: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Token {
+    pub token: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ClockReading {
+    pub domain: DateTime<Utc>,
+    pub scale: f64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct PositionTaken {
+    pub verdict: String,
+}
+
+/// What the service's audit says.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Audit {
+    pub clean: bool,
+    pub violations: BTreeMap<String, u64>,
+    pub unsettled: u64,
+    #[serde(default)]
+    pub captured: Captured,
+}
+
+/// Money that was captured, in minor units by currency, as the service and as the provider say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Captured {
+    /// By the service's own books.
+    pub service: BTreeMap<String, i64>,
+    /// By the provider's; empty when it could not be asked.
+    pub provider: BTreeMap<String, i64>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct NewToken<'a> {
+    pub role: super::Role,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct NewQuote {
+    pub pickup: Position,
+    pub dropoff: Position,
+    pub class: Class,
+}
+
+#[derive(Serialize)]
+pub(crate) struct NewTrip<'a> {
+    pub quote_id: &'a str,
+    pub payment_method: &'a str,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Availability<'a> {
+    pub available: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plate: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct NewPosition {
+    pub position: Position,
+    pub recorded_at: DateTime<Utc>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Start<'a> {
+    pub pin: &'a str,
+}
+
+/// A command without fields.
+#[derive(Serialize)]
+pub(crate) struct Nothing {}

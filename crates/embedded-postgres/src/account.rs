@@ -1,0 +1,156 @@
+//! Who runs the server. PostgreSQL refuses to run as root, so root hands it to `postgres`, or else `nobody`.
+
+use std::{
+    fs, io,
+    os::unix::{
+        fs::{MetadataExt, chown},
+        process::CommandExt,
+    },
+    path::{Path, PathBuf},
+    process::Command,
+    sync::LazyLock,
+};
+
+use crate::error::{Attempt, Error};
+
+/// The account under which server programs run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Account {
+    /// The caller's own.
+    Own,
+    /// Another one, because the caller is root.
+    Other { name: String, uid: u32, gid: u32 },
+}
+
+/// The effective user id of this process. The standard library has no safe way to ask, `id` is everywhere.
+static EFFECTIVE_UID: LazyLock<io::Result<u32>> = LazyLock::new(|| {
+    let output = Command::new("id").arg("-u").output()?;
+    String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .parse()
+        .map_err(io::Error::other)
+});
+
+/// This process's effective user id.
+pub(crate) fn effective_uid() -> Result<u32, Error> {
+    match &*EFFECTIVE_UID {
+        Ok(uid) => Ok(*uid),
+        Err(error) => Err(Error::Program {
+            program: "id -u".into(),
+            output: error.to_string(),
+        }),
+    }
+}
+
+impl Account {
+    /// The account for a server that keeps its data in `data_dir`: if that exists, the one it belongs to.
+    ///
+    /// An account called `postgres` may appear after the first run, when somebody installs the package.
+    pub(crate) fn for_server(data_dir: Option<PathBuf>) -> Result<Self, Error> {
+        if effective_uid()? != 0 {
+            return Ok(Self::Own);
+        }
+        if let Some(data) = data_dir.and_then(|dir| fs::metadata(dir).ok())
+            && data.uid() != 0
+        {
+            return Ok(Self::Other {
+                name: format!("user {}", data.uid()),
+                uid: data.uid(),
+                gid: data.gid(),
+            });
+        }
+        let passwd = fs::read_to_string("/etc/passwd").attempt(|| "read /etc/passwd".into())?;
+        ["postgres", "nobody"]
+            .iter()
+            .find_map(|name| find(&passwd, name))
+            .ok_or_else(|| Error::Program {
+                program: "postgres".into(),
+                output: "it refuses to run as root, and there is no account postgres or nobody"
+                    .into(),
+            })
+    }
+
+    /// A command that runs as this account, in a process group of its own, with none of the caller's PG* variables.
+    ///
+    /// Its own group, so that the Ctrl-C which ends the owner doesn't hit the server as well.
+    pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
+        command.process_group(0).current_dir("/").env("LC_ALL", "C");
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("PG")) {
+                command.env_remove(name);
+            }
+        }
+        if let Self::Other { uid, gid, .. } = self {
+            command.uid(*uid).gid(*gid);
+        }
+        command
+    }
+
+    /// Gives a file or directory to this account.
+    pub(crate) fn take(&self, path: &Path) -> Result<(), Error> {
+        match self {
+            Self::Own => Ok(()),
+            Self::Other { name, uid, gid } => chown(path, Some(*uid), Some(*gid))
+                .attempt(|| format!("give {} to {name}", path.display())),
+        }
+    }
+
+    /// Checks that this account can enter a directory, for which every directory above it must let it through.
+    pub(crate) fn check_reach(&self, dir: &Path) -> Result<(), Error> {
+        let Self::Other { name, .. } = self else {
+            return Ok(());
+        };
+        let status = self
+            .command("/bin/sh")
+            .args(["-c", "cd -- \"$1\"", "sh"])
+            .arg(dir)
+            .stderr(std::process::Stdio::null())
+            .status()
+            .attempt(|| "run /bin/sh".into())?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Error::OutOfReach {
+            account: name.clone(),
+            path: dir.into(),
+        })
+    }
+}
+
+/// The account called `name` in a text of the form of `/etc/passwd`.
+fn find(passwd: &str, name: &str) -> Option<Account> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        if fields.next() != Some(name) {
+            return None;
+        }
+        let uid = fields.nth(1)?.parse().ok()?;
+        let gid = fields.next()?.parse().ok()?;
+        Some(Account::Other {
+            name: name.into(),
+            uid,
+            gid,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_an_account_by_its_whole_name() {
+        let passwd = "root:x:0:0:root:/root:/bin/bash\n\
+                      postgresql:x:7:8::/:/bin/sh\n\
+                      postgres:x:101:104:PostgreSQL,,,:/var/lib/postgresql:/bin/bash\n";
+        let found = find(passwd, "postgres");
+        let expected = Account::Other {
+            name: "postgres".into(),
+            uid: 101,
+            gid: 104,
+        };
+        assert_eq!(found, Some(expected));
+        assert_eq!(find(passwd, "nobody"), None);
+    }
+}

@@ -1,0 +1,14 @@
+//! The provider as a process of its own; `--help` lists what it takes.
+
+use clap::Parser;
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    psp_sim: psp_sim::Cli,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), psp_sim::Error> {
+    psp_sim::run(Arguments::parse().psp_sim).await
+}

@@ -1,0 +1,279 @@
+//! Everything that the provider remembers, in memory. [`Books::post`] is the only way to change it, live and at start
+//! alike: what the journal's lines add up to *is* the books.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::errors::ApiError;
+use crate::model::{Intent, Minor, Refund};
+use crate::operations::Request;
+use crate::shelf::Shelf;
+
+/// How long an idempotency key is remembered: 24 h, as Stripe does it.
+pub const KEY_RETENTION_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// How many keys are remembered at most, at roughly 2 KB each. A provider that forgot one too early would charge twice,
+/// so that beyond this it refuses new ones instead.
+pub const KEYS_MAX: usize = 1_000_000;
+
+/// How many events wait for delivery at most; beyond this the oldest is given up.
+pub const EVENTS_MAX: usize = 100_000;
+
+/// One line of the journal: everything that one request did. Values are whole, so that the last line about a thing says
+/// all about it, and posting a line twice is posting it once.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// The intent as it is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Arc<Intent>>,
+    /// The refund that was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund: Option<Arc<Refund>>,
+    /// The answer, under its idempotency key: in the same line as the effect, so that there is never one without the
+    /// other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Arc<StoredAnswer>>,
+    /// What has to be told to the webhook.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<Arc<Event>>,
+    /// The event that needs no further delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_event: Option<String>,
+}
+
+/// An answer that is replayed to whoever sends the same request under the same key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredAnswer {
+    /// The idempotency key.
+    pub key: String,
+    /// Method and path; a key belongs to one endpoint.
+    pub endpoint: String,
+    /// A digest of the parameters, in hex.
+    pub fingerprint: String,
+    /// When it was given, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// The first request's `Request-Id`.
+    pub request_id: String,
+    /// HTTP status.
+    pub status: u16,
+    /// The body, byte for byte.
+    pub body: String,
+}
+
+/// Something that happened, to be posted to the webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// `evt_…`
+    pub id: String,
+    /// The body of the request.
+    pub payload: String,
+}
+
+/// The provider's memory.
+#[derive(Debug, Default)]
+pub struct Books {
+    intents: Shelf<Intent>,
+    refunds: Shelf<Refund>,
+    answers: HashMap<String, Arc<StoredAnswer>>,
+    /// The same answers, oldest first.
+    answers_by_age: VecDeque<Arc<StoredAnswer>>,
+    /// In the order in which they happened; by number, so that one in the middle can go.
+    events: BTreeMap<u64, Arc<Event>>,
+    event_numbers: HashMap<String, u64>,
+    events_seen: u64,
+}
+
+impl Books {
+    /// Takes a line in. Nothing here can fail: what could be wrong was refused before the line was written.
+    pub fn post(&mut self, line: &Line) {
+        if let Some(intent) = &line.intent {
+            self.intents.put(Arc::clone(intent));
+        }
+        if let Some(refund) = &line.refund {
+            self.refunds.put(Arc::clone(refund));
+        }
+        if let Some(answer) = &line.answer {
+            self.answers.insert(answer.key.clone(), Arc::clone(answer));
+            self.answers_by_age.push_back(Arc::clone(answer));
+        }
+        for event in &line.events {
+            self.events.insert(self.events_seen, Arc::clone(event));
+            self.event_numbers
+                .insert(event.id.clone(), self.events_seen);
+            self.events_seen += 1;
+        }
+        if let Some(id) = &line.settled_event {
+            self.settle(id);
+        }
+        while self.events.len() > EVENTS_MAX
+            && let Some((_, oldest)) = self.events.pop_first()
+        {
+            self.event_numbers.remove(&oldest.id);
+            tracing::warn!(
+                event = oldest.id,
+                "too many events wait for delivery: given up"
+            );
+        }
+    }
+
+    fn settle(&mut self, event_id: &str) {
+        if let Some(number) = self.event_numbers.remove(event_id) {
+            self.events.remove(&number);
+        }
+    }
+
+    /// All intents.
+    pub fn intents(&self) -> &Shelf<Intent> {
+        &self.intents
+    }
+
+    /// All refunds.
+    pub fn refunds(&self) -> &Shelf<Refund> {
+        &self.refunds
+    }
+
+    /// The events that still wait for delivery and are younger than `number`, with their numbers, oldest first.
+    pub fn events_from(&self, number: u64) -> impl Iterator<Item = (u64, &Arc<Event>)> {
+        self.events
+            .range(number..)
+            .map(|(&number, event)| (number, event))
+    }
+
+    /// Forgets the keys that are older than [`KEY_RETENTION_MS`].
+    pub fn prune(&mut self, now_ms: i64) {
+        while let Some(oldest) = self.answers_by_age.front()
+            && now_ms.saturating_sub(oldest.at_ms) >= KEY_RETENTION_MS
+        {
+            // A key that was forgotten and used again has a younger answer, which stays.
+            if self
+                .answers
+                .get(&oldest.key)
+                .is_some_and(|answer| Arc::ptr_eq(answer, oldest))
+            {
+                self.answers.remove(&oldest.key);
+            }
+            self.answers_by_age.pop_front();
+        }
+    }
+
+    /// The answer stored under the request's key, if it was given to the very same request.
+    ///
+    /// # Errors
+    /// 400 if the key was used for another request; 429 if no further key can be remembered.
+    pub fn stored_answer(&self, request: &Request) -> Result<Option<&Arc<StoredAnswer>>, ApiError> {
+        let Some(key) = &request.key else {
+            return Ok(None);
+        };
+        let endpoint = request.endpoint();
+        match self.answers.get(key) {
+            Some(answer) if answer.endpoint != endpoint => Err(ApiError::key_reused(&format!(
+                "Keys for idempotent requests can only be used for the same endpoint they were first used for \
+                 ('{endpoint}' vs '{}').",
+                answer.endpoint
+            ))),
+            Some(answer) if answer.fingerprint != request.fingerprint() => {
+                Err(ApiError::key_reused(
+                    "Keys for idempotent requests can only be used with the same parameters they were first used with.",
+                ))
+            }
+            Some(answer) => Ok(Some(answer)),
+            None if self.answers.len() >= KEYS_MAX => Err(ApiError::too_many_keys()),
+            None => Ok(None),
+        }
+    }
+
+    /// The shortest journal that adds up to these books: one line per thing. Cheap, the values are shared.
+    pub fn lines(&self) -> Vec<Line> {
+        let intents = self.intents.all().iter().map(|intent| Line {
+            intent: Some(Arc::clone(intent)),
+            ..Line::default()
+        });
+        let refunds = self.refunds.all().iter().map(|refund| Line {
+            refund: Some(Arc::clone(refund)),
+            ..Line::default()
+        });
+        let answers = self.answers_by_age.iter().map(|answer| Line {
+            answer: Some(Arc::clone(answer)),
+            ..Line::default()
+        });
+        let events = self.events.values().map(|event| Line {
+            events: vec![Arc::clone(event)],
+            ..Line::default()
+        });
+        intents
+            .chain(refunds)
+            .chain(answers)
+            .chain(events)
+            .collect()
+    }
+
+    /// The ids that were given out last.
+    pub fn newest_ids(&self) -> String {
+        let intent = self.intents.all().last().map(|intent| intent.id.as_str());
+        let refund = self.refunds.all().last().map(|refund| refund.id.as_str());
+        let request = self
+            .answers_by_age
+            .back()
+            .map(|answer| answer.request_id.as_str());
+        [intent, refund, request].into_iter().flatten().collect()
+    }
+
+    /// What the books add up to. O(n) in the intents.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals {
+            payment_intents: self.intents.all().len(),
+            refunds: self.refunds.all().len(),
+            idempotency_keys: self.answers.len(),
+            events_pending: self.events.len(),
+            ..Totals::default()
+        };
+        for intent in self.intents.all() {
+            let add = |sums: &mut BTreeMap<String, Minor>, amount: Minor| {
+                if amount > 0 {
+                    *sums.entry(intent.currency.clone()).or_default() += amount;
+                }
+            };
+            add(&mut totals.captured, intent.received());
+            add(&mut totals.refunded, intent.refunded());
+            if intent.capturable() > 0 {
+                let open = totals
+                    .open_authorizations
+                    .entry(intent.currency.clone())
+                    .or_default();
+                open.count += 1;
+                open.amount += intent.capturable();
+            }
+        }
+        totals
+    }
+}
+
+/// Sums over all payments, by currency, in minor units.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// How many intents there are.
+    pub payment_intents: usize,
+    /// How many refunds there are.
+    pub refunds: usize,
+    /// Money taken, whatever went back since.
+    pub captured: BTreeMap<String, Minor>,
+    /// Money given back.
+    pub refunded: BTreeMap<String, Minor>,
+    /// Money reserved, neither taken nor released.
+    pub open_authorizations: BTreeMap<String, OpenAuthorizations>,
+    /// How many idempotency keys are remembered.
+    pub idempotency_keys: usize,
+    /// How many events wait for delivery.
+    pub events_pending: usize,
+}
+
+/// The reservations in one currency.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OpenAuthorizations {
+    /// How many.
+    pub count: u64,
+    /// Their sum in minor units.
+    pub amount: Minor,
+}

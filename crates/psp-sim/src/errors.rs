@@ -1,0 +1,176 @@
+//! Errors as the protocol spells them: `{"error": {"type", "code", "message", "param", …}}`.
+
+use serde_json::{Map, Value, json};
+
+use crate::machine::{Command, Denied};
+use crate::model::{Intent, Refusal};
+use crate::render;
+
+/// An error answer: its status and the fields of its `error` object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiError {
+    /// The HTTP status.
+    pub status: u16,
+    fields: Map<String, Value>,
+}
+
+impl ApiError {
+    fn new(status: u16, kind: &str, message: impl Into<String>) -> Self {
+        let mut error = Self {
+            status,
+            fields: Map::new(),
+        };
+        error.set("type", kind);
+        error.set("message", message.into());
+        error
+    }
+
+    /// 400: something about the request is wrong.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(400, "invalid_request_error", message)
+    }
+
+    /// 400: a required parameter is missing.
+    pub fn missing(param: &str) -> Self {
+        Self::invalid(format!("Missing required param: {param}."))
+            .code("parameter_missing")
+            .param(param)
+    }
+
+    /// No such object: 404 where the path names it, 400 where a parameter does.
+    pub fn no_such(status: u16, object: &str, id: &str, param: &str) -> Self {
+        Self::new(
+            status,
+            "invalid_request_error",
+            format!("No such {object}: '{id}'"),
+        )
+        .code("resource_missing")
+        .param(param)
+    }
+
+    /// 401: no key, or not ours. The message repeats nothing of what was sent.
+    pub fn unauthorized() -> Self {
+        let how = "as `Authorization: Bearer KEY`, or as the user name of basic authentication";
+        Self::new(
+            401,
+            "invalid_request_error",
+            format!("A valid API key is needed, {how}."),
+        )
+    }
+
+    /// 404: the URL means nothing.
+    pub fn unrecognized(method: &str, path: &str) -> Self {
+        Self::new(
+            404,
+            "invalid_request_error",
+            format!("Unrecognized request URL ({method}: {path})."),
+        )
+    }
+
+    /// 413: the body is longer than anybody needs.
+    pub fn body_too_long() -> Self {
+        Self::new(
+            413,
+            "invalid_request_error",
+            "The request body is too long.",
+        )
+    }
+
+    /// 400: the idempotency key belongs to another request.
+    pub fn key_reused(detail: &str) -> Self {
+        Self::new(400, "idempotency_error", detail)
+    }
+
+    /// 409: the first request with this key isn't over yet.
+    pub fn key_in_use() -> Self {
+        let message = "There is currently another in-progress request using this Idempotency-Key. Try again later.";
+        Self::new(409, "idempotency_error", message).code("idempotency_key_in_use")
+    }
+
+    /// 429: more than the provider can remember.
+    pub fn too_many_keys() -> Self {
+        let message = "Too many idempotency keys are stored; try again when some of them are older than a day.";
+        Self::new(429, "invalid_request_error", message).code("rate_limit")
+    }
+
+    /// 500: the provider's own fault.
+    pub fn internal() -> Self {
+        Self::new(500, "api_error", "An unknown error occurred.")
+    }
+
+    /// 402: the bank refused. `intent` is as it is after the refusal.
+    pub fn declined(refusal: &Refusal, intent: &Intent) -> Self {
+        let mut error = Self::new(402, "card_error", refusal.message.clone()).code(&refusal.code);
+        if let Some(decline_code) = &refusal.decline_code {
+            error.set("decline_code", decline_code.clone());
+        }
+        error.set("charge", refusal.charge.clone());
+        error.set(
+            "payment_method",
+            render::payment_method(&refusal.payment_method),
+        );
+        error.set("payment_intent", render::payment_intent(intent));
+        error
+    }
+
+    /// 400: the machine denied `command` to `intent`.
+    pub fn denied(denied: Denied, command: &Command, intent: &Intent) -> Self {
+        let status = intent.stage.name();
+        let error = match denied {
+            Denied::State if matches!(command, Command::Refund { .. }) => Self::invalid(format!(
+                "This PaymentIntent ({}) does not have a successful charge to refund: its status is {status}.",
+                intent.id
+            ))
+            .code("payment_intent_unexpected_state"),
+            Denied::State => Self::invalid(format!(
+                "You cannot {} this PaymentIntent because it has a status of {status}.",
+                command.name()
+            ))
+            .code("payment_intent_unexpected_state"),
+            Denied::NoPaymentMethod => Self::invalid(
+                "You cannot confirm this PaymentIntent because it's missing a payment method.",
+            )
+            .code("payment_intent_unexpected_state"),
+            Denied::CaptureTooLarge { capturable } => {
+                Self::invalid(format!("The amount to capture is greater than the amount capturable ({capturable})."))
+                    .code("amount_too_large")
+                    .param("amount_to_capture")
+            }
+            Denied::AlreadyRefunded => Self::invalid(format!(
+                "Charge {} has already been refunded.",
+                intent.latest_charge().unwrap_or_default()
+            ))
+            .code("charge_already_refunded"),
+            Denied::RefundTooLarge { refundable } => {
+                Self::invalid(format!("The refund's amount is greater than the unrefunded amount ({refundable})."))
+                    .code("amount_too_large")
+                    .param("amount")
+            }
+        };
+        error.with("payment_intent", render::payment_intent(intent))
+    }
+
+    /// The same error with a `code`.
+    pub fn code(self, code: &str) -> Self {
+        self.with("code", code)
+    }
+
+    /// The same error with the parameter at fault.
+    pub fn param(self, param: &str) -> Self {
+        self.with("param", param)
+    }
+
+    fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.set(field, value);
+        self
+    }
+
+    fn set(&mut self, field: &str, value: impl Into<Value>) {
+        self.fields.insert(field.to_owned(), value.into());
+    }
+
+    /// The answer's body.
+    pub fn body(self) -> String {
+        json!({ "error": self.fields }).to_string()
+    }
+}

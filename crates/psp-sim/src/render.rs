@@ -1,0 +1,130 @@
+//! Values as the protocol's JSON objects.
+
+use serde_json::{Value, json};
+
+use crate::model::{CaptureMethod, Intent, Refund, Stage};
+
+/// The version of the Stripe API whose shapes these are.
+pub const API_VERSION: &str = "2025-03-31.basil";
+
+/// A `payment_intent`.
+pub fn payment_intent(intent: &Intent) -> Value {
+    let (canceled_at, cancellation_reason) = match &intent.stage {
+        Stage::Canceled { at_s, reason, .. } => (Some(at_s), reason.as_deref()),
+        _ => (None, None),
+    };
+    json!({
+        "id": intent.id,
+        "object": "payment_intent",
+        "amount": intent.amount,
+        "amount_capturable": intent.capturable(),
+        "amount_received": intent.received(),
+        "application": null,
+        "automatic_payment_methods": null,
+        "canceled_at": canceled_at,
+        "cancellation_reason": cancellation_reason,
+        "capture_method": match intent.capture_method {
+            CaptureMethod::Automatic => "automatic",
+            CaptureMethod::Manual => "manual",
+        },
+        "client_secret": intent.client_secret,
+        "confirmation_method": "automatic",
+        "created": intent.created_s,
+        "currency": intent.currency,
+        "customer": null,
+        "description": intent.description,
+        "last_payment_error": last_payment_error(&intent.stage),
+        "latest_charge": intent.latest_charge(),
+        "livemode": false,
+        "metadata": intent.metadata,
+        "next_action": next_action(&intent.stage),
+        "payment_method": intent.payment_method,
+        "payment_method_options": {},
+        "payment_method_types": ["card"],
+        "processing": null,
+        "receipt_email": null,
+        "setup_future_usage": null,
+        "shipping": null,
+        "statement_descriptor": null,
+        "status": intent.stage.name(),
+    })
+}
+
+fn last_payment_error(stage: &Stage) -> Value {
+    let Stage::RequiresPaymentMethod {
+        refusal: Some(refusal),
+    } = stage
+    else {
+        return Value::Null;
+    };
+    let mut error = json!({
+        "type": "card_error",
+        "charge": refusal.charge,
+        "code": refusal.code,
+        "message": refusal.message,
+        "payment_method": payment_method(&refusal.payment_method),
+    });
+    if let Some(decline_code) = &refusal.decline_code {
+        error["decline_code"] = json!(decline_code);
+    }
+    error
+}
+
+fn next_action(stage: &Stage) -> Value {
+    match stage {
+        Stage::RequiresAction => json!({
+            "type": "use_stripe_sdk",
+            "use_stripe_sdk": { "type": "three_d_secure_redirect" },
+        }),
+        _ => Value::Null,
+    }
+}
+
+/// A `payment_method`, as much of it as an error shows.
+pub fn payment_method(id: &str) -> Value {
+    json!({ "id": id, "object": "payment_method", "livemode": false, "metadata": {}, "type": "card" })
+}
+
+/// The `charge` of an intent that took money.
+pub fn charge(intent: &Intent) -> Value {
+    json!({
+        "id": intent.latest_charge(),
+        "object": "charge",
+        "amount": intent.amount,
+        "amount_captured": intent.received(),
+        "amount_refunded": intent.refunded(),
+        "captured": intent.received() > 0,
+        "created": intent.created_s,
+        "currency": intent.currency,
+        "livemode": false,
+        "metadata": intent.metadata,
+        "paid": true,
+        "payment_intent": intent.id,
+        "payment_method": intent.payment_method,
+        "refunded": intent.received() > 0 && intent.refunded() == intent.received(),
+        "status": "succeeded",
+    })
+}
+
+/// A `refund`. Refunds of cards succeed at once.
+pub fn refund(refund: &Refund) -> Value {
+    json!({
+        "id": refund.id,
+        "object": "refund",
+        "amount": refund.amount,
+        "balance_transaction": null,
+        "charge": refund.charge,
+        "created": refund.created_s,
+        "currency": refund.currency,
+        "metadata": refund.metadata,
+        "payment_intent": refund.payment_intent,
+        "reason": refund.reason,
+        "receipt_number": null,
+        "status": "succeeded",
+    })
+}
+
+/// One page of a list.
+pub fn list(url: &str, data: Vec<Value>, has_more: bool) -> Value {
+    json!({ "object": "list", "data": data, "has_more": has_more, "url": url })
+}

@@ -1,0 +1,111 @@
+//! Many callers, one payment.
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::sim::{Http, Reply, Sim};
+
+const ROUNDS: usize = 20;
+const CALLERS: usize = 24;
+
+/// Lets `CALLERS` callers loose at once; each asks by its number.
+async fn race<F>(http: &Http, ask: impl Fn(Http, usize) -> F) -> Vec<Reply>
+where
+    F: Future<Output = Reply> + Send + 'static,
+{
+    let mut callers: JoinSet<Reply> = (0..CALLERS)
+        .map(|number| ask(http.clone(), number))
+        .collect();
+    let mut replies = Vec::new();
+    while let Some(reply) = callers.join_next().await {
+        replies.push(reply.unwrap());
+    }
+    replies
+}
+
+fn won(replies: &[Reply]) -> Vec<&Reply> {
+    replies.iter().filter(|reply| reply.status == 200).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_captures_one_takes_the_money() {
+    let sim = Sim::start().await;
+    for _ in 0..ROUNDS {
+        let id = sim.http.reserved().await;
+        let replies = race(&sim.http, |http, number| {
+            let id = id.clone();
+            let amount = (100 + number).to_string();
+            async move {
+                http.act(&id, "capture", &[("amount_to_capture", &amount)])
+                    .await
+            }
+        })
+        .await;
+        let winners = won(&replies);
+        assert_eq!(winners.len(), 1);
+        assert_eq!(sim.http.intent(&id).await, winners[0].json);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_capture_and_cancel_one_wins_and_the_others_are_told() {
+    let sim = Sim::start().await;
+    for _ in 0..ROUNDS {
+        let id = sim.http.reserved().await;
+        let replies = race(&sim.http, |http, number| {
+            let id = id.clone();
+            let command = if number % 2 == 0 { "capture" } else { "cancel" };
+            async move { http.act(&id, command, &[]).await }
+        })
+        .await;
+        assert_eq!(won(&replies).len(), 1);
+        for loser in replies.iter().filter(|reply| reply.status != 200) {
+            assert_eq!(
+                loser.error(),
+                (
+                    400,
+                    "invalid_request_error",
+                    "payment_intent_unexpected_state"
+                )
+            );
+        }
+    }
+    assert_eq!(sim.http.books().await["open_authorizations"], json!({}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refunds_never_exceed_what_was_captured() {
+    let sim = Sim::start().await;
+    for _ in 0..ROUNDS {
+        let id = sim.http.captured().await;
+        let replies = race(&sim.http, |http, _| {
+            let id = id.clone();
+            async move { http.refund(&id, "300").await }
+        })
+        .await;
+        assert_eq!(won(&replies).len(), 3, "three times 300 of 1000");
+        for loser in replies.iter().filter(|reply| reply.status != 200) {
+            assert_eq!(
+                loser.error(),
+                (400, "invalid_request_error", "amount_too_large")
+            );
+        }
+        let refunds = sim
+            .http
+            .get(&format!("/v1/refunds?payment_intent={id}"))
+            .await
+            .json;
+        let amounts: Vec<&Value> = refunds["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|refund| &refund["amount"])
+            .collect();
+        assert_eq!(amounts, [300, 300, 300]);
+    }
+    let rounds = i64::try_from(ROUNDS).unwrap();
+    assert_eq!(
+        sim.http.books().await["refunded"],
+        json!({ "usd": 900 * rounds })
+    );
+}

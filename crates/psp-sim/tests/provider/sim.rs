@@ -1,0 +1,320 @@
+//! What the tests drive the provider with.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use psp_sim::{Running, Settings};
+use reqwest::header::HeaderMap;
+use reqwest::{Client, RequestBuilder};
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub const SECRET_KEY: &str = "sk_test_secret";
+
+/// A provider in this process, with books of its own.
+pub struct Sim {
+    pub http: Http,
+    running: Running,
+    data_dir: TempDir,
+}
+
+impl Sim {
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_in(TempDir::new().unwrap(), change).await
+    }
+
+    async fn start_in(data_dir: TempDir, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::new(data_dir.path(), SECRET_KEY);
+        change(&mut settings);
+        let running = psp_sim::start(settings).await.unwrap();
+        Self {
+            http: Http::to(format!("http://{}", running.address())),
+            running,
+            data_dir,
+        }
+    }
+
+    pub async fn stop(self) -> TempDir {
+        self.running.stop().await;
+        self.data_dir
+    }
+
+    /// Stops it and starts it again on the same books.
+    pub async fn restart_with(self, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_in(self.stop().await, change).await
+    }
+
+    pub async fn restart(self) -> Self {
+        self.restart_with(|_| {}).await
+    }
+
+    pub fn journal(&self) -> PathBuf {
+        journal(self.data_dir.path())
+    }
+}
+
+pub fn journal(data_dir: &Path) -> PathBuf {
+    data_dir.join("journal-v1.jsonl")
+}
+
+/// A clock that stands still until it is moved.
+#[derive(Clone)]
+pub struct HandClock(Arc<AtomicI64>);
+
+impl HandClock {
+    pub fn at(seconds: i64) -> Self {
+        Self(Arc::new(AtomicI64::new(seconds)))
+    }
+
+    pub fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    pub fn clock(&self) -> psp_sim::Clock {
+        let seconds = Arc::clone(&self.0);
+        Arc::new(move || {
+            UNIX_EPOCH + Duration::from_secs(seconds.load(Ordering::SeqCst).unsigned_abs())
+        })
+    }
+}
+
+/// A caller with the right key.
+#[derive(Clone)]
+pub struct Http {
+    pub client: Client,
+    pub base: String,
+}
+
+/// An answer, read whole.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+    pub json: Value,
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub fn id(&self) -> String {
+        self.json["id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no id in {self:?}"))
+            .to_owned()
+    }
+
+    /// The object's `status`, of an answer that is a success.
+    pub fn state(&self) -> &str {
+        assert_eq!(self.status, 200, "{}", self.text);
+        self.json["status"].as_str().unwrap()
+    }
+
+    /// Status, `error.type` and `error.code`.
+    pub fn error(&self) -> (u16, &str, &str) {
+        let field = |name| self.json["error"][name].as_str().unwrap_or_default();
+        (self.status, field("type"), field("code"))
+    }
+}
+
+pub async fn read(request: RequestBuilder) -> Reply {
+    try_read(request).await.unwrap()
+}
+
+async fn try_read(request: RequestBuilder) -> reqwest::Result<Reply> {
+    let response = request.send().await?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let text = response.text().await?;
+    let json = serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}"));
+    Ok(Reply {
+        status,
+        headers,
+        text,
+        json,
+    })
+}
+
+pub type Form<'a> = &'a [(&'a str, &'a str)];
+
+/// An authorisation of 1000 that waits for its confirmation.
+pub const MANUAL: Form<'static> = &[
+    ("amount", "1000"),
+    ("currency", "usd"),
+    ("capture_method", "manual"),
+    ("payment_method", "pm_card_visa"),
+];
+
+impl Http {
+    pub fn to(base: String) -> Self {
+        Self {
+            client: Client::builder().no_proxy().build().unwrap(),
+            base,
+        }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn request(&self, path: &str, form: Form<'_>, key: Option<&str>) -> RequestBuilder {
+        let request = self
+            .client
+            .post(self.url(path))
+            .bearer_auth(SECRET_KEY)
+            .form(form);
+        match key {
+            Some(key) => request.header("Idempotency-Key", key),
+            None => request,
+        }
+    }
+
+    pub async fn post(&self, path: &str, form: Form<'_>) -> Reply {
+        read(self.request(path, form, None)).await
+    }
+
+    pub async fn post_once(&self, key: &str, path: &str, form: Form<'_>) -> Reply {
+        read(self.request(path, form, Some(key))).await
+    }
+
+    /// Like `post_once`, for a provider that may die at any moment.
+    pub async fn try_post_once(
+        &self,
+        key: &str,
+        path: &str,
+        form: Form<'_>,
+    ) -> reqwest::Result<Reply> {
+        try_read(self.request(path, form, Some(key))).await
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        read(self.client.get(self.url(path)).bearer_auth(SECRET_KEY)).await
+    }
+
+    pub async fn create(&self, form: Form<'_>) -> String {
+        let created = self.post("/v1/payment_intents", form).await;
+        assert_eq!(created.status, 200, "{}", created.text);
+        created.id()
+    }
+
+    /// One of an intent's commands: `confirm`, `capture` or `cancel`.
+    pub async fn act(&self, id: &str, command: &str, form: Form<'_>) -> Reply {
+        self.post(&format!("/v1/payment_intents/{id}/{command}"), form)
+            .await
+    }
+
+    pub async fn intent(&self, id: &str) -> Value {
+        let found = self.get(&format!("/v1/payment_intents/{id}")).await;
+        assert_eq!(found.status, 200, "{}", found.text);
+        found.json
+    }
+
+    /// An intent of 1000 with the money reserved.
+    pub async fn reserved(&self) -> String {
+        let id = self.create(MANUAL).await;
+        assert_eq!(
+            self.act(&id, "confirm", &[]).await.state(),
+            "requires_capture"
+        );
+        id
+    }
+
+    /// An intent of 1000 with the money taken.
+    pub async fn captured(&self) -> String {
+        let id = self.reserved().await;
+        assert_eq!(self.act(&id, "capture", &[]).await.state(), "succeeded");
+        id
+    }
+
+    pub async fn refund(&self, id: &str, amount: &str) -> Reply {
+        self.post("/v1/refunds", &[("payment_intent", id), ("amount", amount)])
+            .await
+    }
+
+    pub async fn books(&self) -> Value {
+        read(self.client.get(self.url("/_sim/books"))).await.json
+    }
+}
+
+/// A provider in a process of its own, for those who want to kill it. It ends with the test, because its standard input
+/// does.
+pub struct Process {
+    pub http: Http,
+    pub child: Child,
+}
+
+impl Process {
+    pub fn start(data_dir: &Path) -> Self {
+        Self::start_with(data_dir, &[])
+    }
+
+    pub fn start_with(data_dir: &Path, arguments: &[&str]) -> Self {
+        let mut child = Command::new(executable())
+            .args([
+                "--listen",
+                "127.0.0.1:0",
+                "--exit-with-parent",
+                "--secret-key",
+                SECRET_KEY,
+            ])
+            .arg("--data-dir")
+            .arg(data_dir)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let base = line
+            .trim()
+            .strip_prefix("listening on ")
+            .unwrap_or_else(|| panic!("it said: {line}"));
+        Self {
+            http: Http::to(base.to_owned()),
+            child,
+        }
+    }
+
+    /// `kill -TERM`, and whether it ended well.
+    pub fn terminate(mut self) -> bool {
+        let kill = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+        self.child.wait().unwrap().success()
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// The example, which `cargo test -p psp-sim` builds next to the tests.
+fn executable() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let built = tests
+        .parent()
+        .and_then(Path::parent)
+        .unwrap()
+        .join("examples/psp-sim");
+    assert!(
+        built.exists(),
+        "{} is missing: cargo build -p psp-sim --examples",
+        built.display()
+    );
+    built
+}

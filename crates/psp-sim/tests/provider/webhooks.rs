@@ -1,0 +1,219 @@
+//! What the webhook hears.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use hmac::{Hmac, KeyInit, Mac};
+use psp_sim::{Settings, Webhook};
+use serde_json::Value;
+use sha2::Sha256;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::sim::{HandClock, MANUAL, Sim};
+
+const SECRET: &str = "whsec_test";
+
+/// Somebody who listens, and answers with the status that is set.
+struct Receiver {
+    url: String,
+    heard: UnboundedReceiver<Delivery>,
+    status: Arc<AtomicU16>,
+}
+
+struct Delivery {
+    signature: String,
+    payload: String,
+}
+
+impl Delivery {
+    fn event(&self) -> Value {
+        serde_json::from_str(&self.payload).unwrap()
+    }
+
+    fn kind(&self) -> String {
+        self.event()["type"].as_str().unwrap().to_owned()
+    }
+
+    /// Checks the signature as the protocol's description has it, and returns its time stamp.
+    fn verified(&self) -> i64 {
+        let (stamp, signature) = self.signature.split_once(',').unwrap();
+        let stamp = stamp.strip_prefix("t=").unwrap();
+        let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+        mac.update(format!("{stamp}.{}", self.payload).as_bytes());
+        mac.verify_slice(&hex::decode(signature.strip_prefix("v1=").unwrap()).unwrap())
+            .unwrap();
+        stamp.parse().unwrap()
+    }
+}
+
+struct Ear {
+    tell: UnboundedSender<Delivery>,
+    status: Arc<AtomicU16>,
+}
+
+async fn hear(ear: web::Data<Ear>, request: HttpRequest, payload: String) -> HttpResponse {
+    let signature = request
+        .headers()
+        .get("stripe-signature")
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
+    // Before anybody hears of it: whoever does may set another status, for the next one.
+    let status = StatusCode::from_u16(ear.status.load(Ordering::SeqCst)).unwrap();
+    let _ = ear.tell.send(Delivery { signature, payload });
+    HttpResponse::new(status)
+}
+
+impl Receiver {
+    fn start() -> Self {
+        let (tell, heard) = unbounded_channel();
+        let status = Arc::new(AtomicU16::new(200));
+        let ear = web::Data::new(Ear {
+            tell,
+            status: Arc::clone(&status),
+        });
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(ear.clone())
+                .default_service(web::to(hear))
+        })
+        .workers(1)
+        .disable_signals()
+        .bind("127.0.0.1:0")
+        .unwrap();
+        let url = format!("http://{}/webhooks", server.addrs()[0]);
+        tokio::spawn(server.run());
+        Self { url, heard, status }
+    }
+
+    fn webhook(&self) -> Webhook {
+        Webhook {
+            url: self.url.clone(),
+            secret: SECRET.to_owned(),
+        }
+    }
+
+    async fn hear(&mut self) -> Delivery {
+        let heard = tokio::time::timeout(Duration::from_secs(20), self.heard.recv()).await;
+        heard.expect("nothing was delivered").unwrap()
+    }
+}
+
+#[tokio::test]
+async fn every_change_is_told_signed() {
+    let time = HandClock::at(1_700_000_000);
+    let mut receiver = Receiver::start();
+    let sim = Sim::start_with(|settings| {
+        settings.webhook = Some(receiver.webhook());
+        settings.clock = time.clock();
+    })
+    .await;
+    let http = &sim.http;
+    let id = http.create(MANUAL).await;
+
+    http.act(
+        &id,
+        "confirm",
+        &[("payment_method", "pm_card_chargeDeclined")],
+    )
+    .await;
+    assert_eq!(
+        receiver.hear().await.kind(),
+        "payment_intent.payment_failed"
+    );
+    http.act(
+        &id,
+        "confirm",
+        &[("payment_method", "pm_card_authenticationRequired")],
+    )
+    .await;
+    assert_eq!(
+        receiver.hear().await.kind(),
+        "payment_intent.requires_action"
+    );
+    http.act(&id, "confirm", &[("payment_method", "pm_card_visa")])
+        .await;
+    assert_eq!(
+        receiver.hear().await.kind(),
+        "payment_intent.amount_capturable_updated"
+    );
+    time.advance(5);
+    http.act(&id, "capture", &[]).await;
+
+    let captured = receiver.hear().await;
+    assert_eq!(captured.kind(), "payment_intent.succeeded");
+    assert_eq!(captured.verified(), 1_700_000_005);
+    assert_eq!(captured.event()["data"]["object"], http.intent(&id).await);
+    http.refund(&id, "400").await;
+    let mut told = [receiver.hear().await.kind(), receiver.hear().await.kind()];
+    told.sort();
+    assert_eq!(told, ["charge.refunded", "refund.updated"]);
+    let other = http.create(MANUAL).await;
+    http.act(&other, "cancel", &[]).await;
+    assert_eq!(receiver.hear().await.kind(), "payment_intent.canceled");
+}
+
+#[tokio::test]
+async fn a_refused_delivery_is_tried_again_with_a_new_stamp() {
+    let time = HandClock::at(1_700_000_000);
+    let mut receiver = Receiver::start();
+    let sim = Sim::start_with(|settings| {
+        settings.webhook = Some(receiver.webhook());
+        settings.clock = time.clock();
+    })
+    .await;
+    receiver.status.store(500, Ordering::SeqCst);
+    sim.http.reserved().await;
+    let first = receiver.hear().await;
+    receiver.status.store(204, Ordering::SeqCst);
+    time.advance(400);
+    let second = receiver.hear().await;
+    assert_eq!(second.payload, first.payload);
+    assert_eq!(
+        (first.verified(), second.verified()),
+        (1_700_000_000, 1_700_000_400)
+    );
+}
+
+#[tokio::test]
+async fn what_could_not_be_delivered_waits_for_the_next_start() {
+    let mut receiver = Receiver::start();
+    // Nobody listens on the discard port of the loopback address.
+    let nobody = Webhook {
+        url: "http://127.0.0.1:9/".to_owned(),
+        secret: SECRET.to_owned(),
+    };
+    let sim = Sim::start_with(|settings| {
+        settings.webhook = Some(nobody);
+        // The journal is written anew again and again, and the events must get through that too.
+        settings.journal_rewrite_min_bytes = 0;
+    })
+    .await;
+    let ids = [sim.http.reserved().await, sim.http.reserved().await];
+    assert_eq!(sim.http.books().await["events_pending"], 2);
+
+    let listening = receiver.webhook();
+    let sim = sim
+        .restart_with(|settings: &mut Settings| settings.webhook = Some(listening))
+        .await;
+    let mut heard = Vec::new();
+    for _ in &ids {
+        let delivery = receiver.hear().await;
+        delivery.verified();
+        heard.push(
+            delivery.event()["data"]["object"]["id"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        );
+    }
+    heard.sort();
+    let mut expected = ids.to_vec();
+    expected.sort();
+    assert_eq!(heard, expected);
+    sim.stop().await;
+}

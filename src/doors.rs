@@ -1,0 +1,149 @@
+//! The doors that belong to no room: liveness, readiness, metrics, the document, its explorer, and the pages of problems.
+
+use std::time::Duration;
+
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+use utoipa::OpenApi;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::platform::error::{Code, Refusal};
+use crate::platform::http::{Everybody, Reply, Request};
+use crate::platform::schema;
+use crate::supply::Supply;
+use crate::{dispatch, ops, payments, pricing, sandbox, supply, trips};
+
+/// Readiness that takes longer than this is none.
+const READY_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "ridematch",
+        description = "A ride-matching service to learn from: nearest drivers, trips, and money that survives.\n\n\
+            Every POST that changes trips, offers or money carries an `Idempotency-Key`; keys are remembered for 24 hours. \
+            Errors are problem documents (RFC 9457). Times are RFC 3339 in UTC, money is in minor units, lengths in metres, \
+            durations in seconds.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    paths(healthz, readyz),
+    modifiers(&BearerToken),
+    security(("bearer" = [])),
+    tags(
+        (name = "quotes", description = "What a ride would cost."),
+        (name = "trips", description = "A ride from request to receipt."),
+        (name = "drivers", description = "Being a driver: availability, positions, offers."),
+        (name = "payments", description = "The money of a trip."),
+        (name = "ops", description = "For operators: the ledger, differences, the audit."),
+        (name = "sandbox", description = "Tokens for everybody and a clock that can be set; not in production."),
+        (name = "health", description = "For whoever runs the service."),
+    ),
+)]
+struct Api;
+
+struct BearerToken;
+
+impl utoipa::Modify for BearerToken {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        document
+            .components
+            .get_or_insert_with(Default::default)
+            .add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    }
+}
+
+/// The published document.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let mut document = Api::openapi();
+    for part in [
+        pricing::routes::Api::openapi(),
+        trips::routes::Api::openapi(),
+        supply::routes::Api::openapi(),
+        dispatch::routes::Api::openapi(),
+        payments::routes::Api::openapi(),
+        ops::routes::Api::openapi(),
+        sandbox::routes::Api::openapi(),
+    ] {
+        document.merge(part);
+    }
+    document
+}
+
+/// The addresses.
+pub fn configure(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/healthz").route(web::get().to(healthz)))
+        .service(web::resource("/readyz").route(web::get().to(readyz)))
+        .service(web::resource("/metrics").route(web::get().to(metrics)))
+        .service(web::resource("/problems/{code}").route(web::get().to(problem)))
+        .service(web::resource("/docs").route(web::get().to(|| async {
+            HttpResponse::PermanentRedirect().insert_header(("Location", "/docs/")).finish()
+        })))
+        .service(web::resource("/").route(web::get().to(home)))
+        .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", document()));
+}
+
+/// Is it alive?
+///
+/// Looks at nothing but itself: a database that is down is no reason to kill the process.
+#[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, description = "Alive")))]
+async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"status": "alive"}))
+}
+
+/// Is it ready?
+///
+/// The database answers and is up to date.
+#[utoipa::path(get, path = "/readyz", tag = "health", security(()),
+    responses((status = 200, description = "Ready"), (status = 503, description = "Not ready")))]
+async fn readyz(request: Request<Everybody>) -> Reply {
+    let platform = &request.platform;
+    let current = platform.db.read((), |conn, ()| Box::pin(schema::is_current(conn)));
+    match tokio::time::timeout(READY_TIMEOUT, current).await {
+        Ok(Ok(true)) if !platform.shutdown.is_cancelled() => {
+            let is_matcher = platform.leadership.epoch().is_some();
+            Ok(HttpResponse::Ok().json(json!({"status": "ready", "matcher": is_matcher})))
+        }
+        _ => Err(Refusal::new(Code::Unavailable, "The database does not answer, or is not up to date.").retry_after(1).into()),
+    }
+}
+
+async fn metrics(request: Request<Everybody>, supply: web::Data<Supply>) -> Reply {
+    let platform = &request.platform;
+    let (online, free) = supply.counts();
+    for (state, count) in [("online", online), ("free", free)] {
+        platform.metrics.drivers.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    if let Err(error) = ops::gauges(platform).await {
+        tracing::warn!(%error, "some gauges are stale");
+    }
+    let text = platform.metrics.render()?;
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))
+}
+
+async fn problem(path: web::Path<String>) -> Reply {
+    let code = Code::ALL.iter().find(|code| code.meaning().name == path.as_str());
+    let meaning = code.ok_or_else(|| Refusal::not_found("problem"))?.meaning();
+    let page = format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title>\
+         <body style=\"font:16px/1.5 system-ui;max-width:40em;margin:3em auto\"><h1>{title}</h1>\
+         <p><code>{status} {name}</code></p><p>{why}</p>",
+        name = meaning.name,
+        title = meaning.title,
+        status = meaning.status,
+        why = meaning.why,
+    );
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/html; charset=utf-8")).body(page))
+}
+
+async fn home() -> HttpResponse {
+    let page = "<!doctype html><html lang=en><meta charset=utf-8><title>ridematch</title>\
+        <body style=\"font:16px/1.5 system-ui;max-width:40em;margin:3em auto\"><h1>ridematch</h1>\
+        <p>A ride-matching service to learn from.</p><ul><li><a href=/docs/>Explore the API</a>\
+        <li><a href=/openapi.json>Its document</a><li><a href=/metrics>Metrics</a></ul>";
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/html; charset=utf-8")).body(page)
+}

@@ -1,0 +1,119 @@
+//! The program: reads the command line and starts what it names.
+
+mod cli;
+#[cfg(feature = "sandbox")]
+mod demo;
+#[cfg(feature = "sandbox")]
+mod local;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use cli::{Cli, Command};
+use ridematch::ops::Auditor;
+use ridematch::platform::config::Config;
+use ridematch::platform::{schema, telemetry};
+use ridematch::startup;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Nothing that is still open then is worth waiting for.
+const EXIT_WITHIN: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let end = match Cli::parse().command {
+        #[cfg(feature = "sandbox")]
+        None => demo::run(cli::Demo::default(), program()).await,
+        #[cfg(not(feature = "sandbox"))]
+        None => {
+            use clap::CommandFactory;
+            let _written = Cli::command().print_help();
+            Ok(ExitCode::from(2))
+        }
+        #[cfg(feature = "sandbox")]
+        Some(Command::Demo(options)) => demo::run(options, program()).await,
+        Some(Command::Serve(config)) => serve(config).await,
+        Some(Command::Migrate(database)) => migrate(&database.database_url).await,
+        Some(Command::Openapi) => openapi(),
+        Some(Command::Audit(options)) => audit(&options).await,
+        #[cfg(feature = "sandbox")]
+        Some(Command::City(options)) => city(&options).await,
+        #[cfg(feature = "sandbox")]
+        Some(Command::PspSim(options)) => psp_sim::run(options).await.map(|()| ExitCode::SUCCESS).map_err(BoxError::from),
+    };
+    end.unwrap_or_else(|error| {
+        eprintln!("ridematch: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+/// This program, for children of it.
+#[cfg(feature = "sandbox")]
+fn program() -> std::path::PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| "ridematch".into())
+}
+
+async fn serve(config: Config) -> Result<ExitCode, BoxError> {
+    telemetry::init(&config.log);
+    let mut service = startup::start(&config).await?;
+    println!("listening on http://{}", service.address);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let failed = tokio::select! {
+        _ = terminate.recv() => false,
+        _ = tokio::signal::ctrl_c() => false,
+        () = parent_gone(config.exit_with_parent) => false,
+        () = service.ended() => true,
+    };
+    tracing::info!("stopping");
+    if failed || tokio::time::timeout(EXIT_WITHIN, service.stop()).await.is_err() {
+        tracing::error!("did not stop in order");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns when standard input ends, if that is what to watch for: a supervisor that dies closes it.
+async fn parent_gone(watch: bool) {
+    if !watch {
+        return std::future::pending().await;
+    }
+    let (gone, wait) = tokio::sync::oneshot::channel();
+    // A thread of its own: a blocking task that never ends would hold the runtime's shutdown up.
+    std::thread::spawn(move || {
+        let _end = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _nobody = gone.send(());
+    });
+    let _gone = wait.await;
+}
+
+async fn migrate(url: &str) -> Result<ExitCode, BoxError> {
+    schema::migrate(url).await?;
+    println!("the database is up to date");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn openapi() -> Result<ExitCode, BoxError> {
+    println!("{}", ridematch::document().to_pretty_json()?);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn audit(options: &cli::Audit) -> Result<ExitCode, BoxError> {
+    let auditor = startup::auditor(options.config())?;
+    let report = Auditor::run(&auditor, options.settle()).await?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(if report.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(feature = "sandbox")]
+async fn city(options: &city::Cli) -> Result<ExitCode, BoxError> {
+    let launcher = async |wanted: city::LaunchOptions| local::launch(program(), wanted).await;
+    Ok(city::run(options, launcher).await?)
+}

@@ -1,0 +1,98 @@
+//! Trips, offers, engagements and events: invariants 1, 2 and 7.
+
+use sqlx::PgConnection;
+
+use super::{Row, find};
+use crate::platform::error::Result;
+use crate::platform::ids::TripId;
+
+/// Invariant 1: A rider and a driver have one active trip; and of an active trip with a driver, its offer and its engagement each says
+/// what the others say, while nothing else is engaged.
+pub(super) async fn engagements(conn: &mut PgConnection) -> Result<Vec<Row>> {
+    Ok(find!(
+        conn,
+        r#"
+        with agreed as (
+            select t.id as trip_id, e.driver_id, o.id as offer_id
+            from driver_engagements e
+            join trips t on t.id = e.trip_id
+            join offers o on o.id = e.offer_id and o.trip_id = t.id and o.driver_id = e.driver_id
+            where (e.kind = 'offer' and t.state = 'offered' and o.status = 'pending')
+               or (e.kind = 'ride' and t.state in ('assigned', 'arrived', 'in_progress') and t.driver_id = e.driver_id
+                   and o.status = 'accepted' and o.released_at is null))
+        select 'rider', rider_id::text, null::uuid, format('has %s trips under way', count(*))
+        from trips where ended_at is null group by rider_id having count(*) > 1
+        union all
+        select 'driver', driver_id::text, null, format('has %s trips under way', count(*))
+        from trips where state in ('assigned', 'arrived', 'in_progress') group by driver_id having count(*) > 1
+        union all
+        select 'trip', t.id::text, t.id, format('is %s, and no engagement with an offer to match says so', t.state)
+        from trips t
+        where t.state in ('offered', 'assigned', 'arrived', 'in_progress')
+          and not exists (select from agreed where agreed.trip_id = t.id)
+        union all
+        select 'driver', e.driver_id::text, t.id, format('is engaged (%s) for a trip that is %s', e.kind, t.state)
+        from driver_engagements e join trips t on t.id = e.trip_id
+        where not exists (select from agreed where agreed.driver_id = e.driver_id)
+        union all
+        select 'offer', o.id::text, t.id, format('is %s, and its trip is %s', o.status, t.state)
+        from offers o join trips t on t.id = o.trip_id
+        where t.ended_at is null
+          and ((o.status = 'pending' and t.state <> 'offered')
+            or (o.status = 'accepted' and o.released_at is null and t.state in ('requested', 'searching', 'offered')))
+        "#
+    )?)
+}
+
+/// Invariant 2: At most one accepted offer stands for a trip, at most one is pending for a trip and for a driver, and none for a trip
+/// that is over.
+pub(super) async fn offers(conn: &mut PgConnection) -> Result<Vec<Row>> {
+    Ok(find!(
+        conn,
+        r#"
+        select 'trip', trip_id::text, trip_id, format('has %s accepted offers', count(*))
+        from offers where status = 'accepted' and released_at is null group by trip_id having count(*) > 1
+        union all
+        select 'trip', trip_id::text, trip_id, format('has %s pending offers', count(*))
+        from offers where status = 'pending' group by trip_id having count(*) > 1
+        union all
+        select 'driver', driver_id::text, null, format('has %s pending offers', count(*))
+        from offers where status = 'pending' group by driver_id having count(*) > 1
+        union all
+        select 'offer', o.id::text, t.id, format('is pending, and its trip is over: %s', t.state)
+        from offers o join trips t on t.id = o.trip_id
+        where o.status = 'pending' and t.ended_at is not null
+        "#
+    )?)
+}
+
+/// Invariant 7: The events of a trip are numbered without a gap, each starts where the one before ended and is a legal step, and the last
+/// ends in the trip's state with the trip's version.
+pub(super) async fn events(conn: &mut PgConnection) -> Result<Vec<Row>> {
+    Ok(find!(
+        conn,
+        r#"
+        with steps as (
+            select trip_id, seq, command, from_state, to_state,
+                   lag(seq, 1, 0::bigint) over (partition by trip_id order by seq) as seq_before,
+                   lag(to_state, 1, 'none') over (partition by trip_id order by seq) as state_before
+            from trip_events)
+        select 'trip', trip_id::text, trip_id, format('has event %s after event %s', seq, seq_before)
+        from steps where seq <> seq_before + 1
+        union all
+        select 'trip', trip_id::text, trip_id, format('has event %s from %s, and was %s', seq, from_state, state_before)
+        from steps where from_state <> state_before
+        union all
+        select 'trip', trip_id::text, trip_id, format('has event %s, `%s` from %s to %s, which is no step', seq, command, from_state, to_state)
+        from steps where not exists (
+            select from trip_edges edge
+            where edge.from_state = steps.from_state and edge.command = steps.command and edge.to_state = steps.to_state)
+        union all
+        select 'trip', t.id::text, t.id, format('is %s at version %s, and its events end at %s, %s',
+                                                 t.state, t.version, coalesce(last.to_state, 'nothing'), coalesce(last.seq, 0))
+        from trips t
+        left join lateral (select seq, to_state from trip_events where trip_id = t.id order by seq desc limit 1) last on true
+        where last.seq is distinct from t.version or last.to_state is distinct from t.state
+        "#
+    )?)
+}

@@ -1,0 +1,240 @@
+//! The ledger's postings, as values. Debits are positive, credits negative, in minor units, and a posting sums to zero.
+//!
+//! ```text
+//! charge    debit rider_receivable    credit driver_payable, platform_revenue
+//! capture   debit clearing            credit rider_receivable
+//! refund    debit refunds             credit clearing
+//! ```
+//!
+//! An authorisation posts nothing: no money has moved, and none is owed yet.
+
+use uuid::Uuid;
+
+use super::model::{Payment, Refund};
+use crate::platform::clock::DomainTime;
+use crate::platform::ids::{DriverId, Id, RiderId, TripId};
+use crate::platform::money::{Currency, Money};
+
+/// An account. Those with an owner are kept per rider or driver, the others once for the house.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Account {
+    /// What a rider owes us: charged, and not captured yet.
+    RiderReceivable(RiderId),
+    /// What we owe a driver.
+    DriverPayable(DriverId),
+    /// Our share, with the rounding.
+    PlatformRevenue,
+    /// Captured by the provider, on its way to us.
+    Clearing,
+    /// Given back to riders.
+    Refunds,
+}
+
+impl Account {
+    /// Its code in the chart of accounts.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::RiderReceivable(_) => "rider_receivable",
+            Self::DriverPayable(_) => "driver_payable",
+            Self::PlatformRevenue => "platform_revenue",
+            Self::Clearing => "clearing",
+            Self::Refunds => "refunds",
+        }
+    }
+
+    /// Whose it is, where it is somebody's.
+    pub fn owner(self) -> Option<Uuid> {
+        match self {
+            Self::RiderReceivable(rider) => Some(rider.uuid()),
+            Self::DriverPayable(driver) => Some(driver.uuid()),
+            Self::PlatformRevenue | Self::Clearing | Self::Refunds => None,
+        }
+    }
+}
+
+/// Why something is posted. Each is posted once for its source: the trip, the payment or the refund.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A rider owes the total of a trip.
+    Charge,
+    /// The provider took a payment.
+    Capture,
+    /// The provider gave a refund back.
+    Refund,
+}
+
+impl Kind {
+    /// Its name in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Charge => "charge",
+            Self::Capture => "capture",
+            Self::Refund => "refund",
+        }
+    }
+}
+
+/// One line of a posting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// The account.
+    pub account: Account,
+    /// Minor units; a debit is positive, a credit negative; never zero.
+    pub amount: i64,
+}
+
+/// What happened once, in entries that sum to zero.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Posting {
+    /// Its id.
+    pub id: Uuid,
+    /// Why.
+    pub kind: Kind,
+    /// The trip charged, the payment captured, or the refund made.
+    pub source_id: Uuid,
+    /// The trip that it concerns.
+    pub trip_id: TripId,
+    /// When.
+    pub at: DomainTime,
+    /// The currency of all its entries.
+    pub currency: Currency,
+    /// Two or more of them.
+    pub entries: Vec<Entry>,
+}
+
+/// When a posting is made, and under which id.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp {
+    /// The posting's id.
+    pub id: Uuid,
+    /// When.
+    pub at: DomainTime,
+}
+
+/// What a rider is charged for a trip, and how it is shared.
+#[derive(Debug, Clone, Copy)]
+pub struct Charge {
+    /// The trip.
+    pub trip_id: TripId,
+    /// Who owes it.
+    pub rider_id: RiderId,
+    /// Who drove, if anybody did.
+    pub driver_id: Option<DriverId>,
+    /// What is owed.
+    pub total: Money,
+    /// The driver's part of it, minor units; the rest is ours.
+    pub driver_share: i64,
+}
+
+/// A charge whose parts do not make it up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a driver's share of {driver_share} in a charge of {total}")]
+pub struct BadCharge {
+    /// The charge, minor units.
+    pub total: i64,
+    /// The share, minor units.
+    pub driver_share: i64,
+}
+
+/// Posts that a rider owes the total of a trip. A share without a driver is ours.
+///
+/// # Errors
+/// [`BadCharge`] if the total is not positive, or the share is not a part of it.
+pub fn charge(charge: &Charge, stamp: Stamp) -> Result<Posting, BadCharge> {
+    let Charge { total, driver_share, .. } = *charge;
+    if total.amount <= 0 || !(0..=total.amount).contains(&driver_share) {
+        return Err(BadCharge { total: total.amount, driver_share });
+    }
+    let driver = charge.driver_id.map(|driver| (Account::DriverPayable(driver), driver_share));
+    let ours = total.amount - driver.map_or(0, |(_, share)| share);
+    let credits = driver.into_iter().chain([(Account::PlatformRevenue, ours)]);
+    let entries = [(Account::RiderReceivable(charge.rider_id), total.amount)]
+        .into_iter()
+        .chain(credits.map(|(account, share)| (account, -share)))
+        .filter(|(_, amount)| *amount != 0)
+        .map(|(account, amount)| Entry { account, amount })
+        .collect();
+    Ok(Posting {
+        id: stamp.id,
+        kind: Kind::Charge,
+        source_id: charge.trip_id.uuid(),
+        trip_id: charge.trip_id,
+        at: stamp.at,
+        currency: total.currency,
+        entries,
+    })
+}
+
+/// Posts that the provider took what `payment` has captured.
+pub fn capture(payment: &Payment, stamp: Stamp) -> Posting {
+    Posting {
+        id: stamp.id,
+        kind: Kind::Capture,
+        source_id: payment.id.uuid(),
+        trip_id: payment.trip_id,
+        at: stamp.at,
+        currency: payment.amount.currency,
+        entries: moved(payment.captured, Account::Clearing, Account::RiderReceivable(payment.rider_id)),
+    }
+}
+
+/// Posts that the provider gave back `refund`, a part of `payment`.
+pub fn refund(refund: &Refund, payment: &Payment, stamp: Stamp) -> Posting {
+    Posting {
+        id: stamp.id,
+        kind: Kind::Refund,
+        source_id: refund.id.uuid(),
+        trip_id: payment.trip_id,
+        at: stamp.at,
+        currency: payment.amount.currency,
+        entries: moved(refund.amount, Account::Refunds, Account::Clearing),
+    }
+}
+
+/// `amount` debited to one account and credited to another.
+fn moved(amount: i64, debit: Account, credit: Account) -> Vec<Entry> {
+    vec![Entry { account: debit, amount }, Entry { account: credit, amount: -amount }]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn posting(driver_id: Option<DriverId>, total: i64, driver_share: i64) -> Result<Posting, BadCharge> {
+        let (trip_id, rider_id) = (Uuid::from_u128(1).into(), Uuid::from_u128(2).into());
+        let total = Money::new(total, Currency::USD);
+        let at = DomainTime::new(chrono::DateTime::UNIX_EPOCH);
+        charge(&Charge { trip_id, rider_id, driver_id, total, driver_share }, Stamp { id: Uuid::nil(), at })
+    }
+
+    proptest! {
+        #[test]
+        fn every_charge_sums_to_zero_and_has_no_empty_entry(
+            (total, share) in (1_i64..).prop_flat_map(|total| (Just(total), 0..=total)),
+            has_driver: bool,
+        ) {
+            let driver = has_driver.then(|| Uuid::from_u128(3).into());
+            let posting = posting(driver, total, share).expect("the share is a part");
+            prop_assert_eq!(posting.entries.iter().map(|entry| i128::from(entry.amount)).sum::<i128>(), 0);
+            prop_assert!(posting.entries.len() >= 2);
+            prop_assert!(posting.entries.iter().all(|entry| entry.amount != 0));
+        }
+    }
+
+    #[test]
+    fn the_driver_is_owed_the_share_and_we_keep_the_rest() {
+        let driver: DriverId = Uuid::from_u128(3).into();
+        let entries = posting(Some(driver), 1_001, 751).expect("a part").entries;
+        let amounts: Vec<_> = entries.iter().map(|entry| (entry.account.code(), entry.amount)).collect();
+        assert_eq!(amounts, [("rider_receivable", 1_001), ("driver_payable", -751), ("platform_revenue", -250)]);
+    }
+
+    #[test]
+    fn a_share_that_is_not_a_part_is_refused() {
+        for (total, driver_share) in [(0, 0), (-5, 0), (100, 101), (100, -1)] {
+            assert_eq!(posting(None, total, driver_share), Err(BadCharge { total, driver_share }));
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Payments over HTTP: riders see their own, operators see all and refund them, and the provider has a door.
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::{OpenApi, ToSchema};
+
+use super::commands::{self, NewRefund};
+use super::model::{self, Intent};
+use super::store;
+use super::webhooks::{self, WebhookSecret};
+use crate::platform::error::{Code, Refusal};
+use crate::platform::http::{Everybody, Operators, Reply, Request, RidersAndOperators};
+use crate::platform::idempotency::Answer;
+use crate::platform::ids::{PaymentId, RefundId, TripId};
+use crate::platform::money::Money;
+
+/// This room's part of the published document.
+#[derive(Debug, OpenApi)]
+#[openapi(paths(get_payment, create_refund, receive_event), components(schemas(Payment, Refund, RefundRequest)))]
+pub struct Api;
+
+/// Adds the routes. Startup gives every worker the [`WebhookSecret`] as application data.
+pub fn configure(cfg: &mut web::ServiceConfig) {
+    cfg.service(web::resource("/v1/payments/{payment_id}").route(web::get().to(get_payment)))
+        .service(web::resource("/v1/payments/{payment_id}/refunds").route(web::post().to(create_refund)))
+        .service(web::resource("/v1/webhooks/psp").route(web::post().to(receive_event)));
+}
+
+/// A payment.
+#[derive(Debug, Serialize, ToSchema)]
+struct Payment {
+    id: PaymentId,
+    trip_id: TripId,
+    /// `fare`, `remainder`, `fee` or `tip`.
+    purpose: &'static str,
+    /// `authorizing`, `authorized`, `capturing`, `captured`, `declined`, `voiding`, `voided`, `auth_expired` or `capture_failed`.
+    state: &'static str,
+    /// What the trip wants of it: `hold`, `capture` or `release`.
+    intent: &'static str,
+    /// What was asked of the provider.
+    amount: Money,
+    /// What the provider reserved.
+    authorized: Money,
+    /// What was taken, whatever went back since.
+    captured: Money,
+    /// What went back.
+    refunded: Money,
+    /// Why it was declined.
+    decline_code: Option<String>,
+    /// Oldest first.
+    refunds: Vec<Refund>,
+}
+
+impl Payment {
+    fn new(payment: &model::Payment, refunds: &[model::Refund]) -> Self {
+        // While authorizing, the code is what the payment will be declined for: not yet anybody's business.
+        let is_over = payment.state.is_terminal();
+        Self {
+            id: payment.id,
+            trip_id: payment.trip_id,
+            purpose: payment.purpose.as_str(),
+            state: payment.state.as_str(),
+            intent: Intent::as_str(payment.intent),
+            amount: payment.amount,
+            authorized: payment.money(payment.authorized),
+            captured: payment.money(payment.captured),
+            refunded: payment.money(payment.refunded),
+            decline_code: payment.decline_code.clone().filter(|_| is_over),
+            refunds: refunds.iter().map(|refund| Refund::new(refund, payment)).collect(),
+        }
+    }
+}
+
+/// A part of a payment on its way back.
+#[derive(Debug, Serialize, ToSchema)]
+struct Refund {
+    id: RefundId,
+    payment_id: PaymentId,
+    amount: Money,
+    /// `pending`, `succeeded` or `failed`.
+    state: &'static str,
+    /// Why it failed.
+    failure_code: Option<String>,
+}
+
+impl Refund {
+    fn new(refund: &model::Refund, payment: &model::Payment) -> Self {
+        Self {
+            id: refund.id,
+            payment_id: refund.payment_id,
+            amount: payment.money(refund.amount),
+            state: refund.state.as_str(),
+            failure_code: refund.failure_code.clone(),
+        }
+    }
+}
+
+/// What to refund.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RefundRequest {
+    /// How much; everything that is left if absent.
+    amount: Option<Money>,
+}
+
+/// A payment
+#[utoipa::path(
+    get,
+    path = "/v1/payments/{payment_id}",
+    tag = "payments",
+    params(("payment_id" = PaymentId, Path, description = "The payment")),
+    responses((status = 200, description = "The payment; its `ETag` is its version", body = Payment)),
+    security(("bearer" = [])),
+)]
+async fn get_payment(request: Request<RidersAndOperators>) -> Reply {
+    let id: PaymentId = request.id("payment_id")?;
+    let found = request.platform.db.read(id, |conn, id| {
+        Box::pin(async move {
+            let payment = store::one(conn, *id).await?.ok_or_else(|| Refusal::not_found("payment"))?;
+            let refunds = store::of_payment(conn, *id).await?;
+            Ok((payment, refunds))
+        })
+    });
+    let (payment, refunds) = found.await?;
+    // Somebody else's payment does not exist; an operator is no rider, and sees them all.
+    if request.caller().rider().is_some_and(|rider| rider != payment.rider_id) {
+        return Err(Refusal::not_found("payment").into());
+    }
+    Ok(request.respond(&Payment::new(&payment, &refunds), payment.version))
+}
+
+/// Refund a payment, or a part of it
+///
+/// The refund is `pending` when this answers; `GET /v1/payments/{payment_id}` shows what becomes of it. Refunds never exceed what
+/// was captured, pending ones included.
+#[utoipa::path(
+    post,
+    path = "/v1/payments/{payment_id}/refunds",
+    tag = "payments",
+    params(
+        ("payment_id" = PaymentId, Path, description = "The payment"),
+        ("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters"),
+        ("If-Match" = Option<String>, Header, description = "The payment's `ETag`"),
+    ),
+    request_body = RefundRequest,
+    responses((status = 201, description = "The refund, pending", body = Refund)),
+    security(("bearer" = [])),
+)]
+async fn create_refund(request: Request<Operators>) -> Reply {
+    let clock = &request.platform.clock;
+    let (now, machine_now) = (clock.domain(), clock.machine());
+    let refund_id = request.platform.dice.id(machine_now);
+    let parse = move |request: &Request<Operators>| {
+        let RefundRequest { amount } = match request.body.is_empty() {
+            true => RefundRequest::default(),
+            false => request.json()?,
+        };
+        let payment_id = request.id("payment_id")?;
+        Ok(NewRefund { id: refund_id, payment_id, amount, if_version: request.if_match()? })
+    };
+    request
+        .command(
+            parse,
+            move |tx, new| Box::pin(commands::refund(tx, new, now, machine_now)),
+            |(payment, refund)| {
+                let location = format!("/v1/payments/{}", payment.id);
+                Answer::created(&Refund::new(refund, payment), location, payment.version + 1)
+            },
+        )
+        .await
+}
+
+/// Where the provider posts its events
+///
+/// Every event that is signed with our secret is welcome, and none is believed: it makes us look at the intent that it is about.
+/// It may come late, twice, out of order or not at all.
+#[utoipa::path(
+    post,
+    path = "/v1/webhooks/psp",
+    tag = "payments",
+    params(("Stripe-Signature" = String, Header, description = "`t=<seconds>,v1=<hex>`: HMAC-SHA256 of `t`, a dot and the raw body")),
+    request_body(content = serde_json::Value, description = "An event, as Stripe sends it"),
+    responses((status = 200, description = "Received")),
+)]
+async fn receive_event(request: Request<Everybody>) -> Reply {
+    let now = request.platform.clock.machine();
+    let header = request.http.headers().get("stripe-signature").and_then(|value| value.to_str().ok());
+    let Some(secret) = request.http.app_data::<web::Data<WebhookSecret>>() else {
+        unreachable!("startup gives every worker the secret")
+    };
+    webhooks::verify(secret, header.unwrap_or_default(), &request.body, now).map_err(|forged| {
+        Refusal::new(Code::SignatureInvalid, format!("This is not an event of our provider: {forged}."))
+    })?;
+    let intent = webhooks::intent_of(&request.body)
+        .map_err(|error| Refusal::new(Code::Malformed, format!("The event cannot be read: {error}.")))?;
+    if let Some(intent) = intent {
+        request.platform.db.transaction(intent, move |tx, intent| Box::pin(commands::hint(tx, intent, now))).await?;
+    }
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "received": true })))
+}

@@ -1,0 +1,19 @@
+//! The room's SQL. Whoever changes a payment or a refund holds the lock of its row; whoever works on it for the provider holds its
+//! lease too. The guard stands in the `where`.
+//!
+//! Rows are locked `for no key update`: nobody changes their keys, and other rows go on referring to them meanwhile.
+
+mod attempts;
+mod leases;
+mod ledger;
+mod payments;
+mod refunds;
+
+pub use attempts::{
+    Finished, Started, finish_attempt, forsake_attempts, forsake_refund_attempts, resolve_attempts,
+    resolve_refund_attempts, start_attempt, unresolved_attempts, unresolved_refund_attempts,
+};
+pub use leases::{Lease, Pace, lease_payments, leased_payment, next_due, save_payment};
+pub use ledger::post;
+pub use payments::{Insert, hint, insert, lock, lock_fare, lock_held, of_trip, one, reserve_refund, want};
+pub use refunds::{InsertRefund, insert_refund, lease_refunds, leased_refund, of_payment, save_refund};

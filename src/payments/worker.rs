@@ -1,0 +1,165 @@
+//! Moves payments and refunds towards what is wanted of them: leases what is due, calls the provider, commits what it said.
+//!
+//! Its only input is the database, so that any process may run it, several may, and one that died is missed by nobody: its leases
+//! run out, and what it had started becomes unknown and is found out about.
+
+mod payment;
+mod refund;
+
+use std::iter::zip;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures_util::future::{BoxFuture, FutureExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument;
+
+use super::commands::work::{Aftermath, Round};
+use super::commands::{refunds, work};
+use super::gateway::{Answer, Gateway};
+use super::store;
+use crate::platform::Platform;
+use crate::platform::clock::MachineTime;
+use crate::platform::error::Result;
+use crate::platform::telemetry;
+
+/// Payments and refunds that a process works on at the same time: as many calls to the provider are under way at most.
+pub const HANDS: usize = 16;
+
+/// The back-off after the first failure; it doubles with each.
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+
+/// The longest back-off. An outage of the provider is over for everybody within a minute.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// The longest call (see `platform::egress`). Whoever has less of his lease left does not call any more.
+const CALL_MAX: TimeDelta = TimeDelta::seconds(10);
+
+/// What the worker needs. Clones share its hands.
+#[derive(Debug, Clone)]
+pub struct PaymentsContext {
+    platform: Platform,
+    gateway: Gateway,
+    /// A permit for each payment or refund that may be worked on.
+    hands: Arc<Semaphore>,
+}
+
+impl PaymentsContext {
+    /// A worker with [`HANDS`] hands.
+    pub fn new(platform: Platform, gateway: Gateway) -> Self {
+        Self { platform, gateway, hands: Arc::new(Semaphore::new(HANDS)) }
+    }
+
+    /// Returns when everything is finished that was set going so far.
+    pub async fn finished(&self) {
+        let all = u32::try_from(HANDS).unwrap_or(u32::MAX);
+        let _all = self.hands.acquire_many(all).await;
+    }
+
+    /// Waits for a free hand, and takes all that are free then; none when the process is about to end.
+    async fn free_hands(&self) -> Vec<OwnedSemaphorePermit> {
+        let first = tokio::select! {
+            hand = Arc::clone(&self.hands).acquire_owned() => hand.ok(),
+            () = self.platform.shutdown.cancelled() => return Vec::new(),
+        };
+        let others = std::iter::from_fn(|| Arc::clone(&self.hands).try_acquire_owned().ok());
+        first.into_iter().chain(others).collect()
+    }
+
+    /// Counts a call by its answer.
+    fn counted<T>(&self, operation: &str, answer: Answer<T>) -> Answer<T> {
+        self.platform.metrics.provider_calls.with_label_values(&[operation, answer.label()]).inc();
+        answer
+    }
+
+    /// Times and ids for what follows from a call, `failures` calls having failed before it.
+    fn aftermath(&self, failures: i16) -> Aftermath {
+        let (clock, dice) = (&self.platform.clock, &self.platform.dice);
+        let now = clock.machine();
+        let doublings = u32::from(failures.unsigned_abs()).min(16);
+        let delay = dice.jitter(RETRY_FIRST.saturating_mul(2_u32.pow(doublings)).min(RETRY_MAX));
+        Aftermath {
+            now,
+            domain_now: clock.domain(),
+            retry_at: now + TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX),
+            attempt_id: dice.uuid(now),
+            posting_id: dice.uuid(now),
+            refund_id: dice.id(now),
+        }
+    }
+
+    /// Whether there is time for a call before a lease runs out. A process that was stopped for long, and wakes up with a call
+    /// on its lips, holds its tongue: somebody else has long asked.
+    fn may_call(&self, leased_until: MachineTime) -> bool {
+        self.platform.clock.machine() + CALL_MAX <= leased_until
+    }
+}
+
+type Drive = BoxFuture<'static, Result<()>>;
+
+/// Leases what is due, as much of it as there are free hands, and sets it going; returns how much. Zero means that nothing is due.
+///
+/// It does not wait for the provider: a slow answer holds up nothing but its own payment. [`PaymentsContext::finished`] does.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn run_once(context: &PaymentsContext) -> Result<usize> {
+    let hands = context.free_hands().await;
+    if hands.is_empty() {
+        return Ok(0);
+    }
+    let drives = lease(context, hands.len()).await?;
+    let count = drives.len();
+    for (drive, hand) in zip(drives, hands) {
+        let drive = traced(context, drive);
+        tokio::spawn(async move {
+            let _hand = hand;
+            drive.await;
+        });
+    }
+    Ok(count)
+}
+
+/// How long until something is due, by what is written now; `None` if nothing will be.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn until_next(context: &PaymentsContext) -> Result<Option<Duration>> {
+    let due = context.platform.db.read((), |conn, ()| Box::pin(store::next_due(conn))).await?;
+    let now = context.platform.clock.machine();
+    Ok(due.map(|due| due.since(now).to_std().unwrap_or_default()))
+}
+
+/// Leases `limit` payments and refunds at most.
+async fn lease(context: &PaymentsContext, limit: usize) -> Result<Vec<Drive>> {
+    let (clock, dice) = (&context.platform.clock, &context.platform.dice);
+    let now = clock.machine();
+    let attempt_ids = (0..limit).map(|_| dice.uuid(now)).collect();
+    let round = Round { now, domain_now: clock.domain(), attempt_ids };
+    let leased = context.platform.db.transaction(round, |tx, round| {
+        Box::pin(async move {
+            let payments = work::lease(tx, round).await?;
+            let left = Round { attempt_ids: round.attempt_ids[payments.len()..].to_vec(), ..*round };
+            Ok((payments, refunds::lease(tx, &left).await?))
+        })
+    });
+    let (payments, refunds) = leased.await?;
+    let payments = payments.into_iter().map(|task| payment::drive(context.clone(), task).boxed());
+    let refunds = refunds.into_iter().map(|task| refund::drive(context.clone(), task).boxed());
+    Ok(payments.chain(refunds).collect())
+}
+
+/// Gives a drive a trace id of its own, so that its log lines are found together. One that breaks off is taken up again when its
+/// lease has run out.
+fn traced(context: &PaymentsContext, drive: Drive) -> BoxFuture<'static, ()> {
+    let trace_id = context.platform.dice.uuid(context.platform.clock.machine()).simple().to_string();
+    let trace = telemetry::Context { trace_id: trace_id.into(), path: "payments".into() };
+    let span = telemetry::span(&trace);
+    let logged = async {
+        if let Err(error) = drive.await {
+            tracing::warn!(%error, "work on a payment was broken off");
+        }
+    };
+    telemetry::within(Some(trace), logged).instrument(span).boxed()
+}

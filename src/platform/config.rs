@@ -1,0 +1,108 @@
+//! The configuration of the production service: flags and environment variables. `main.rs` and `startup.rs` read it whole; a
+//! room gets its own part.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+
+use clap::Args;
+
+use super::auth::TokenKey;
+
+/// How to run the service. Every option can be given by the environment variable that `--help` names.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// PostgreSQL, 14 or newer: postgres://user:password@host/database
+    #[arg(long, env = "DATABASE_URL", value_parser = database_url, hide_env_values = true)]
+    pub database_url: String,
+
+    /// Address to listen on
+    #[arg(long, env = "RIDEMATCH_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+
+    /// Database connections at most
+    #[arg(long, env = "RIDEMATCH_POOL_MAX", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=500))]
+    pub pool_max: u32,
+
+    /// HTTP worker threads
+    #[arg(long, env = "RIDEMATCH_HTTP_WORKERS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub http_workers: u16,
+
+    /// Secret of at least 32 bytes that HS256 tokens are signed with
+    #[arg(long, env = "RIDEMATCH_JWT_SECRET", value_parser = jwt_secret, hide_env_values = true, conflicts_with = "jwt_public_key",
+          required_unless_present = "jwt_public_key")]
+    pub jwt_secret: Option<String>,
+
+    /// File with the PEM public key (Ed25519 or RSA) that tokens are signed with
+    #[arg(long, env = "RIDEMATCH_JWT_PUBLIC_KEY", value_name = "FILE", value_parser = public_key)]
+    pub jwt_public_key: Option<TokenKey>,
+
+    /// The payment provider: Stripe's address, or psp-sim's
+    #[arg(long, env = "PSP_BASE_URL", value_name = "URL", value_parser = http_url)]
+    pub psp_base_url: String,
+
+    /// The provider's secret key
+    #[arg(long, env = "PSP_SECRET_KEY", hide_env_values = true, value_parser = not_empty)]
+    pub psp_secret_key: String,
+
+    /// The secret that the provider signs its webhooks with
+    #[arg(long, env = "PSP_WEBHOOK_SECRET", hide_env_values = true, value_parser = not_empty)]
+    pub psp_webhook_secret: String,
+
+    /// Requests a second that one caller may make, on average
+    #[arg(long, env = "RIDEMATCH_RATE_LIMIT", default_value = "100")]
+    pub rate_limit: NonZeroU32,
+
+    /// What to log: a level, or `info,ridematch=debug`
+    #[arg(long, env = "RIDEMATCH_LOG", default_value = "info")]
+    pub log: String,
+
+    /// Open the sandbox: tokens for everybody, and a domain clock that can be set. Never in production
+    #[arg(long, env = "RIDEMATCH_SANDBOX")]
+    pub sandbox: bool,
+
+    /// Exit when standard input ends: for supervisors that may die
+    #[arg(long, hide = true)]
+    pub exit_with_parent: bool,
+}
+
+impl Config {
+    /// What tokens are checked against.
+    pub fn token_key(&self) -> TokenKey {
+        match (&self.jwt_secret, &self.jwt_public_key) {
+            (Some(secret), _) => TokenKey::Secret(secret.clone()),
+            (None, Some(key)) => key.clone(),
+            (None, None) => unreachable!("clap demands one of the two"),
+        }
+    }
+}
+
+fn database_url(text: &str) -> Result<String, String> {
+    text.parse::<sqlx::postgres::PgConnectOptions>().map_err(|error| format!("not a PostgreSQL URL: {error}"))?;
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        Ok(text.to_owned())
+    } else {
+        Err("must start with postgres://".to_owned())
+    }
+}
+
+fn http_url(text: &str) -> Result<String, String> {
+    let known = text.starts_with("http://") || text.starts_with("https://");
+    if known { Ok(text.trim_end_matches('/').to_owned()) } else { Err("must start with http:// or https://".to_owned()) }
+}
+
+fn jwt_secret(text: &str) -> Result<String, String> {
+    // RFC 7518, 3.2: the key of HS256 has at least the size of the hash.
+    if text.len() >= 32 { Ok(text.to_owned()) } else { Err("must have at least 32 bytes".to_owned()) }
+}
+
+fn not_empty(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+fn public_key(path: &str) -> Result<TokenKey, String> {
+    let pem = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let keys = [TokenKey::Ed25519(pem.clone()), TokenKey::Rsa(pem)];
+    keys.into_iter()
+        .find(|key| super::auth::Tokens::new(key).is_ok())
+        .ok_or_else(|| "holds neither an Ed25519 nor an RSA public key in PEM".to_owned())
+}

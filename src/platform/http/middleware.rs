@@ -1,0 +1,117 @@
+//! What happens to every request: a trace id, a log line, metrics, rate-limit headers, and a problem document on every error
+//! path, also those that are actix's own or a panic's.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, ResponseError, web};
+use futures_util::FutureExt;
+use tracing::Instrument;
+
+use super::problem::Problem;
+use crate::platform::Platform;
+use crate::platform::clock::Stopwatch;
+use crate::platform::error::{Code, Refusal};
+use crate::platform::limits::Verdict;
+use crate::platform::telemetry::{self, Context};
+
+/// Wraps every request; see the module.
+///
+/// # Errors
+/// Only what actix itself cannot turn into a response.
+pub async fn observe(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
+    let Some(platform) = request.app_data::<web::Data<Platform>>().map(|data| data.get_ref().clone()) else {
+        unreachable!("startup gives every worker the platform")
+    };
+    let context = context_of(&request, &platform);
+    let method = request.method().as_str().to_owned();
+    let span = telemetry::span(&context);
+    let watch = Stopwatch::start();
+
+    let handled = AssertUnwindSafe(next.call(request)).catch_unwind();
+    let answer = telemetry::within(Some(context.clone()), async {
+        match handled.await {
+            Ok(Ok(response)) => Ok(finish(response.map_into_boxed_body())),
+            Ok(Err(error)) => Err(error),
+            Err(_panic) => {
+                tracing::error!("a handler panicked");
+                let problem = Problem::from(Refusal::new(Code::Internal, "Something went wrong on our side."));
+                Err(actix_web::error::InternalError::from_response("panic", problem.error_response()).into())
+            }
+        }
+    })
+    .instrument(span.clone())
+    .await;
+
+    let (route, status) = match &answer {
+        Ok(response) => {
+            let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+            (route, response.status().as_u16())
+        }
+        Err(error) => ("unmatched".to_owned(), error.as_response_error().status_code().as_u16()),
+    };
+    let seconds = watch.elapsed().as_secs_f64();
+    platform.metrics.http_requests.with_label_values(&[method.as_str(), &route, &status.to_string()]).inc();
+    platform.metrics.http_latency.with_label_values(&[method.as_str(), &route]).observe(seconds);
+    span.in_scope(|| tracing::debug!(method, route, status, ms = seconds * 1000.0, "answered"));
+    answer
+}
+
+fn context_of(request: &ServiceRequest, platform: &Platform) -> Context {
+    let given = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    let trace_id = given.and_then(telemetry::parse_traceparent).map_or_else(
+        || platform.dice.uuid(platform.clock.machine()).simple().to_string(),
+        str::to_owned,
+    );
+    Context { trace_id: Arc::from(trace_id), path: Arc::from(request.path()) }
+}
+
+/// Adds the headers that every answer carries, and a problem document where actix made an error of its own.
+fn finish(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let verdict = response.request().extensions().get::<Verdict>().copied();
+    let mut response = if is_bare_error(&response) { with_problem(response) } else { response };
+    let headers = response.headers_mut();
+    if let Some(trace_id) = telemetry::trace_id() {
+        set(headers, "trace-id", &trace_id);
+    }
+    if let Some(verdict) = verdict {
+        let reset = verdict.retry_after_s.unwrap_or(1);
+        set(headers, "ratelimit-policy", &format!("\"caller\";q={};w=1", verdict.per_second));
+        set(headers, "ratelimit", &format!("\"caller\";r={};t={reset}", verdict.remaining));
+    }
+    response
+}
+
+fn is_bare_error(response: &ServiceResponse<BoxBody>) -> bool {
+    let status = response.status();
+    let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
+    (status.is_client_error() || status.is_server_error()) && !is_problem
+}
+
+fn with_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let allow = response.headers().get(ALLOW).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let refusal = match response.status() {
+        StatusCode::NOT_FOUND => Refusal::new(Code::NotFound, "There is nothing at this address. /docs lists what there is."),
+        StatusCode::METHOD_NOT_ALLOWED => Refusal::new(
+            Code::MethodNotAllowed,
+            format!("This address answers to {}.", allow.as_deref().unwrap_or("other methods")),
+        ),
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(Code::BodyTooLarge, "The body is too large."),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Refusal::new(Code::UnsupportedMediaType, "Send JSON."),
+        status if status.is_client_error() => Refusal::new(Code::Malformed, "The request cannot be read."),
+        _ => Refusal::new(Code::Internal, "Something went wrong on our side."),
+    };
+    let body = Problem::from(refusal).allowing(allow).error_response();
+    response.into_response(body.map_into_boxed_body())
+}
+
+fn set(headers: &mut actix_web::http::header::HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}

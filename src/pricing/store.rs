@@ -1,0 +1,113 @@
+//! The SQL of quotes.
+
+use sqlx::PgConnection;
+
+use super::model::{CURRENCY, Fare};
+use crate::geo::Position;
+use crate::geo::roads::Leg;
+use crate::platform::class::VehicleClass;
+use crate::platform::clock::DomainTime;
+use crate::platform::error::{Error, Result};
+use crate::platform::ids::{Id, QuoteId, RiderId};
+use crate::platform::money::Money;
+
+/// A price that was promised.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the migration describes the columns")]
+pub struct Quote {
+    pub id: QuoteId,
+    pub rider_id: RiderId,
+    pub class: VehicleClass,
+    pub pickup: Position,
+    pub dropoff: Position,
+    pub leg: Leg,
+    pub fare: Fare,
+    pub surge_bp: i32,
+    pub created_at: DomainTime,
+    pub expires_at: DomainTime,
+    pub used_at: Option<DomainTime>,
+}
+
+impl Quote {
+    /// The promised price.
+    pub fn price(&self) -> Money {
+        self.fare.total()
+    }
+}
+
+pub(super) async fn insert(conn: &mut PgConnection, quote: &Quote) -> Result<()> {
+    sqlx::query!(
+        "insert into quotes (id, rider_id, class, pickup_lat, pickup_lon, dropoff_lat, dropoff_lon, distance_m, duration_s,
+                             base, by_distance, by_time, surge, to_minimum, price, currency, surge_bp, created_at, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+        quote.id.uuid(),
+        quote.rider_id.uuid(),
+        quote.class.as_str(),
+        quote.pickup.lat(),
+        quote.pickup.lon(),
+        quote.dropoff.lat(),
+        quote.dropoff.lon(),
+        quote.leg.distance_m,
+        quote.leg.duration_s,
+        quote.fare.base,
+        quote.fare.by_distance,
+        quote.fare.by_time,
+        quote.fare.surge,
+        quote.fare.to_minimum,
+        quote.price().amount,
+        CURRENCY.as_str(),
+        quote.surge_bp,
+        quote.created_at as _,
+        quote.expires_at as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Reads a quote.
+///
+/// # Errors
+/// If the database does not answer, or the row cannot be.
+pub async fn find(conn: &mut PgConnection, id: QuoteId) -> Result<Option<Quote>> {
+    let Some(row) = sqlx::query!("select * from quotes where id = $1", id.uuid()).fetch_optional(conn).await? else {
+        return Ok(None);
+    };
+    let impossible = |column, value: String| Error::ImpossibleRow { table: "quotes", column, row: id.to_string(), value };
+    let position = |lat, lon| Position::new(lat, lon).map_err(|_| impossible("pickup_lat", format!("{lat}, {lon}")));
+    Ok(Some(Quote {
+        id: row.id,
+        rider_id: row.rider_id,
+        class: VehicleClass::ALL
+            .into_iter()
+            .find(|class| class.as_str() == row.class)
+            .ok_or_else(|| impossible("class", row.class.clone()))?,
+        pickup: position(row.pickup_lat, row.pickup_lon)?,
+        dropoff: position(row.dropoff_lat, row.dropoff_lon)?,
+        leg: Leg { distance_m: row.distance_m, duration_s: row.duration_s },
+        fare: Fare {
+            base: row.base,
+            by_distance: row.by_distance,
+            by_time: row.by_time,
+            surge: row.surge,
+            to_minimum: row.to_minimum,
+        },
+        surge_bp: row.surge_bp,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        used_at: row.used_at,
+    }))
+}
+
+/// Uses a quote up, if it is the rider's, unused and not expired at `now`. True if it was.
+pub(super) async fn mark_used(conn: &mut PgConnection, id: QuoteId, rider: RiderId, now: DomainTime) -> Result<bool> {
+    let done = sqlx::query!(
+        "update quotes set used_at = $3 where id = $1 and rider_id = $2 and used_at is null and expires_at > $3",
+        id.uuid(),
+        rider.uuid(),
+        now as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}

@@ -1,0 +1,155 @@
+//! The sandbox's addresses.
+
+use actix_web::{HttpResponse, web};
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+use utoipa::{OpenApi, ToSchema};
+
+use super::store;
+use crate::platform::Platform;
+use crate::platform::auth::{Caller, Role};
+use crate::platform::clock::{Anchor, DomainTime, MachineTime};
+use crate::platform::error::{Code, Error, Refusal, Result};
+use crate::platform::http::{Everybody, Reply, Request};
+use crate::platform::wake::Wake;
+
+/// How long a token is good for: a day of playing.
+const TOKEN_TTL: TimeDelta = TimeDelta::hours(24);
+
+/// The fastest domain time.
+const SCALE_MAX: u32 = 1_000;
+
+/// The farthest jump of domain time: a year.
+const ADVANCE_MAX_S: i64 = 31_536_000;
+
+/// The room's part of the published document.
+#[derive(Debug, OpenApi)]
+#[openapi(paths(token, clock, set_clock))]
+pub struct Api;
+
+/// The room's addresses.
+pub fn configure(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/v1/sandbox/tokens").route(web::post().to(token)))
+        .service(web::resource("/v1/sandbox/clock").route(web::get().to(clock)).route(web::post().to(set_clock)));
+}
+
+/// Whom a token is for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct TokenRequest {
+    role: Role,
+    /// An id with the role's prefix; a new one if absent.
+    subject: Option<String>,
+}
+
+/// A token.
+#[derive(Debug, Serialize, ToSchema)]
+struct TokenBody {
+    /// For `Authorization: Bearer …`.
+    token: String,
+    /// Whose it is.
+    subject: String,
+    /// Machine time.
+    expires_at: MachineTime,
+}
+
+/// Get a token
+///
+/// For any role, and for any subject: this is the sandbox.
+#[utoipa::path(post, path = "/v1/sandbox/tokens", tag = "sandbox", request_body = TokenRequest, security(()),
+    responses((status = 201, description = "The token", body = TokenBody)))]
+async fn token(request: Request<Everybody>) -> Reply {
+    let body: TokenRequest = request.json()?;
+    let platform = &request.platform;
+    let now = platform.clock.machine();
+    let subject = match &body.subject {
+        None => platform.dice.uuid(now),
+        Some(text) => body.role.parse_subject(text).map_err(|error| {
+            Refusal::new(Code::InvalidId, format!("`subject`: {error}.")).field("/subject", error.to_string())
+        })?,
+    };
+    let caller = Caller { role: body.role, subject };
+    let expires_at = now + TOKEN_TTL;
+    let token = platform.tokens.issue(caller, expires_at).ok_or_else(|| {
+        Refusal::new(Code::Unavailable, "Only a public key is configured: tokens are made elsewhere.")
+    })?;
+    Ok(HttpResponse::Created().json(TokenBody { token, subject: caller.to_string(), expires_at }))
+}
+
+/// Both clocks.
+#[derive(Debug, Serialize, ToSchema)]
+struct ClockBody {
+    /// Machine time.
+    real: MachineTime,
+    /// Domain time at that moment.
+    domain: DomainTime,
+    /// Domain seconds per real second.
+    scale: u32,
+}
+
+fn body(platform: &Platform) -> ClockBody {
+    let anchor = platform.clock.anchor();
+    let real = platform.clock.machine();
+    ClockBody { real, domain: anchor.domain_at(real), scale: anchor.scale }
+}
+
+/// Read the clocks
+#[utoipa::path(get, path = "/v1/sandbox/clock", tag = "sandbox", security(()),
+    responses((status = 200, description = "Both clocks", body = ClockBody)))]
+async fn clock(request: Request<Everybody>) -> Reply {
+    Ok(HttpResponse::Ok().json(body(&request.platform)))
+}
+
+/// How to set the domain clock.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ClockRequest {
+    /// From now on, so many domain seconds per real second.
+    #[schema(minimum = 1, maximum = 1000)]
+    scale: Option<u32>,
+    /// Jump so many domain seconds ahead. There is no way back.
+    #[schema(minimum = 0, maximum = 31_536_000)]
+    advance_s: Option<i64>,
+}
+
+/// Set the domain clock
+///
+/// Faster, or past a time-out. Machine time is never touched.
+#[utoipa::path(post, path = "/v1/sandbox/clock", tag = "sandbox", request_body = ClockRequest, security(()),
+    responses((status = 200, description = "Both clocks", body = ClockBody)))]
+async fn set_clock(request: Request<Everybody>) -> Reply {
+    let wanted: ClockRequest = request.json()?;
+    check(&wanted)?;
+    let platform = &request.platform;
+    let current = platform.clock.anchor();
+    let real = platform.clock.machine();
+    let anchor = Anchor {
+        real,
+        domain: current.domain_at(real) + TimeDelta::seconds(wanted.advance_s.unwrap_or(0)),
+        scale: wanted.scale.unwrap_or(current.scale),
+    };
+    platform
+        .db
+        .transaction(anchor, |tx, anchor| {
+            Box::pin(async move {
+                store::set_anchor(tx, *anchor).await?;
+                [Wake::Clock, Wake::Deadlines, Wake::Dispatch, Wake::Payments].into_iter().for_each(|wake| tx.wake(wake));
+                Ok(())
+            })
+        })
+        .await?;
+    platform.clock.set_anchor(anchor);
+    Ok(HttpResponse::Ok().json(body(platform)))
+}
+
+fn check(wanted: &ClockRequest) -> Result<(), Error> {
+    let invalid = |field: &str, detail: String| Refusal::new(Code::InvalidRequest, format!("`{field}` {detail}.")).field(format!("/{field}"), detail);
+    if wanted.scale.is_some_and(|scale| !(1..=SCALE_MAX).contains(&scale)) {
+        return Err(invalid("scale", format!("must be 1 to {SCALE_MAX}")).into());
+    }
+    if wanted.advance_s.is_some_and(|seconds| !(0..=ADVANCE_MAX_S).contains(&seconds)) {
+        return Err(invalid("advance_s", format!("must be 0 to {ADVANCE_MAX_S}")).into());
+    }
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! The SQL of the domain clock.
+
+use sqlx::PgConnection;
+
+use crate::platform::clock::Anchor;
+use crate::platform::error::Result;
+
+/// Sets the anchor.
+///
+/// # Errors
+/// If the database does not answer, or the scale is out of range.
+pub async fn set_anchor(conn: &mut PgConnection, anchor: Anchor) -> Result<()> {
+    sqlx::query!(
+        "insert into clock_anchor (real_at, domain_at, scale) values ($1, $2, $3)
+         on conflict (only_row) do update set real_at = excluded.real_at, domain_at = excluded.domain_at, scale = excluded.scale",
+        anchor.real as _,
+        anchor.domain as _,
+        i32::try_from(anchor.scale).unwrap_or(i32::MAX),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

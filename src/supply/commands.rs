@@ -1,0 +1,55 @@
+//! What can be done to drivers: set their availability, and look at what is durable of them.
+
+use super::store;
+use crate::geo::Position;
+use crate::platform::class::VehicleClass;
+use crate::platform::clock::DomainTime;
+use crate::platform::db::Tx;
+use crate::platform::error::{Code, Refusal, Result};
+use crate::platform::ids::DriverId;
+
+/// What a driver says of themselves: all of it the first time, what has changed later.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Vehicle {
+    pub name: Option<String>,
+    pub class: Option<VehicleClass>,
+    pub plate: Option<String>,
+}
+
+/// Sets a driver's availability, and locks the driver's row.
+///
+/// # Errors
+/// 422 if the driver is new and does not say name, class and plate.
+pub async fn set_available(tx: &mut Tx, driver: DriverId, available: bool, vehicle: &Vehicle, now: DomainTime) -> Result<()> {
+    if store::update_driver(tx, driver, available, vehicle, now).await? {
+        return Ok(());
+    }
+    match vehicle {
+        Vehicle { name: Some(name), class: Some(class), plate: Some(plate) } => {
+            store::insert_driver(tx, driver, available, (name, *class, plate), now).await
+        }
+        _ => {
+            let missing = [("/name", vehicle.name.is_none()), ("/class", vehicle.class.is_none()), ("/plate", vehicle.plate.is_none())];
+            let refusal = Refusal::new(Code::InvalidRequest, "The first time, a driver says name, class and plate.");
+            let named = missing.iter().filter(|(_, missing)| *missing);
+            Err(named.fold(refusal, |refusal, (pointer, _)| refusal.field(*pointer, "is missing")).into())
+        }
+    }
+}
+
+/// Whether a driver is available. Locks the driver's row against a change until the end of the transaction.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn is_available(tx: &mut Tx, driver: DriverId) -> Result<bool> {
+    store::is_available(tx, driver).await
+}
+
+/// A driver's last position, as far as the database knows.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn last_position(tx: &mut Tx, driver: DriverId) -> Result<Option<Position>> {
+    store::last_position(tx, driver).await
+}

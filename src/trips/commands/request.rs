@@ -1,0 +1,94 @@
+//! A rider asks for a trip.
+
+use serde_json::json;
+
+use super::{Actor, Stamp};
+use crate::payments::commands as payments;
+use crate::payments::{Intent, Purpose};
+use crate::platform::db::Tx;
+use crate::platform::error::{Code, OnConstraint, Refusal, Result};
+use crate::platform::ids::{Id, PaymentId, QuoteId, RiderId, TripId};
+use crate::platform::wake::Wake;
+use crate::pricing::commands as pricing;
+use crate::trips::machine::{CommandKind, PAYMENT_TIMEOUT, State, Trip};
+use crate::trips::store::{self, NewEvent};
+
+/// A trip to be.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct NewTrip {
+    pub id: TripId,
+    pub payment_id: PaymentId,
+    pub rider_id: RiderId,
+    pub quote_id: QuoteId,
+    pub payment_method: String,
+    pub pin: String,
+    pub stamp: Stamp,
+}
+
+/// Uses up the quote, writes the trip and its payment. The payment is authorised afterwards, by its worker.
+///
+/// # Errors
+/// If the quote cannot be used, or the rider has an active trip.
+pub async fn request(tx: &mut Tx, new: &NewTrip) -> Result<Trip> {
+    let now = new.stamp.now;
+    let quote = pricing::use_up(tx, new.quote_id, new.rider_id, now).await?;
+    let trip = Trip {
+        id: new.id,
+        rider_id: new.rider_id,
+        driver_id: None,
+        quote_id: new.quote_id,
+        payment_id: new.payment_id,
+        state: State::Requested,
+        version: 1,
+        class: quote.class,
+        pickup: quote.pickup,
+        dropoff: quote.dropoff,
+        price: quote.price(),
+        waiting_charge: 0,
+        total: None,
+        pin: new.pin.clone(),
+        pin_failures: 0,
+        offers_made: 0,
+        drivers_lost: 0,
+        cancelled_by: None,
+        requested_at: now,
+        authorised_at: None,
+        search_deadline_at: None,
+        search_at: None,
+        assigned_at: None,
+        arrived_at: None,
+        started_at: None,
+        ended_at: None,
+        due_at: Some(now + PAYMENT_TIMEOUT),
+    };
+    let key_id = tx.key_id();
+    store::insert(tx, &trip, key_id).await.on_constraint("one_active_trip_per_rider", || {
+        Refusal::new(Code::ActiveTripExists, "You have a trip under way. End it first: GET /v1/trips lists it.")
+    })?;
+    let by = Actor::Rider(new.rider_id);
+    let event = NewEvent {
+        trip: &trip,
+        from: "none",
+        command: CommandKind::Request.as_str(),
+        actor: by.as_str(),
+        actor_id: by.id(),
+        data: json!({"command": CommandKind::Request.as_str(), "price": trip.price}),
+        key_id,
+        at: now,
+    };
+    store::insert_event(tx, event).await?;
+    let payment = payments::NewPayment {
+        id: new.payment_id,
+        trip_id: trip.id,
+        rider_id: trip.rider_id,
+        purpose: Purpose::Fare,
+        intent: Intent::Hold,
+        amount: trip.price,
+        method: new.payment_method.clone(),
+    };
+    payments::open(tx, &payment, now, new.stamp.machine_now).await?;
+    tx.wake(Wake::Deadlines);
+    tx.wake(Wake::Trip(trip.id.uuid()));
+    Ok(trip)
+}

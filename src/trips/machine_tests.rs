@@ -1,0 +1,197 @@
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use chrono::{DateTime, TimeDelta};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::platform::money::Currency;
+
+fn at(seconds: i64) -> DomainTime {
+    DomainTime::new(DateTime::from_timestamp(1_000_000 + seconds, 0).expect("in range"))
+}
+
+/// A trip in `state` at second 1,000: assigned at 900, arrived at 950, searched for until 1,600.
+fn trip(state: State) -> Trip {
+    let position = Position::new(40.7, -74.0).expect("in range");
+    let driver_id = state.has_driver().then(|| DriverId::from(Uuid::from_u128(3)));
+    Trip {
+        id: TripId::from(Uuid::from_u128(1)),
+        rider_id: RiderId::from(Uuid::from_u128(2)),
+        driver_id,
+        quote_id: QuoteId::from(Uuid::from_u128(4)),
+        payment_id: PaymentId::from(Uuid::from_u128(5)),
+        state,
+        version: 5,
+        class: VehicleClass::Standard,
+        pickup: position,
+        dropoff: position,
+        price: Money::new(1_500, Currency::USD),
+        waiting_charge: 0,
+        total: state.is_over().then_some(0),
+        pin: "0420".to_owned(),
+        pin_failures: 0,
+        offers_made: 1,
+        drivers_lost: 0,
+        cancelled_by: None,
+        requested_at: at(0),
+        authorised_at: None,
+        search_deadline_at: Some(at(1_600)),
+        search_at: (state == State::Searching).then(|| at(1_000)),
+        assigned_at: state.has_driver().then(|| at(900)),
+        arrived_at: matches!(state, State::Arrived | State::InProgress).then(|| at(950)),
+        started_at: (state == State::InProgress).then(|| at(960)),
+        ended_at: state.is_over().then(|| at(990)),
+        due_at: None,
+    }
+}
+
+/// One of each command, with guards that are satisfied.
+fn commands() -> Vec<Command> {
+    let authorised_at = MachineTime::new(DateTime::from_timestamp(1, 0).expect("in range"));
+    vec![
+        Command::Authorised { at: authorised_at },
+        Command::PaymentDeclined,
+        Command::PaymentTimeout,
+        Command::Offer { expires_at: at(2_015) },
+        Command::Accept { driver: DriverId::from(Uuid::from_u128(9)) },
+        Command::Decline,
+        Command::Expire,
+        Command::Withdraw,
+        Command::GiveUp,
+        Command::Arrive { distance_m: Some(20.0) },
+        Command::Start { pin: "0420".to_owned() },
+        Command::Complete,
+        Command::DriverCancel,
+        Command::DriverSilent,
+        Command::RiderCancel { driver_silent: false },
+        Command::NoShow,
+        Command::Abort { charge: None },
+    ]
+}
+
+fn outcome(trip: &Trip, command: &Command, now: DomainTime) -> String {
+    match trip.step(command, now) {
+        Ok(step) => format!("{} {:?}", step.trip.state.as_str(), step.money),
+        Err(refusal) => format!("- {}", refusal.code.meaning().name),
+    }
+}
+
+/// The whole grid at second 2,000, when every deadline has passed: a new state cannot hide in a `_ =>`.
+#[test]
+fn the_whole_grid() {
+    let mut grid = String::new();
+    for state in State::ALL {
+        writeln!(grid, "{}", state.as_str()).expect("a string");
+        for command in commands() {
+            writeln!(grid, "    {:<16} {}", command.kind().as_str(), outcome(&trip(*state), &command, at(2_000))).expect("a string");
+        }
+    }
+    insta::assert_snapshot!(grid);
+}
+
+#[test]
+fn what_a_refusal_allows_is_what_the_machine_allows() {
+    for state in State::ALL {
+        let taken: BTreeSet<_> = commands()
+            .iter()
+            .filter(|command| trip(*state).step(command, at(2_000)).is_ok())
+            .map(|command| command.kind().as_str())
+            .collect();
+        let said: BTreeSet<_> = allowed_from(*state).iter().map(|command| command.as_str()).collect();
+        assert_eq!(taken, said, "{}", state.as_str());
+    }
+}
+
+#[test]
+fn cancelling_is_free_before_assignment_for_two_minutes_after_it_and_when_the_driver_is_silent() {
+    let cancel = |state, silent, second| outcome(&trip(state), &Command::RiderCancel { driver_silent: silent }, at(second));
+    assert_eq!(cancel(State::Searching, false, 5_000), "cancelled Release");
+    assert_eq!(cancel(State::Offered, false, 5_000), "cancelled Release");
+    assert_eq!(cancel(State::Assigned, false, 1_020), "cancelled Release");
+    assert_eq!(cancel(State::Assigned, false, 1_021), "cancelled Charge(500)");
+    assert_eq!(cancel(State::Arrived, false, 1_021), "cancelled Charge(500)");
+    assert_eq!(cancel(State::Arrived, true, 1_021), "cancelled Release");
+}
+
+#[test]
+fn a_fee_never_exceeds_the_price() {
+    let cheap = Trip { price: Money::new(300, Currency::USD), ..trip(State::Arrived) };
+    assert_eq!(outcome(&cheap, &Command::NoShow, at(2_000)), "no_show Charge(300)");
+}
+
+#[test]
+fn the_search_ends_at_its_deadline_or_with_the_twentieth_offer() {
+    let searching = trip(State::Searching);
+    assert_eq!(outcome(&searching, &Command::GiveUp, at(1_599)), "- invalid_transition");
+    assert_eq!(outcome(&searching, &Command::GiveUp, at(1_600)), "no_driver Release");
+    let asked_all = Trip { offers_made: OFFERS_MAX, ..trip(State::Offered) };
+    let declined = asked_all.step(&Command::Decline, at(1_000)).expect("legal").trip;
+    assert_eq!(declined.due(at(1_000)), Some(Command::GiveUp));
+    assert_eq!(outcome(&declined, &Command::GiveUp, at(1_000)), "no_driver Release");
+}
+
+#[test]
+fn a_lost_driver_starts_the_search_anew_and_the_fourth_ends_it() {
+    let lost = trip(State::Arrived).step(&Command::DriverCancel, at(1_200)).expect("legal").trip;
+    assert_eq!((lost.state, lost.driver_id, lost.assigned_at, lost.arrived_at), (State::Searching, None, None, None));
+    assert_eq!(lost.search_deadline_at, Some(at(1_800)));
+    let fourth = Trip { drivers_lost: 3, ..trip(State::Assigned) };
+    assert_eq!(outcome(&fourth, &Command::DriverSilent, at(1_200)), "no_driver Release");
+}
+
+#[test]
+fn arriving_needs_a_position_within_150_metres() {
+    let arrive = |distance_m| outcome(&trip(State::Assigned), &Command::Arrive { distance_m }, at(1_000));
+    assert_eq!(arrive(Some(150.0)), "arrived None");
+    assert_eq!(arrive(Some(150.1)), "- too_far_from_pickup");
+    assert_eq!(arrive(None), "- too_far_from_pickup");
+}
+
+#[test]
+fn the_fifth_wrong_pin_locks_and_the_count_is_kept() {
+    let start = |failures, pin: &str| {
+        let trip = Trip { pin_failures: failures, ..trip(State::Arrived) };
+        trip.step(&Command::Start { pin: pin.to_owned() }, at(1_000))
+    };
+    let wrong = start(0, "9999").expect_err("wrong");
+    assert!(wrong.commits && wrong.code == Code::WrongPin);
+    assert!(start(4, "0420").is_ok());
+    assert_eq!(start(5, "0420").expect_err("locked").code, Code::PinLocked);
+}
+
+#[test]
+fn a_no_show_is_one_after_five_minutes() {
+    assert_eq!(outcome(&trip(State::Arrived), &Command::NoShow, at(1_249)), "- too_early");
+    assert_eq!(outcome(&trip(State::Arrived), &Command::NoShow, at(1_250)), "no_show Charge(500)");
+}
+
+#[test]
+fn waiting_beyond_two_minutes_is_charged_with_the_fare() {
+    let started = trip(State::Arrived).step(&Command::Start { pin: "0420".into() }, at(950 + 181)).expect("legal").trip;
+    assert_eq!(started.waiting_charge, 70);
+    assert_eq!(outcome(&started, &Command::Complete, at(3_000)), "completed Charge(1570)");
+}
+
+proptest! {
+    /// Whatever is thrown at a trip, it ends at most once and a trip that is over never moves again.
+    #[test]
+    fn nothing_leaves_a_trip_that_is_over(choices in prop::collection::vec((0..17_usize, 0..400_i64), 1..60)) {
+        let commands = commands();
+        let (mut trip, mut second, mut charges) = (trip(State::Requested), 0, 0);
+        for (choice, wait_s) in choices {
+            second += wait_s;
+            let was_over = trip.state.is_over();
+            if let Ok(step) = trip.step(&commands[choice], at(second)) {
+                prop_assert!(!was_over);
+                prop_assert_eq!(step.trip.version, trip.version + 1);
+                prop_assert_eq!(step.trip.ended_at.is_some(), step.trip.state.is_over());
+                prop_assert_eq!(step.trip.driver_id.is_some() || !step.trip.state.has_driver(), true);
+                charges += i32::from(step.money != MoneyEffect::None);
+                trip = step.trip;
+            }
+        }
+        prop_assert_eq!(charges, i32::from(trip.state.is_over()));
+    }
+}

@@ -1,0 +1,229 @@
+//! Histories, as lists and as server-sent events. A stream reads the database, not a queue: whoever resumes with
+//! `Last-Event-ID` gets exactly what came after it, whichever process answers.
+
+use std::time::Duration;
+
+use actix_web::http::header::ACCEPT;
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::IntoParams;
+
+use super::drivers::doing;
+use super::trips::visible_trip;
+use crate::platform::Platform;
+use crate::platform::clock::Stopwatch;
+use crate::platform::error::{Code, Refusal, Result};
+use crate::platform::http::request::Audience;
+use crate::platform::http::sse::{self, Frames, Gone, KEEP_ALIVE};
+use crate::platform::http::{Drivers, Participants, Reply, Request};
+use crate::platform::ids::{DriverId, Id, TripId};
+use crate::platform::wake::{Follower, Wake};
+use crate::supply::Supply;
+use crate::trips::store;
+use crate::trips::views::EventBody;
+
+/// Events read in one go.
+const BATCH: i64 = 100;
+
+/// How often a stream looks although nobody woke it: wakes from other processes may be lost.
+const SLOW_POLL: Duration = Duration::from_secs(5);
+
+/// The shortest time between two positions on a stream.
+const POSITION_EVERY: Duration = Duration::from_secs(1);
+
+/// Which events.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventsQuery {
+    /// `next_cursor` of the page before.
+    cursor: Option<i64>,
+    /// Items on the page, 1 to 100; 100 if absent.
+    limit: Option<i64>,
+}
+
+/// Follow a trip
+///
+/// A list, oldest first; or, with `Accept: text/event-stream`, a stream that begins with what has happened (after
+/// `Last-Event-ID`, if given), goes on with what happens, and ends with the trip. In between `driver_position`, without a number.
+#[utoipa::path(get, path = "/v1/trips/{trip_id}/events", tag = "trips",
+    params(("trip_id" = TripId, Path, description = "The trip"), EventsQuery),
+    responses((status = 200, description = "The events", body = Vec<EventBody>)))]
+pub(super) async fn trip_events(request: Request<Participants>, supply: web::Data<Supply>) -> Reply {
+    let trip = visible_trip(&request).await?;
+    if !wants_stream(&request) {
+        let query: EventsQuery = request.query()?;
+        return Ok(list(&request.platform, trip.id, query).await?);
+    }
+    let after = last_event_id(&request)?.unwrap_or(0);
+    let (frames, response) = sse::stream();
+    let stream = TripStream { platform: request.platform.clone(), supply: supply.into_inner(), trip: trip.id, frames };
+    actix_web::rt::spawn(async move {
+        let _gone = stream.run(after).await;
+    });
+    Ok(response)
+}
+
+async fn list(platform: &Platform, trip: TripId, query: EventsQuery) -> Result<HttpResponse> {
+    let limit = query.limit.unwrap_or(BATCH);
+    if !(1..=BATCH).contains(&limit) {
+        let detail = format!("must be 1 to {BATCH}");
+        return Err(Refusal::new(Code::InvalidRequest, format!("`limit` {detail}.")).field("limit", detail).into());
+    }
+    let input = (trip, query.cursor.unwrap_or(0), limit + 1);
+    let events = platform.db.read(input, |conn, (trip, after, limit)| Box::pin(store::events(conn, *trip, *after, *limit))).await?;
+    let more = events.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut items: Vec<EventBody> = events.into_iter().map(EventBody::from).collect();
+    items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next_cursor = items.last().filter(|_| more).map(EventBody::seq);
+    Ok(HttpResponse::Ok().json(json!({"items": items, "next_cursor": next_cursor})))
+}
+
+fn wants_stream<A: Audience>(request: &Request<A>) -> bool {
+    let accept = request.http.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/event-stream"))
+}
+
+fn last_event_id<A: Audience>(request: &Request<A>) -> Result<Option<i64>> {
+    let Some(value) = request.http.headers().get("last-event-id") else { return Ok(None) };
+    match value.to_str().ok().and_then(|text| text.parse().ok()) {
+        Some(seq) if seq >= 0 => Ok(Some(seq)),
+        _ => Err(Refusal::new(Code::Malformed, "`Last-Event-ID` must be the number of an event on this stream.").into()),
+    }
+}
+
+/// Waits until there may be something new: a wake, or the slow poll; or until the client has gone,
+/// or the process is to end.
+async fn wait(platform: &Platform, follower: &mut Follower, frames: &Frames, or: Duration) -> Result<(), Gone> {
+    tokio::select! {
+        () = platform.shutdown.cancelled() => Err(Gone),
+        () = follower.changed() => Ok(()),
+        () = tokio::time::sleep(or) => Ok(()),
+        () = frames.closed() => Err(Gone),
+    }
+}
+
+struct TripStream {
+    platform: Platform,
+    supply: std::sync::Arc<Supply>,
+    trip: TripId,
+    frames: Frames,
+}
+
+impl TripStream {
+    async fn run(self, mut after: i64) -> Result<(), Gone> {
+        let mut follower = self.platform.db.hub().follow(Wake::Trip(self.trip.uuid()));
+        let (mut quiet, mut driver, mut shown) = (Stopwatch::start(), self.driver().await?, None);
+        loop {
+            let input = (self.trip, after);
+            let events = self.platform.db.read(input, |conn, (trip, after)| Box::pin(store::events(conn, *trip, *after, BATCH)));
+            let events = events.await.map_err(|_| Gone)?;
+            if !events.is_empty() {
+                driver = self.driver().await?;
+                quiet = Stopwatch::start();
+            }
+            for event in events.into_iter().map(EventBody::from) {
+                after = event.seq();
+                self.frames.send(Some(after), event.kind(), &event).await?;
+                if event.is_last() {
+                    return Ok(());
+                }
+            }
+            let pause = if driver.is_some() { POSITION_EVERY } else { SLOW_POLL };
+            wait(&self.platform, &mut follower, &self.frames, pause).await?;
+            self.show_position(driver, &mut shown).await?;
+            if quiet.elapsed() >= KEEP_ALIVE {
+                self.frames.keep_alive().await?;
+                quiet = Stopwatch::start();
+            }
+        }
+    }
+
+    async fn driver(&self) -> Result<Option<DriverId>, Gone> {
+        let trip = self.platform.db.read(self.trip, |conn, id| Box::pin(store::find(conn, *id))).await.map_err(|_| Gone)?;
+        Ok(trip.filter(|trip| trip.state.has_driver()).and_then(|trip| trip.driver_id))
+    }
+
+    async fn show_position(&self, driver: Option<DriverId>, shown: &mut Option<(Stopwatch, i64)>) -> Result<(), Gone> {
+        let Some(known) = driver.and_then(|driver| self.supply.position(driver)) else { return Ok(()) };
+        let recorded = known.recorded_at.utc().timestamp_micros();
+        let is_news = shown.is_none_or(|(since, last)| last != recorded && since.elapsed() >= POSITION_EVERY);
+        if is_news {
+            *shown = Some((Stopwatch::start(), recorded));
+            let data = json!({"position": known.position, "recorded_at": known.recorded_at});
+            self.frames.send(None, "driver_position", &data).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Follow your offers and trips
+///
+/// A stream of server-sent events. Without `Last-Event-ID` it begins with a `snapshot` of what is live now.
+#[utoipa::path(get, path = "/v1/drivers/me/events", tag = "drivers", responses((status = 200, description = "text/event-stream")))]
+pub(super) async fn driver_events(request: Request<Drivers>) -> Reply {
+    let Some(driver) = request.caller().driver() else { unreachable!("the audience is drivers") };
+    let after = last_event_id(&request)?;
+    let (frames, response) = sse::stream();
+    let stream = DriverStream { platform: request.platform.clone(), driver, frames };
+    actix_web::rt::spawn(async move {
+        let _gone = stream.run(after).await;
+    });
+    Ok(response)
+}
+
+struct DriverStream {
+    platform: Platform,
+    driver: DriverId,
+    frames: Frames,
+}
+
+impl DriverStream {
+    async fn run(self, after: Option<i64>) -> Result<(), Gone> {
+        let mut follower = self.platform.db.hub().follow(Wake::Driver(self.driver.uuid()));
+        let mut after = match after {
+            Some(after) => after,
+            None => self.snapshot().await?,
+        };
+        let mut quiet = Stopwatch::start();
+        loop {
+            let input = (self.driver, after);
+            let events =
+                self.platform.db.read(input, |conn, (driver, after)| Box::pin(store::driver_events(conn, *driver, *after, BATCH)));
+            for event in events.await.map_err(|_| Gone)? {
+                after = event.seq;
+                self.frames.send(Some(after), &event.kind, &frame(&event)).await?;
+                quiet = Stopwatch::start();
+            }
+            wait(&self.platform, &mut follower, &self.frames, SLOW_POLL).await?;
+            if quiet.elapsed() >= KEEP_ALIVE {
+                self.frames.keep_alive().await?;
+                quiet = Stopwatch::start();
+            }
+        }
+    }
+
+    /// Shows what is live. News after the returned number are not in it yet; one that is in it as well does no harm.
+    async fn snapshot(&self) -> Result<i64, Gone> {
+        let read = self.platform.db.read(self.driver, |conn, driver| {
+            Box::pin(async move {
+                let after = store::last_driver_seq(conn, *driver).await?;
+                let (offer, trip) = doing(conn, *driver).await?;
+                Ok((after, json!({"type": "snapshot", "offer": offer, "trip": trip})))
+            })
+        });
+        let (after, snapshot): (i64, Value) = read.await.map_err(|_| Gone)?;
+        self.frames.send(Some(after), "snapshot", &snapshot).await?;
+        Ok(after)
+    }
+}
+
+/// A driver's event as a frame shows it: number, type and time with what it is about.
+fn frame(event: &store::DriverEvent) -> Value {
+    let mut data = event.data.clone();
+    data["seq"] = event.seq.into();
+    data["type"] = event.kind.clone().into();
+    data["at"] = json!(event.at);
+    data
+}

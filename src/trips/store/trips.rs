@@ -1,0 +1,238 @@
+//! Trips.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::parse_class;
+use crate::geo::Position;
+use crate::platform::clock::{DomainTime, MachineTime};
+use crate::platform::db::one_row;
+use crate::platform::error::{Error, Result};
+use crate::platform::http::PageRequest;
+use crate::platform::ids::{DriverId, Id, PaymentId, QuoteId, RiderId, TripId};
+use crate::platform::money::Money;
+use crate::trips::machine::{CommandKind, State, Trip, refused};
+
+#[derive(Debug)]
+struct TripRow {
+    id: TripId,
+    rider_id: RiderId,
+    driver_id: Option<DriverId>,
+    quote_id: QuoteId,
+    payment_id: PaymentId,
+    state: String,
+    version: i64,
+    class: String,
+    pickup_lat: f64,
+    pickup_lon: f64,
+    dropoff_lat: f64,
+    dropoff_lon: f64,
+    currency: String,
+    price: i64,
+    waiting_charge: i64,
+    total: Option<i64>,
+    pin: String,
+    pin_failures: i16,
+    offers_made: i16,
+    drivers_lost: i16,
+    cancelled_by: Option<String>,
+    requested_at: DomainTime,
+    authorised_at: Option<MachineTime>,
+    search_deadline_at: Option<DomainTime>,
+    search_at: Option<DomainTime>,
+    assigned_at: Option<DomainTime>,
+    arrived_at: Option<DomainTime>,
+    started_at: Option<DomainTime>,
+    ended_at: Option<DomainTime>,
+    due_at: Option<DomainTime>,
+    #[expect(dead_code, reason = "for the audit; `select *` reads it")]
+    request_key_id: Option<Uuid>,
+}
+
+impl TryFrom<TripRow> for Trip {
+    type Error = Error;
+
+    fn try_from(row: TripRow) -> Result<Self> {
+        let id = row.id;
+        let impossible = |column, value: String| Error::ImpossibleRow { table: "trips", column, row: id.to_string(), value };
+        let position = |column, lat, lon| Position::new(lat, lon).map_err(|_| impossible(column, format!("{lat}, {lon}")));
+        Ok(Self {
+            id,
+            rider_id: row.rider_id,
+            driver_id: row.driver_id,
+            quote_id: row.quote_id,
+            payment_id: row.payment_id,
+            state: State::parse(&row.state).ok_or_else(|| impossible("state", row.state.clone()))?,
+            version: row.version,
+            class: parse_class(&row.class).ok_or_else(|| impossible("class", row.class.clone()))?,
+            pickup: position("pickup_lat", row.pickup_lat, row.pickup_lon)?,
+            dropoff: position("dropoff_lat", row.dropoff_lat, row.dropoff_lon)?,
+            price: Money::new(row.price, row.currency.parse().map_err(|_| impossible("currency", row.currency.clone()))?),
+            waiting_charge: row.waiting_charge,
+            total: row.total,
+            pin: row.pin,
+            pin_failures: row.pin_failures,
+            offers_made: row.offers_made,
+            drivers_lost: row.drivers_lost,
+            cancelled_by: row.cancelled_by,
+            requested_at: row.requested_at,
+            authorised_at: row.authorised_at,
+            search_deadline_at: row.search_deadline_at,
+            search_at: row.search_at,
+            assigned_at: row.assigned_at,
+            arrived_at: row.arrived_at,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            due_at: row.due_at,
+        })
+    }
+}
+
+/// Locks a trip for this transaction. False if there is none. Lock first, then read: a join in a locking read would be
+/// evaluated against rows of before the wait.
+pub async fn lock(conn: &mut PgConnection, id: TripId) -> Result<bool> {
+    let found = sqlx::query_scalar!("select id from trips where id = $1 for update", id.uuid()).fetch_optional(conn).await?;
+    Ok(found.is_some())
+}
+
+/// Reads a trip.
+pub async fn find(conn: &mut PgConnection, id: TripId) -> Result<Option<Trip>> {
+    let row = sqlx::query_as!(TripRow, "select * from trips where id = $1", id.uuid()).fetch_optional(conn).await?;
+    row.map(Trip::try_from).transpose()
+}
+
+/// Whose trips a list is of.
+#[derive(Debug, Clone, Copy)]
+pub enum Whose {
+    /// A rider's.
+    Rider(RiderId),
+    /// A driver's.
+    Driver(DriverId),
+    /// Everybody's, for operators.
+    Everybody,
+}
+
+/// Reads a page of trips, newest first.
+pub async fn list(conn: &mut PgConnection, whose: Whose, state: Option<State>, page: PageRequest) -> Result<Vec<Trip>> {
+    let (rider, driver) = match whose {
+        Whose::Rider(rider) => (Some(rider.uuid()), None),
+        Whose::Driver(driver) => (None, Some(driver.uuid())),
+        Whose::Everybody => (None, None),
+    };
+    let rows = sqlx::query_as!(
+        TripRow,
+        "select * from trips
+         where ($1::uuid is null or rider_id = $1) and ($2::uuid is null or driver_id = $2)
+           and ($3::text is null or state = $3) and id < $4
+         order by id desc limit $5",
+        rider,
+        driver,
+        state.map(State::as_str),
+        page.before,
+        page.rows(),
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Trip::try_from).collect()
+}
+
+/// Writes a new trip.
+pub async fn insert(conn: &mut PgConnection, trip: &Trip, key_id: Option<Uuid>) -> Result<()> {
+    sqlx::query!(
+        "insert into trips (id, rider_id, quote_id, payment_id, state, version, class, pickup_lat, pickup_lon, dropoff_lat, dropoff_lon,
+                            currency, price, pin, requested_at, due_at, request_key_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+        trip.id.uuid(),
+        trip.rider_id.uuid(),
+        trip.quote_id.uuid(),
+        trip.payment_id.uuid(),
+        trip.state.as_str(),
+        trip.version,
+        trip.class.as_str(),
+        trip.pickup.lat(),
+        trip.pickup.lon(),
+        trip.dropoff.lat(),
+        trip.dropoff.lon(),
+        trip.price.currency.as_str(),
+        trip.price.amount,
+        trip.pin,
+        trip.requested_at as _,
+        trip.due_at as _,
+        key_id,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes a trip after a step. The guard: it is still in the state and version from which the step was taken.
+pub async fn save(conn: &mut PgConnection, before: &Trip, after: &Trip) -> Result<()> {
+    let done = sqlx::query!(
+        "update trips set state = $4, version = $5, driver_id = $6, waiting_charge = $7, total = $8, offers_made = $9,
+                drivers_lost = $10, cancelled_by = $11, authorised_at = $12, search_deadline_at = $13, search_at = $14,
+                assigned_at = $15, arrived_at = $16, started_at = $17, ended_at = $18, due_at = $19
+         where id = $1 and state = $2 and version = $3",
+        before.id.uuid(),
+        before.state.as_str(),
+        before.version,
+        after.state.as_str(),
+        after.version,
+        after.driver_id.map(Id::uuid),
+        after.waiting_charge,
+        after.total,
+        after.offers_made,
+        after.drivers_lost,
+        after.cancelled_by,
+        after.authorised_at as _,
+        after.search_deadline_at as _,
+        after.search_at as _,
+        after.assigned_at as _,
+        after.arrived_at as _,
+        after.started_at as _,
+        after.ended_at as _,
+        after.due_at as _,
+    )
+    .execute(conn)
+    .await?;
+    if done.rows_affected() == 1 { Ok(()) } else { Err(Error::Overtaken("trip")) }
+}
+
+/// Counts a wrong PIN.
+pub async fn count_wrong_pin(conn: &mut PgConnection, id: TripId, failures_max: i16) -> Result<()> {
+    let done = sqlx::query!(
+        "update trips set pin_failures = pin_failures + 1 where id = $1 and state = 'arrived' and pin_failures < $2",
+        id.uuid(),
+        failures_max,
+    )
+    .execute(conn)
+    .await?;
+    one_row(&done, || refused(State::Arrived, CommandKind::Start))
+}
+
+/// Forgets the wrong PINs.
+pub async fn reset_pin(conn: &mut PgConnection, id: TripId) -> Result<()> {
+    sqlx::query!("update trips set pin_failures = 0 where id = $1", id.uuid()).execute(conn).await?;
+    Ok(())
+}
+
+/// Puts the next look of a search off.
+pub async fn search_again(conn: &mut PgConnection, id: TripId, at: DomainTime) -> Result<()> {
+    sqlx::query!("update trips set search_at = $2 where id = $1 and state = 'searching'", id.uuid(), at as _)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Trips to which time has done something by `now`.
+pub async fn due(conn: &mut PgConnection, now: DomainTime, limit: i64) -> Result<Vec<TripId>> {
+    let rows =
+        sqlx::query_scalar!(r#"select id as "id: TripId" from trips where due_at <= $1 order by due_at limit $2"#, now as _, limit)
+            .fetch_all(conn)
+            .await?;
+    Ok(rows)
+}
+
+/// When time will next do something to a trip.
+pub async fn next_due(conn: &mut PgConnection) -> Result<Option<DomainTime>> {
+    Ok(sqlx::query_scalar!(r#"select min(due_at) as "due: DomainTime" from trips where due_at is not null"#).fetch_one(conn).await?)
+}

@@ -1,0 +1,419 @@
+//! What the black-box tests share: a real service on a real PostgreSQL with a real payment simulator, each test with a database
+//! and a provider of its own; and actors who speak HTTP with it.
+#![allow(dead_code, clippy::unwrap_used, missing_docs, reason = "tests; not every test uses everything")]
+
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use embedded_postgres::{Database, TestCluster};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use ridematch::platform::config::Config;
+use ridematch::platform::schema;
+use ridematch::startup::{self, Running};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use tempfile::TempDir;
+
+pub const JWT_SECRET: &str = "a secret for tests, of at least 32 bytes";
+pub const PSP_SECRET: &str = "sk_test_harness";
+pub const WEBHOOK_SECRET: &str = "whsec_harness";
+
+/// A place in Manhattan, and one a kilometre and a half away.
+pub const HERE: (f64, f64) = (40.7500, -73.9800);
+pub const THERE: (f64, f64) = (40.7600, -73.9700);
+
+/// How long something may take that should happen at once.
+const SOON: Duration = Duration::from_secs(10);
+
+/// A test's own database, migrated.
+pub async fn database() -> Database {
+    let cluster = TestCluster::shared().await.expect("a PostgreSQL server for tests");
+    // The digest of the migrations names the template: changed migrations make a new one.
+    let checksum: String = schema::MIGRATOR
+        .iter()
+        .flat_map(|migration| migration.checksum.iter().take(3).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>())
+        .collect();
+    let template = format!("ridematch_{checksum}");
+    cluster.database(&template, |url| async move { schema::migrate(&url).await }).await.expect("a database")
+}
+
+/// A service, its database and its provider.
+pub struct App {
+    pub base_url: String,
+    pub http: Client,
+    pub config: Config,
+    pub database: Database,
+    pub provider: psp_sim::Running,
+    service: Option<Running>,
+    pool: PgPool,
+    _books: TempDir,
+}
+
+/// What may differ from test to test.
+pub struct Options {
+    pub pool_max: u32,
+    pub rate_limit: u32,
+    /// Run on the database before the service starts: to break it.
+    pub sql: &'static str,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { pool_max: 8, rate_limit: 100_000, sql: "" }
+    }
+}
+
+impl App {
+    pub async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub async fn with(options: Options) -> Self {
+        let database = database().await;
+        let pool = PgPoolOptions::new().max_connections(2).connect(&database.url()).await.unwrap();
+        if !options.sql.is_empty() {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(options.sql)).execute(&pool).await.unwrap();
+        }
+        let listen = free_address();
+        let books = tempfile::tempdir().unwrap();
+        let mut settings = psp_sim::Settings::new(books.path(), PSP_SECRET);
+        settings.webhook = Some(psp_sim::Webhook {
+            url: format!("http://{listen}/v1/webhooks/psp"),
+            secret: WEBHOOK_SECRET.to_owned(),
+        });
+        let provider = psp_sim::start(settings).await.expect("the payment simulator");
+        let config = config(&database.url(), listen, provider.address(), &options);
+        let service = startup::start(&config).await.expect("the service");
+        let app = Self {
+            base_url: format!("http://{}", service.address),
+            http: Client::new(),
+            config,
+            database,
+            provider,
+            service: Some(service),
+            pool,
+            _books: books,
+        };
+        app.until("the process is the matcher", async || {
+            let ready = app.http.get(app.url("/readyz")).send().await.ok()?;
+            ready.json::<Value>().await.ok()?["matcher"].as_bool()?.then_some(())
+        })
+        .await;
+        app
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base_url)
+    }
+
+    /// The running service, to look inside.
+    pub fn service(&self) -> &Running {
+        self.service.as_ref().unwrap()
+    }
+
+    /// The database, to look at or to break by hand.
+    pub fn sql(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Runs SQL that is to break something.
+    pub async fn break_with(&self, sql: &str) {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&self.pool).await.unwrap();
+    }
+
+    /// One number from the database.
+    pub async fn count(&self, sql: &str) -> i64 {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&self.pool).await.unwrap()
+    }
+
+    pub async fn actor(&self, role: &str) -> Actor {
+        self.actor_named(role, None).await
+    }
+
+    /// An actor who is somebody already known.
+    pub async fn actor_named(&self, role: &str, subject: Option<&str>) -> Actor {
+        let mut body = json!({"role": role});
+        if let Some(subject) = subject {
+            body["subject"] = subject.into();
+        }
+        let answer = self.http.post(self.url("/v1/sandbox/tokens")).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 201);
+        let body: Value = answer.json().await.unwrap();
+        Actor {
+            http: self.http.clone(),
+            base_url: self.base_url.clone(),
+            token: body["token"].as_str().unwrap().to_owned(),
+            id: body["subject"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    pub async fn rider(&self) -> Actor {
+        self.actor("rider").await
+    }
+
+    pub async fn ops(&self) -> Actor {
+        self.actor("ops").await
+    }
+
+    /// A driver who is online at `place`, and in the index.
+    pub async fn driver_at(&self, place: (f64, f64)) -> Actor {
+        let driver = self.actor("driver").await;
+        let vehicle = json!({"available": true, "name": "Dora", "class": "standard", "plate": "RM 1"});
+        driver.put("/v1/drivers/me/availability", &vehicle).await.expect(200);
+        self.until("the driver is in the index", async || (driver.send_position(self, place).await == "accepted").then_some(()))
+            .await;
+        driver
+    }
+
+    /// Domain time now.
+    pub async fn now(&self) -> String {
+        let clock: Value = self.http.get(self.url("/v1/sandbox/clock")).send().await.unwrap().json().await.unwrap();
+        clock["domain"].as_str().unwrap().to_owned()
+    }
+
+    /// Sets domain time ahead.
+    pub async fn advance(&self, seconds: i64) {
+        let body = json!({"advance_s": seconds});
+        let answer = self.http.post(self.url("/v1/sandbox/clock")).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+
+    /// Waits until `look` finds something, and gives up loudly after a while.
+    pub async fn until<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+        until(what, look).await
+    }
+
+    /// The audit, once nothing is unsettled.
+    pub async fn audit(&self) -> Value {
+        let ops = self.ops().await;
+        self.until("nothing is unsettled", async || {
+            let report = ops.get("/v1/ops/audit").await.expect(200);
+            (report["unsettled"] == 0).then_some(report)
+        })
+        .await
+    }
+
+    /// Fails unless the audit is clean.
+    pub async fn assert_clean(&self) {
+        let report = self.audit().await;
+        assert_eq!(report["clean"], true, "the audit is not clean: {report:#}");
+    }
+
+    /// Stops the service in order.
+    pub async fn stop(mut self) {
+        if let Some(service) = self.service.take() {
+            service.stop().await;
+        }
+        self.pool.close().await;
+    }
+}
+
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, options: &Options) -> Config {
+    Config {
+        database_url: database_url.to_owned(),
+        listen,
+        pool_max: options.pool_max,
+        http_workers: 2,
+        jwt_secret: Some(JWT_SECRET.to_owned()),
+        jwt_public_key: None,
+        psp_base_url: format!("http://{provider}"),
+        psp_secret_key: PSP_SECRET.to_owned(),
+        psp_webhook_secret: WEBHOOK_SECRET.to_owned(),
+        rate_limit: NonZeroU32::new(options.rate_limit).unwrap(),
+        log: "warn".to_owned(),
+        sandbox: true,
+        exit_with_parent: false,
+    }
+}
+
+/// Waits until `look` finds something, and gives up loudly after a while.
+pub async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(SOON, found).await.unwrap_or_else(|_| panic!("waited {SOON:?} in vain until {what}"))
+}
+
+static KEYS: AtomicU32 = AtomicU32::new(0);
+
+/// A key that no other request has.
+pub fn new_key() -> String {
+    format!("key-{}", KEYS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Somebody who speaks HTTP with the service.
+#[derive(Clone)]
+pub struct Actor {
+    pub http: Client,
+    pub base_url: String,
+    pub token: String,
+    pub id: String,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub bytes: Vec<u8>,
+}
+
+impl Answer {
+    pub async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self { status, headers, bytes: response.bytes().await.expect("a body").to_vec() }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
+    }
+
+    pub fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body, if the status is as expected.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        let body = self.json();
+        assert_eq!(self.status.as_u16(), status, "{body:#}");
+        body
+    }
+
+    /// Fails unless it is this problem, as a problem document has to be.
+    #[track_caller]
+    pub fn expect_problem(self, status: u16, code: &str) -> Value {
+        let body = self.json();
+        assert_eq!((self.status.as_u16(), body["code"].as_str().unwrap_or_default()), (status, code), "{body:#}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert_eq!(body["status"], status);
+        assert_eq!(body["type"], format!("/problems/{code}"));
+        for member in ["title", "detail", "instance", "trace_id"] {
+            assert!(body[member].is_string(), "{member} is missing: {body:#}");
+        }
+        body
+    }
+}
+
+impl Actor {
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base_url)).bearer_auth(&self.token)
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::GET, path)).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.request(Method::PUT, path).json(body)).await
+    }
+
+    /// A POST with no key.
+    pub async fn post_unkeyed(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// A POST with a new key.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_with(&new_key(), path, body).await
+    }
+
+    /// A POST with this key.
+    pub async fn post_with(&self, key: &str, path: &str, body: &Value) -> Answer {
+        Answer::of(self.request(Method::POST, path).header("Idempotency-Key", key).json(body)).await
+    }
+
+    /// Sends where he is, now; the verdict.
+    pub async fn send_position(&self, app: &App, (lat, lon): (f64, f64)) -> String {
+        let body = json!({"position": {"lat": lat, "lon": lon}, "recorded_at": app.now().await});
+        self.put("/v1/drivers/me/location", &body).await.expect(200)["verdict"].as_str().unwrap().to_owned()
+    }
+
+    /// A quote from one place to another.
+    pub async fn quote(&self, from: (f64, f64), to: (f64, f64)) -> Value {
+        let body = json!({"pickup": {"lat": from.0, "lon": from.1}, "dropoff": {"lat": to.0, "lon": to.1}});
+        self.post_unkeyed("/v1/quotes", &body).await.expect(201)
+    }
+
+    /// Asks for a trip from [`HERE`] to [`THERE`].
+    pub async fn request_trip(&self) -> Value {
+        self.request_trip_with("pm_card_visa").await
+    }
+
+    pub async fn request_trip_with(&self, payment_method: &str) -> Value {
+        let quote = self.quote(HERE, THERE).await;
+        let body = json!({"quote_id": quote["id"], "payment_method": payment_method});
+        self.post("/v1/trips", &body).await.expect(201)
+    }
+
+    /// Waits until a trip is in a state.
+    pub async fn until_state(&self, trip: &str, state: &str) -> Value {
+        until(&format!("{trip} is {state}"), async || {
+            let trip = self.get(&format!("/v1/trips/{trip}")).await.expect(200);
+            (trip["state"] == state).then_some(trip)
+        })
+        .await
+    }
+
+    /// Waits for an offer.
+    pub async fn until_offered(&self) -> Value {
+        until("there is an offer", async || {
+            let me = self.get("/v1/drivers/me").await.expect(200);
+            Some(me["offer"].clone()).filter(Value::is_object)
+        })
+        .await
+    }
+
+    /// Does something to a trip, like `arrive`.
+    pub async fn act(&self, trip: &str, what: &str) -> Answer {
+        self.post(&format!("/v1/trips/{trip}/{what}"), &json!({})).await
+    }
+}
+
+/// A rider's trip that a driver has accepted.
+pub async fn assigned(app: &App, rider: &Actor, driver: &Actor) -> Value {
+    let trip = rider.request_trip().await;
+    let offer = driver.until_offered().await;
+    driver.post(&format!("/v1/offers/{}/accept", offer["id"].as_str().unwrap()), &json!({})).await.expect(200);
+    assert_eq!(offer["trip_id"], trip["id"]);
+    let _ = app;
+    rider.get(&format!("/v1/trips/{}", trip["id"].as_str().unwrap())).await.expect(200)
+}
+
+/// A trip under way.
+pub async fn in_progress(app: &App, rider: &Actor, driver: &Actor) -> Value {
+    let trip = assigned(app, rider, driver).await;
+    let id = trip["id"].as_str().unwrap();
+    driver.send_position(app, HERE).await;
+    driver.act(id, "arrive").await.expect(200);
+    driver.post(&format!("/v1/trips/{id}/start"), &json!({"pin": trip["pin"]})).await.expect(200);
+    rider.get(&format!("/v1/trips/{id}")).await.expect(200)
+}
+
+/// The id of a resource.
+pub fn id(resource: &Value) -> &str {
+    resource["id"].as_str().expect("an id")
+}
+
+/// Runs `attempts` at the same time, on connections of their own.
+pub async fn at_once<F: Future>(attempts: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    futures_util::future::join_all(attempts).await
+}
