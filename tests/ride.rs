@@ -3,7 +3,12 @@
 
 mod harness;
 
-use harness::{App, HERE, id, in_progress};
+use harness::{Actor, App, HERE, THERE, assigned, id, in_progress, until};
+use serde_json::{Value, json};
+
+async fn receipt(rider: &Actor, trip: &Value) -> Value {
+    rider.get(&format!("/v1/trips/{}/receipt", id(trip))).await.expect(200)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ride_from_quote_to_receipt() {
@@ -12,9 +17,288 @@ async fn a_ride_from_quote_to_receipt() {
     let trip = in_progress(&app, &rider, &driver).await;
     driver.act(id(&trip), "complete").await.expect(200);
     app.assert_clean().await;
-    let receipt = rider.get(&format!("/v1/trips/{}/receipt", id(&trip))).await.expect(200);
+    let receipt = receipt(&rider, &trip).await;
     assert_eq!(receipt["total"], trip["price"]);
     assert_eq!(receipt["captured"], trip["price"]);
     assert_eq!(receipt["due"]["amount"], 0);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_is_charged_and_what_exceeds_the_authorisation_is_a_payment_of_its_own() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = assigned(&app, &rider, &driver).await;
+    driver.send_position(&app, HERE).await;
+    driver.act(id(&trip), "arrive").await.expect(200);
+    app.advance(175).await;
+    driver.post(&format!("/v1/trips/{}/start", id(&trip)), &json!({"pin": trip["pin"]})).await.expect(200);
+    driver.act(id(&trip), "complete").await.expect(200);
+    app.assert_clean().await;
+    let receipt = receipt(&rider, &trip).await;
+    let price = trip["price"]["amount"].as_i64().unwrap();
+    assert_eq!(receipt["total"]["amount"], price + 35);
+    assert_eq!(receipt["captured"]["amount"], price + 35);
+    let purposes: Vec<_> = receipt["payments"].as_array().unwrap().iter().map(|one| one["purpose"].clone()).collect();
+    assert_eq!(purposes, ["fare", "remainder"]);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_declined_card_ends_the_trip_and_the_rider_may_ask_again() {
+    let app = App::start().await;
+    let rider = app.rider().await;
+    let trip = rider.request_trip_with("pm_card_chargeDeclined").await;
+    rider.until_state(id(&trip), "payment_failed").await;
+    rider.request_trip().await;
+    app.assert_clean().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rider_has_one_trip_at_a_time_and_a_quote_makes_one_trip() {
+    let app = App::start().await;
+    let rider = app.rider().await;
+    let quote = rider.quote(HERE, THERE).await;
+    let body = json!({"quote_id": quote["id"], "payment_method": "pm_card_visa"});
+    let trip = rider.post("/v1/trips", &body).await.expect(201);
+    rider.post("/v1/trips", &body).await.expect_problem(409, "quote_used");
+    let other = rider.quote(HERE, THERE).await;
+    let again = json!({"quote_id": other["id"], "payment_method": "pm_card_visa"});
+    rider.post("/v1/trips", &again).await.expect_problem(409, "active_trip_exists");
+    rider.act(id(&trip), "cancel").await.expect(200);
+    rider.post("/v1/trips", &again).await.expect(201);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quote_is_promised_for_two_minutes() {
+    let app = App::start().await;
+    let rider = app.rider().await;
+    let quote = rider.quote(HERE, THERE).await;
+    app.advance(121).await;
+    let body = json!({"quote_id": quote["id"], "payment_method": "pm_card_visa"});
+    rider.post("/v1/trips", &body).await.expect_problem(410, "quote_expired");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_is_free_at_first_and_costs_a_fee_later() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = assigned(&app, &rider, &driver).await;
+    rider.act(id(&trip), "cancel").await.expect(200);
+    app.assert_clean().await;
+    assert_eq!(receipt(&rider, &trip).await["total"]["amount"], 0);
+
+    driver.send_position(&app, HERE).await;
+    let trip = assigned(&app, &rider, &driver).await;
+    app.advance(125).await;
+    driver.send_position(&app, HERE).await;
+    let cancelled = rider.act(id(&trip), "cancel").await.expect(200);
+    assert_eq!((&cancelled["state"], &cancelled["cancelled_by"]), (&json!("cancelled"), &json!("rider")));
+    app.assert_clean().await;
+    assert_eq!(receipt(&rider, &trip).await["captured"]["amount"], 500);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rider_who_does_not_come_pays_after_five_minutes() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = assigned(&app, &rider, &driver).await;
+    driver.send_position(&app, HERE).await;
+    driver.act(id(&trip), "no_show").await.expect_problem(409, "invalid_transition");
+    driver.act(id(&trip), "arrive").await.expect(200);
+    driver.act(id(&trip), "no_show").await.expect_problem(409, "too_early");
+    app.advance(150).await;
+    driver.send_position(&app, HERE).await;
+    app.advance(155).await;
+    assert_eq!(driver.act(id(&trip), "no_show").await.expect(200)["state"], "no_show");
+    app.assert_clean().await;
+    assert_eq!(receipt(&rider, &trip).await["captured"]["amount"], 500);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_that_is_not_answered_expires_and_the_driver_is_not_asked_again() {
+    let app = App::start().await;
+    let (rider, first) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = rider.request_trip().await;
+    let offer = first.until_offered().await;
+    app.advance(16).await;
+    rider.until_state(id(&trip), "searching").await;
+    first.post(&format!("/v1/offers/{}/accept", id(&offer)), &json!({})).await.expect_problem(410, "offer_expired");
+    let second = app.driver_at(HERE).await;
+    first.send_position(&app, HERE).await;
+    app.advance(6).await;
+    let offer = second.until_offered().await;
+    second.post(&format!("/v1/offers/{}/decline", id(&offer)), &json!({})).await.expect(200);
+    rider.until_state(id(&trip), "searching").await;
+    app.advance(600).await;
+    rider.until_state(id(&trip), "no_driver").await;
+    app.assert_clean().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn going_offline_withdraws_the_offer_and_is_refused_on_a_trip() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = rider.request_trip().await;
+    let offer = driver.until_offered().await;
+    driver.put("/v1/drivers/me/availability", &json!({"available": false})).await.expect(200);
+    rider.until_state(id(&trip), "searching").await;
+    let accept = format!("/v1/offers/{}/accept", id(&offer));
+    driver.post(&accept, &json!({})).await.expect_problem(410, "offer_withdrawn");
+    // An offer that was withdrawn does not count as asked.
+    driver.put("/v1/drivers/me/availability", &json!({"available": true})).await.expect(200);
+    app.until("back in the index", async || (driver.send_position(&app, HERE).await == "accepted").then_some(())).await;
+    app.advance(6).await;
+    let offer = driver.until_offered().await;
+    driver.post(&format!("/v1/offers/{}/accept", id(&offer)), &json!({})).await.expect(200);
+    driver.put("/v1/drivers/me/availability", &json!({"available": false})).await.expect_problem(409, "driver_on_trip");
+    app.assert_clean().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_who_cancels_gets_his_200_twice_and_then_the_trip_is_gone_for_him() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = assigned(&app, &rider, &driver).await;
+    assert_eq!(driver.act(id(&trip), "cancel").await.expect(200)["state"], "searching");
+    driver.act(id(&trip), "cancel").await.expect(200);
+    driver.get(&format!("/v1/trips/{}", id(&trip))).await.expect_problem(404, "not_found");
+    let other = app.driver_at(HERE).await;
+    app.advance(6).await;
+    other.until_offered().await;
+    driver.act(id(&trip), "cancel").await.expect_problem(404, "not_found");
+    app.assert_clean().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_driver_loses_the_trip() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = assigned(&app, &rider, &driver).await;
+    app.advance(185).await;
+    let lost = rider.until_state(id(&trip), "searching").await;
+    assert_eq!(lost["driver_id"], Value::Null);
+    driver.act(id(&trip), "arrive").await.expect_problem(404, "not_found");
+    app.assert_clean().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fourth_driver_lost_ends_the_trip() {
+    let app = App::start().await;
+    let rider = app.rider().await;
+    let trip = rider.request_trip().await;
+    for lost in 1..=4 {
+        let driver = app.driver_at(HERE).await;
+        app.advance(6).await;
+        driver.send_position(&app, HERE).await;
+        let offer = driver.until_offered().await;
+        driver.post(&format!("/v1/offers/{}/accept", id(&offer)), &json!({})).await.expect(200);
+        let state = driver.act(id(&trip), "cancel").await.expect(200)["state"].clone();
+        assert_eq!(state, if lost < 4 { "searching" } else { "no_driver" });
+    }
+    app.assert_clean().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_pin_is_counted_and_the_fifth_locks() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = assigned(&app, &rider, &driver).await;
+    let start = format!("/v1/trips/{}/start", id(&trip));
+    driver.send_position(&app, (HERE.0 + 0.01, HERE.1)).await;
+    driver.act(id(&trip), "arrive").await.expect_problem(409, "too_far_from_pickup");
+    driver.send_position(&app, HERE).await;
+    driver.act(id(&trip), "arrive").await.expect(200);
+    let right = trip["pin"].as_str().unwrap();
+    let wrong = if right == "0000" { "0001" } else { "0000" };
+    for left in (0..5).rev() {
+        let problem = driver.post(&start, &json!({"pin": wrong})).await.expect_problem(409, "wrong_pin");
+        assert_eq!(problem["tries_left"], left);
+    }
+    driver.post(&start, &json!({"pin": right})).await.expect_problem(409, "pin_locked");
+    let seen_by_driver = driver.get(&format!("/v1/trips/{}", id(&trip))).await.expect(200);
+    assert_eq!(seen_by_driver["pin"], Value::Null);
+    app.ops().await.act(id(&trip), "pin/reset").await.expect(200);
+    driver.post(&start, &json!({"pin": right})).await.expect(200);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_ends_a_trip_with_a_charge_or_without() {
+    let app = App::start().await;
+    let (rider, driver, ops) = (app.rider().await, app.driver_at(HERE).await, app.ops().await);
+    let trip = in_progress(&app, &rider, &driver).await;
+    let abort = format!("/v1/trips/{}/abort", id(&trip));
+    let too_much = json!({"charge": {"amount": 1_000_000, "currency": "USD"}});
+    ops.post(&abort, &too_much).await.expect_problem(422, "invalid_request");
+    let aborted = ops.post(&abort, &json!({"charge": {"amount": 300, "currency": "USD"}})).await.expect(200);
+    assert_eq!(aborted["state"], "aborted");
+    app.assert_clean().await;
+    assert_eq!(receipt(&rider, &trip).await["captured"]["amount"], 300);
+    driver.send_position(&app, HERE).await;
+    let trip = assigned(&app, &rider, &driver).await;
+    ops.act(id(&trip), "abort").await.expect(200);
+    app.assert_clean().await;
+    assert_eq!(receipt(&rider, &trip).await["captured"]["amount"], 0);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_of_the_last_step_is_a_200_and_anything_older_a_409() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = assigned(&app, &rider, &driver).await;
+    driver.send_position(&app, HERE).await;
+    let first = driver.act(id(&trip), "arrive").await.expect(200);
+    let second = driver.act(id(&trip), "arrive").await.expect(200);
+    assert_eq!(first["version"], second["version"]);
+    driver.post(&format!("/v1/trips/{}/start", id(&trip)), &json!({"pin": trip["pin"]})).await.expect(200);
+    let problem = driver.act(id(&trip), "arrive").await.expect_problem(409, "invalid_transition");
+    assert_eq!(problem["state"], "in_progress");
+    assert_eq!(problem["allowed"], json!(["complete", "abort"]));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_one_who_is_asked_is_explained() {
+    let app = App::start().await;
+    let (rider, near) = (app.rider().await, app.driver_at(HERE).await);
+    let far = app.driver_at((HERE.0 + 0.01, HERE.1)).await;
+    let trip = rider.request_trip().await;
+    near.until_offered().await;
+    let path = format!("/v1/trips/{}/explain", id(&trip));
+    let all = app.ops().await.get(&path).await.expect(200);
+    let verdicts: Vec<_> = all["rounds"][0]["candidates"].as_array().unwrap().iter().map(|one| one["verdict"].clone()).collect();
+    assert_eq!(verdicts, ["chosen", "farther"]);
+    let own = rider.get(&path).await.expect(200);
+    assert_eq!(own["rounds"][0]["considered"], 2);
+    assert_eq!(own["rounds"][0]["candidates"].as_array().unwrap().len(), 1);
+    far.get(&path).await.expect_problem(404, "not_found");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_is_not_decided_within_a_minute_ends_the_trip_and_is_released() {
+    let app = App::start().await;
+    let rider = app.rider().await;
+    // The provider answers every confirmation with a 500, and says so again whenever it is asked under the same key.
+    let trip = rider.request_trip_with("pm_sim_500").await;
+    until("the confirmation was tried", async || {
+        (app.count("select count(*) from payment_attempts where outcome = 'unknown'").await > 0).then_some(())
+    })
+    .await;
+    app.advance(61).await;
+    rider.until_state(id(&trip), "payment_failed").await;
+    app.assert_clean().await;
     app.stop().await;
 }

@@ -190,11 +190,7 @@ impl Gateway {
     }
 
     /// The first item of a list that `is_ours`. That there is none is only said when the list was read to its end.
-    async fn search<T: Listed>(
-        &self,
-        query: &[(&str, String)],
-        is_ours: impl Fn(&T) -> bool,
-    ) -> Answer<Option<T>> {
+    async fn search<T: Listed>(&self, query: &[(&str, String)], is_ours: impl Fn(&T) -> bool) -> Answer<Option<T>> {
         let mut after = None;
         for _ in 0..FIND_PAGES_MAX {
             let page = match self.page(query, after).await {
@@ -211,11 +207,7 @@ impl Gateway {
     }
 
     /// One page of a list, newest first.
-    pub(super) async fn page<T: Listed>(
-        &self,
-        query: &[(&str, String)],
-        after: Option<String>,
-    ) -> Answer<Page<T>> {
+    pub(super) async fn page<T: Listed>(&self, query: &[(&str, String)], after: Option<String>) -> Answer<Page<T>> {
         let mut query = query.to_vec();
         query.push(("limit", PAGE.to_string()));
         query.extend(after.map(|id| ("starting_after", id)));

@@ -142,10 +142,9 @@ pub enum Step {
 pub fn next(payment: &Payment, unresolved: Option<&Unresolved>, now: MachineTime) -> Step {
     let is_given_up = payment.intent == Intent::Release || payment.decline_code.is_some();
     match (payment.state, &payment.provider_intent_id, unresolved) {
-        (
-            State::Captured | State::Declined | State::Voided | State::AuthExpired | State::CaptureFailed,
-            ..,
-        ) => Step::Rest,
+        (State::Captured | State::Declined | State::Voided | State::AuthExpired | State::CaptureFailed, ..) => {
+            Step::Rest
+        }
         (State::Authorizing, None, None) if is_given_up => Step::Forget,
         (State::Authorizing, None, None) => Step::Create(None),
         (State::Authorizing, None, Some(create)) => {
@@ -225,17 +224,15 @@ fn see(payment: &Payment, seen: &Seen) -> Payment {
         (Authorized, Status::Canceled) => ended(AuthExpired, payment),
         (Capturing, Status::Authorized) => heard(payment),
         (Capturing, Status::Canceled) => capture_failed(payment, "its authorisation is gone".to_owned()),
-        (
-            Authorized | Capturing,
-            Status::Unconfirmed | Status::MethodRefused | Status::ActionRequired,
-        ) => look_at(payment, format!("it was authorised, and the provider says {:?}", seen.status)),
+        (Authorized | Capturing, Status::Unconfirmed | Status::MethodRefused | Status::ActionRequired) => {
+            look_at(payment, format!("it was authorised, and the provider says {:?}", seen.status))
+        }
 
         (Voiding, Status::Canceled) => ended(Voided, payment),
         // Whatever else there is has still to be cancelled.
-        (
-            Voiding,
-            Status::Unconfirmed | Status::MethodRefused | Status::ActionRequired | Status::Authorized,
-        ) => heard(payment),
+        (Voiding, Status::Unconfirmed | Status::MethodRefused | Status::ActionRequired | Status::Authorized) => {
+            heard(payment)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use chrono::{DateTime, TimeDelta};
+use chrono::DateTime;
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -102,6 +102,28 @@ fn what_a_refusal_allows_is_what_the_machine_allows() {
         let said: BTreeSet<_> = allowed_from(*state).iter().map(|command| command.as_str()).collect();
         assert_eq!(taken, said, "{}", state.as_str());
     }
+}
+
+/// The steps that the migration seeds `trip_edges` with are the machine's, no more and no less.
+#[test]
+fn the_database_knows_the_same_steps() {
+    let migration = include_str!("../../migrations/0005_trips.sql");
+    let rows = migration.split("insert into trip_edges").nth(1).and_then(|rest| rest.split(';').next()).expect("the seed");
+    let seeded: BTreeSet<Vec<&str>> = rows
+        .lines()
+        .filter(|line| line.trim_start().starts_with("('"))
+        .map(|line| line.split('\'').skip(1).step_by(2).collect())
+        .collect();
+    let mut taken = BTreeSet::from([vec!["none", "request", "requested"]]);
+    for state in State::ALL {
+        for (command, drivers_lost) in commands().iter().flat_map(|command| [(command, 0), (command, DRIVERS_LOST_MAX - 1)]) {
+            let from = Trip { drivers_lost, ..trip(*state) };
+            if let Ok(step) = from.step(command, at(2_000)) {
+                taken.insert(vec![state.as_str(), command.kind().as_str(), step.trip.state.as_str()]);
+            }
+        }
+    }
+    assert_eq!(taken, seeded);
 }
 
 #[test]

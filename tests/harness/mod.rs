@@ -164,8 +164,10 @@ impl App {
         let driver = self.actor("driver").await;
         let vehicle = json!({"available": true, "name": "Dora", "class": "standard", "plate": "RM 1"});
         driver.put("/v1/drivers/me/availability", &vehicle).await.expect(200);
-        self.until("the driver is in the index", async || (driver.send_position(self, place).await == "accepted").then_some(()))
-            .await;
+        self.until("the driver is in the index", async || {
+            (driver.send_position(self, place).await == "accepted").then_some(())
+        })
+        .await;
         driver
     }
 

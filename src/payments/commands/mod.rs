@@ -83,12 +83,7 @@ pub struct Settlement {
 ///
 /// # Errors
 /// [`Error::Bug`] if the settlement does not add up or the trip has no fare payment; `posted_once` if the trip was settled before.
-pub async fn settle(
-    tx: &mut Tx,
-    settlement: &Settlement,
-    now: DomainTime,
-    machine_now: MachineTime,
-) -> Result<()> {
+pub async fn settle(tx: &mut Tx, settlement: &Settlement, now: DomainTime, machine_now: MachineTime) -> Result<()> {
     let Settlement { trip_id, rider_id, driver_id, total, driver_share, .. } = *settlement;
     if total.amount == 0 {
         return release(tx, trip_id, machine_now).await;
@@ -225,8 +220,10 @@ fn refundable(payment: &Payment, wanted: Option<Money>) -> Result<i64, Refusal> 
         amount if (1..=left).contains(&amount) => Ok(amount),
         amount if amount > left => Err(refused(format!("{left} of it can be refunded, and {amount} was asked for."))),
         _ if left == 0 => Err(refused("All of it is refunded, or about to be.".to_owned())),
-        _ => Err(Refusal::new(Code::InvalidRequest, "A refund is of something.")
-            .field("/amount/amount", "must be positive")),
+        _ => {
+            Err(Refusal::new(Code::InvalidRequest, "A refund is of something.")
+                .field("/amount/amount", "must be positive"))
+        }
     }
 }
 

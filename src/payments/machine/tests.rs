@@ -187,8 +187,12 @@ fn what_the_worker_does_next_for_every_refund() {
 
 fn any_news() -> impl Strategy<Value = News> {
     let status = prop::sample::select(Status::ALL.to_vec());
-    let seen = (status, 0..=AMOUNT + 1, 0..=AMOUNT + 1)
-        .prop_map(|(status, capturable, received)| Seen { status, capturable, received, decline_code: None });
+    let seen = (status, 0..=AMOUNT + 1, 0..=AMOUNT + 1).prop_map(|(status, capturable, received)| Seen {
+        status,
+        capturable,
+        received,
+        decline_code: None,
+    });
     prop_oneof![
         4 => seen.clone().prop_map(News::Seen),
         2 => prop::option::of(seen).prop_map(refused),

@@ -51,10 +51,7 @@ impl TryFrom<Row> for Payment {
         Ok(Self {
             purpose: Purpose::named(&row.purpose).ok_or_else(|| impossible("purpose", &row.purpose))?,
             state: State::named(&row.state).ok_or_else(|| impossible("state", &row.state))?,
-            amount: Money::new(
-                row.amount,
-                row.currency.parse().map_err(|_| impossible("currency", &row.currency))?,
-            ),
+            amount: Money::new(row.amount, row.currency.parse().map_err(|_| impossible("currency", &row.currency))?),
             intent,
             id: row.id,
             trip_id: row.trip_id,

@@ -85,9 +85,7 @@ fn hear(answer: Answer<ProviderIntent>) -> Heard {
 /// A call was refused with `code`, and this came of the look that followed.
 fn after_refusal(code: String, look: Answer<ProviderIntent>) -> Heard {
     match look {
-        Answer::Done(intent) => {
-            Heard::News { intent_id: None, news: News::Refused { code, seen: Some(intent.seen) } }
-        }
+        Answer::Done(intent) => Heard::News { intent_id: None, news: News::Refused { code, seen: Some(intent.seen) } },
         Answer::Refused { code, .. } => Heard::News { intent_id: None, news: News::Refused { code, seen: None } },
         Answer::Unknown { why, .. } | Answer::NotSent { why } => Heard::Nothing(why),
     }
