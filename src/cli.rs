@@ -21,7 +21,6 @@ pub struct Cli {
 
 /// What the program can do.
 #[derive(Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it, and it lives as long as the process")]
 pub enum Command {
     /// Run everything on this machine: database, payment provider, service, a small city
     #[cfg(feature = "sandbox")]

@@ -83,7 +83,8 @@ Ctrl-C stops everything. The README takes you through one ride."#,
 }
 
 async fn token(base_url: &str, role: &str) -> Result<String, BoxError> {
-    let answer = reqwest::Client::new().post(format!("{base_url}/v1/sandbox/tokens")).json(&json!({"role": role})).send();
+    let answer =
+        reqwest::Client::new().post(format!("{base_url}/v1/sandbox/tokens")).json(&json!({"role": role})).send();
     let body: Value = answer.await?.error_for_status()?.json().await?;
     Ok(body["token"].as_str().ok_or("the service gave no token")?.to_owned())
 }

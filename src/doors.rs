@@ -6,9 +6,11 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 use utoipa::OpenApi;
+use utoipa::openapi::{Content, Ref, Response};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::platform::error::{Code, Refusal};
+use crate::platform::http::problem::Document;
 use crate::platform::http::{Everybody, Reply, Request};
 use crate::platform::schema;
 use crate::supply::Supply;
@@ -28,6 +30,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(1);
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     paths(healthz, readyz),
+    components(schemas(Document)),
     modifiers(&BearerToken),
     security(("bearer" = [])),
     tags(
@@ -70,7 +73,18 @@ pub fn document() -> utoipa::openapi::OpenApi {
     ] {
         document.merge(part);
     }
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.put, &mut item.post].into_iter().flatten() {
+            operation.responses.responses.insert("default".to_owned(), refused().into());
+        }
+    }
     document
+}
+
+/// Every operation may be refused, or fail, and always says so in the same form.
+fn refused() -> Response {
+    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+    Response::builder().description("Refused, or failed").content("application/problem+json", problem).build()
 }
 
 /// The addresses.
@@ -80,9 +94,12 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/readyz").route(web::get().to(readyz)))
         .service(web::resource("/metrics").route(web::get().to(metrics)))
         .service(web::resource("/problems/{code}").route(web::get().to(problem)))
-        .service(web::resource("/docs").route(web::get().to(|| async {
-            HttpResponse::PermanentRedirect().insert_header(("Location", "/docs/")).finish()
-        })))
+        .service(
+            web::resource("/docs").route(
+                web::get()
+                    .to(|| async { HttpResponse::PermanentRedirect().insert_header(("Location", "/docs/")).finish() }),
+            ),
+        )
         .service(web::resource("/").route(web::get().to(home)))
         .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", document()));
 }
@@ -90,7 +107,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
 /// Is it alive?
 ///
 /// Looks at nothing but itself: a database that is down is no reason to kill the process.
-#[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, description = "Alive")))]
+#[utoipa::path(get, path = "/healthz", tag = "health", operation_id = "get_liveness", security(()),
+    responses((status = 200, description = "Alive")))]
 async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "alive"}))
 }
@@ -98,7 +116,7 @@ async fn healthz() -> HttpResponse {
 /// Is it ready?
 ///
 /// The database answers and is up to date.
-#[utoipa::path(get, path = "/readyz", tag = "health", security(()),
+#[utoipa::path(get, path = "/readyz", tag = "health", operation_id = "get_readiness", security(()),
     responses((status = 200, description = "Ready"), (status = 503, description = "Not ready")))]
 async fn readyz(request: Request<Everybody>) -> Reply {
     let platform = &request.platform;
@@ -108,7 +126,9 @@ async fn readyz(request: Request<Everybody>) -> Reply {
             let is_matcher = platform.leadership.epoch().is_some();
             Ok(HttpResponse::Ok().json(json!({"status": "ready", "matcher": is_matcher})))
         }
-        _ => Err(Refusal::new(Code::Unavailable, "The database does not answer, or is not up to date.").retry_after(1).into()),
+        _ => Err(Refusal::new(Code::Unavailable, "The database does not answer, or is not up to date.")
+            .retry_after(1)
+            .into()),
     }
 }
 

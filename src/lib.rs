@@ -14,5 +14,6 @@ pub mod sandbox;
 pub mod startup;
 pub mod supply;
 pub mod trips;
+mod workers;
 
 pub use doors::document;

@@ -13,8 +13,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use ridematch::platform::dice::Dice;
 use ridematch::platform::clock::Clock;
+use ridematch::platform::dice::Dice;
 use ridematch::platform::schema;
 
 use crate::BoxError;
@@ -128,10 +128,10 @@ impl Stack {
         self.service.stop().await;
         drop(self.provider.stdin.take());
         let _end = tokio::time::timeout(STOP_WITHIN, self.provider.wait()).await;
-        if let Some(cluster) = self.cluster.take() {
-            if let Err(error) = cluster.stop().await {
-                eprintln!("the private database did not stop in order: {error}");
-            }
+        if let Some(cluster) = self.cluster.take()
+            && let Err(error) = cluster.stop().await
+        {
+            eprintln!("the private database did not stop in order: {error}");
         }
     }
 }
@@ -141,8 +141,7 @@ impl Stack {
 /// # Errors
 /// If something cannot be started.
 pub async fn launch(program: PathBuf, wanted: city::LaunchOptions) -> Result<city::Launched, BoxError> {
-    let options =
-        Options { program, data_dir: None, database_url: None, listen: None, time_scale: wanted.time_scale };
+    let options = Options { program, data_dir: None, database_url: None, listen: None, time_scale: wanted.time_scale };
     let stack = Stack::start(options).await?;
     let base_url = stack.base_url.clone();
     Ok(city::Launched::new(base_url, stack.stop()))

@@ -43,7 +43,9 @@ async fn main() -> ExitCode {
         #[cfg(feature = "sandbox")]
         Some(Command::City(options)) => city(&options).await,
         #[cfg(feature = "sandbox")]
-        Some(Command::PspSim(options)) => psp_sim::run(options).await.map(|()| ExitCode::SUCCESS).map_err(BoxError::from),
+        Some(Command::PspSim(options)) => {
+            psp_sim::run(options).await.map(|()| ExitCode::SUCCESS).map_err(BoxError::from)
+        }
     };
     end.unwrap_or_else(|error| {
         eprintln!("ridematch: {error}");

@@ -1,20 +1,16 @@
 //! Puts the house together: the platform, the rooms' addresses, the workers; starts it, and stops it in order.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, PayloadConfig};
 use actix_web::{App, HttpServer};
-use sqlx::postgres::PgListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::dispatch::worker::Dispatch;
 use crate::ops::Auditor;
 use crate::payments::{Gateway, PaymentsContext};
 use crate::platform::auth::{TokenKey, Tokens};
@@ -27,22 +23,13 @@ use crate::platform::error::{Error, Result};
 use crate::platform::http::middleware::observe;
 use crate::platform::http::request::BODY_BYTES_MAX;
 use crate::platform::idempotency::Gate;
-use crate::platform::leader::{self, Leadership};
+use crate::platform::leader::Leadership;
 use crate::platform::limits::Limits;
 use crate::platform::metrics::Metrics;
-use crate::platform::wake::{self, Hub, Wake};
+use crate::platform::wake::Hub;
 use crate::platform::{Parts, Platform, schema};
 use crate::supply::Supply;
-use crate::{dispatch, doors, ops, payments, pricing, sandbox, supply, trips};
-
-/// A worker that found nothing looks again after this, whatever wakes may have been lost.
-const SLOW_POLL: Duration = Duration::from_secs(1);
-
-/// After an error a worker waits this long: the database may be starting.
-const AFTER_ERROR: Duration = Duration::from_millis(500);
-
-/// How often positions are written behind.
-const WRITE_BEHIND_EVERY: Duration = Duration::from_millis(500);
+use crate::{dispatch, doors, ops, payments, pricing, sandbox, supply, trips, workers};
 
 /// How long open requests get to finish, seconds. With the workers' rounds it stays under the 10 s that a supervisor gives.
 const DRAIN_S: u64 = 7;
@@ -110,7 +97,7 @@ pub async fn start(config: &Config) -> Result<Running> {
     let handle = server.handle();
     let serving = tokio::spawn(server);
     let payments = PaymentsContext::new(platform.clone(), gateway);
-    let workers = workers(&platform, &supply, &payments);
+    let workers = workers::start(&platform, &supply, &payments);
     tracing::info!(%address, process = platform.process, "ridematch is up");
     Ok(Running { address, platform, payments, server: handle, serving, workers })
 }
@@ -198,215 +185,14 @@ impl Running {
     }
 }
 
-/// Starts the workers. Each is a loop of rounds; between two it waits for work, never within one.
-fn workers(platform: &Platform, supply: &Arc<Supply>, payments: &PaymentsContext) -> JoinSet<()> {
-    let mut all = JoinSet::new();
-    let p = || platform.clone();
-    let s = || Arc::clone(supply);
-
-    let dispatch = Dispatch { platform: p(), supply: s() };
-
-    all.spawn(work("outbox", p(), Wake::Outbox, |p| async move { trips::worker::react_once(&p).await }, no_deadline));
-    all.spawn(work(
-        "deadlines",
-        p(),
-        Wake::Deadlines,
-        |p| async move { trips::worker::deadlines_once(&p).await },
-        |p| async move { trips::worker::until_next_deadline(&p).await },
-    ));
-    all.spawn(work(
-        "dispatch",
-        p(),
-        Wake::Dispatch,
-        move |_| {
-            let dispatch = dispatch.clone();
-            async move { dispatch::worker::run_once(&dispatch).await }
-        },
-        |p| async move { dispatch::worker::until_next(&p).await },
-    ));
-    let (rounds, due) = (payments.clone(), payments.clone());
-    all.spawn(work(
-        "payments",
-        p(),
-        Wake::Payments,
-        move |_| {
-            let payments = rounds.clone();
-            async move { payments::worker::run_once(&payments).await }
-        },
-        move |_| {
-            let payments = due.clone();
-            async move { payments::worker::until_next(&payments).await }
-        },
-    ));
-    let silence = s();
-    all.spawn(every("silence", p(), SLOW_POLL, move |p| {
-        let supply = Arc::clone(&silence);
-        async move { trips::worker::silence_once(&p, &supply).await }
-    }));
-    let behind = s();
-    all.spawn(every("write-behind", p(), WRITE_BEHIND_EVERY, move |p| {
-        let supply = Arc::clone(&behind);
-        async move { supply::worker::write_behind_once(&p, &supply).await }
-    }));
-    all.spawn(every("reaper", p(), Duration::from_secs(60), |p| async move {
-        ops::worker::run_once(&p).await.map(|reaped| usize::from(reaped.is_full()))
-    }));
-    all.spawn(every("clock", p(), SLOW_POLL, |p| async move { follow_clock(&p).await }));
-    all.spawn(until_shutdown(p(), index(p(), s())));
-    all.spawn(until_shutdown(p(), campaign(p(), s())));
-    all.spawn(until_shutdown(p(), notify(p())));
-    all.spawn(until_shutdown(p(), hear(p())));
-    all
-}
-
-async fn no_deadline(_: Platform) -> Result<Option<Duration>> {
-    Ok(None)
-}
-
-/// A worker's loop: rounds as long as there is work, then a wait for a wake, the next deadline or the slow poll.
-async fn work<R, U>(
-    name: &'static str,
-    platform: Platform,
-    wake: Wake,
-    round: impl Fn(Platform) -> R,
-    until_next: impl Fn(Platform) -> U,
-) where
-    R: Future<Output = Result<usize>>,
-    U: Future<Output = Result<Option<Duration>>>,
-{
-    while !platform.shutdown.is_cancelled() {
-        let pause = match observed(name, &platform, round(platform.clone())).await {
-            Ok(0) => until_next(platform.clone()).await.unwrap_or(None).unwrap_or(SLOW_POLL).min(SLOW_POLL),
-            Ok(_) => continue,
-            Err(_) => AFTER_ERROR,
-        };
-        tokio::select! {
-            () = platform.db.hub().wait(wake) => {}
-            () = tokio::time::sleep(pause) => {}
-            () = platform.shutdown.cancelled() => {}
-        }
-    }
-}
-
-/// The loop of a worker that nobody wakes.
-async fn every<R>(name: &'static str, platform: Platform, pause: Duration, round: impl Fn(Platform) -> R)
-where
-    R: Future<Output = Result<usize>>,
-{
-    while !platform.shutdown.is_cancelled() {
-        let _end = observed(name, &platform, round(platform.clone())).await;
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = platform.shutdown.cancelled() => {}
-        }
-    }
-}
-
-/// Runs a round under a trace id of its own and counts how it ended.
-async fn observed(name: &'static str, platform: &Platform, round: impl Future<Output = Result<usize>>) -> Result<usize> {
-    use crate::platform::telemetry::{self, Context};
-    use tracing::Instrument;
-
-    let trace_id = platform.dice.uuid(platform.clock.machine()).simple().to_string();
-    let context = Context { trace_id: trace_id.into(), path: name.into() };
-    let span = telemetry::span(&context);
-    let end = telemetry::within(Some(context), round).instrument(span).await;
-    let label = match &end {
-        Ok(0) => "idle",
-        Ok(_) => "worked",
-        Err(error) => {
-            tracing::warn!(worker = name, %error, "a round failed");
-            "failed"
-        }
-    };
-    platform.metrics.worker_rounds.with_label_values(&[name, label]).inc();
-    end
-}
-
-/// Ends a loop that has no rounds when the process is to end. None of these loops owns a connection of the pool.
-async fn until_shutdown(platform: Platform, work: impl Future<Output = ()>) {
-    tokio::select! {
-        () = work => {}
-        () = platform.shutdown.cancelled() => {}
-    }
-}
-
-/// Tells the index about drivers who changed.
-async fn index(platform: Platform, supply: Arc<Supply>) {
-    loop {
-        platform.db.hub().wait_for_drivers().await;
-        let changed = platform.db.hub().take_changed_drivers();
-        if platform.leadership.epoch().is_none() || changed.is_empty() {
-            continue;
-        }
-        if let Err(error) = trips::worker::tell_index(&platform, &supply, changed).await {
-            tracing::warn!(%error, "the index could not be told");
-            tokio::time::sleep(AFTER_ERROR).await;
-        }
-    }
-}
-
-/// Tries to be the matcher, and loads the index each time it has become it.
-async fn campaign(platform: Platform, supply: Arc<Supply>) {
-    let rooms = platform.clone();
-    leader::campaign(platform, || load(rooms.clone(), Arc::clone(&supply))).await;
-}
-
-async fn load(platform: Platform, supply: Arc<Supply>) {
-    while let Err(error) = trips::worker::load_index(&platform, &supply).await {
-        tracing::warn!(%error, "the index could not be loaded");
-        tokio::time::sleep(AFTER_ERROR).await;
-    }
-}
-
-/// Sends wakes to the other processes.
-async fn notify(platform: Platform) {
-    loop {
-        let text = format!("{}|{}", platform.process, platform.db.hub().outgoing().await);
-        let sent = platform.db.read(text, |conn, text| Box::pin(wake::send(conn, text))).await;
-        if let Err(error) = sent {
-            tracing::debug!(%error, "other processes were not woken; they poll");
-        }
-    }
-}
-
-/// Hears the wakes of other processes.
-async fn hear(platform: Platform) {
-    loop {
-        let heard: std::result::Result<(), sqlx::Error> = async {
-            let mut listener = PgListener::connect_with(platform.db.pool()).await?;
-            listener.listen(wake::CHANNEL).await?;
-            loop {
-                let notification = listener.recv().await?;
-                if let Some((process, wakes)) = notification.payload().split_once('|') {
-                    if process != platform.process {
-                        platform.db.hub().wake_here(&wake::unpack(wakes));
-                    }
-                }
-            }
-        }
-        .await;
-        tracing::debug!(?heard, "listening again");
-        tokio::time::sleep(SLOW_POLL).await;
-    }
-}
-
-/// Takes over the anchor that another process, or an earlier life, has set.
-async fn follow_clock(platform: &Platform) -> Result<usize> {
-    let anchor = platform.db.read(platform.clone(), |conn, platform| Box::pin(schema::anchor(conn, &platform.clock))).await?;
-    if anchor != platform.clock.anchor() {
-        platform.clock.set_anchor(anchor);
-    }
-    Ok(0)
-}
-
 /// Makes an auditor that is not part of a running service.
 ///
 /// # Errors
 /// If the configuration names something that cannot be used.
 pub fn auditor(access: ops::audit::Access) -> Result<Auditor> {
     // It answers no requests: the tokens are never asked, and the rate is nobody's.
-    let tokens = Tokens::new(&TokenKey::Secret(String::new())).map_err(|error| Error::Bug(format!("token key: {error}")))?;
+    let tokens =
+        Tokens::new(&TokenKey::Secret(String::new())).map_err(|error| Error::Bug(format!("token key: {error}")))?;
     let platform = Platform::new(parts(&access.database_url, AUDIT_CONNECTIONS, tokens, NonZeroU32::MIN)?);
     let gateway = Gateway::new(Egress::new()?, access.psp_base_url, access.psp_secret_key);
     Ok(Auditor::new(platform, gateway))

@@ -278,7 +278,8 @@ async fn the_one_who_is_asked_is_explained() {
     near.until_offered().await;
     let path = format!("/v1/trips/{}/explain", id(&trip));
     let all = app.ops().await.get(&path).await.expect(200);
-    let verdicts: Vec<_> = all["rounds"][0]["candidates"].as_array().unwrap().iter().map(|one| one["verdict"].clone()).collect();
+    let verdicts: Vec<_> =
+        all["rounds"][0]["candidates"].as_array().unwrap().iter().map(|one| one["verdict"].clone()).collect();
     assert_eq!(verdicts, ["chosen", "farther"]);
     let own = rider.get(&path).await.expect(200);
     assert_eq!(own["rounds"][0]["considered"], 2);

@@ -6,10 +6,8 @@
 
 use std::collections::HashSet;
 
-use serde::Serialize;
-
-use crate::geo::roads;
 use crate::geo::Position;
+use crate::geo::roads;
 use crate::platform::clock::DomainTime;
 use crate::platform::ids::{DriverId, TripId};
 use crate::supply::Candidate;
@@ -37,8 +35,7 @@ pub struct Search {
 }
 
 /// What the plan made of one candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// He is asked.
     Chosen,
@@ -50,8 +47,20 @@ pub enum Verdict {
     AskedBefore,
 }
 
+impl Verdict {
+    /// The name in what is kept of a round.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Chosen => "chosen",
+            Self::Farther => "farther",
+            Self::TakenByAnother => "taken_by_another",
+            Self::AskedBefore => "asked_before",
+        }
+    }
+}
+
 /// A candidate as it was seen, and what was made of it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Considered {
     /// Who.
     pub driver_id: DriverId,
@@ -163,7 +172,10 @@ mod tests {
         assert_eq!(choices(&plans), [Some(driver(7))]);
         assert_eq!(plans[0].order.len(), 2);
         assert_eq!(plans[0].radius_m, 1_000);
-        assert_eq!(plans[0].considered.iter().map(|c| c.verdict).collect::<Vec<_>>(), [Verdict::Chosen, Verdict::Farther]);
+        assert_eq!(
+            plans[0].considered.iter().map(|c| c.verdict).collect::<Vec<_>>(),
+            [Verdict::Chosen, Verdict::Farther]
+        );
     }
 
     #[test]

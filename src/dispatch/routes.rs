@@ -50,7 +50,8 @@ struct ExplainBody {
 /// See why this driver
 ///
 /// What dispatch looked at in each round, and what it made of it.
-#[utoipa::path(get, path = "/v1/trips/{trip_id}/explain", tag = "trips", params(("trip_id" = TripId, Path, description = "The trip")),
+#[utoipa::path(get, path = "/v1/trips/{trip_id}/explain", tag = "trips", operation_id = "explain_trip",
+    params(("trip_id" = TripId, Path, description = "The trip")),
     responses((status = 200, description = "The rounds", body = ExplainBody)))]
 async fn explain(request: Request<Participants>) -> Reply {
     let input = (request.id::<TripId>("trip_id")?, request.caller());
@@ -80,7 +81,9 @@ fn render(round: Round, caller: Caller) -> RoundBody {
     let shown = |candidate: &Value| match caller.role {
         Role::Ops => true,
         Role::Driver => candidate["driver_id"] == caller.to_string(),
-        Role::Rider | Role::Gateway => round.driver_id.is_some_and(|driver| candidate["driver_id"] == driver.to_string()),
+        Role::Rider | Role::Gateway => {
+            round.driver_id.is_some_and(|driver| candidate["driver_id"] == driver.to_string())
+        }
     };
     let is_shown = caller.role != Role::Driver || round.driver_id == caller.driver();
     RoundBody {

@@ -1,6 +1,6 @@
 //! The SQL of searches and of what was decided in them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -36,7 +36,8 @@ pub async fn searching(conn: &mut PgConnection, now: DomainTime, limit: i64) -> 
     .await?;
     rows.into_iter()
         .map(|row| {
-            let impossible = |column, value| Error::ImpossibleRow { table: "trips", column, row: row.id.to_string(), value };
+            let impossible =
+                |column, value| Error::ImpossibleRow { table: "trips", column, row: row.id.to_string(), value };
             let position = Position::new(row.pickup_lat, row.pickup_lon);
             let class = VehicleClass::ALL.into_iter().find(|class| class.as_str() == row.class);
             Ok(Searching {
@@ -66,7 +67,7 @@ pub async fn next_search(conn: &mut PgConnection) -> Result<Option<DomainTime>> 
 /// If the database does not answer.
 pub async fn lock_searching(conn: &mut PgConnection, trip: TripId) -> Result<bool> {
     let found = sqlx::query_scalar!(
-        "select id from trips where id = $1 and state = 'searching' for update skip locked",
+        "select id from trips where id = $1 and state = 'searching' for no key update skip locked",
         trip.uuid()
     )
     .fetch_optional(conn)
@@ -97,7 +98,7 @@ pub async fn save_round(
         plan.radius_m,
         offer.map(|(offer, _)| offer.uuid()),
         offer.map(|(_, driver)| driver.uuid()),
-        json(&plan.considered)?,
+        json(&plan.considered),
     )
     .execute(conn)
     .await?;
@@ -108,10 +109,15 @@ pub async fn save_round(
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn save_empty_rounds(conn: &mut PgConnection, plans: &[Plan], now: DomainTime, again: DomainTime) -> Result<()> {
+pub async fn save_empty_rounds(
+    conn: &mut PgConnection,
+    plans: &[Plan],
+    now: DomainTime,
+    again: DomainTime,
+) -> Result<()> {
     let trips: Vec<Uuid> = plans.iter().map(|plan| plan.trip.uuid()).collect();
     let radii: Vec<i32> = plans.iter().map(|plan| plan.radius_m).collect();
-    let considered: Vec<Value> = plans.iter().map(|plan| json(&plan.considered)).collect::<Result<_>>()?;
+    let considered: Vec<Value> = plans.iter().map(|plan| json(&plan.considered)).collect();
     sqlx::query!(
         "with empty as (
              select * from unnest($1::uuid[], $2::int[], $3::jsonb[]) as empty (trip_id, radius_m, considered)),
@@ -134,8 +140,19 @@ pub async fn save_empty_rounds(conn: &mut PgConnection, plans: &[Plan], now: Dom
     Ok(())
 }
 
-fn json(considered: &[Considered]) -> Result<Value> {
-    serde_json::to_value(considered).map_err(|error| Error::Bug(error.to_string()))
+fn json(considered: &[Considered]) -> Value {
+    considered
+        .iter()
+        .map(|one| {
+            json!({
+                "driver_id": one.driver_id,
+                "distance_m": one.distance_m,
+                "eta_s": one.eta_s,
+                "position_age_ms": one.position_age_ms,
+                "verdict": one.verdict.as_str(),
+            })
+        })
+        .collect()
 }
 
 /// A round as it was kept.

@@ -125,7 +125,8 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// Asks the drivers of a plan in turn until one can be asked. Gives the plan back if none can.
+    /// Asks the drivers of a plan in turn until one can be asked. Gives the plan back if none can, or if something went wrong
+    /// that would go wrong again at once: it is put off, and the other trips are not held up by it.
     async fn ask(&self, plan: Plan) -> Option<Plan> {
         let platform = &self.dispatch.platform;
         for candidate in plan.order.clone() {
@@ -144,9 +145,14 @@ impl Round<'_> {
                     self.dispatch.supply.evict(candidate.driver);
                     self.sweep(candidate.driver).await;
                 }
+                // Somebody else is the matcher now, and the trip is theirs.
+                Err(Error::Refused(refusal)) => {
+                    tracing::warn!(?refusal, trip = %plan.trip, "the offer was refused");
+                    return None;
+                }
                 Err(error) => {
                     tracing::warn!(%error, trip = %plan.trip, "the offer could not be made");
-                    return None;
+                    return Some(plan);
                 }
             }
         }
@@ -201,7 +207,9 @@ impl Round<'_> {
             .transaction((driver, stamp), |tx, (driver, stamp)| {
                 Box::pin(async move {
                     match crate::trips::store::engagement(tx, *driver).await? {
-                        Some(engagement) if !engagement.is_ride => commands::time_passed(tx, engagement.trip_id, stamp).await,
+                        Some(engagement) if !engagement.is_ride => {
+                            commands::time_passed(tx, engagement.trip_id, stamp).await
+                        }
                         _ => Ok(false),
                     }
                 })

@@ -22,9 +22,6 @@ use crate::platform::clock::{MachineTime, Stopwatch};
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::Id;
 
-/// How long `ridematch audit --settle` waits, unless it is told otherwise. A capture takes a second; one that is retried, ten.
-pub const SETTLE_WAIT_MAX: Duration = Duration::from_secs(60);
-
 /// How often a wait for the unsettled trips looks again.
 const SETTLE_POLL: Duration = Duration::from_millis(250);
 
@@ -155,7 +152,8 @@ impl Auditor {
             }
         };
         reconciliation.is_checked = true;
-        reconciliation.theirs = model::sums(theirs.iter().map(|intent| (intent.currency.as_str(), intent.amount_received)));
+        reconciliation.theirs =
+            model::sums(theirs.iter().map(|intent| (intent.currency.as_str(), intent.amount_received)));
         let differences = model::compare(&ours, &theirs);
         if !differences.is_empty() {
             let now = self.look_again(&differences).await?;

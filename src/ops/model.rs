@@ -174,10 +174,7 @@ pub fn compare(ours: &[OurPayment], theirs: &[BookedIntent]) -> Vec<Difference> 
             Some(payment) => disagreements(payment, intent),
         };
         what.into_iter().map(move |what| match payment {
-            None => Difference {
-                payment_id: intent.payment_id,
-                ..difference(None, Some(&intent.id), what)
-            },
+            None => Difference { payment_id: intent.payment_id, ..difference(None, Some(&intent.id), what) },
             payment => difference(payment, Some(&intent.id), what),
         })
     });
@@ -197,7 +194,11 @@ fn difference(payment: Option<&OurPayment>, intent_id: Option<&str>, what: Strin
 fn disagreements(payment: &OurPayment, intent: &BookedIntent) -> Vec<String> {
     if payment.intent_id.as_deref() != Some(&intent.id) {
         // One that was made by a call whose answer was lost, and never confirmed, holds nothing: it does no harm.
-        return if has_money(intent) { vec!["there is money on an intent that is not the payment's".to_owned()] } else { vec![] };
+        return if has_money(intent) {
+            vec!["there is money on an intent that is not the payment's".to_owned()]
+        } else {
+            vec![]
+        };
     }
     let mut found = Vec::new();
     if intent.is_open() {
@@ -224,7 +225,8 @@ fn has_money(intent: &BookedIntent) -> bool {
 /// Leaves the differences that are still ones: our side of a payment did not move while the provider's books were read, and
 /// an intent of a payment that we did not know at first is not merely younger than the look at our own books.
 pub fn confirm(differences: Vec<Difference>, before: &[OurPayment], after: &[OurPayment]) -> Vec<Difference> {
-    let by_id = |books: &[OurPayment]| books.iter().map(|payment| (payment.id, payment.clone())).collect::<HashMap<_, _>>();
+    let by_id =
+        |books: &[OurPayment]| books.iter().map(|payment| (payment.id, payment.clone())).collect::<HashMap<_, _>>();
     let (before, after) = (by_id(before), by_id(after));
     let stands = |difference: &Difference| match difference.payment_id {
         None => true,

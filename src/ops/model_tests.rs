@@ -47,7 +47,10 @@ fn equal_books_have_no_difference() {
 
 #[test]
 fn every_figure_is_compared() {
-    assert_eq!(said(ours(1), BookedIntent { amount_received: 900, ..theirs(1) }), ["captured 1000 here, 900 at the provider"]);
+    assert_eq!(
+        said(ours(1), BookedIntent { amount_received: 900, ..theirs(1) }),
+        ["captured 1000 here, 900 at the provider"]
+    );
     assert_eq!(said(OurPayment { refunded: 1, ..ours(1) }, theirs(1)), ["refunded 1 here, 0 at the provider"]);
     assert_eq!(
         said(ours(1), BookedIntent { status: held(), ..theirs(1) }),

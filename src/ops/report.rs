@@ -80,7 +80,8 @@ pub struct ExampleBody {
 impl Report {
     /// Puts a report together. `settled`: what is unsettled makes it unclean.
     pub(super) fn new(books: &Reconciliation, found: Vec<(Invariant, Found)>, settled: bool) -> Self {
-        let mut violations: BTreeMap<_, _> = Invariant::ALL.into_iter().map(|invariant| (invariant.as_str(), 0)).collect();
+        let mut violations: BTreeMap<_, _> =
+            Invariant::ALL.into_iter().map(|invariant| (invariant.as_str(), 0)).collect();
         let mut examples = Vec::new();
         for (invariant, found) in found {
             violations.insert(invariant.as_str(), found.violations);
@@ -140,7 +141,12 @@ impl fmt::Display for Report {
             writeln!(f, "{name:<12} {count:>10}")?;
         }
         writeln!(f, "\n{:<12} {:>10}", "unsettled", self.unsettled)?;
-        writeln!(f, "captured: {} by the service, {} by the provider", sums(&self.captured.service), sums(&self.captured.provider))?;
+        writeln!(
+            f,
+            "captured: {} by the service, {} by the provider",
+            sums(&self.captured.service),
+            sums(&self.captured.provider)
+        )?;
         if !self.examples.is_empty() {
             writeln!(f)?;
         }

@@ -38,7 +38,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
 ///
 /// Checks the nine invariants on live data, in one snapshot, and then against the provider's books. It reads everything there is
 /// and runs one at a time: ask after a change or every few minutes, not every second.
-#[utoipa::path(get, path = "/v1/ops/audit", tag = "ops",
+#[utoipa::path(get, path = "/v1/ops/audit", tag = "ops", operation_id = "get_audit",
     responses((status = 200, description = "The report; `clean` is the answer", body = Report)))]
 async fn audit(_request: Request<Operators>, auditor: web::Data<Auditor>) -> Reply {
     Ok(HttpResponse::Ok().json(auditor.run(None).await?))
@@ -114,7 +114,7 @@ struct EntryBody {
 /// What is on the ledger
 ///
 /// The balance of every account; with `trip_id` those of one trip, and how they came about.
-#[utoipa::path(get, path = "/v1/ops/ledger", tag = "ops", params(LedgerQuery),
+#[utoipa::path(get, path = "/v1/ops/ledger", tag = "ops", operation_id = "get_ledger", params(LedgerQuery),
     responses((status = 200, description = "Accounts, and a trip's postings", body = LedgerBody)))]
 async fn ledger(request: Request<Operators>) -> Reply {
     let query: LedgerQuery = request.query()?;
@@ -240,17 +240,14 @@ impl From<Attention> for AttentionBody {
 /// What differs from the provider's books, and what waits for a person
 ///
 /// Compares every payment of a settled trip with the provider's intents, both ways. Reads all of the provider's books.
-#[utoipa::path(get, path = "/v1/ops/reconciliation", tag = "ops",
+#[utoipa::path(get, path = "/v1/ops/reconciliation", tag = "ops", operation_id = "get_reconciliation",
     responses((status = 200, description = "Differences, and the operators' queue", body = ReconciliationBody)))]
 async fn reconciliation(request: Request<Operators>, auditor: web::Data<Auditor>) -> Reply {
     let books = auditor.reconcile().await?;
     let silent_since = request.platform.clock.domain() - SILENT_ON_THE_WAY;
     let limit = i64::try_from(LISTED_MAX).unwrap_or(i64::MAX);
-    let (waiting, attention) = request
-        .platform
-        .db
-        .read((), move |conn, ()| Box::pin(store::attention(conn, silent_since, limit)))
-        .await?;
+    let (waiting, attention) =
+        request.platform.db.read((), move |conn, ()| Box::pin(store::attention(conn, silent_since, limit))).await?;
     Ok(HttpResponse::Ok().json(ReconciliationBody {
         checked_at: books.checked_at,
         provider: ProviderCheck::from_checked(books.is_checked),

@@ -71,7 +71,8 @@ pub(super) async fn check(
 
 fn found(invariant: Invariant, rows: Vec<Row>) -> Found {
     let violations = rows.first().map_or(0, |row| row.total.unsigned_abs());
-    let example = |row: Row| Example { invariant, subject: subject(&row.kind, &row.id), trip_id: row.trip_id, what: row.what };
+    let example =
+        |row: Row| Example { invariant, subject: subject(&row.kind, &row.id), trip_id: row.trip_id, what: row.what };
     Found { violations, examples: rows.into_iter().map(example).collect() }
 }
 

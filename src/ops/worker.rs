@@ -48,17 +48,13 @@ pub async fn run_once(platform: &Platform) -> Result<Reaped> {
     let (machine, domain) = (platform.clock.machine(), platform.clock.domain());
     let db = &platform.db;
     Ok(Reaped {
-        keys: db
-            .transaction((), move |tx, ()| Box::pin(idempotency::reap(tx, machine - KEYS_KEPT, BATCH)))
-            .await?,
+        keys: db.transaction((), move |tx, ()| Box::pin(idempotency::reap(tx, machine - KEYS_KEPT, BATCH))).await?,
         outbox_events: db
             .transaction((), move |tx, ()| Box::pin(outbox::reap(tx, machine - outbox::KEPT, BATCH)))
             .await?,
         driver_events: db
             .transaction((), move |tx, ()| Box::pin(store::reap_driver_events(tx, machine - DRIVER_EVENTS_KEPT, BATCH)))
             .await?,
-        quotes: db
-            .transaction((), move |tx, ()| Box::pin(store::reap_quotes(tx, domain - QUOTES_KEPT, BATCH)))
-            .await?,
+        quotes: db.transaction((), move |tx, ()| Box::pin(store::reap_quotes(tx, domain - QUOTES_KEPT, BATCH))).await?,
     })
 }

@@ -384,3 +384,6 @@ impl WireRefund {
         Ok(ProviderRefund { id: self.id, status })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use super::model::{self, Intent};
 use super::store;
 use super::webhooks::{self, WebhookSecret};
 use crate::platform::error::{Code, Refusal};
+use crate::platform::http::request::{KeyHeader, VersionHeader};
 use crate::platform::http::{Everybody, Operators, Reply, Request, RidersAndOperators};
 use crate::platform::idempotency::Answer;
 use crate::platform::ids::{PaymentId, RefundId, TripId};
@@ -16,7 +17,7 @@ use crate::platform::money::Money;
 
 /// This room's part of the published document.
 #[derive(Debug, OpenApi)]
-#[openapi(paths(get_payment, create_refund, receive_event), components(schemas(Payment, Refund, RefundRequest)))]
+#[openapi(paths(get_payment, create_refund, receive_event))]
 pub struct Api;
 
 /// Adds the routes. Startup gives every worker the [`WebhookSecret`] as application data.
@@ -28,7 +29,7 @@ pub fn configure(cfg: &mut web::ServiceConfig) {
 
 /// A payment.
 #[derive(Debug, Serialize, ToSchema)]
-struct Payment {
+struct PaymentBody {
     id: PaymentId,
     trip_id: TripId,
     /// `fare`, `remainder`, `fee` or `tip`.
@@ -48,10 +49,10 @@ struct Payment {
     /// Why it was declined.
     decline_code: Option<String>,
     /// Oldest first.
-    refunds: Vec<Refund>,
+    refunds: Vec<RefundBody>,
 }
 
-impl Payment {
+impl PaymentBody {
     fn new(payment: &model::Payment, refunds: &[model::Refund]) -> Self {
         // While authorizing, the code is what the payment will be declined for: not yet anybody's business.
         let is_over = payment.state.is_terminal();
@@ -66,14 +67,14 @@ impl Payment {
             captured: payment.money(payment.captured),
             refunded: payment.money(payment.refunded),
             decline_code: payment.decline_code.clone().filter(|_| is_over),
-            refunds: refunds.iter().map(|refund| Refund::new(refund, payment)).collect(),
+            refunds: refunds.iter().map(|refund| RefundBody::new(refund, payment)).collect(),
         }
     }
 }
 
 /// A part of a payment on its way back.
 #[derive(Debug, Serialize, ToSchema)]
-struct Refund {
+struct RefundBody {
     id: RefundId,
     payment_id: PaymentId,
     amount: Money,
@@ -83,7 +84,7 @@ struct Refund {
     failure_code: Option<String>,
 }
 
-impl Refund {
+impl RefundBody {
     fn new(refund: &model::Refund, payment: &model::Payment) -> Self {
         Self {
             id: refund.id,
@@ -109,8 +110,7 @@ struct RefundRequest {
     path = "/v1/payments/{payment_id}",
     tag = "payments",
     params(("payment_id" = PaymentId, Path, description = "The payment")),
-    responses((status = 200, description = "The payment; its `ETag` is its version", body = Payment)),
-    security(("bearer" = [])),
+    responses((status = 200, description = "The payment; its `ETag` is its version", body = PaymentBody)),
 )]
 async fn get_payment(request: Request<RidersAndOperators>) -> Reply {
     let id: PaymentId = request.id("payment_id")?;
@@ -126,7 +126,7 @@ async fn get_payment(request: Request<RidersAndOperators>) -> Reply {
     if request.caller().rider().is_some_and(|rider| rider != payment.rider_id) {
         return Err(Refusal::not_found("payment").into());
     }
-    Ok(request.respond(&Payment::new(&payment, &refunds), payment.version))
+    Ok(request.respond(&PaymentBody::new(&payment, &refunds), payment.version))
 }
 
 /// Refund a payment, or a part of it
@@ -139,12 +139,11 @@ async fn get_payment(request: Request<RidersAndOperators>) -> Reply {
     tag = "payments",
     params(
         ("payment_id" = PaymentId, Path, description = "The payment"),
-        ("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters"),
-        ("If-Match" = Option<String>, Header, description = "The payment's `ETag`"),
+        KeyHeader,
+        VersionHeader,
     ),
     request_body = RefundRequest,
-    responses((status = 201, description = "The refund, pending", body = Refund)),
-    security(("bearer" = [])),
+    responses((status = 201, description = "The refund, pending", body = RefundBody)),
 )]
 async fn create_refund(request: Request<Operators>) -> Reply {
     let clock = &request.platform.clock;
@@ -164,7 +163,7 @@ async fn create_refund(request: Request<Operators>) -> Reply {
             move |tx, new| Box::pin(commands::refund(tx, new, now, machine_now)),
             |(payment, refund)| {
                 let location = format!("/v1/payments/{}", payment.id);
-                Answer::created(&Refund::new(refund, payment), location, payment.version + 1)
+                Answer::created(&RefundBody::new(refund, payment), location, payment.version + 1)
             },
         )
         .await
@@ -181,6 +180,7 @@ async fn create_refund(request: Request<Operators>) -> Reply {
     params(("Stripe-Signature" = String, Header, description = "`t=<seconds>,v1=<hex>`: HMAC-SHA256 of `t`, a dot and the raw body")),
     request_body(content = serde_json::Value, description = "An event, as Stripe sends it"),
     responses((status = 200, description = "Received")),
+    security(()),
 )]
 async fn receive_event(request: Request<Everybody>) -> Reply {
     let now = request.platform.clock.machine();

@@ -101,7 +101,9 @@ pub fn intent_of(body: &[u8]) -> Result<Option<String>, serde_json::Error> {
         payment_intent: Option<String>,
     }
     let object = serde_json::from_slice::<Event>(body)?.data.object;
-    Ok(if object.object.as_deref() == Some("payment_intent") { object.id } else { object.payment_intent })
+    let intent = if object.object.as_deref() == Some("payment_intent") { object.id } else { object.payment_intent };
+    // The provider's ids are printable. What is not is nobody's id, and PostgreSQL would refuse a NUL in a text.
+    Ok(intent.filter(|id| id.bytes().all(|byte| byte.is_ascii_graphic())))
 }
 
 #[cfg(test)]
@@ -179,6 +181,7 @@ mod tests {
             Some("pi_1")
         );
         assert_eq!(of(r#"{"data":{"object":{"object":"customer","id":"cus_1"}}}"#), None);
+        assert_eq!(of("{\"data\":{\"object\":{\"object\":\"payment_intent\",\"id\":\"pi_\\u0000\"}}}"), None);
         assert!(intent_of(b"[]").is_err());
     }
 }

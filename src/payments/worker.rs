@@ -135,12 +135,11 @@ pub async fn until_next(context: &PaymentsContext) -> Result<Option<Duration>> {
 async fn lease(context: &PaymentsContext, limit: usize) -> Result<Vec<Drive>> {
     let (clock, dice) = (&context.platform.clock, &context.platform.dice);
     let now = clock.machine();
-    let attempt_ids = (0..limit).map(|_| dice.uuid(now)).collect();
-    let round = Round { now, domain_now: clock.domain(), attempt_ids };
-    let leased = context.platform.db.transaction(round, |tx, round| {
+    let round = || Round { now, domain_now: clock.domain(), attempt_ids: (0..limit).map(|_| dice.uuid(now)).collect() };
+    let leased = context.platform.db.transaction((round(), round()), |tx, (for_payments, for_refunds)| {
         Box::pin(async move {
-            let payments = work::lease(tx, round).await?;
-            let left = Round { attempt_ids: round.attempt_ids[payments.len()..].to_vec(), ..*round };
+            let payments = work::lease(tx, for_payments).await?;
+            let left = for_refunds.less(payments.len());
             Ok((payments, refunds::lease(tx, &left).await?))
         })
     });

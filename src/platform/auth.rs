@@ -167,8 +167,10 @@ impl Tokens {
         if claims.exp <= now.utc().timestamp() {
             return Err(refuse("The token has expired. Get a new one."));
         }
-        let subject =
-            claims.role.parse_subject(&claims.sub).map_err(|_| refuse("The token's subject does not belong to its role."))?;
+        let subject = claims
+            .role
+            .parse_subject(&claims.sub)
+            .map_err(|_| refuse("The token's subject does not belong to its role."))?;
         Ok(Caller { role: claims.role, subject })
     }
 

@@ -178,8 +178,7 @@ mod tests {
 
     #[test]
     fn domain_time_runs_scale_times_as_fast_from_the_anchor() {
-        let anchor =
-            Anchor { real: MachineTime::new(at(1_000)), domain: DomainTime::new(at(50_000)), scale: 20 };
+        let anchor = Anchor { real: MachineTime::new(at(1_000)), domain: DomainTime::new(at(50_000)), scale: 20 };
         assert_eq!(anchor.domain_at(MachineTime::new(at(1_003))), DomainTime::new(at(50_060)));
     }
 

@@ -87,7 +87,11 @@ fn database_url(text: &str) -> Result<String, String> {
 
 fn http_url(text: &str) -> Result<String, String> {
     let known = text.starts_with("http://") || text.starts_with("https://");
-    if known { Ok(text.trim_end_matches('/').to_owned()) } else { Err("must start with http:// or https://".to_owned()) }
+    if known {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err("must start with http:// or https://".to_owned())
+    }
 }
 
 fn jwt_secret(text: &str) -> Result<String, String> {

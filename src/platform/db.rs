@@ -171,7 +171,11 @@ impl Db {
             Err(Error::Refused(refusal)) => refusal.commits,
             Err(_) => false,
         };
-        if keep { tx.commit(&self.hub).await? } else { tx.roll_back().await }
+        if keep {
+            tx.commit(&self.hub).await?
+        } else {
+            tx.roll_back().await
+        }
         end
     }
 

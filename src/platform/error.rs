@@ -1,6 +1,8 @@
 //! What can go wrong, in one type, and nothing about HTTP in it.
 
+use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 /// Every reason for a refusal, each with a stable name. `platform::http::problem` gives each its status, title and page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,7 +47,7 @@ pub enum Code {
 }
 
 /// A field of the request that is at fault.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// A JSON pointer into the body (`/pickup/lat`), or the parameter's name.
     pub pointer: String,

@@ -65,7 +65,10 @@ impl Key {
             }
             _ => Err(Refusal::new(
                 Code::IdempotencyKeyInvalid,
-                format!("`Idempotency-Key` must be 1 to 255 visible ASCII characters; this one has {} bytes.", bytes.len()),
+                format!(
+                    "`Idempotency-Key` must be 1 to 255 visible ASCII characters; this one has {} bytes.",
+                    bytes.len()
+                ),
             )
             .into()),
         }
@@ -270,18 +273,30 @@ impl Ticket {
         let work = (self, input, build, render);
         db.clone()
             .task(async move {
-                db.run(&work, &|tx, (ticket, input, build, render)| {
-                    Box::pin(async move {
-                        if let Some(answer) = ticket.take(tx).await? {
-                            return Ok(Answered::Replayed(answer));
+                let waited = Stopwatch::start();
+                loop {
+                    let end = db.run(&work, &|tx, (ticket, input, build, render)| {
+                        Box::pin(async move {
+                            if let Some(answer) = ticket.take(tx).await? {
+                                return Ok(Answered::Replayed(answer));
+                            }
+                            let done = build(tx, input).await?;
+                            let answer = render(&done)?;
+                            ticket.store(tx, &answer).await?;
+                            Ok(Answered::Now(answer))
+                        })
+                    });
+                    match end.await {
+                        // Another process came between the look-up and this transaction. Wait for it as the look-up would
+                        // have, holding no connection.
+                        Err(Error::Refused(refusal))
+                            if refusal.code == Code::RequestInProgress && waited.elapsed() < QUEUE_MAX =>
+                        {
+                            tokio::time::sleep(OTHER_PROCESS_POLL).await;
                         }
-                        let done = build(tx, input).await?;
-                        let answer = render(&done)?;
-                        ticket.store(tx, &answer).await?;
-                        Ok(Answered::Now(answer))
-                    })
-                })
-                .await
+                        end => return end,
+                    }
+                }
             })
             .await
     }
@@ -350,11 +365,7 @@ async fn stored_answer(conn: &mut PgConnection, key: &Key) -> Result<Option<Answ
         )
         .into());
     }
-    Ok(Some(Answer {
-        status: u16::try_from(row.status).unwrap_or(500),
-        headers: headers(row.headers),
-        body: row.body,
-    }))
+    Ok(Some(Answer { status: u16::try_from(row.status).unwrap_or(500), headers: headers(row.headers), body: row.body }))
 }
 
 fn headers(stored: Value) -> Vec<(String, String)> {
@@ -380,3 +391,6 @@ pub async fn reap(conn: &mut PgConnection, before: MachineTime, limit: i64) -> R
     .await?;
     Ok(done.rows_affected())
 }
+
+#[cfg(test)]
+mod tests;

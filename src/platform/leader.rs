@@ -39,9 +39,12 @@ impl Leadership {
     /// [`Code::NotTheMatcher`] when another process is.
     pub fn require(&self) -> Result<i64> {
         self.epoch().ok_or_else(|| {
-            Refusal::new(Code::NotTheMatcher, "Another process owns the positions. Try again: it is a matter of a second or so.")
-                .retry_after(1)
-                .into()
+            Refusal::new(
+                Code::NotTheMatcher,
+                "Another process owns the positions. Try again: it is a matter of a second or so.",
+            )
+            .retry_after(1)
+            .into()
         })
     }
 }

@@ -45,7 +45,8 @@ impl Limits {
         if self.limiter.len() > CALLERS_KEPT_MAX {
             self.limiter.retain_recent();
         }
-        let verdict = Verdict { remaining: 0, burst: self.per_second * 2, per_second: self.per_second, retry_after_s: None };
+        let verdict =
+            Verdict { remaining: 0, burst: self.per_second * 2, per_second: self.per_second, retry_after_s: None };
         match self.limiter.check_key(&caller) {
             Ok(state) => Verdict { remaining: state.remaining_burst_capacity(), ..verdict },
             Err(until) => {

@@ -7,9 +7,8 @@ use prometheus::{
 use super::error::{Error, Result};
 
 /// Latency buckets, seconds: half a millisecond to ten seconds, about two per octave where most of it happens.
-const LATENCY_BUCKETS_S: [f64; 18] = [
-    0.000_5, 0.001, 0.002, 0.003, 0.005, 0.007_5, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 10.0,
-];
+const LATENCY_BUCKETS_S: [f64; 18] =
+    [0.000_5, 0.001, 0.002, 0.003, 0.005, 0.007_5, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 10.0];
 
 /// All metrics of a process.
 #[derive(Debug)]
@@ -42,7 +41,11 @@ impl Metrics {
         let make = Maker(&registry);
         Ok(Self {
             http_requests: make.counter("http_requests_total", "HTTP requests", &["method", "route", "status"])?,
-            http_latency: make.histogram("http_request_duration_seconds", "HTTP request latency", &["method", "route"])?,
+            http_latency: make.histogram(
+                "http_request_duration_seconds",
+                "HTTP request latency",
+                &["method", "route"],
+            )?,
             match_latency: make.histogram(
                 "ridematch_match_latency_seconds",
                 "Real time from the payment's authorisation to the first offer written, by trips matched in one round",
@@ -59,13 +62,18 @@ impl Metrics {
                 "Calls to the payment provider, by operation and outcome",
                 &["operation", "outcome"],
             )?,
-            worker_rounds: make.counter("ridematch_worker_rounds_total", "Rounds of a worker, by end", &["worker", "end"])?,
+            worker_rounds: make.counter(
+                "ridematch_worker_rounds_total",
+                "Rounds of a worker, by end",
+                &["worker", "end"],
+            )?,
             pool_connections: make.gauges("ridematch_pool_connections", "Database connections", &["state"])?,
             tasks: make.gauge("ridematch_tasks", "Commands and queries under way")?,
             outbox_open: make.gauge("ridematch_outbox_open", "Outbox deliveries not made yet")?,
             drivers: make.gauges("ridematch_drivers", "Drivers in the index", &["state"])?,
             followed: make.gauge("ridematch_streams_followed", "Trips and drivers that a stream follows")?,
-            matcher_epoch: make.gauge("ridematch_matcher_epoch", "Epoch under which this process is the matcher; 0: it is not")?,
+            matcher_epoch: make
+                .gauge("ridematch_matcher_epoch", "Epoch under which this process is the matcher; 0: it is not")?,
             clock_seconds: make.gauges("ridematch_clock_seconds", "The two clocks, Unix seconds", &["clock"])?,
             registry,
         })

@@ -17,6 +17,7 @@ pub mod limits;
 pub mod metrics;
 pub mod money;
 pub mod outbox;
+pub mod page;
 pub mod schema;
 pub mod telemetry;
 pub mod wake;

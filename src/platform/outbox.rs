@@ -123,10 +123,7 @@ where
 {
     let now = platform.clock.machine();
     let lease = platform.dice.uuid(now);
-    let claimed = platform
-        .db
-        .transaction((), move |tx, ()| Box::pin(claim(tx, subscriber, lease, now)))
-        .await?;
+    let claimed = platform.db.transaction((), move |tx, ()| Box::pin(claim(tx, subscriber, lease, now))).await?;
     let count = claimed.len();
     for delivery in claimed {
         let work = (context.clone(), delivery.clone());
@@ -163,7 +160,13 @@ async fn finish(tx: &mut Tx, subscriber: &str, delivery: &Delivery, now: Machine
     super::db::one_row(&done, || Refusal::new(super::error::Code::Internal, "the lease on this delivery was lost"))
 }
 
-async fn put_off(db: &Db, subscriber: &'static str, delivery: Delivery, error: Error, platform: &Platform) -> Result<()> {
+async fn put_off(
+    db: &Db,
+    subscriber: &'static str,
+    delivery: Delivery,
+    error: Error,
+    platform: &Platform,
+) -> Result<()> {
     let now = platform.clock.machine();
     let exponent = u32::from(delivery.attempts.unsigned_abs()).min(8);
     let delay = platform.dice.jitter(Duration::from_millis(100 * 2_u64.pow(exponent)));

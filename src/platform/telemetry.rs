@@ -72,8 +72,13 @@ mod tests {
     fn a_traceparent_gives_its_trace_id_or_nothing() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(parse_traceparent(good), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
-        for bad in ["", "00-", "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", &good.replace("4736", "473"),
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01"] {
+        for bad in [
+            "",
+            "00-",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            &good.replace("4736", "473"),
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        ] {
             assert_eq!(parse_traceparent(bad), None, "{bad}");
         }
     }

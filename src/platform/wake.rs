@@ -151,6 +151,23 @@ pub async fn send(conn: &mut sqlx::PgConnection, text: &str) -> super::error::Re
     Ok(())
 }
 
+/// Hears what other processes than `process` send, until the connection is lost.
+///
+/// # Errors
+/// Always in the end: why it was lost.
+pub async fn hear(db: &super::db::Db, process: &str) -> super::error::Result<()> {
+    let mut listener = sqlx::postgres::PgListener::connect_with(db.pool()).await?;
+    listener.listen(CHANNEL).await?;
+    loop {
+        let notification = listener.recv().await?;
+        if let Some((sender, wakes)) = notification.payload().split_once('|')
+            && sender != process
+        {
+            db.hub().wake_here(&unpack(wakes));
+        }
+    }
+}
+
 fn pack(wakes: HashSet<Wake>) -> String {
     let mut text = String::new();
     for wake in wakes {
@@ -205,7 +222,12 @@ mod tests {
 
     #[test]
     fn wakes_survive_the_text_of_a_notify() {
-        let wakes = HashSet::from([Wake::Payments, Wake::Dispatch, Wake::Trip(Uuid::from_u128(7)), Wake::Driver(Uuid::from_u128(8))]);
+        let wakes = HashSet::from([
+            Wake::Payments,
+            Wake::Dispatch,
+            Wake::Trip(Uuid::from_u128(7)),
+            Wake::Driver(Uuid::from_u128(8)),
+        ]);
         assert_eq!(unpack(&pack(wakes.clone())).into_iter().collect::<HashSet<_>>(), wakes);
         assert_eq!(unpack("nonsense,t123,"), vec![]);
     }

@@ -61,13 +61,16 @@ pub async fn use_up(tx: &mut Tx, id: QuoteId, rider: RiderId, now: DomainTime) -
         return store::find(tx, id).await?.ok_or_else(|| Refusal::not_found("quote").into());
     }
     let refusal = match store::find(tx, id).await? {
-        Some(quote) if quote.rider_id == rider && quote.used_at.is_some() => {
-            Refusal::new(Code::QuoteUsed, "This quote has made a trip already. Ask for a new one.")
-        }
+        Some(quote) if quote.rider_id == rider && quote.used_at.is_some() => used_up(),
         Some(quote) if quote.rider_id == rider => {
             Refusal::new(Code::QuoteExpired, format!("This quote expired at {}. Ask for a new one.", quote.expires_at))
         }
         _ => Refusal::not_found("quote").field("/quote_id", "no such quote, or not yours"),
     };
     Err(refusal.into())
+}
+
+/// The refusal of a quote that has made its trip.
+pub fn used_up() -> Refusal {
+    Refusal::new(Code::QuoteUsed, "This quote has made a trip already. Ask for a new one.")
 }

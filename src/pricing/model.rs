@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn five_kilometres_in_a_quarter_of_an_hour() {
-        let fare = price(VehicleClass::Standard, Leg { distance_m: 5_000, duration_s: 900 }, NO_SURGE_BP).expect("small");
+        let fare =
+            price(VehicleClass::Standard, Leg { distance_m: 5_000, duration_s: 900 }, NO_SURGE_BP).expect("small");
         assert_eq!(fare, Fare { base: 250, by_distance: 550, by_time: 525, surge: 0, to_minimum: 0 });
         assert_eq!(fare.total(), Money::new(1_325, CURRENCY));
     }

@@ -78,7 +78,7 @@ impl From<&Quote> for QuoteBody {
 /// Ask what a ride would cost
 ///
 /// The price is promised for two minutes and makes one trip.
-#[utoipa::path(post, path = "/v1/quotes", tag = "quotes", request_body = QuoteRequest,
+#[utoipa::path(post, path = "/v1/quotes", tag = "quotes", operation_id = "create_quote", request_body = QuoteRequest,
     responses((status = 201, description = "The price", body = QuoteBody)))]
 async fn quote(request: Request<Riders>) -> Reply {
     let Some(rider_id) = request.caller().rider() else { unreachable!("the audience is riders") };

@@ -73,7 +73,8 @@ pub async fn find(conn: &mut PgConnection, id: QuoteId) -> Result<Option<Quote>>
     let Some(row) = sqlx::query!("select * from quotes where id = $1", id.uuid()).fetch_optional(conn).await? else {
         return Ok(None);
     };
-    let impossible = |column, value: String| Error::ImpossibleRow { table: "quotes", column, row: id.to_string(), value };
+    let impossible =
+        |column, value: String| Error::ImpossibleRow { table: "quotes", column, row: id.to_string(), value };
     let position = |lat, lon| Position::new(lat, lon).map_err(|_| impossible("pickup_lat", format!("{lat}, {lon}")));
     Ok(Some(Quote {
         id: row.id,

@@ -57,7 +57,8 @@ struct TokenBody {
 /// Get a token
 ///
 /// For any role, and for any subject: this is the sandbox.
-#[utoipa::path(post, path = "/v1/sandbox/tokens", tag = "sandbox", request_body = TokenRequest, security(()),
+#[utoipa::path(post, path = "/v1/sandbox/tokens", tag = "sandbox", operation_id = "create_token",
+    request_body = TokenRequest, security(()),
     responses((status = 201, description = "The token", body = TokenBody)))]
 async fn token(request: Request<Everybody>) -> Reply {
     let body: TokenRequest = request.json()?;
@@ -95,7 +96,7 @@ fn body(platform: &Platform) -> ClockBody {
 }
 
 /// Read the clocks
-#[utoipa::path(get, path = "/v1/sandbox/clock", tag = "sandbox", security(()),
+#[utoipa::path(get, path = "/v1/sandbox/clock", tag = "sandbox", operation_id = "get_clock", security(()),
     responses((status = 200, description = "Both clocks", body = ClockBody)))]
 async fn clock(request: Request<Everybody>) -> Reply {
     Ok(HttpResponse::Ok().json(body(&request.platform)))
@@ -134,7 +135,9 @@ async fn set_clock(request: Request<Everybody>) -> Reply {
         .transaction(anchor, |tx, anchor| {
             Box::pin(async move {
                 store::set_anchor(tx, *anchor).await?;
-                [Wake::Clock, Wake::Deadlines, Wake::Dispatch, Wake::Payments].into_iter().for_each(|wake| tx.wake(wake));
+                [Wake::Clock, Wake::Deadlines, Wake::Dispatch, Wake::Payments]
+                    .into_iter()
+                    .for_each(|wake| tx.wake(wake));
                 Ok(())
             })
         })
@@ -144,7 +147,9 @@ async fn set_clock(request: Request<Everybody>) -> Reply {
 }
 
 fn check(wanted: &ClockRequest) -> Result<(), Error> {
-    let invalid = |field: &str, detail: String| Refusal::new(Code::InvalidRequest, format!("`{field}` {detail}.")).field(format!("/{field}"), detail);
+    let invalid = |field: &str, detail: String| {
+        Refusal::new(Code::InvalidRequest, format!("`{field}` {detail}.")).field(format!("/{field}"), detail)
+    };
     if wanted.scale.is_some_and(|scale| !(1..=SCALE_MAX).contains(&scale)) {
         return Err(invalid("scale", format!("must be 1 to {SCALE_MAX}")).into());
     }

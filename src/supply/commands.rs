@@ -21,7 +21,13 @@ pub struct Vehicle {
 ///
 /// # Errors
 /// 422 if the driver is new and does not say name, class and plate.
-pub async fn set_available(tx: &mut Tx, driver: DriverId, available: bool, vehicle: &Vehicle, now: DomainTime) -> Result<()> {
+pub async fn set_available(
+    tx: &mut Tx,
+    driver: DriverId,
+    available: bool,
+    vehicle: &Vehicle,
+    now: DomainTime,
+) -> Result<()> {
     if store::update_driver(tx, driver, available, vehicle, now).await? {
         return Ok(());
     }
@@ -30,7 +36,11 @@ pub async fn set_available(tx: &mut Tx, driver: DriverId, available: bool, vehic
             store::insert_driver(tx, driver, available, (name, *class, plate), now).await
         }
         _ => {
-            let missing = [("/name", vehicle.name.is_none()), ("/class", vehicle.class.is_none()), ("/plate", vehicle.plate.is_none())];
+            let missing = [
+                ("/name", vehicle.name.is_none()),
+                ("/class", vehicle.class.is_none()),
+                ("/plate", vehicle.plate.is_none()),
+            ];
             let refusal = Refusal::new(Code::InvalidRequest, "The first time, a driver says name, class and plate.");
             let named = missing.iter().filter(|(_, missing)| *missing);
             Err(named.fold(refusal, |refusal, (pointer, _)| refusal.field(*pointer, "is missing")).into())

@@ -148,7 +148,9 @@ async fn post_locations(request: Request<Gateways>, supply: web::Data<Supply>) -
     let batch: Vec<BatchItem> = request.json()?;
     if batch.len() > BATCH_MAX {
         let detail = format!("at most {BATCH_MAX} positions, these are {}", batch.len());
-        return Err(Refusal::new(Code::InvalidRequest, format!("Too many positions: {detail}.")).field("", detail).into());
+        return Err(Refusal::new(Code::InvalidRequest, format!("Too many positions: {detail}."))
+            .field("", detail)
+            .into());
     }
     let platform = &request.platform;
     platform.leadership.require()?;
@@ -166,7 +168,8 @@ async fn post_locations(request: Request<Gateways>, supply: web::Data<Supply>) -
 /// See who is near
 ///
 /// The nearest available drivers, from the index that matching uses.
-#[utoipa::path(get, path = "/v1/drivers/nearby", tag = "drivers", params(NearbyQuery),
+#[utoipa::path(get, path = "/v1/drivers/nearby", tag = "drivers", operation_id = "list_nearby_drivers",
+    params(NearbyQuery),
     responses((status = 200, description = "The drivers", body = NearbyBody)))]
 async fn nearby(request: Request<Participants>, supply: web::Data<Supply>) -> Reply {
     let query: NearbyQuery = request.query()?;
@@ -187,7 +190,9 @@ async fn nearby(request: Request<Participants>, supply: web::Data<Supply>) -> Re
 }
 
 fn read(query: &NearbyQuery) -> Result<(Position, f64, usize)> {
-    let invalid = |field: &str, detail: String| Refusal::new(Code::InvalidRequest, format!("`{field}`: {detail}.")).field(field, detail);
+    let invalid = |field: &str, detail: String| {
+        Refusal::new(Code::InvalidRequest, format!("`{field}`: {detail}.")).field(field, detail)
+    };
     let center = Position::new(query.lat, query.lon).map_err(|error| invalid(error.field, error.to_string()))?;
     let radius_m = query.radius_m.unwrap_or(8_000.0);
     if !(0.0..=RADIUS_MAX_M).contains(&radius_m) {

@@ -35,7 +35,14 @@ pub async fn find(conn: &mut PgConnection, id: DriverId) -> Result<Option<Driver
         let class = VehicleClass::ALL.into_iter().find(|class| class.as_str() == row.class).ok_or_else(|| {
             Error::ImpossibleRow { table: "drivers", column: "class", row: id.to_string(), value: row.class.clone() }
         })?;
-        Ok(Driver { id: row.id, name: row.name, class, plate: row.plate, available: row.available, version: row.version })
+        Ok(Driver {
+            id: row.id,
+            name: row.name,
+            class,
+            plate: row.plate,
+            available: row.available,
+            version: row.version,
+        })
     })
     .transpose()
 }
@@ -88,13 +95,16 @@ pub(super) async fn update_driver(
 }
 
 pub(super) async fn is_available(conn: &mut PgConnection, id: DriverId) -> Result<bool> {
-    let available =
-        sqlx::query_scalar!("select available from drivers where id = $1 for share", id.uuid()).fetch_optional(conn).await?;
+    let available = sqlx::query_scalar!("select available from drivers where id = $1 for share", id.uuid())
+        .fetch_optional(conn)
+        .await?;
     Ok(available.unwrap_or(false))
 }
 
 pub(super) async fn last_position(conn: &mut PgConnection, id: DriverId) -> Result<Option<Position>> {
-    let row = sqlx::query!("select lat, lon from driver_positions where driver_id = $1", id.uuid()).fetch_optional(conn).await?;
+    let row = sqlx::query!("select lat, lon from driver_positions where driver_id = $1", id.uuid())
+        .fetch_optional(conn)
+        .await?;
     Ok(row.and_then(|row| Position::new(row.lat, row.lon).ok()))
 }
 
@@ -130,7 +140,8 @@ pub async fn save_positions(conn: &mut PgConnection, rows: &[LastKnown]) -> Resu
 /// # Errors
 /// If the database does not answer.
 pub async fn load_positions(conn: &mut PgConnection, since: DomainTime) -> Result<Vec<LastKnown>> {
-    let rows = sqlx::query!("select * from driver_positions where received_at >= $1", since as _).fetch_all(conn).await?;
+    let rows =
+        sqlx::query!("select * from driver_positions where received_at >= $1", since as _).fetch_all(conn).await?;
     Ok(rows
         .into_iter()
         .filter_map(|row| {

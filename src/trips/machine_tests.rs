@@ -6,7 +6,11 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::platform::money::Currency;
+use crate::geo::Position;
+use crate::platform::class::VehicleClass;
+use crate::platform::clock::MachineTime;
+use crate::platform::ids::{PaymentId, QuoteId, RiderId, TripId};
+use crate::platform::money::{Currency, Money};
 
 fn at(seconds: i64) -> DomainTime {
     DomainTime::new(DateTime::from_timestamp(1_000_000 + seconds, 0).expect("in range"))
@@ -85,7 +89,8 @@ fn the_whole_grid() {
     for state in State::ALL {
         writeln!(grid, "{}", state.as_str()).expect("a string");
         for command in commands() {
-            writeln!(grid, "    {:<16} {}", command.kind().as_str(), outcome(&trip(*state), &command, at(2_000))).expect("a string");
+            writeln!(grid, "    {:<16} {}", command.kind().as_str(), outcome(&trip(*state), &command, at(2_000)))
+                .expect("a string");
         }
     }
     insta::assert_snapshot!(grid);
@@ -108,7 +113,8 @@ fn what_a_refusal_allows_is_what_the_machine_allows() {
 #[test]
 fn the_database_knows_the_same_steps() {
     let migration = include_str!("../../migrations/0005_trips.sql");
-    let rows = migration.split("insert into trip_edges").nth(1).and_then(|rest| rest.split(';').next()).expect("the seed");
+    let rows =
+        migration.split("insert into trip_edges").nth(1).and_then(|rest| rest.split(';').next()).expect("the seed");
     let seeded: BTreeSet<Vec<&str>> = rows
         .lines()
         .filter(|line| line.trim_start().starts_with("('"))
@@ -116,7 +122,9 @@ fn the_database_knows_the_same_steps() {
         .collect();
     let mut taken = BTreeSet::from([vec!["none", "request", "requested"]]);
     for state in State::ALL {
-        for (command, drivers_lost) in commands().iter().flat_map(|command| [(command, 0), (command, DRIVERS_LOST_MAX - 1)]) {
+        for (command, drivers_lost) in
+            commands().iter().flat_map(|command| [(command, 0), (command, DRIVERS_LOST_MAX - 1)])
+        {
             let from = Trip { drivers_lost, ..trip(*state) };
             if let Ok(step) = from.step(command, at(2_000)) {
                 taken.insert(vec![state.as_str(), command.kind().as_str(), step.trip.state.as_str()]);
@@ -128,7 +136,8 @@ fn the_database_knows_the_same_steps() {
 
 #[test]
 fn cancelling_is_free_before_assignment_for_two_minutes_after_it_and_when_the_driver_is_silent() {
-    let cancel = |state, silent, second| outcome(&trip(state), &Command::RiderCancel { driver_silent: silent }, at(second));
+    let cancel =
+        |state, silent, second| outcome(&trip(state), &Command::RiderCancel { driver_silent: silent }, at(second));
     assert_eq!(cancel(State::Searching, false, 5_000), "cancelled Release");
     assert_eq!(cancel(State::Offered, false, 5_000), "cancelled Release");
     assert_eq!(cancel(State::Assigned, false, 1_020), "cancelled Release");

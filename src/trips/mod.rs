@@ -4,6 +4,7 @@
 
 pub mod commands;
 pub mod machine;
+pub mod model;
 pub mod offer;
 pub mod routes;
 pub mod store;
@@ -11,5 +12,5 @@ pub mod views;
 pub mod worker;
 
 pub use commands::{Actor, Stamp};
-pub use machine::{State, Trip};
+pub use model::{State, Trip};
 pub use offer::Offer;

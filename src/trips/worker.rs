@@ -51,7 +51,8 @@ pub async fn deadlines_once(platform: &Platform) -> Result<usize> {
     let due = platform.db.read(now, |conn, now| Box::pin(store::due(conn, *now, BATCH_MAX))).await?;
     for trip in &due {
         let input = (*trip, Stamp::new(platform));
-        let end = platform.db.transaction(input, |tx, (trip, stamp)| Box::pin(commands::time_passed(tx, *trip, stamp))).await;
+        let end =
+            platform.db.transaction(input, |tx, (trip, stamp)| Box::pin(commands::time_passed(tx, *trip, stamp))).await;
         if let Err(error) = end {
             tracing::warn!(%error, %trip, "a deadline could not be kept");
         }
@@ -109,7 +110,9 @@ pub async fn load_index(platform: &Platform, supply: &Supply) -> Result<()> {
     let now = platform.clock.domain();
     let since = now - TimeDelta::seconds(supply::MAX_CANDIDATE_AGE_S);
     let read = platform.db.read(since, |conn, since: &DomainTime| {
-        Box::pin(async move { Ok((store::statuses(conn, None).await?, supply::store::load_positions(conn, *since).await?)) })
+        Box::pin(
+            async move { Ok((store::statuses(conn, None).await?, supply::store::load_positions(conn, *since).await?)) },
+        )
     });
     let (statuses, positions) = read.await?;
     let count = positions.len();

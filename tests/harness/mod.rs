@@ -1,15 +1,24 @@
 //! What the black-box tests share: a real service on a real PostgreSQL with a real payment simulator, each test with a database
 //! and a provider of its own; and actors who speak HTTP with it.
-#![allow(dead_code, clippy::unwrap_used, missing_docs, reason = "tests; not every test uses everything")]
+#![allow(
+    dead_code,
+    unused_imports,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "tests; not every test uses everything"
+)]
+
+mod actor;
+pub mod proxy;
+pub mod second;
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use embedded_postgres::{Database, TestCluster};
-use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use reqwest::Client;
 use ridematch::platform::config::Config;
 use ridematch::platform::schema;
 use ridematch::startup::{self, Running};
@@ -17,6 +26,8 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tempfile::TempDir;
+
+pub use actor::{Actor, Answer, new_key};
 
 pub const JWT_SECRET: &str = "a secret for tests, of at least 32 bytes";
 pub const PSP_SECRET: &str = "sk_test_harness";
@@ -247,147 +258,6 @@ pub async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
         }
     };
     tokio::time::timeout(SOON, found).await.unwrap_or_else(|_| panic!("waited {SOON:?} in vain until {what}"))
-}
-
-static KEYS: AtomicU32 = AtomicU32::new(0);
-
-/// A key that no other request has.
-pub fn new_key() -> String {
-    format!("key-{}", KEYS.fetch_add(1, Ordering::Relaxed))
-}
-
-/// Somebody who speaks HTTP with the service.
-#[derive(Clone)]
-pub struct Actor {
-    pub http: Client,
-    pub base_url: String,
-    pub token: String,
-    pub id: String,
-}
-
-/// An answer, read whole.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: reqwest::header::HeaderMap,
-    pub bytes: Vec<u8>,
-}
-
-impl Answer {
-    pub async fn of(request: RequestBuilder) -> Self {
-        let response = request.send().await.expect("an answer");
-        let (status, headers) = (response.status(), response.headers().clone());
-        Self { status, headers, bytes: response.bytes().await.expect("a body").to_vec() }
-    }
-
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
-    }
-
-    pub fn code(&self) -> String {
-        self.json()["code"].as_str().unwrap_or_default().to_owned()
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// The body, if the status is as expected.
-    #[track_caller]
-    pub fn expect(self, status: u16) -> Value {
-        let body = self.json();
-        assert_eq!(self.status.as_u16(), status, "{body:#}");
-        body
-    }
-
-    /// Fails unless it is this problem, as a problem document has to be.
-    #[track_caller]
-    pub fn expect_problem(self, status: u16, code: &str) -> Value {
-        let body = self.json();
-        assert_eq!((self.status.as_u16(), body["code"].as_str().unwrap_or_default()), (status, code), "{body:#}");
-        assert_eq!(self.header("content-type"), Some("application/problem+json"));
-        assert_eq!(body["status"], status);
-        assert_eq!(body["type"], format!("/problems/{code}"));
-        for member in ["title", "detail", "instance", "trace_id"] {
-            assert!(body[member].is_string(), "{member} is missing: {body:#}");
-        }
-        body
-    }
-}
-
-impl Actor {
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base_url)).bearer_auth(&self.token)
-    }
-
-    pub async fn get(&self, path: &str) -> Answer {
-        Answer::of(self.request(Method::GET, path)).await
-    }
-
-    pub async fn put(&self, path: &str, body: &Value) -> Answer {
-        Answer::of(self.request(Method::PUT, path).json(body)).await
-    }
-
-    /// A POST with no key.
-    pub async fn post_unkeyed(&self, path: &str, body: &Value) -> Answer {
-        Answer::of(self.request(Method::POST, path).json(body)).await
-    }
-
-    /// A POST with a new key.
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.post_with(&new_key(), path, body).await
-    }
-
-    /// A POST with this key.
-    pub async fn post_with(&self, key: &str, path: &str, body: &Value) -> Answer {
-        Answer::of(self.request(Method::POST, path).header("Idempotency-Key", key).json(body)).await
-    }
-
-    /// Sends where he is, now; the verdict.
-    pub async fn send_position(&self, app: &App, (lat, lon): (f64, f64)) -> String {
-        let body = json!({"position": {"lat": lat, "lon": lon}, "recorded_at": app.now().await});
-        self.put("/v1/drivers/me/location", &body).await.expect(200)["verdict"].as_str().unwrap().to_owned()
-    }
-
-    /// A quote from one place to another.
-    pub async fn quote(&self, from: (f64, f64), to: (f64, f64)) -> Value {
-        let body = json!({"pickup": {"lat": from.0, "lon": from.1}, "dropoff": {"lat": to.0, "lon": to.1}});
-        self.post_unkeyed("/v1/quotes", &body).await.expect(201)
-    }
-
-    /// Asks for a trip from [`HERE`] to [`THERE`].
-    pub async fn request_trip(&self) -> Value {
-        self.request_trip_with("pm_card_visa").await
-    }
-
-    pub async fn request_trip_with(&self, payment_method: &str) -> Value {
-        let quote = self.quote(HERE, THERE).await;
-        let body = json!({"quote_id": quote["id"], "payment_method": payment_method});
-        self.post("/v1/trips", &body).await.expect(201)
-    }
-
-    /// Waits until a trip is in a state.
-    pub async fn until_state(&self, trip: &str, state: &str) -> Value {
-        until(&format!("{trip} is {state}"), async || {
-            let trip = self.get(&format!("/v1/trips/{trip}")).await.expect(200);
-            (trip["state"] == state).then_some(trip)
-        })
-        .await
-    }
-
-    /// Waits for an offer.
-    pub async fn until_offered(&self) -> Value {
-        until("there is an offer", async || {
-            let me = self.get("/v1/drivers/me").await.expect(200);
-            Some(me["offer"].clone()).filter(Value::is_object)
-        })
-        .await
-    }
-
-    /// Does something to a trip, like `arrive`.
-    pub async fn act(&self, trip: &str, what: &str) -> Answer {
-        self.post(&format!("/v1/trips/{trip}/{what}"), &json!({})).await
-    }
 }
 
 /// A rider's trip that a driver has accepted.

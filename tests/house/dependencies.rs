@@ -14,12 +14,7 @@ pub const PAGE: &str = "docs/decisions/dependencies.md";
 
 /// Compares the workspace's table with the page, and the members' manifests with both the table and `forbidden`: pairs
 /// of a manifest and a dependency that it must not have.
-pub fn dependencies(
-    root: &Source,
-    members: &[Source],
-    page: &str,
-    forbidden: &[(&str, &str)],
-) -> Vec<Violation> {
+pub fn dependencies(root: &Source, members: &[Source], page: &str, forbidden: &[(&str, &str)]) -> Vec<Violation> {
     let table: BTreeSet<&str> = entries(&root.text)
         .filter(|entry| entry.section == TABLE && !entry.value.contains("path ="))
         .map(|entry| entry.name)
@@ -34,18 +29,12 @@ pub fn dependencies(
     let mut found = explained(&table, page);
     let used: BTreeSet<&str> = direct.iter().map(|(_, entry)| entry.name).collect();
     for name in table.difference(&used) {
-        found.push(broken(
-            &root.path,
-            1,
-            format!("nobody uses `{name}`; take it off [{TABLE}]"),
-        ));
+        found.push(broken(&root.path, 1, format!("nobody uses `{name}`; take it off [{TABLE}]")));
     }
     for (file, entry) in direct {
         let name = entry.name;
         if !entry.value.contains("workspace = true") && !entry.key.ends_with(".workspace") {
-            let message = format!(
-                "`{name}` has a version of its own; add it to [{TABLE}], to be compiled once"
-            );
+            let message = format!("`{name}` has a version of its own; add it to [{TABLE}], to be compiled once");
             found.push(broken(file, entry.line, message));
         }
         if forbidden.contains(&(file, name)) {
@@ -58,34 +47,19 @@ pub fn dependencies(
 
 /// The table and the page name the same dependencies.
 fn explained(table: &BTreeSet<&str>, page: &str) -> Vec<Violation> {
-    let lines = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let lines = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
     let explained: BTreeSet<&str> = lines.map(|(name, _)| name).collect();
-    let missing = table.difference(&explained).map(|name| {
-        broken(
-            PAGE,
-            1,
-            format!("no line for `{name}`: what for, and what else was considered"),
-        )
-    });
-    let stale = explained.difference(table).map(|name| {
-        broken(
-            PAGE,
-            1,
-            format!("`{name}` is not a dependency any more; take its line away"),
-        )
-    });
+    let missing = table
+        .difference(&explained)
+        .map(|name| broken(PAGE, 1, format!("no line for `{name}`: what for, and what else was considered")));
+    let stale = explained
+        .difference(table)
+        .map(|name| broken(PAGE, 1, format!("`{name}` is not a dependency any more; take its line away")));
     missing.chain(stale).collect()
 }
 
 fn broken(file: &str, line: usize, message: String) -> Violation {
-    Violation {
-        file: file.to_owned(),
-        line,
-        rule: "dependencies",
-        message,
-    }
+    Violation { file: file.to_owned(), line, rule: "dependencies", message }
 }
 
 struct Entry<'a> {
@@ -105,18 +79,10 @@ fn entries(manifest: &str) -> impl Iterator<Item = Entry<'_>> {
         if let Some(header) = line.strip_prefix('[') {
             section = header.trim_end_matches(']');
         }
-        let (key, value) = line
-            .split_once('=')
-            .filter(|_| !line.starts_with(['#', '[']))?;
+        let (key, value) = line.split_once('=').filter(|_| !line.starts_with(['#', '[']))?;
         let key = key.trim();
         let name = key.split('.').next().unwrap_or(key);
-        Some(Entry {
-            section,
-            name,
-            key,
-            value: value.trim(),
-            line: at + 1,
-        })
+        Some(Entry { section, name, key, value: value.trim(), line: at + 1 })
     })
 }
 
@@ -124,28 +90,14 @@ fn entries(manifest: &str) -> impl Iterator<Item = Entry<'_>> {
 fn dependencies_are_explained() {
     let root = "[workspace.dependencies]\ngeo = \"1\"\nours = { path = \"x\" }\n[dependencies]\ngeo.workspace = true\n";
     let check = |root: &str, page: &str, forbidden: &[(&str, &str)]| {
-        brief(&dependencies(
-            &Source::new("Cargo.toml", root),
-            &[],
-            page,
-            forbidden,
-        ))
+        brief(&dependencies(&Source::new("Cargo.toml", root), &[], page, forbidden))
     };
     let page = "| `geo` | spheres | |";
     assert_eq!(check(root, page, &[]), Vec::<String>::new());
     assert_eq!(check(root, "", &[]), [format!("{PAGE}:1 dependencies")]);
-    assert_eq!(
-        check(root, "| `geo` | |\n| `gone` | |", &[]),
-        [format!("{PAGE}:1 dependencies")]
-    );
-    assert_eq!(
-        check(&format!("{root}time = \"1\"\n"), page, &[]),
-        ["Cargo.toml:6 dependencies"]
-    );
-    assert_eq!(
-        check(root, page, &[("Cargo.toml", "geo")]),
-        ["Cargo.toml:5 dependencies"]
-    );
+    assert_eq!(check(root, "| `geo` | |\n| `gone` | |", &[]), [format!("{PAGE}:1 dependencies")]);
+    assert_eq!(check(&format!("{root}time = \"1\"\n"), page, &[]), ["Cargo.toml:6 dependencies"]);
+    assert_eq!(check(root, page, &[("Cargo.toml", "geo")]), ["Cargo.toml:5 dependencies"]);
     let unused = root.replace("geo.workspace = true\n", "");
     assert_eq!(check(&unused, page, &[]), ["Cargo.toml:1 dependencies"]);
 }

@@ -27,18 +27,8 @@ struct Measured {
 pub fn lengths(sources: &[Source], long: &[(&str, usize)]) -> Vec<Violation> {
     let measured: Vec<Measured> = sources.iter().flat_map(measure).collect();
     let mut found = Vec::new();
-    for Measured {
-        key,
-        file,
-        line,
-        lines,
-        max,
-    } in &measured
-    {
-        let ceiling = long
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, ceiling)| *ceiling);
+    for Measured { key, file, line, lines, max } in &measured {
+        let ceiling = long.iter().find(|(name, _)| name == key).map(|(_, ceiling)| *ceiling);
         let message = match ceiling {
             None if lines > max => {
                 format!("{key} has {lines} lines, more than {max}; split it along what it does")
@@ -47,55 +37,31 @@ pub fn lengths(sources: &[Source], long: &[(&str, usize)]) -> Vec<Violation> {
                 format!("{key} is down to {lines} lines: take it off the list in tests/house.rs")
             }
             Some(ceiling) if *lines > ceiling => {
-                format!(
-                    "{key} grew to {lines} lines, past its ceiling of {ceiling}; the list may only shrink"
-                )
+                format!("{key} grew to {lines} lines, past its ceiling of {ceiling}; the list may only shrink")
             }
             Some(ceiling) if lines + SLACK_LINES < ceiling => {
-                format!(
-                    "{key} is down to {lines} lines: lower its ceiling of {ceiling} in tests/house.rs"
-                )
+                format!("{key} is down to {lines} lines: lower its ceiling of {ceiling} in tests/house.rs")
             }
             _ => continue,
         };
-        found.push(Violation {
-            file: file.clone(),
-            line: *line,
-            rule: "lengths",
-            message,
-        });
+        found.push(Violation { file: file.clone(), line: *line, rule: "lengths", message });
     }
-    for (name, _) in long
-        .iter()
-        .filter(|(name, _)| !measured.iter().any(|m| m.key == *name))
-    {
-        let (file, message) = (
-            (*name).to_owned(),
-            "is gone: take it off the list in tests/house.rs".to_owned(),
-        );
-        found.push(Violation {
-            file,
-            line: 1,
-            rule: "lengths",
-            message,
-        });
+    for (name, _) in long.iter().filter(|(name, _)| !measured.iter().any(|m| m.key == *name)) {
+        let (file, message) = ((*name).to_owned(), "is gone: take it off the list in tests/house.rs".to_owned());
+        found.push(Violation { file, line: 1, rule: "lengths", message });
     }
     found
 }
 
 fn measure(source: &Source) -> Vec<Measured> {
-    let file =
-        syn::parse_file(&source.text).unwrap_or_else(|error| panic!("{}: {error}", source.path));
-    let functions = names::facts(&file, &[])
-        .functions
-        .into_iter()
-        .map(|function| Measured {
-            key: format!("{}::{}", source.path, function.name),
-            file: source.path.clone(),
-            line: function.line,
-            lines: function.lines,
-            max: FUNCTION_LINES_MAX,
-        });
+    let file = syn::parse_file(&source.text).unwrap_or_else(|error| panic!("{}: {error}", source.path));
+    let functions = names::facts(&file, &[]).functions.into_iter().map(|function| Measured {
+        key: format!("{}::{}", source.path, function.name),
+        file: source.path.clone(),
+        line: function.line,
+        lines: function.lines,
+        max: FUNCTION_LINES_MAX,
+    });
     let whole = Measured {
         key: source.path.clone(),
         file: source.path.clone(),
@@ -108,17 +74,9 @@ fn measure(source: &Source) -> Vec<Measured> {
 
 #[test]
 fn lengths_only_shrink() {
-    let long = |lines: usize| {
-        [Source::new(
-            "src/a.rs",
-            &format!("fn f() {{\n{}}}\n", "g();\n".repeat(lines - 2)),
-        )]
-    };
+    let long = |lines: usize| [Source::new("src/a.rs", &format!("fn f() {{\n{}}}\n", "g();\n".repeat(lines - 2)))];
     let check = |lines, list: &[(&str, usize)]| -> Vec<String> {
-        lengths(&long(lines), list)
-            .into_iter()
-            .map(|violation| violation.message)
-            .collect()
+        lengths(&long(lines), list).into_iter().map(|violation| violation.message).collect()
     };
     assert_eq!(check(70, &[]), Vec::<String>::new());
     assert!(check(71, &[])[0].contains("more than 70"));

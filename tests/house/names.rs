@@ -48,15 +48,9 @@ pub struct Facts {
 
 /// Reads the facts of a parsed file that is module `module`.
 pub fn facts(file: &syn::File, module: &[String]) -> Facts {
-    let mut scanner = Scanner {
-        scope: module.to_vec(),
-        facts: Facts::default(),
-    };
+    let mut scanner = Scanner { scope: module.to_vec(), facts: Facts::default() };
     scanner.visit_file(file);
-    scanner.facts.has_docs = file
-        .attrs
-        .iter()
-        .any(|attribute| attribute.path().is_ident("doc"));
+    scanner.facts.has_docs = file.attrs.iter().any(|attribute| attribute.path().is_ident("doc"));
     scanner.facts.is_empty = file.items.is_empty();
     scanner.facts
 }
@@ -68,31 +62,18 @@ struct Scanner {
 
 impl Scanner {
     fn mention(&mut self, path: Vec<String>, line: usize) {
-        self.facts.mentions.push(Mention {
-            scope: self.scope.clone(),
-            path,
-            line,
-        });
+        self.facts.mentions.push(Mention { scope: self.scope.clone(), path, line });
     }
 
     fn import(&mut self, name: String, path: Vec<String>, line: usize) {
         self.mention(path.clone(), line);
-        self.facts.imports.push(Import {
-            scope: self.scope.clone(),
-            name,
-            path,
-            line,
-        });
+        self.facts.imports.push(Import { scope: self.scope.clone(), name, path, line });
     }
 
     fn function(&mut self, sig: &syn::Signature, block: &syn::Block) {
         let line = sig.span().start().line;
         let lines = block.span().end().line + 1 - line;
-        self.facts.functions.push(Function {
-            name: sig.ident.to_string(),
-            line,
-            lines,
-        });
+        self.facts.functions.push(Function { name: sig.ident.to_string(), line, lines });
     }
 
     fn use_tree(&mut self, mut path: Vec<String>, tree: &UseTree) {
@@ -113,20 +94,12 @@ impl Scanner {
         }
     }
 
-    fn use_name(
-        &mut self,
-        mut path: Vec<String>,
-        ident: &syn::Ident,
-        rename: Option<&syn::Ident>,
-        line: usize,
-    ) {
+    fn use_name(&mut self, mut path: Vec<String>, ident: &syn::Ident, rename: Option<&syn::Ident>, line: usize) {
         // `a::{self}` imports `a`; a bare `use self as x` stays as it is.
         if ident != "self" || path.is_empty() {
             path.push(ident.to_string());
         }
-        let name = rename
-            .map(ToString::to_string)
-            .or_else(|| path.last().cloned());
+        let name = rename.map(ToString::to_string).or_else(|| path.last().cloned());
         self.import(name.unwrap_or_default(), path, line);
     }
 
@@ -208,15 +181,8 @@ impl<'ast> Visit<'ast> for Scanner {
     }
 
     fn visit_item_extern_crate(&mut self, item: &'ast syn::ItemExternCrate) {
-        let krate = if item.ident == "self" {
-            "crate".to_owned()
-        } else {
-            item.ident.to_string()
-        };
-        let name = item
-            .rename
-            .as_ref()
-            .map_or_else(|| krate.clone(), |(_, name)| name.to_string());
+        let krate = if item.ident == "self" { "crate".to_owned() } else { item.ident.to_string() };
+        let name = item.rename.as_ref().map_or_else(|| krate.clone(), |(_, name)| name.to_string());
         self.import(name, vec![krate], item.span().start().line);
     }
 
@@ -245,49 +211,30 @@ impl<'ast> Visit<'ast> for Scanner {
     }
 
     fn visit_item_trait(&mut self, item: &'ast syn::ItemTrait) {
-        self.facts
-            .traits
-            .push((item.ident.to_string(), item.ident.span().start().line));
+        self.facts.traits.push((item.ident.to_string(), item.ident.span().start().line));
         syn::visit::visit_item_trait(self, item);
     }
 
     fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
-        let implemented = item
-            .trait_
-            .as_ref()
-            .and_then(|(path, _)| path.segments.last());
-        self.facts
-            .implemented
-            .extend(implemented.map(|segment| segment.ident.to_string()));
+        let implemented = item.trait_.as_ref().and_then(|(path, _)| path.segments.last());
+        self.facts.implemented.extend(implemented.map(|segment| segment.ident.to_string()));
         syn::visit::visit_item_impl(self, item);
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let start = path.leading_colon.map(|_| String::new());
-        let names = path
-            .segments
-            .iter()
-            .map(|segment| segment.ident.to_string());
-        self.mention(
-            start.into_iter().chain(names).collect(),
-            path.span().start().line,
-        );
+        let names = path.segments.iter().map(|segment| segment.ident.to_string());
+        self.mention(start.into_iter().chain(names).collect(), path.span().start().line);
         syn::visit::visit_path(self, path);
     }
 
     fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
-        self.mention(
-            vec![format!(".{}", call.method)],
-            call.method.span().start().line,
-        );
+        self.mention(vec![format!(".{}", call.method)], call.method.span().start().line);
         syn::visit::visit_expr_method_call(self, call);
     }
 
     fn visit_expr_await(&mut self, expr: &'ast syn::ExprAwait) {
-        self.mention(
-            vec![".await".to_owned()],
-            expr.await_token.span().start().line,
-        );
+        self.mention(vec![".await".to_owned()], expr.await_token.span().start().line);
         syn::visit::visit_expr_await(self, expr);
     }
 
@@ -315,9 +262,7 @@ impl<'ast> Visit<'ast> for Scanner {
     }
 
     fn visit_lit_str(&mut self, lit: &'ast syn::LitStr) {
-        self.facts
-            .strings
-            .push((lit.value(), lit.span().start().line));
+        self.facts.strings.push((lit.value(), lit.span().start().line));
     }
 
     fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {

@@ -5,42 +5,18 @@ use crate::{BANS, inspect, rules::brief, source::Source};
 
 /// Rooms that a planted tree can lean on without breaking anything.
 const HOUSE: &[(&str, &str)] = &[
-    (
-        "src/lib.rs",
-        "pub mod geo; pub mod platform; pub mod supply; pub mod pricing; pub mod trips; pub mod dispatch;",
-    ),
+    ("src/lib.rs", "pub mod geo; pub mod platform; pub mod supply; pub mod pricing; pub mod trips; pub mod dispatch;"),
     ("src/geo/mod.rs", "//! Where.\npub struct Position;"),
-    (
-        "src/platform/mod.rs",
-        "//! Ground.\npub mod db; pub mod http; pub mod clock;",
-    ),
-    (
-        "src/platform/db.rs",
-        "//! Transactions.\npub use sqlx::PgPool; pub struct Tx;",
-    ),
-    (
-        "src/platform/http.rs",
-        "//! HTTP.\npub use actix_web::web as wire;",
-    ),
-    (
-        "src/platform/clock.rs",
-        "//! Time.\npub fn read() { chrono::Utc::now(); }",
-    ),
+    ("src/platform/mod.rs", "//! Ground.\npub mod db; pub mod http; pub mod clock;"),
+    ("src/platform/db.rs", "//! Transactions.\npub use sqlx::PgPool; pub struct Tx;"),
+    ("src/platform/http.rs", "//! HTTP.\npub use actix_web::web as wire;"),
+    ("src/platform/clock.rs", "//! Time.\npub fn read() { chrono::Utc::now(); }"),
     ("src/supply/mod.rs", "//! Drivers.\npub mod fleet;"),
     ("src/supply/fleet.rs", "pub struct Driver;"),
-    (
-        "src/pricing/mod.rs",
-        "//! Prices.\npub mod model; mod store;",
-    ),
+    ("src/pricing/mod.rs", "//! Prices.\npub mod model; mod store;"),
     ("src/pricing/model.rs", "pub struct Quote;"),
-    (
-        "src/pricing/store.rs",
-        "use sqlx::PgConnection; pub async fn load(_: &mut PgConnection) {}",
-    ),
-    (
-        "src/trips/mod.rs",
-        "//! Trips.\npub struct Trip;\npub mod machine;",
-    ),
+    ("src/pricing/store.rs", "use sqlx::PgConnection; pub async fn load(_: &mut PgConnection) {}"),
+    ("src/trips/mod.rs", "//! Trips.\npub struct Trip;\npub mod machine;"),
     ("src/trips/machine.rs", "pub struct State;"),
     (
         "src/dispatch/mod.rs",
@@ -50,25 +26,15 @@ const HOUSE: &[(&str, &str)] = &[
 
 /// The house with `planted` put in (or in place of a file of the same path).
 fn house_with(planted: &[(&str, &str)]) -> Vec<String> {
-    let kept = HOUSE
-        .iter()
-        .filter(|(path, _)| planted.iter().all(|(other, _)| other != path));
-    let all: Vec<Source> = kept
-        .chain(planted)
-        .map(|(path, text)| Source::new(path, text))
-        .collect();
-    let (rust, sql): (Vec<_>, Vec<_>) = all
-        .into_iter()
-        .partition(|source| source.path.ends_with(".rs"));
+    let kept = HOUSE.iter().filter(|(path, _)| planted.iter().all(|(other, _)| other != path));
+    let all: Vec<Source> = kept.chain(planted).map(|(path, text)| Source::new(path, text)).collect();
+    let (rust, sql): (Vec<_>, Vec<_>) = all.into_iter().partition(|source| source.path.ends_with(".rs"));
     brief(&inspect(&rust, &sql))
 }
 
 #[track_caller]
 fn assert_planted(path: &str, text: &str, expected: &str) {
-    let wanted: Vec<String> = expected
-        .split_terminator(", ")
-        .map(|at| format!("{path}:{at}"))
-        .collect();
+    let wanted: Vec<String> = expected.split_terminator(", ").map(|at| format!("{path}:{at}")).collect();
     assert_eq!(house_with(&[(path, text)]), wanted, "in\n{text}");
 }
 
@@ -97,29 +63,14 @@ fn a_room_does_not_look_up() {
     ] {
         assert_planted(path, text, "1 floors");
     }
-    assert_planted(
-        path,
-        "use crate::geo::Position;\nuse crate::dispatch;",
-        "2 floors",
-    );
-    assert_planted(
-        "src/platform/db.rs",
-        "use crate::geo::Position;",
-        "1 floors",
-    );
-    assert_planted(
-        "src/geo/mod.rs",
-        "//! Where.\nuse crate::platform::db;",
-        "2 pure",
-    );
+    assert_planted(path, "use crate::geo::Position;\nuse crate::dispatch;", "2 floors");
+    assert_planted("src/platform/db.rs", "use crate::geo::Position;", "1 floors");
+    assert_planted("src/geo/mod.rs", "//! Where.\nuse crate::platform::db;", "2 pure");
 }
 
 #[test]
 fn neighbours_on_a_floor_are_strangers() {
-    let planted = [(
-        "src/payments/mod.rs",
-        "//! Money.\nuse crate::supply::fleet;",
-    )];
+    let planted = [("src/payments/mod.rs", "//! Money.\nuse crate::supply::fleet;")];
     assert_eq!(house_with(&planted), ["src/payments/mod.rs:2 floors"]);
 }
 
@@ -130,18 +81,9 @@ fn no_detour_leads_upstairs() {
     let planted = [
         ("src/lib.rs", root),
         ("src/startup.rs", "pub use crate::trips::Trip;"),
-        (
-            "src/pricing/model.rs",
-            "use crate::Trip;\nuse crate::startup;",
-        ),
+        ("src/pricing/model.rs", "use crate::Trip;\nuse crate::startup;"),
     ];
-    assert_eq!(
-        house_with(&planted),
-        [
-            "src/pricing/model.rs:1 floors",
-            "src/pricing/model.rs:2 floors"
-        ]
-    );
+    assert_eq!(house_with(&planted), ["src/pricing/model.rs:1 floors", "src/pricing/model.rs:2 floors"]);
     let planted = [("src/lib.rs", "pub mod trips; pub use trips::*;")];
     assert_eq!(house_with(&planted), ["src/lib.rs:1 globs"]);
 }
@@ -163,113 +105,45 @@ fn decisions_are_pure() {
     }
     assert_planted(path, "use sqlx::PgPool;", "1 pure, 1 sqlx");
     assert_planted(path, "use rand::Rng;", "1 dice, 1 pure");
-    assert_planted(
-        path,
-        "#[derive(serde::Serialize)]\nstruct S;",
-        "1 domain values",
-    );
-    assert_planted(
-        "src/geo/mod.rs",
-        "//! Where.\npub async fn f() {}",
-        "2 pure",
-    );
+    assert_planted(path, "#[derive(serde::Serialize)]\nstruct S;", "1 domain values");
+    assert_planted("src/geo/mod.rs", "//! Where.\npub async fn f() {}", "2 pure");
 }
 
 #[test]
 fn commands_and_stores_take_what_they_are_given() {
     let commands = "src/trips/commands.rs";
-    assert_planted(
-        commands,
-        "use crate::platform::db::PgPool;",
-        "1 commands, 1 sqlx",
-    );
-    assert_planted(
-        commands,
-        "use crate::platform::http::wire;",
-        "1 actix, 1 commands",
-    );
-    assert_planted(
-        commands,
-        "use crate::platform::egress::Client;",
-        "1 commands",
-    );
-    assert_planted(
-        commands,
-        "async fn f(t: T) {\n    t.commit().await;\n}",
-        "2 one door",
-    );
-    assert_planted(
-        commands,
-        "async fn f(t: T) {\n    tokio::select! { x = g() => {} }\n}",
-        "2 cancellation",
-    );
-    assert_planted(
-        commands,
-        "use tokio::time; async fn f() { time::timeout(d, g()).await; }",
-        "1 cancellation",
-    );
+    assert_planted(commands, "use crate::platform::db::PgPool;", "1 commands, 1 sqlx");
+    assert_planted(commands, "use crate::platform::http::wire;", "1 actix, 1 commands");
+    assert_planted(commands, "use crate::platform::egress::Client;", "1 commands");
+    assert_planted(commands, "async fn f(t: T) {\n    t.commit().await;\n}", "2 one door");
+    assert_planted(commands, "async fn f(t: T) {\n    tokio::select! { x = g() => {} }\n}", "2 cancellation");
+    assert_planted(commands, "use tokio::time; async fn f() { time::timeout(d, g()).await; }", "1 cancellation");
     let store = "src/pricing/store.rs";
     assert_planted(store, "use sqlx::PgPool;", "1 store");
-    assert_planted(
-        store,
-        "async fn f(c: C) { sqlx::Connection::begin(c).await; }",
-        "1 one door",
-    );
+    assert_planted(store, "async fn f(c: C) { sqlx::Connection::begin(c).await; }", "1 one door");
     assert_planted(store, "use reqwest::Client as Http;", "1 egress, 1 store");
 }
 
 #[test]
 fn libraries_stay_where_they_are_known() {
-    assert_planted(
-        "src/trips/worker.rs",
-        "fn f() { sqlx::query(\"\"); }",
-        "1 sqlx",
-    );
-    assert_planted(
-        "src/trips/worker.rs",
-        "use actix_web::HttpResponse;",
-        "1 actix",
-    );
+    assert_planted("src/trips/worker.rs", "fn f() { sqlx::query(\"\"); }", "1 sqlx");
+    assert_planted("src/trips/worker.rs", "use actix_web::HttpResponse;", "1 actix");
     assert_planted("src/trips/worker.rs", "use reqwest as r;", "1 egress");
     assert_planted("src/trips/routes.rs", "use actix_web::HttpResponse;", "");
-    assert_planted(
-        "src/trips/routes/start.rs",
-        "#[actix_web::post(\"/\")] async fn f() {}",
-        "",
-    );
+    assert_planted("src/trips/routes/start.rs", "#[actix_web::post(\"/\")] async fn f() {}", "");
     assert_planted("src/trips/events.rs", "use tokio::sync::*;", "1 globs");
-    assert_planted(
-        "src/trips/events.rs",
-        "use std::env;\nfn f() { env::var(\"X\"); }",
-        "2 environment",
-    );
+    assert_planted("src/trips/events.rs", "use std::env;\nfn f() { env::var(\"X\"); }", "2 environment");
     assert_planted("src/startup.rs", "fn f() { std::env::var(\"X\"); }", "");
 }
 
 #[test]
 fn clocks_and_dice_have_one_place() {
     let path = "src/trips/events.rs";
-    assert_planted(
-        path,
-        "use chrono::{DateTime, Utc};\nfn f() { Utc::now(); }",
-        "2 clock",
-    );
-    assert_planted(
-        path,
-        "use std::time as t;\nfn f() { let g = t::Instant::now; }",
-        "2 clock",
-    );
-    assert_planted(
-        path,
-        "use std::thread;\nfn f() { thread::sleep(d); }",
-        "2 blocking",
-    );
+    assert_planted(path, "use chrono::{DateTime, Utc};\nfn f() { Utc::now(); }", "2 clock");
+    assert_planted(path, "use std::time as t;\nfn f() { let g = t::Instant::now; }", "2 clock");
+    assert_planted(path, "use std::thread;\nfn f() { thread::sleep(d); }", "2 blocking");
     assert_planted(path, "fn f() { rand::random::<u8>(); }", "1 dice");
-    assert_planted(
-        path,
-        "use uuid::Uuid;\nfn f() { dbg!(Uuid::now_v7()); }",
-        "2 dice",
-    );
+    assert_planted(path, "use uuid::Uuid;\nfn f() { dbg!(Uuid::now_v7()); }", "2 dice");
 }
 
 #[test]
@@ -286,83 +160,36 @@ fn no_float_is_in_reach_of_money() {
 #[test]
 fn sql_is_told_the_time() {
     let store = "src/pricing/store.rs";
-    assert_planted(
-        store,
-        "const Q: &str = \"select\n now ( )\";",
-        "2 sql clock",
-    );
-    assert_planted(
-        store,
-        "fn f() {\n    query!(\"x < CURRENT_TIMESTAMP\", 1);\n}",
-        "2 sql clock",
-    );
-    assert_planted(
-        store,
-        "/// Never `now()`.\nconst K: (&str, &str) = (\"current_time\", \"know() now\");",
-        "",
-    );
+    assert_planted(store, "const Q: &str = \"select\n now ( )\";", "2 sql clock");
+    assert_planted(store, "fn f() {\n    query!(\"x < CURRENT_TIMESTAMP\", 1);\n}", "2 sql clock");
+    assert_planted(store, "/// Never `now()`.\nconst K: (&str, &str) = (\"current_time\", \"know() now\");", "");
     let migration = "create table t (\n  -- not now()\n  at timestamptz default now()\n);";
-    assert_eq!(
-        house_with(&[("migrations/1.sql", migration)]),
-        ["migrations/1.sql:3 sql clock"]
-    );
+    assert_eq!(house_with(&[("migrations/1.sql", migration)]), ["migrations/1.sql:3 sql clock"]);
 }
 
 #[test]
 fn every_box_is_in_the_picture() {
-    assert_eq!(
-        house_with(&[("src/utils/mod.rs", "//! Bits.\npub struct U;")]),
-        ["src/utils/mod.rs:1 rooms"]
-    );
-    assert_eq!(
-        house_with(&[("src/helpers.rs", "pub struct U;")]),
-        ["src/helpers.rs:1 rooms"]
-    );
-    assert_eq!(
-        house_with(&[("src/ops/audit.rs", "pub struct A;")]),
-        ["src/ops/mod.rs:1 rooms"]
-    );
-    assert_eq!(
-        house_with(&[("src/sandbox.rs", "pub struct A;")]),
-        ["src/sandbox.rs:1 rooms"]
-    );
-    assert_planted(
-        "src/trips/mod.rs",
-        "pub mod machine; pub struct Trip;",
-        "1 rooms",
-    );
+    assert_eq!(house_with(&[("src/utils/mod.rs", "//! Bits.\npub struct U;")]), ["src/utils/mod.rs:1 rooms"]);
+    assert_eq!(house_with(&[("src/helpers.rs", "pub struct U;")]), ["src/helpers.rs:1 rooms"]);
+    assert_eq!(house_with(&[("src/ops/audit.rs", "pub struct A;")]), ["src/ops/mod.rs:1 rooms"]);
+    assert_eq!(house_with(&[("src/sandbox.rs", "pub struct A;")]), ["src/sandbox.rs:1 rooms"]);
+    assert_planted("src/trips/mod.rs", "pub mod machine; pub struct Trip;", "1 rooms");
     assert_planted("src/trips/queries.rs", "//! Nothing yet.", "1 rooms");
 }
 
 #[test]
 fn a_trait_has_two_implementations() {
     let path = "src/trips/events.rs";
-    assert_planted(
-        path,
-        "trait Id {}\nmacro_rules! id { ($t:ty) => { impl Id for $t {} } }",
-        "",
-    );
-    assert_planted(
-        path,
-        "struct A;\ntrait Sink {}\nimpl Sink for A {}",
-        "2 traits",
-    );
-    assert_planted(
-        path,
-        "trait Sink {}\nimpl Sink for u8 {}\nimpl Sink for u16 {}",
-        "",
-    );
+    assert_planted(path, "trait Id {}\nmacro_rules! id { ($t:ty) => { impl Id for $t {} } }", "");
+    assert_planted(path, "struct A;\ntrait Sink {}\nimpl Sink for A {}", "2 traits");
+    assert_planted(path, "trait Sink {}\nimpl Sink for u8 {}\nimpl Sink for u16 {}", "");
 }
 
 /// Every name of every ban, in every place that it covers.
 #[test]
 fn no_row_of_the_tables_is_dead() {
     for ban in BANS {
-        for (pattern, name) in ban
-            .within
-            .iter()
-            .flat_map(|p| ban.names.iter().map(move |n| (p, n)))
-        {
+        for (pattern, name) in ban.within.iter().flat_map(|p| ban.names.iter().map(move |n| (p, n))) {
             let place = match pattern.replace("**", "planted.rs").replace('*', "trips") {
                 place if place.contains('/') => place,
                 place => format!("trips/{place}"),
@@ -377,10 +204,7 @@ fn no_row_of_the_tables_is_dead() {
             let path = format!("src/{place}");
             let found = house_with(&[(&path, &text)]);
             let wanted = format!("{path}:1 {}", ban.rule);
-            assert!(
-                found.contains(&wanted),
-                "`{text}` in {place}: wanted {wanted}, found {found:?}"
-            );
+            assert!(found.contains(&wanted), "`{text}` in {place}: wanted {wanted}, found {found:?}");
         }
     }
 }

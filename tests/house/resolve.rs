@@ -21,16 +21,8 @@ pub struct Names {
 impl Names {
     /// Collects the names of the whole tree.
     pub fn new(tree: &[Parsed]) -> Self {
-        let modules = tree
-            .iter()
-            .flat_map(|file| file.facts.modules.iter().chain([&file.module]))
-            .cloned()
-            .collect();
-        let mut names = Self {
-            modules,
-            imports: HashMap::new(),
-            globs: HashMap::new(),
-        };
+        let modules = tree.iter().flat_map(|file| file.facts.modules.iter().chain([&file.module])).cloned().collect();
+        let mut names = Self { modules, imports: HashMap::new(), globs: HashMap::new() };
         let all = || tree.iter().flat_map(|file| &file.facts.imports);
         let mut bound: HashMap<(&[String], &str), usize> = HashMap::new();
         for import in all() {
@@ -40,16 +32,10 @@ impl Names {
             let first = import.path.first().map_or("", String::as_str);
             // `use rand;` binds `rand` itself, so that it does not make `rand` a local name for its own path.
             let own = usize::from(first == import.name);
-            let others = bound
-                .get(&(import.scope.as_slice(), first))
-                .map_or(0, |n| n - own);
+            let others = bound.get(&(import.scope.as_slice(), first)).map_or(0, |n| n - own);
             let path = names.absolute(&import.scope, &import.path, others > 0);
             if import.name == "*" {
-                names
-                    .globs
-                    .entry(import.scope.clone())
-                    .or_default()
-                    .push(path);
+                names.globs.entry(import.scope.clone()).or_default().push(path);
             } else {
                 let key = (import.scope.clone(), import.name.clone());
                 names.imports.entry(key).or_default().push(path);
@@ -63,10 +49,7 @@ impl Names {
     pub fn hops(&self, scope: &[String], path: &[String]) -> Vec<Vec<String>> {
         let first = path.first().map_or("", String::as_str);
         let mut hops = Vec::new();
-        self.follow(
-            self.absolute(scope, path, self.provides(scope, first, 0)),
-            &mut hops,
-        );
+        self.follow(self.absolute(scope, path, self.provides(scope, first, 0)), &mut hops);
         hops
     }
 
@@ -104,13 +87,9 @@ impl Names {
         let child = [module, &[name.to_owned()]].concat();
         let through_globs = || {
             let globs = self.globs.get(module).into_iter().flatten();
-            globs
-                .filter(|glob| is_ours(glob))
-                .any(|glob| self.provides(glob, name, depth + 1))
+            globs.filter(|glob| is_ours(glob)).any(|glob| self.provides(glob, name, depth + 1))
         };
-        self.imports.contains_key(&key)
-            || self.modules.contains(&child)
-            || (depth < 4 && through_globs())
+        self.imports.contains_key(&key) || self.modules.contains(&child) || (depth < 4 && through_globs())
     }
 
     fn follow(&self, path: Vec<String>, hops: &mut Vec<Vec<String>>) {
@@ -130,13 +109,7 @@ impl Names {
                 return;
             }
             if !self.modules.contains(&path[..=at]) {
-                for glob in self
-                    .globs
-                    .get(module)
-                    .into_iter()
-                    .flatten()
-                    .filter(|g| is_ours(g))
-                {
+                for glob in self.globs.get(module).into_iter().flatten().filter(|g| is_ours(g)) {
                     self.follow([glob, rest].concat(), hops);
                 }
                 return;

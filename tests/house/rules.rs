@@ -20,12 +20,7 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            line,
-            rule,
-            message,
-        } = self;
+        let Self { file, line, rule, message } = self;
         write!(f, "{file}:{line}: {rule}: {message}")
     }
 }
@@ -70,8 +65,7 @@ fn is_named(path: &[String], name: &str) -> bool {
         }
         None => {
             let mut segments = path.iter();
-            name.split("::")
-                .all(|part| segments.next().is_some_and(|segment| segment == part))
+            name.split("::").all(|part| segments.next().is_some_and(|segment| segment == part))
         }
     }
 }
@@ -89,23 +83,14 @@ pub fn mentions<'a>(
 
 /// Walls between rooms: a room names only rooms on floors below.
 pub fn floors(tree: &[Parsed], names: &Names) -> Vec<Violation> {
-    let floor_of = |room: &str| {
-        FLOORS
-            .iter()
-            .find(|(name, _)| *name == room)
-            .map(|(_, floor)| floor)
-    };
+    let floor_of = |room: &str| FLOORS.iter().find(|(name, _)| *name == room).map(|(_, floor)| floor);
     let mut found = Vec::new();
     for (file, mention, hops) in mentions(tree, names) {
         let here = file.box_name();
         let Some(floor) = floor_of(here) else {
             continue; // the hall may go everywhere
         };
-        for there in hops
-            .iter()
-            .filter(|hop| is_ours(hop))
-            .filter_map(|hop| hop.get(1))
-        {
+        for there in hops.iter().filter(|hop| is_ours(hop)).filter_map(|hop| hop.get(1)) {
             let written = mention.path.join("::");
             let message = match floor_of(there) {
                 _ if there == here || NEIGHBOURS.contains(&(here, there)) => continue,
@@ -132,11 +117,7 @@ pub fn bans(tree: &[Parsed], names: &Names, bans: &'static [Ban]) -> Vec<Violati
         for ban in bans.iter().filter(|ban| ban.covers(&file.place)) {
             let Some(name) = ban.hit(&hops) else { continue };
             let written = mention.path.join("::");
-            let meaning = if name == written {
-                String::new()
-            } else {
-                format!(" ({name})")
-            };
+            let meaning = if name == written { String::new() } else { format!(" ({name})") };
             let message = format!("`{written}`{meaning} has no place here: {}", ban.because);
             found.push(file.violation(mention.line, ban.rule, message));
         }
@@ -148,12 +129,7 @@ pub fn bans(tree: &[Parsed], names: &Names, bans: &'static [Ban]) -> Vec<Violati
 pub fn globs(tree: &[Parsed], names: &Names) -> Vec<Violation> {
     let mut found = Vec::new();
     for file in tree {
-        for import in file
-            .facts
-            .imports
-            .iter()
-            .filter(|import| import.name == "*")
-        {
+        for import in file.facts.imports.iter().filter(|import| import.name == "*") {
             let hops = names.hops(&import.scope, &import.path);
             let written = import.path.join("::");
             let message = match hops.last() {
@@ -162,9 +138,7 @@ pub fn globs(tree: &[Parsed], names: &Names) -> Vec<Violation> {
                     "`use {written}::*` brings in names that nobody can follow, neither this test nor a reader; name them"
                 ),
                 _ if file.module == ["crate"] => {
-                    format!(
-                        "`use {written}::*` hides which room a name comes from; name what is published"
-                    )
+                    format!("`use {written}::*` hides which room a name comes from; name what is published")
                 }
                 _ => continue,
             };
@@ -192,11 +166,7 @@ pub fn rooms(tree: &[Parsed]) -> Vec<Violation> {
             );
             found.push(file.violation(1, "rooms", message));
         } else if !in_folder {
-            found.push(file.violation(
-                1,
-                "rooms",
-                format!("a room is a folder: move this to {name}/mod.rs"),
-            ));
+            found.push(file.violation(1, "rooms", format!("a room is a folder: move this to {name}/mod.rs")));
         }
     }
     for file in tree {
@@ -212,12 +182,7 @@ pub fn rooms(tree: &[Parsed]) -> Vec<Violation> {
     for (name, _) in faces.iter().filter(|(_, has_face)| !**has_face) {
         let file = format!("src/{name}/mod.rs");
         let message = "missing; a room's face is its mod.rs".to_owned();
-        found.push(Violation {
-            file,
-            line: 1,
-            rule: "rooms",
-            message,
-        });
+        found.push(Violation { file, line: 1, rule: "rooms", message });
     }
     found
 }
@@ -232,9 +197,7 @@ pub fn lone_traits(tree: &[Parsed], kept: &[&str]) -> Vec<Violation> {
     for file in tree {
         for (name, line) in &file.facts.traits {
             if implementations(name) < 2 && !kept.contains(&name.as_str()) {
-                let message = format!(
-                    "trait `{name}` has fewer than two implementations; use the type itself"
-                );
+                let message = format!("trait `{name}` has fewer than two implementations; use the type itself");
                 found.push(file.violation(*line, "traits", message));
             }
         }
@@ -244,7 +207,8 @@ pub fn lone_traits(tree: &[Parsed], kept: &[&str]) -> Vec<Violation> {
 
 /// SQL that asks the server for the time: in a string of `src/`, or in a migration.
 pub fn sql_clocks(tree: &[Parsed], migrations: &[Source]) -> Vec<Violation> {
-    const MESSAGE: &str = "the time comes in as an argument: domain time is scaled, and the database's clock knows nothing of it";
+    const MESSAGE: &str =
+        "the time comes in as an argument: domain time is scaled, and the database's clock knows nothing of it";
     let mut found = Vec::new();
     for file in tree {
         for (text, line) in &file.facts.strings {
@@ -258,12 +222,7 @@ pub fn sql_clocks(tree: &[Parsed], migrations: &[Source]) -> Vec<Violation> {
         for (offset, name) in clocks_in(&without_comments(&migration.text)) {
             let message = format!("`{name}` in SQL; {MESSAGE}");
             let (file, line) = (migration.path.clone(), offset + 1);
-            found.push(Violation {
-                file,
-                line,
-                rule: "sql clock",
-                message,
-            });
+            found.push(Violation { file, line, rule: "sql clock", message });
         }
     }
     found
@@ -272,36 +231,18 @@ pub fn sql_clocks(tree: &[Parsed], migrations: &[Source]) -> Vec<Violation> {
 /// Line offsets and names of the SQL clocks in a text. Those that are written without brackets only count beside other
 /// words, so that a JSON key may be called `current_time`.
 fn clocks_in(text: &str) -> Vec<(usize, &'static str)> {
-    const CALLED: [&str; 5] = [
-        "now",
-        "clock_timestamp",
-        "statement_timestamp",
-        "transaction_timestamp",
-        "timeofday",
-    ];
-    const BARE: [&str; 5] = [
-        "current_timestamp",
-        "current_date",
-        "current_time",
-        "localtimestamp",
-        "localtime",
-    ];
+    const CALLED: [&str; 5] = ["now", "clock_timestamp", "statement_timestamp", "transaction_timestamp", "timeofday"];
+    const BARE: [&str; 5] = ["current_timestamp", "current_date", "current_time", "localtimestamp", "localtime"];
     let mut found = Vec::new();
     for (offset, line) in text.to_lowercase().lines().enumerate() {
         let is_word = |c: char| c.is_alphanumeric() || c == '_';
         for word in line.split(|c| !is_word(c)).filter(|word| !word.is_empty()) {
-            let bare = BARE
-                .into_iter()
-                .find(|name| *name == word && text.contains(char::is_whitespace));
-            let called = CALLED
-                .into_iter()
-                .find(|name| *name == word)
-                .filter(|name| {
-                    line.match_indices(name).any(|(at, _)| {
-                        !line[..at].ends_with(is_word)
-                            && line[at + name.len()..].trim_start().starts_with('(')
-                    })
-                });
+            let bare = BARE.into_iter().find(|name| *name == word && text.contains(char::is_whitespace));
+            let called = CALLED.into_iter().find(|name| *name == word).filter(|name| {
+                line.match_indices(name).any(|(at, _)| {
+                    !line[..at].ends_with(is_word) && line[at + name.len()..].trim_start().starts_with('(')
+                })
+            });
             found.extend(bare.or(called).map(|name| (offset, name)));
         }
     }
@@ -310,19 +251,12 @@ fn clocks_in(text: &str) -> Vec<(usize, &'static str)> {
 
 /// SQL without `-- …` comments, line numbers kept.
 fn without_comments(sql: &str) -> String {
-    let lines = sql
-        .lines()
-        .map(|line| line.split("--").next().unwrap_or_default());
+    let lines = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
     lines.collect::<Vec<_>>().join("\n")
 }
 
 impl Parsed {
     fn violation(&self, line: usize, rule: &'static str, message: String) -> Violation {
-        Violation {
-            file: self.path.clone(),
-            line,
-            rule,
-            message,
-        }
+        Violation { file: self.path.clone(), line, rule, message }
     }
 }

@@ -12,10 +12,7 @@ pub struct Source {
 
 impl Source {
     pub fn new(path: &str, text: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
+        Self { path: path.to_owned(), text: text.to_owned() }
     }
 }
 
@@ -74,14 +71,8 @@ pub fn parse(sources: &[Source]) -> Vec<Parsed> {
     in_src
         .map(|(source, place)| {
             let module = module_of(place);
-            let file = syn::parse_file(&source.text)
-                .unwrap_or_else(|error| panic!("{}: {error}", source.path));
-            Parsed {
-                path: source.path.clone(),
-                place: place.to_owned(),
-                facts: facts(&file, &module),
-                module,
-            }
+            let file = syn::parse_file(&source.text).unwrap_or_else(|error| panic!("{}: {error}", source.path));
+            Parsed { path: source.path.clone(), place: place.to_owned(), facts: facts(&file, &module), module }
         })
         .collect()
 }
@@ -90,11 +81,7 @@ pub fn parse(sources: &[Source]) -> Vec<Parsed> {
 fn module_of(place: &str) -> Vec<String> {
     let names = place.trim_end_matches(".rs").split('/');
     let mut module = vec!["crate".to_owned()];
-    module.extend(
-        names
-            .filter(|name| !["mod", "lib", "main"].contains(name))
-            .map(str::to_owned),
-    );
+    module.extend(names.filter(|name| !["mod", "lib", "main"].contains(name)).map(str::to_owned));
     module
 }
 
@@ -113,8 +100,6 @@ pub fn matches(pattern: &str, place: &str) -> bool {
 fn name_matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
-        Some((start, end)) => {
-            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
-        }
+        Some((start, end)) => name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end),
     }
 }

@@ -52,7 +52,7 @@ impl MatchLatency {
     }
 
     /// What came since an earlier reading. A service that was restarted counts from nothing, and so does this.
-    pub fn since(&self, earlier: &Self) -> Self {
+    fn since(&self, earlier: &Self) -> Self {
         let newer = |(burst, now): (&String, &Vec<(f64, u64)>)| {
             let before = earlier.by_burst.get(burst).filter(|before| {
                 before.len() == now.len() && before.iter().zip(now).all(|(before, now)| before.1 <= now.1)
@@ -64,18 +64,52 @@ impl MatchLatency {
         Self { by_burst: self.by_burst.iter().map(newer).collect() }
     }
 
-    /// What the whole histogram says, and each burst size of it; `None` without samples.
-    pub fn summary(&self) -> Option<MatchLatencyReport> {
-        let mut all: Vec<(f64, u64)> = Vec::new();
-        for buckets in self.by_burst.values() {
-            all.resize(buckets.len().max(all.len()), (f64::INFINITY, 0));
-            for (sum, (bound, count)) in all.iter_mut().zip(buckets) {
+    /// Adds what another reading has.
+    fn add(&mut self, more: &Self) {
+        for (burst, buckets) in &more.by_burst {
+            let sum = self.by_burst.entry(burst.clone()).or_default();
+            sum.resize(buckets.len().max(sum.len()), (f64::INFINITY, 0));
+            for (sum, (bound, count)) in sum.iter_mut().zip(buckets) {
                 *sum = (*bound, sum.1 + count);
             }
         }
+    }
+
+    /// What the whole histogram says, and each burst size of it; `None` without samples.
+    fn summary(&self) -> Option<MatchLatencyReport> {
+        let mut all = Self::default();
+        for buckets in self.by_burst.values() {
+            all.add(&Self { by_burst: [(String::new(), buckets.clone())].into() });
+        }
         let each = self.by_burst.iter();
         let by_burst = each.filter_map(|(burst, buckets)| Some((burst.clone(), quantiles(buckets)?)));
-        Some(MatchLatencyReport { all: quantiles(&all)?, by_burst: by_burst.collect() })
+        Some(MatchLatencyReport { all: quantiles(all.by_burst.get("")?)?, by_burst: by_burst.collect() })
+    }
+}
+
+/// The latencies of one run, put together from readings: what was there before it is left out, and what a service had
+/// counted before it was restarted is kept.
+#[derive(Debug)]
+pub(crate) struct Matches {
+    last: MatchLatency,
+    sum: MatchLatency,
+}
+
+impl Matches {
+    /// From the reading at the run's start.
+    pub fn from(start: MatchLatency) -> Self {
+        Self { last: start, sum: MatchLatency::default() }
+    }
+
+    /// Takes over the next reading.
+    pub fn observe(&mut self, now: MatchLatency) {
+        self.sum.add(&now.since(&self.last));
+        self.last = now;
+    }
+
+    /// What was measured so far; `None` when nothing was.
+    pub fn summary(&self) -> Option<MatchLatencyReport> {
+        self.sum.summary()
     }
 }
 
@@ -150,12 +184,16 @@ http_requests_total{route="/v1/trips"} 7
     }
 
     #[test]
-    fn only_what_is_new_counts_unless_the_service_started_anew() {
-        let before = MatchLatency::read(PAGE);
-        assert_eq!(before.since(&before).summary(), None);
-        let after = MatchLatency::read(&PAGE.replace("} 100\n", "} 103\n"));
-        let count = |latency: MatchLatency| latency.summary().unwrap().by_burst["1"].count;
-        assert_eq!(count(after.since(&before)), 3);
-        assert_eq!(count(before.since(&after)), 100);
+    fn only_what_is_new_counts_also_across_restarts_of_the_service() {
+        let reading = |count: u64| MatchLatency::read(&PAGE.replace("} 100\n", &format!("}} {count}\n")));
+        let mut matches = Matches::from(reading(100));
+        assert_eq!(matches.summary(), None);
+        for count in [103, 110] {
+            matches.observe(reading(count));
+        }
+        // Fewer than before: it counts from nothing again.
+        matches.observe(reading(104));
+        let summary = matches.summary().unwrap();
+        assert_eq!(summary.by_burst["1"].count, 10 + 104);
     }
 }

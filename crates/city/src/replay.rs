@@ -10,7 +10,7 @@ use crate::clock::machine_now;
 use crate::fleet::Fleet;
 use crate::habits::Habits;
 use crate::launch::{LaunchOptions, Launched};
-use crate::metrics::{MatchLatency, rounded};
+use crate::metrics::{MatchLatency, Matches, rounded};
 use crate::report::{LatenessReport, Report, endings, waits};
 use crate::source::{Scenario, Window};
 use crate::web::api::Audit;
@@ -20,6 +20,7 @@ use crate::{BoxError, Error, progress, run};
 
 /// Settling after the last ride: captures, refunds and their retries, in machine time.
 const SETTLED_WITHIN: Duration = Duration::from_secs(120);
+const METRICS_EVERY: Duration = Duration::from_secs(5);
 
 /// Replays a scenario on a private service, or on the one that is named, and prints the report.
 ///
@@ -60,7 +61,7 @@ async fn replay_on(base_url: &str, options: &Replay, scenario: Scenario) -> Resu
     let Scenario { place, demand, .. } = scenario;
     let world = Arc::new(World::begin(place, base_url, options.seed, Habits::default()).await?);
     report.time_scale = world.clock.scale();
-    let before = match_latency(&world).await;
+    let mut matches = Matches::from(match_latency(&world).await.unwrap_or_default());
 
     let fleet = Fleet::start(&world, &world.place.fleet).await;
     let opened = world.clock.now();
@@ -68,15 +69,19 @@ async fn replay_on(base_url: &str, options: &Replay, scenario: Scenario) -> Resu
     tokio::select! {
         () = run::serve(&world, opened, demand.into_iter(), |ending| rides.push(ending)) => {}
         () = world.keep_time() => {}
+        () = watch(&world, &mut matches) => {}
         () = progress::show(&world, opened, report.requests) => {}
         _ = tokio::signal::ctrl_c() => report.interrupted = true,
     }
-    let audit = settle(&world).await;
+    let audit = settle(&world, if report.interrupted { Duration::ZERO } else { SETTLED_WITHIN }).await;
     fleet.go_home().await;
 
     report.endings = endings(report.requests, &rides);
     report.pickup_wait_s = waits(&rides);
-    report.match_latency = match_latency(&world).await.since(&before).summary();
+    if let Some(last) = match_latency(&world).await {
+        matches.observe(last);
+    }
+    report.match_latency = matches.summary();
     report.count(&world.tally.counts());
     report.judge(audit);
     report.wall_s = rounded((machine_now() - started).as_secs_f64());
@@ -118,24 +123,34 @@ fn blank(options: &Replay, scenario: &Scenario) -> Report {
     }
 }
 
-async fn match_latency(world: &World) -> MatchLatency {
-    match world.client.text("/metrics").await {
-        Ok(page) => MatchLatency::read(&page),
-        Err(failure) => {
-            world.note("replay", "can't read the service's metrics", &failure);
-            MatchLatency::default()
+/// Reads the match latencies now and then, for ever, so that a service that dies takes few of them along.
+async fn watch(world: &World, matches: &mut Matches) {
+    loop {
+        tokio::time::sleep(METRICS_EVERY).await;
+        if let Some(now) = match_latency(world).await {
+            matches.observe(now);
         }
     }
 }
 
-/// Asks for the audit until nothing is unsettled, for two minutes at most; the last answer counts.
-async fn settle(world: &World) -> Option<Audit> {
+async fn match_latency(world: &World) -> Option<MatchLatency> {
+    match world.client.text("/metrics").await {
+        Ok(page) => Some(MatchLatency::read(&page)),
+        Err(failure) => {
+            world.note("replay", "can't read the service's metrics", &failure);
+            None
+        }
+    }
+}
+
+/// Asks for the audit until nothing is unsettled or the time is up; the last answer counts.
+async fn settle(world: &World, within: Duration) -> Option<Audit> {
     let ops = Session::new(Role::Ops, None);
-    let deadline = machine_now() + SETTLED_WITHIN;
+    let deadline = machine_now() + within;
     loop {
         let audit = world.client.call::<Audit>(&ops, &Call::get("/v1/ops/audit")).await;
         match audit {
-            Ok(audit) if audit.unsettled == 0 || machine_now() > deadline => return Some(audit),
+            Ok(audit) if audit.unsettled == 0 || machine_now() >= deadline => return Some(audit),
             Ok(_) => {}
             Err(failure) => {
                 world.note("replay", "can't read the audit", &failure);

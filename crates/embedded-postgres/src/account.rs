@@ -25,20 +25,14 @@ pub(crate) enum Account {
 /// The effective user id of this process. The standard library has no safe way to ask, `id` is everywhere.
 static EFFECTIVE_UID: LazyLock<io::Result<u32>> = LazyLock::new(|| {
     let output = Command::new("id").arg("-u").output()?;
-    String::from_utf8_lossy(&output.stdout)
-        .trim()
-        .parse()
-        .map_err(io::Error::other)
+    String::from_utf8_lossy(&output.stdout).trim().parse().map_err(io::Error::other)
 });
 
 /// This process's effective user id.
 pub(crate) fn effective_uid() -> Result<u32, Error> {
     match &*EFFECTIVE_UID {
         Ok(uid) => Ok(*uid),
-        Err(error) => Err(Error::Program {
-            program: "id -u".into(),
-            output: error.to_string(),
-        }),
+        Err(error) => Err(Error::Program { program: "id -u".into(), output: error.to_string() }),
     }
 }
 
@@ -53,21 +47,13 @@ impl Account {
         if let Some(data) = data_dir.and_then(|dir| fs::metadata(dir).ok())
             && data.uid() != 0
         {
-            return Ok(Self::Other {
-                name: format!("user {}", data.uid()),
-                uid: data.uid(),
-                gid: data.gid(),
-            });
+            return Ok(Self::Other { name: format!("user {}", data.uid()), uid: data.uid(), gid: data.gid() });
         }
         let passwd = fs::read_to_string("/etc/passwd").attempt(|| "read /etc/passwd".into())?;
-        ["postgres", "nobody"]
-            .iter()
-            .find_map(|name| find(&passwd, name))
-            .ok_or_else(|| Error::Program {
-                program: "postgres".into(),
-                output: "it refuses to run as root, and there is no account postgres or nobody"
-                    .into(),
-            })
+        ["postgres", "nobody"].iter().find_map(|name| find(&passwd, name)).ok_or_else(|| Error::Program {
+            program: "postgres".into(),
+            output: "it refuses to run as root, and there is no account postgres or nobody".into(),
+        })
     }
 
     /// A command that runs as this account, in a process group of its own, with none of the caller's PG* variables.
@@ -91,8 +77,9 @@ impl Account {
     pub(crate) fn take(&self, path: &Path) -> Result<(), Error> {
         match self {
             Self::Own => Ok(()),
-            Self::Other { name, uid, gid } => chown(path, Some(*uid), Some(*gid))
-                .attempt(|| format!("give {} to {name}", path.display())),
+            Self::Other { name, uid, gid } => {
+                chown(path, Some(*uid), Some(*gid)).attempt(|| format!("give {} to {name}", path.display()))
+            }
         }
     }
 
@@ -111,10 +98,7 @@ impl Account {
         if status.success() {
             return Ok(());
         }
-        Err(Error::OutOfReach {
-            account: name.clone(),
-            path: dir.into(),
-        })
+        Err(Error::OutOfReach { account: name.clone(), path: dir.into() })
     }
 }
 
@@ -127,11 +111,7 @@ fn find(passwd: &str, name: &str) -> Option<Account> {
         }
         let uid = fields.nth(1)?.parse().ok()?;
         let gid = fields.next()?.parse().ok()?;
-        Some(Account::Other {
-            name: name.into(),
-            uid,
-            gid,
-        })
+        Some(Account::Other { name: name.into(), uid, gid })
     })
 }
 
@@ -145,11 +125,7 @@ mod tests {
                       postgresql:x:7:8::/:/bin/sh\n\
                       postgres:x:101:104:PostgreSQL,,,:/var/lib/postgresql:/bin/bash\n";
         let found = find(passwd, "postgres");
-        let expected = Account::Other {
-            name: "postgres".into(),
-            uid: 101,
-            gid: 104,
-        };
+        let expected = Account::Other { name: "postgres".into(), uid: 101, gid: 104 };
         assert_eq!(found, Some(expected));
         assert_eq!(find(passwd, "nobody"), None);
     }

@@ -15,7 +15,7 @@ use crate::{
     home::{self, Home},
     leash::Leash,
     search::Search,
-    server::Server,
+    server::{self, Server},
 };
 
 /// How long a server may take to accept sessions. Recovery after a crash replays at most `max_wal_size`, 1 GB.
@@ -29,6 +29,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(3 * SIGNAL_PATIENCE.as_secs() +
 
 /// How often something is looked at that is about to happen.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// PostgreSQL's code for a server that is starting or recovering.
+const CANNOT_CONNECT_NOW: &str = "57P03";
 
 /// How much of the server's log an error quotes, in lines.
 const LOG_LINES: usize = 20;
@@ -152,12 +155,7 @@ impl Cluster {
     ///
     /// [`Error::Late`] if it is still there then.
     pub async fn stop(self) -> Result<(), Error> {
-        let Self {
-            mut supervisor,
-            leash,
-            log,
-            ..
-        } = self;
+        let Self { mut supervisor, leash, log, .. } = self;
         drop(leash);
         for _ in 0..looks(STOP_LIMIT) {
             if has_ended(&mut supervisor)? {
@@ -170,8 +168,10 @@ impl Cluster {
 
     async fn await_sessions(&mut self) -> Result<(), Error> {
         for _ in 0..looks(START_LIMIT) {
-            if self.server.connect().await.is_ok() {
-                return Ok(());
+            match self.server.connect().await {
+                Ok(_) => return Ok(()),
+                Err(error) if is_final(&error) => return Err(error),
+                Err(_) => {}
             }
             if has_ended(&mut self.supervisor)? {
                 return Err(Error::Program {
@@ -200,15 +200,8 @@ fn launch(settings: &Settings, linger_s: u32) -> Result<Cluster, Error> {
     launched
 }
 
-fn launch_in(
-    settings: &Settings,
-    linger_s: u32,
-    account: &Account,
-    run_dir: &Path,
-) -> Result<Cluster, Error> {
-    let Settings {
-        storage, progress, ..
-    } = settings;
+fn launch_in(settings: &Settings, linger_s: u32, account: &Account, run_dir: &Path) -> Result<Cluster, Error> {
+    let Settings { storage, progress, .. } = settings;
     let home = Home::open(storage, account, run_dir)?;
     let installation = home.choose(settings.search.installations(progress)?)?;
     home.make_data(account, &installation, storage, progress)?;
@@ -257,9 +250,8 @@ fn server_options(settings: &Settings) -> Vec<String> {
         ("port", "5432"),
         ("unix_socket_permissions", "0700"),
         ("max_connections", max_connections.as_str()),
-        // The one zone that needs no time zone files: a bare machine may have none.
-        ("timezone", "GMT"),
-        ("log_timezone", "GMT"),
+        ("timezone", "UTC"),
+        ("log_timezone", "UTC"),
         // The log says why a server doesn't start. What clients get wrong they are told themselves.
         ("log_min_messages", "fatal"),
         ("logging_collector", "off"),
@@ -276,10 +268,7 @@ fn server_options(settings: &Settings) -> Vec<String> {
             ("shared_buffers", "64MB"),
         ]);
     }
-    options
-        .into_iter()
-        .flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")])
-        .collect()
+    options.into_iter().flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]).collect()
 }
 
 /// How many looks there are in a stretch of time.
@@ -288,16 +277,17 @@ pub(crate) fn looks(time: Duration) -> u128 {
 }
 
 fn has_ended(supervisor: &mut Child) -> Result<bool, Error> {
-    supervisor
-        .try_wait()
-        .map(|status| status.is_some())
-        .attempt(|| "look after the server's supervisor".into())
+    supervisor.try_wait().map(|status| status.is_some()).attempt(|| "look after the server's supervisor".into())
+}
+
+/// Whether a server that refuses a session like this will go on doing so: it has started, and answers.
+fn is_final(error: &Error) -> bool {
+    let Error::Database { source, .. } = error else {
+        return false;
+    };
+    source.as_database_error().is_some() && !server::has_code(source, CANNOT_CONNECT_NOW)
 }
 
 fn late(what: &'static str, limit: Duration, log: &File) -> Error {
-    Error::Late {
-        what,
-        limit,
-        log: files::last_lines(log, LOG_LINES),
-    }
+    Error::Late { what, limit, log: files::last_lines(log, LOG_LINES) }
 }

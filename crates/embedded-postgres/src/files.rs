@@ -38,7 +38,7 @@ pub fn default_data_dir() -> Result<PathBuf, Error> {
         return Ok(ROOTS_DIR.into());
     }
     user_dir("XDG_DATA_HOME", ".local/share")
-        .ok_or_else(|| io::Error::other("neither XDG_DATA_HOME nor HOME is set"))
+        .ok_or_else(|| io::Error::other("neither XDG_DATA_HOME nor HOME names one"))
         .attempt(|| "find the user's data directory".into())
 }
 
@@ -51,10 +51,7 @@ pub(crate) fn cache_dir() -> Result<PathBuf, Error> {
     if uid == 0 {
         return Ok(ROOTS_DIR.into());
     }
-    let has_home = env::home_dir().is_some_and(|home| home.is_dir());
-    if let Some(dir) = user_dir("XDG_CACHE_HOME", ".cache")
-        && has_home
-    {
+    if let Some(dir) = user_dir("XDG_CACHE_HOME", ".cache") {
         return Ok(dir);
     }
     // No home, as for `nobody`: a directory of our own among everybody's, and nobody else's under that name.
@@ -68,12 +65,19 @@ pub(crate) fn cache_dir() -> Result<PathBuf, Error> {
     }
 }
 
+/// The cache directory, made if need be.
+pub(crate) fn make_cache_dir() -> Result<PathBuf, Error> {
+    make_dir(&cache_dir()?, CACHE_MODE)?;
+    // Asked again, because somebody else may have made it meanwhile.
+    cache_dir()
+}
+
+/// This program's directory in the one that `variable` names, or else in the user's home.
 fn user_dir(variable: &str, in_home: &str) -> Option<PathBuf> {
-    let absolute =
-        |value: std::ffi::OsString| Some(PathBuf::from(value)).filter(|p| p.is_absolute());
-    env::var_os(variable)
-        .and_then(absolute)
-        .or_else(|| Some(env::var_os("HOME").and_then(absolute)?.join(in_home)))
+    let path = |variable| env::var_os(variable).map(PathBuf::from);
+    path(variable)
+        .filter(|dir| dir.is_absolute())
+        .or_else(|| Some(path("HOME").filter(|home| home.is_dir())?.join(in_home)))
         .map(|dir| dir.join("ridematch"))
 }
 
@@ -141,9 +145,7 @@ pub(crate) fn try_lock(file: &File, path: &Path) -> Result<bool, Error> {
     match file.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => {
-            Err(error).attempt(|| format!("lock {}", path.display()))
-        }
+        Err(TryLockError::Error(error)) => Err(error).attempt(|| format!("lock {}", path.display())),
     }
 }
 
@@ -166,11 +168,7 @@ pub(crate) fn last_lines(mut file: &File, lines_max: usize) -> String {
 /// Removes a file, or a directory with all that is in it. One that isn't there is no error.
 pub(crate) fn remove(path: &Path) -> Result<(), Error> {
     let is_dir = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
-    let removed = if is_dir {
-        fs::remove_dir_all(path)
-    } else {
-        fs::remove_file(path)
-    };
+    let removed = if is_dir { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.attempt(|| format!("remove {}", path.display())),

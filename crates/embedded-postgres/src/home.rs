@@ -39,36 +39,25 @@ impl Home {
     /// # Errors
     ///
     /// [`Error::InUse`] if it has an owner already.
-    pub(crate) fn open(
-        storage: &Storage,
-        account: &Account,
-        run_dir: &Path,
-    ) -> Result<Self, Error> {
+    pub(crate) fn open(storage: &Storage, account: &Account, run_dir: &Path) -> Result<Self, Error> {
         let dir = match storage {
             Storage::Scratch => run_dir.into(),
             Storage::Kept(dir) => make_kept_dir(dir, account)?,
         };
         let owner_path = dir.join("owner.lock");
         let owner_lock = files::open_lock(&owner_path)?;
-        let note =
-            fs::read_to_string(&owner_path).attempt(|| format!("read {}", owner_path.display()))?;
+        let is_ours = files::try_lock(&owner_lock, &owner_path)?;
+        let note = fs::read_to_string(&owner_path).attempt(|| format!("read {}", owner_path.display()))?;
         let (holder, last_run_dir) = note.split_once('\n').unwrap_or_default();
-        if !files::try_lock(&owner_lock, &owner_path)? {
-            return Err(Error::InUse {
-                data_dir: dir,
-                holder: holder.into(),
-            });
+        if !is_ours {
+            return Err(Error::InUse { data_dir: dir, holder: holder.into() });
         }
-        let note = format!("process {}\n{}", process::id(), run_dir.display());
         let server_lock = files::open_lock(&dir.join(SERVER_LOCK))?;
-        let home = Self {
-            dir,
-            owner_lock,
-            server_lock,
-        };
+        let home = Self { dir, owner_lock, server_lock };
         home.await_last_server()?;
         // Its supervisor has removed this, unless it was killed as well.
         files::remove_run_dir(Path::new(last_run_dir))?;
+        let note = format!("process {}\n{}", process::id(), run_dir.display());
         files::write_over(&home.owner_lock, &owner_path, &note)?;
         Ok(home)
     }
@@ -112,9 +101,7 @@ impl Home {
         let path = self.data_dir().join("PG_VERSION");
         let text = fs::read_to_string(&path).attempt(|| format!("read {}", path.display()))?;
         let major = text.trim().parse().map_err(std::io::Error::other);
-        major
-            .map(Some)
-            .attempt(|| format!("find a version in {}", path.display()))
+        major.map(Some).attempt(|| format!("find a version in {}", path.display()))
     }
 
     /// Makes the data directory unless it is there. It gets its name when it is whole, so an `initdb` that was
@@ -139,12 +126,7 @@ impl Home {
         let mut command = account.command(installation.program("initdb"));
         installation.add_library_path(&mut command);
         command
-            .args([
-                "--username=postgres",
-                "--auth=trust",
-                "--encoding=UTF8",
-                "--locale=C",
-            ])
+            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"])
             .arg("--pgdata")
             .arg(&unfinished)
             // It holds the lock as well, so that after the owner's sudden end nobody works beside it.
@@ -153,11 +135,9 @@ impl Home {
             Storage::Scratch => {
                 command.arg("--no-sync");
             }
-            Storage::Kept(dir) => progress(&format!(
-                "making a PostgreSQL {} data directory in {}",
-                installation.major(),
-                dir.display()
-            )),
+            Storage::Kept(dir) => {
+                progress(&format!("making a PostgreSQL {} data directory in {}", installation.major(), dir.display()))
+            }
         }
         files::run(command)?;
         fs::rename(&unfinished, &data_dir).attempt(|| format!("name {}", data_dir.display()))
@@ -165,10 +145,7 @@ impl Home {
 
     /// The lock of the server's processes, to be handed to one of them.
     pub(crate) fn share_server_lock(&self) -> Result<Stdio, Error> {
-        self.server_lock
-            .try_clone()
-            .map(Stdio::from)
-            .attempt(|| format!("share the lock in {}", self.dir.display()))
+        self.server_lock.try_clone().map(Stdio::from).attempt(|| format!("share the lock in {}", self.dir.display()))
     }
 
     /// What is left to the owner once the server holds its own lock: the directory's ownership.
@@ -192,10 +169,7 @@ impl Home {
                 }
             }
         }
-        Err(Error::InUse {
-            data_dir: self.dir.clone(),
-            holder: "an earlier server, which does not stop".into(),
-        })
+        Err(Error::InUse { data_dir: self.dir.clone(), holder: "an earlier server, which does not stop".into() })
     }
 
     /// Sends a signal to the server that has written its process id here. Nothing happens if there is none.
@@ -230,11 +204,7 @@ pub(crate) fn data_dir(dir: &Path) -> PathBuf {
 fn make_kept_dir(dir: &Path, account: &Account) -> Result<PathBuf, Error> {
     let dir = path::absolute(dir).attempt(|| format!("find {}", dir.display()))?;
     // The server's account passes through root's directory to the data, which is its own.
-    let mode = if *account == Account::Own {
-        0o700
-    } else {
-        0o711
-    };
+    let mode = if *account == Account::Own { 0o700 } else { 0o711 };
     files::make_dir(&dir, mode)?;
     account.check_reach(&dir)?;
     Ok(dir)

@@ -30,24 +30,14 @@ impl Installation {
         if let Some(missing) = PROGRAMS.iter().find(|name| !bin_dir.join(name).is_file()) {
             return Err(fault(format!("no {missing}")));
         }
-        let mut installation = Self {
-            bin_dir: bin_dir.into(),
-            library_dirs,
-            major: 0,
-        };
+        let mut installation = Self { bin_dir: bin_dir.into(), library_dirs, major: 0 };
         let mut command = Command::new(installation.program("postgres"));
         installation.add_library_path(&mut command);
-        let output = command
-            .arg("--version")
-            .output()
-            .map_err(|error| fault(error.to_string()))?;
+        let output = command.arg("--version").output().map_err(|error| fault(error.to_string()))?;
         let text = String::from_utf8_lossy(&output.stdout);
         installation.major = major_version(&text).ok_or_else(|| {
             let errors = String::from_utf8_lossy(&output.stderr);
-            fault(format!(
-                "postgres --version says {:?}",
-                format!("{text}{errors}").trim()
-            ))
+            fault(format!("postgres --version says {:?}", format!("{text}{errors}").trim()))
         })?;
         if installation.major < MAJOR_MIN {
             return Err(fault(format!("PostgreSQL {}, too old", installation.major)));
@@ -98,11 +88,7 @@ pub(crate) fn look_in(places: &[PathBuf]) -> (Vec<Installation>, Vec<String>) {
 /// The places where this machine may have server binaries: `PATH`, `pg_config --bindir`, then the packagers' own.
 pub(crate) fn usual_places() -> Vec<PathBuf> {
     let on_path = env::var_os("PATH")
-        .map(|path| {
-            env::split_paths(&path)
-                .filter(|dir| dir.join("postgres").is_file())
-                .collect::<Vec<_>>()
-        })
+        .map(|path| env::split_paths(&path).filter(|dir| dir.join("postgres").is_file()).collect::<Vec<_>>())
         .unwrap_or_default();
     let by_pg_config = Command::new("pg_config")
         .arg("--bindir")
@@ -119,20 +105,11 @@ pub(crate) fn usual_places() -> Vec<PathBuf> {
         ("/Library/PostgreSQL", "", "bin"),
         ("/Applications/Postgres.app/Contents/Versions", "", "bin"),
     ];
-    let unversioned = [
-        "/usr/local/pgsql/bin",
-        "/opt/homebrew/bin",
-        "/usr/lib/postgresql/bin",
-        "/usr/bin",
-    ];
+    let unversioned = ["/usr/local/pgsql/bin", "/opt/homebrew/bin", "/usr/lib/postgresql/bin", "/usr/bin"];
     on_path
         .into_iter()
         .chain(by_pg_config)
-        .chain(
-            versioned
-                .iter()
-                .flat_map(|(dir, prefix, rest)| newest_first(Path::new(dir), prefix, rest)),
-        )
+        .chain(versioned.iter().flat_map(|(dir, prefix, rest)| newest_first(Path::new(dir), prefix, rest)))
         .chain(unversioned.iter().map(PathBuf::from))
         .filter(|dir| dir.is_dir())
         .collect()
@@ -144,20 +121,10 @@ pub(crate) fn newest_first(dir: &Path, prefix: &str, rest: &str) -> Vec<PathBuf>
         .into_iter()
         .flatten()
         .flatten()
-        .filter_map(|entry| {
-            entry
-                .file_name()
-                .to_str()?
-                .strip_prefix(prefix)?
-                .parse()
-                .ok()
-        })
+        .filter_map(|entry| entry.file_name().to_str()?.strip_prefix(prefix)?.parse().ok())
         .collect();
     versions.sort_unstable_by(|a, b| b.cmp(a));
-    versions
-        .into_iter()
-        .map(|version| dir.join(format!("{prefix}{version}")).join(rest))
-        .collect()
+    versions.into_iter().map(|version| dir.join(format!("{prefix}{version}")).join(rest)).collect()
 }
 
 /// The major version in what `postgres --version` prints: "postgres (PostgreSQL) 15.18 (Debian …)", "… 18beta1".

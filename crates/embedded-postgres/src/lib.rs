@@ -1,4 +1,23 @@
-//! A private PostgreSQL for whoever needs one: a demo, a test run, a build step.
+//! A private PostgreSQL, 14 or newer, for whoever needs one: a demo, a test run, a build step.
+//!
+//! Nothing has to be installed or configured. The server's programs are found on the machine or else fetched, the
+//! server listens on a Unix socket in a directory of mode 0700 and nowhere else, and it stops when its owner is gone,
+//! whatever that died of.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), embedded_postgres::Error> {
+//! use embedded_postgres::{Cluster, Settings};
+//!
+//! let cluster = Cluster::start(Settings::kept("/var/lib/example")).await?;
+//! cluster.server().ensure_database("example").await?;
+//! let url = cluster.url("example"); // for sqlx, or psql
+//! cluster.stop().await
+//! # }
+//! ```
+//!
+//! A test asks [`TestCluster::shared`] for a database of its own, a copy of a template that is prepared once.
+//!
+//! It needs a Unix system with `/bin/sh`, `mkfifo` and `id`, and a tokio runtime with time and I/O enabled.
 
 mod account;
 mod cluster;

@@ -26,14 +26,8 @@ impl Default for Search {
     /// machine may have them, and a download.
     fn default() -> Self {
         match env::var_os(BIN_DIR_VARIABLE) {
-            Some(dir) if !dir.is_empty() => Self {
-                places: vec![dir.into()],
-                fetch: false,
-            },
-            _ => Self {
-                places: installation::usual_places(),
-                fetch: true,
-            },
+            Some(dir) if !dir.is_empty() => Self { places: vec![dir.into()], fetch: false },
+            _ => Self { places: installation::usual_places(), fetch: true },
         }
     }
 }
@@ -49,9 +43,7 @@ impl Search {
         if self.fetch {
             found.extend(fetch::fetched());
             if found.is_empty() {
-                tried.push(
-                    "no other server on PATH, by pg_config or where distributions put it".into(),
-                );
+                tried.push("no other server on PATH, by pg_config or where distributions put it".into());
                 match fetch::fetch(progress) {
                     Ok(installation) => found.push(installation),
                     Err(faults) => tried.extend(faults),

@@ -32,9 +32,8 @@ impl Server {
     pub fn at_url(url: &str) -> Self {
         let (address, query) = url.find('?').map_or((url, ""), |at| url.split_at(at));
         let authority = address.find("://").map_or(0, |at| at + 3);
-        let (before, name) = address[authority..]
-            .find('/')
-            .map_or((address, ""), |at| address.split_at(authority + at));
+        let (before, name) =
+            address[authority..].find('/').map_or((address, ""), |at| address.split_at(authority + at));
         let name = name.trim_start_matches('/');
         Self {
             before_name: format!("{before}/"),
@@ -55,10 +54,7 @@ impl Server {
     ///
     /// [`Error::Name`], or [`Error::Database`] when the server refuses.
     pub async fn ensure_database(&self, name: &str) -> Result<(), Error> {
-        match self
-            .administer(name, format!("create database {name}"))
-            .await
-        {
+        match self.administer(name, format!("create database {name}")).await {
             Err(Error::Database { source, .. }) if has_code(&source, DUPLICATE_DATABASE) => Ok(()),
             other => other,
         }
@@ -82,15 +78,12 @@ impl Server {
     ///
     /// [`Error::Name`], or [`Error::Database`] when the server refuses.
     pub async fn drop_database(&self, name: &str) -> Result<(), Error> {
-        self.administer(name, format!("drop database if exists {name} with (force)"))
-            .await
+        self.administer(name, format!("drop database if exists {name} with (force)")).await
     }
 
     /// A session in the maintenance database.
     pub(crate) async fn connect(&self) -> Result<PgConnection, Error> {
-        PgConnection::connect(&self.url(&self.maintenance))
-            .await
-            .map_err(|source| refused(&self.maintenance, source))
+        PgConnection::connect(&self.url(&self.maintenance)).await.map_err(|source| refused(&self.maintenance, source))
     }
 
     /// Runs a statement about the database `name` in a session of its own.
@@ -104,11 +97,7 @@ impl Server {
 }
 
 /// Makes the database `name` as a copy of `template`.
-pub(crate) async fn copy(
-    session: &mut PgConnection,
-    template: &str,
-    name: &str,
-) -> Result<(), Error> {
+pub(crate) async fn copy(session: &mut PgConnection, template: &str, name: &str) -> Result<(), Error> {
     check_name(template)?;
     check_name(name)?;
     // Since 15 there is a choice: where nothing waits for the disk, copying the files takes 20 ms, and the default,
@@ -122,53 +111,32 @@ pub(crate) async fn copy(
 }
 
 /// Runs a statement about the database `name`, which has been checked; the rest of the statement is ours.
-pub(crate) async fn execute(
-    session: &mut PgConnection,
-    name: &str,
-    sql: String,
-) -> Result<(), Error> {
-    sqlx::raw_sql(AssertSqlSafe(sql))
-        .execute(session)
-        .await
-        .map(|_| ())
-        .map_err(|source| refused(name, source))
+pub(crate) async fn execute(session: &mut PgConnection, name: &str, sql: String) -> Result<(), Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(session).await.map(|_| ()).map_err(|source| refused(name, source))
 }
 
 /// The server's refusal of something about a database.
 pub(crate) fn refused(database: &str, source: sqlx::Error) -> Error {
-    Error::Database {
-        database: database.into(),
-        source,
-    }
+    Error::Database { database: database.into(), source }
 }
 
 /// Whether the server answered with this SQLSTATE.
 pub(crate) fn has_code(error: &sqlx::Error, code: &str) -> bool {
-    error
-        .as_database_error()
-        .is_some_and(|error| error.code().as_deref() == Some(code))
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some(code))
 }
 
 /// Refuses names that would have to be quoted.
 pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-    let goes_on_well = name
-        .chars()
-        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if starts_well && goes_on_well && name.len() <= 63 {
-        Ok(())
-    } else {
-        Err(Error::Name(name.into()))
-    }
+    let goes_on_well = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if starts_well && goes_on_well && name.len() <= 63 { Ok(()) } else { Err(Error::Name(name.into())) }
 }
 
 /// Encodes everything but letters, digits and the few signs that paths are made of.
 fn percent_encode(path: &str) -> String {
     path.bytes()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
-                char::from(byte).to_string()
-            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
             _ => format!("%{byte:02X}"),
         })
         .collect()
@@ -181,17 +149,9 @@ mod tests {
     #[test]
     fn puts_the_name_into_any_url() {
         let urls = [
-            (
-                "postgres://u:p@h:1/mine?sslmode=disable",
-                "postgres://u:p@h:1/x?sslmode=disable",
-                "mine",
-            ),
+            ("postgres://u:p@h:1/mine?sslmode=disable", "postgres://u:p@h:1/x?sslmode=disable", "mine"),
             ("postgres://u@h", "postgres://u@h/x", "postgres"),
-            (
-                "postgres://u@h/?host=/run",
-                "postgres://u@h/x?host=/run",
-                "postgres",
-            ),
+            ("postgres://u@h/?host=/run", "postgres://u@h/x?host=/run", "postgres"),
         ];
         for (given, expected, maintenance) in urls {
             let server = Server::at_url(given);

@@ -68,10 +68,7 @@ impl TestCluster {
     /// As for [`Cluster::start`].
     pub async fn of_run(run: &str) -> Result<Self, Error> {
         if let Ok(url) = env::var(TEST_DATABASE_URL_VARIABLE) {
-            return Ok(Self {
-                server: Server::at_url(&url),
-                hold: Hold::Foreign,
-            });
+            return Ok(Self { server: Server::at_url(&url), hold: Hold::Foreign });
         }
         // Whoever holds this file's lock decides whether to join or to start; it says where the server is.
         let path = pointer_path(run)?;
@@ -80,8 +77,7 @@ impl TestCluster {
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)))
             .attempt(|| format!("lock {}", path.display()))?;
-        let run_dir =
-            io::read_to_string(&pointer).attempt(|| format!("read {}", path.display()))?;
+        let run_dir = io::read_to_string(&pointer).attempt(|| format!("read {}", path.display()))?;
         let run_dir = Path::new(&run_dir);
         if let Some(joined) = Self::join(run_dir).await {
             return Ok(joined);
@@ -117,11 +113,10 @@ impl TestCluster {
     {
         let mut session = self.server.connect().await?;
         // No other test's database has this name, of this run or of another on the same server.
-        let name: String =
-            sqlx::query_scalar("select 'test_' || replace(gen_random_uuid()::text, '-', '')")
-                .fetch_one(&mut session)
-                .await
-                .map_err(|source| server::refused("test", source))?;
+        let name: String = sqlx::query_scalar("select 'test_' || replace(gen_random_uuid()::text, '-', '')")
+            .fetch_one(&mut session)
+            .await
+            .map_err(|source| server::refused("test", source))?;
         match server::copy(&mut session, template, &name).await {
             Err(Error::Database { source, .. }) if server::has_code(&source, UNKNOWN_DATABASE) => {
                 self.ensure_template(template, prepare).await?;
@@ -130,10 +125,7 @@ impl TestCluster {
             other => other?,
         }
         session.close().await.ok();
-        Ok(Database {
-            server: self.server.clone(),
-            name,
-        })
+        Ok(Database { server: self.server.clone(), name })
     }
 
     async fn start() -> Result<Self, Error> {
@@ -143,10 +135,7 @@ impl TestCluster {
             writeln!(io::stderr(), "{step}").ok();
         });
         let cluster = Cluster::start_lingering(settings, LINGER_S).await?;
-        Ok(Self {
-            server: cluster.server().clone(),
-            hold: Hold::Started { cluster },
-        })
+        Ok(Self { server: cluster.server().clone(), hold: Hold::Started { cluster } })
     }
 
     /// Joins the server in `run_dir`, if it is alive and stays so.
@@ -154,10 +143,7 @@ impl TestCluster {
         let leash = Leash::join(run_dir)?;
         let server = Server::in_dir(&run_dir.to_string_lossy());
         server.connect().await.ok()?.close().await.ok();
-        Some(Self {
-            server,
-            hold: Hold::Joined { _leash: leash },
-        })
+        Some(Self { server, hold: Hold::Joined { _leash: leash } })
     }
 
     /// Makes the template unless it is there. It gets its name when it is whole.
@@ -177,12 +163,11 @@ impl TestCluster {
             .execute(&mut session)
             .await
             .map_err(refused)?;
-        let exists: bool =
-            sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
-                .bind(template)
-                .fetch_one(&mut session)
-                .await
-                .map_err(refused)?;
+        let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+            .bind(template)
+            .fetch_one(&mut session)
+            .await
+            .map_err(refused)?;
         if exists {
             return Ok(());
         }
@@ -190,10 +175,7 @@ impl TestCluster {
         self.server.ensure_database(&unfinished).await?;
         prepare(self.server.url(&unfinished))
             .await
-            .map_err(|source| Error::Prepare {
-                template: template.into(),
-                source: source.into(),
-            })?;
+            .map_err(|source| Error::Prepare { template: template.into(), source: source.into() })?;
         // A template that nobody can enter can always be copied.
         let close = format!("alter database {unfinished} with allow_connections false");
         server::execute(&mut session, &unfinished, close).await?;
@@ -252,7 +234,5 @@ fn pointer_path(run: &str) -> Result<PathBuf, Error> {
     // Where this crate's source is tells one working copy from another.
     env!("CARGO_MANIFEST_DIR").hash(&mut hasher);
     let file = format!("tests-{:016x}", hasher.finish());
-    let dir = files::cache_dir()?;
-    files::make_dir(&dir, files::CACHE_MODE)?;
-    Ok(dir.join(file))
+    Ok(files::make_cache_dir()?.join(file))
 }

@@ -21,19 +21,14 @@ const RUN_VARIABLE: &str = "EMBEDDED_POSTGRES_TEST_RUN";
 /// What the tests of this file prepare their templates with.
 async fn prepare(url: String) -> Result<(), sqlx::Error> {
     let mut session = PgConnection::connect(&url).await?;
-    sqlx::raw_sql("create table prepared as select 1 as n")
-        .execute(&mut session)
-        .await?;
+    sqlx::raw_sql("create table prepared as select 1 as n").execute(&mut session).await?;
     session.close().await
 }
 
 /// How many times the template was prepared: one row for each.
 async fn preparations(database: &Database) -> i64 {
     let mut session = PgConnection::connect(&database.url()).await.unwrap();
-    sqlx::query_scalar("select count(*) from prepared")
-        .fetch_one(&mut session)
-        .await
-        .unwrap()
+    sqlx::query_scalar("select count(*) from prepared").fetch_one(&mut session).await.unwrap()
 }
 
 #[tokio::test]
@@ -49,10 +44,7 @@ async fn each_test_has_a_database_of_its_own_from_a_template_prepared_once() {
     let (a, b, c) = tokio::try_join!(make(), make(), make()).unwrap();
     assert_eq!(calls.into_inner(), 1);
     let mut session = PgConnection::connect(&a.url()).await.unwrap();
-    sqlx::raw_sql("insert into prepared values (2)")
-        .execute(&mut session)
-        .await
-        .unwrap();
+    sqlx::raw_sql("insert into prepared values (2)").execute(&mut session).await.unwrap();
     assert_eq!(preparations(&a).await, 2);
     assert_eq!(preparations(&b).await, 1);
     assert_eq!(preparations(&c).await, 1);
@@ -99,10 +91,7 @@ async fn a_failed_preparation_is_reported_and_can_be_done_again() {
 #[tokio::test]
 async fn a_name_that_is_too_long_is_refused() {
     let cluster = TestCluster::shared().await.unwrap();
-    let refused = cluster
-        .database(&"x".repeat(60), prepare)
-        .await
-        .unwrap_err();
+    let refused = cluster.database(&"x".repeat(60), prepare).await.unwrap_err();
     assert!(matches!(refused, Error::Name(_)), "{refused}");
 }
 
@@ -115,12 +104,7 @@ struct Member {
 impl Member {
     fn spawn(run: &str) -> Child {
         Command::new(env::current_exe().unwrap())
-            .args([
-                "--ignored",
-                "--exact",
-                "a_member_for_other_tests",
-                "--nocapture",
-            ])
+            .args(["--ignored", "--exact", "a_member_for_other_tests", "--nocapture"])
             .env(RUN_VARIABLE, run)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -151,10 +135,8 @@ async fn a_member_for_other_tests() {
     let database = cluster.database("template_members", prepare).await.unwrap();
     assert_eq!(preparations(&database).await, 1);
     let mut session = PgConnection::connect(&database.url()).await.unwrap();
-    let run_dir: String = sqlx::query_scalar("select current_setting('unix_socket_directories')")
-        .fetch_one(&mut session)
-        .await
-        .unwrap();
+    let run_dir: String =
+        sqlx::query_scalar("select current_setting('unix_socket_directories')").fetch_one(&mut session).await.unwrap();
     println!("\nrun_dir {run_dir}");
     std::io::stdout().flush().unwrap();
     std::io::stdin().read_line(&mut String::new()).unwrap();

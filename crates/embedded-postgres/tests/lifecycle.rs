@@ -36,13 +36,8 @@ async fn leave_a_mark(url: &str) {
 /// Starts the cluster again and looks for the mark.
 async fn find_the_mark(dir: &Path) {
     let cluster = Cluster::start(Settings::kept(dir)).await.unwrap();
-    let mut session = PgConnection::connect(&cluster.url("postgres"))
-        .await
-        .unwrap();
-    let value: i32 = sqlx::query_scalar("select value from mark")
-        .fetch_one(&mut session)
-        .await
-        .unwrap();
+    let mut session = PgConnection::connect(&cluster.url("postgres")).await.unwrap();
+    let value: i32 = sqlx::query_scalar("select value from mark").fetch_one(&mut session).await.unwrap();
     assert_eq!(value, 42);
     cluster.stop().await.unwrap();
 }
@@ -72,17 +67,10 @@ async fn a_scratch_cluster_leaves_nothing_behind() {
 #[tokio::test]
 async fn only_a_socket_and_only_for_its_owner() {
     let cluster = Cluster::start(Settings::scratch()).await.unwrap();
-    assert_eq!(
-        cluster.run_dir().metadata().unwrap().permissions().mode() & 0o777,
-        0o700
-    );
-    let mut session = PgConnection::connect(&cluster.url("postgres"))
-        .await
-        .unwrap();
-    let addresses: String = sqlx::query_scalar("select current_setting('listen_addresses')")
-        .fetch_one(&mut session)
-        .await
-        .unwrap();
+    assert_eq!(cluster.run_dir().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    let mut session = PgConnection::connect(&cluster.url("postgres")).await.unwrap();
+    let addresses: String =
+        sqlx::query_scalar("select current_setting('listen_addresses')").fetch_one(&mut session).await.unwrap();
     assert_eq!(addresses, "");
     cluster.stop().await.unwrap();
 }
@@ -171,9 +159,7 @@ async fn a_server_without_supervisor_is_stopped_by_the_next_owner() {
 async fn a_second_owner_is_refused() {
     let dir = temp_dir();
     let cluster = Cluster::start(Settings::kept(dir.path())).await.unwrap();
-    let refused = Cluster::start(Settings::kept(dir.path()))
-        .await
-        .unwrap_err();
+    let refused = Cluster::start(Settings::kept(dir.path())).await.unwrap_err();
     assert!(matches!(refused, Error::InUse { .. }), "{refused}");
     let holder = format!("in use by process {}:", std::process::id());
     assert!(refused.to_string().contains(&holder), "{refused}");
@@ -194,10 +180,7 @@ async fn a_half_made_data_directory_is_made_again() {
 #[tokio::test]
 async fn a_long_and_odd_path_is_no_matter() {
     let dir = temp_dir();
-    let long = dir
-        .path()
-        .join("a directory's \"name\"")
-        .join("x".repeat(200));
+    let long = dir.path().join("a directory's \"name\"").join("x".repeat(200));
     let cluster = Cluster::start(Settings::kept(&long)).await.unwrap();
     leave_a_mark(&cluster.url("postgres")).await;
     cluster.stop().await.unwrap();
@@ -209,13 +192,8 @@ async fn data_of_another_version_is_refused() {
     let cluster = Cluster::start(Settings::kept(dir.path())).await.unwrap();
     cluster.stop().await.unwrap();
     fs::write(dir.path().join("data/PG_VERSION"), "11\n").unwrap();
-    let refused = Cluster::start(Settings::kept(dir.path()))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(refused, Error::DataOfOtherVersion { wanted: 11, .. }),
-        "{refused}"
-    );
+    let refused = Cluster::start(Settings::kept(dir.path())).await.unwrap_err();
+    assert!(matches!(refused, Error::DataOfOtherVersion { wanted: 11, .. }), "{refused}");
 }
 
 #[tokio::test]
@@ -229,10 +207,7 @@ async fn without_a_server_the_error_says_what_was_tried_and_what_helps() {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
     let mut settings = Settings::scratch();
-    settings.search = Search {
-        places: vec![dir.path().join("none"), old],
-        fetch: false,
-    };
+    settings.search = Search { places: vec![dir.path().join("none"), old], fetch: false };
     let message = Cluster::start(settings).await.unwrap_err().to_string();
     assert!(message.contains("none: no initdb"), "{message}");
     assert!(message.contains("old: PostgreSQL 13, too old"), "{message}");
@@ -259,9 +234,7 @@ async fn root_keeps_to_the_account_that_made_the_data() {
     let dir = temp_dir();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
     assert!(Owner::start_as(dir.path(), NOBODY).order("stop"));
-    let cluster = Cluster::start(Settings::kept(dir.path().join("data")))
-        .await
-        .unwrap();
+    let cluster = Cluster::start(Settings::kept(dir.path().join("data"))).await.unwrap();
     cluster.stop().await.unwrap();
 }
 
@@ -272,9 +245,7 @@ async fn root_is_told_when_the_account_cannot_enter() {
     }
     let dir = temp_dir();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
-    let refused = Cluster::start(Settings::kept(dir.path().join("x")))
-        .await
-        .unwrap_err();
+    let refused = Cluster::start(Settings::kept(dir.path().join("x"))).await.unwrap_err();
     assert!(matches!(refused, Error::OutOfReach { .. }), "{refused}");
 }
 

@@ -100,8 +100,7 @@ impl Books {
         }
         for event in &line.events {
             self.events.insert(self.events_seen, Arc::clone(event));
-            self.event_numbers
-                .insert(event.id.clone(), self.events_seen);
+            self.event_numbers.insert(event.id.clone(), self.events_seen);
             self.events_seen += 1;
         }
         if let Some(id) = &line.settled_event {
@@ -111,10 +110,7 @@ impl Books {
             && let Some((_, oldest)) = self.events.pop_first()
         {
             self.event_numbers.remove(&oldest.id);
-            tracing::warn!(
-                event = oldest.id,
-                "too many events wait for delivery: given up"
-            );
+            tracing::warn!(event = oldest.id, "too many events wait for delivery: given up");
         }
     }
 
@@ -136,9 +132,7 @@ impl Books {
 
     /// The events that still wait for delivery and are younger than `number`, with their numbers, oldest first.
     pub fn events_from(&self, number: u64) -> impl Iterator<Item = (u64, &Arc<Event>)> {
-        self.events
-            .range(number..)
-            .map(|(&number, event)| (number, event))
+        self.events.range(number..).map(|(&number, event)| (number, event))
     }
 
     /// Forgets the keys that are older than [`KEY_RETENTION_MS`].
@@ -147,11 +141,7 @@ impl Books {
             && now_ms.saturating_sub(oldest.at_ms) >= KEY_RETENTION_MS
         {
             // A key that was forgotten and used again has a younger answer, which stays.
-            if self
-                .answers
-                .get(&oldest.key)
-                .is_some_and(|answer| Arc::ptr_eq(answer, oldest))
-            {
+            if self.answers.get(&oldest.key).is_some_and(|answer| Arc::ptr_eq(answer, oldest)) {
                 self.answers.remove(&oldest.key);
             }
             self.answers_by_age.pop_front();
@@ -173,11 +163,9 @@ impl Books {
                  ('{endpoint}' vs '{}').",
                 answer.endpoint
             ))),
-            Some(answer) if answer.fingerprint != request.fingerprint() => {
-                Err(ApiError::key_reused(
-                    "Keys for idempotent requests can only be used with the same parameters they were first used with.",
-                ))
-            }
+            Some(answer) if answer.fingerprint != request.fingerprint() => Err(ApiError::key_reused(
+                "Keys for idempotent requests can only be used with the same parameters they were first used with.",
+            )),
             Some(answer) => Ok(Some(answer)),
             None if self.answers.len() >= KEYS_MAX => Err(ApiError::too_many_keys()),
             None => Ok(None),
@@ -186,37 +174,21 @@ impl Books {
 
     /// The shortest journal that adds up to these books: one line per thing. Cheap, the values are shared.
     pub fn lines(&self) -> Vec<Line> {
-        let intents = self.intents.all().iter().map(|intent| Line {
-            intent: Some(Arc::clone(intent)),
-            ..Line::default()
-        });
-        let refunds = self.refunds.all().iter().map(|refund| Line {
-            refund: Some(Arc::clone(refund)),
-            ..Line::default()
-        });
-        let answers = self.answers_by_age.iter().map(|answer| Line {
-            answer: Some(Arc::clone(answer)),
-            ..Line::default()
-        });
-        let events = self.events.values().map(|event| Line {
-            events: vec![Arc::clone(event)],
-            ..Line::default()
-        });
-        intents
-            .chain(refunds)
-            .chain(answers)
-            .chain(events)
-            .collect()
+        let intents =
+            self.intents.all().iter().map(|intent| Line { intent: Some(Arc::clone(intent)), ..Line::default() });
+        let refunds =
+            self.refunds.all().iter().map(|refund| Line { refund: Some(Arc::clone(refund)), ..Line::default() });
+        let answers =
+            self.answers_by_age.iter().map(|answer| Line { answer: Some(Arc::clone(answer)), ..Line::default() });
+        let events = self.events.values().map(|event| Line { events: vec![Arc::clone(event)], ..Line::default() });
+        intents.chain(refunds).chain(answers).chain(events).collect()
     }
 
     /// The ids that were given out last.
     pub fn newest_ids(&self) -> String {
         let intent = self.intents.all().last().map(|intent| intent.id.as_str());
         let refund = self.refunds.all().last().map(|refund| refund.id.as_str());
-        let request = self
-            .answers_by_age
-            .back()
-            .map(|answer| answer.request_id.as_str());
+        let request = self.answers_by_age.back().map(|answer| answer.request_id.as_str());
         [intent, refund, request].into_iter().flatten().collect()
     }
 
@@ -238,10 +210,7 @@ impl Books {
             add(&mut totals.captured, intent.received());
             add(&mut totals.refunded, intent.refunded());
             if intent.capturable() > 0 {
-                let open = totals
-                    .open_authorizations
-                    .entry(intent.currency.clone())
-                    .or_default();
+                let open = totals.open_authorizations.entry(intent.currency.clone()).or_default();
                 open.count += 1;
                 open.amount += intent.capturable();
             }

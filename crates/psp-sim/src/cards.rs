@@ -50,11 +50,7 @@ const APPROVING: [&str; 11] = [
     "us",
 ];
 
-const CHALLENGING: [&str; 3] = [
-    "authenticationRequired",
-    "threeDSecure2Required",
-    "threeDSecureRequired",
-];
+const CHALLENGING: [&str; 3] = ["authenticationRequired", "threeDSecure2Required", "threeDSecureRequired"];
 
 /// The card behind a test payment method such as `pm_card_visa`, or nothing if there is no such method.
 pub fn look_up(payment_method: &str) -> Option<Card> {
@@ -69,39 +65,26 @@ pub fn look_up(payment_method: &str) -> Option<Card> {
     if CHALLENGING.contains(&name) {
         return Some(Card::Challenges);
     }
-    let reason = name
-        .strip_prefix("visa_")
-        .unwrap_or(name)
-        .strip_prefix("chargeDeclined")?;
+    let reason = name.strip_prefix("visa_").unwrap_or(name).strip_prefix("chargeDeclined")?;
     decline(reason).map(Card::Declines)
 }
 
 fn decline(reason: &str) -> Option<Decline> {
-    let declined = |decline_code| Decline {
-        code: "card_declined",
-        decline_code: Some(decline_code),
-        message: DECLINED_MESSAGE,
-    };
+    let declined =
+        |decline_code| Decline { code: "card_declined", decline_code: Some(decline_code), message: DECLINED_MESSAGE };
     Some(match reason {
         "" => declined("generic_decline"),
         "LostCard" => declined("lost_card"),
         "StolenCard" => declined("stolen_card"),
         "Fraudulent" => declined("fraudulent"),
         "VelocityLimitExceeded" => declined("card_velocity_exceeded"),
-        "InsufficientFunds" => Decline {
-            message: "Your card has insufficient funds.",
-            ..declined("insufficient_funds")
-        },
-        "ExpiredCard" => Decline {
-            code: "expired_card",
-            decline_code: None,
-            message: "Your card has expired.",
-        },
-        "IncorrectCvc" => Decline {
-            code: "incorrect_cvc",
-            decline_code: None,
-            message: "Your card's security code is incorrect.",
-        },
+        "InsufficientFunds" => {
+            Decline { message: "Your card has insufficient funds.", ..declined("insufficient_funds") }
+        }
+        "ExpiredCard" => Decline { code: "expired_card", decline_code: None, message: "Your card has expired." },
+        "IncorrectCvc" => {
+            Decline { code: "incorrect_cvc", decline_code: None, message: "Your card's security code is incorrect." }
+        }
         "ProcessingError" => Decline {
             code: "processing_error",
             decline_code: None,
@@ -119,27 +102,14 @@ mod tests {
     #[test]
     fn a_decline_is_known_with_and_without_its_brand() {
         let plain = look_up("pm_card_chargeDeclinedInsufficientFunds").unwrap();
-        assert_eq!(
-            plain,
-            look_up("pm_card_visa_chargeDeclinedInsufficientFunds").unwrap()
-        );
-        let Card::Declines(decline) = plain else {
-            panic!("{plain:?} is no decline")
-        };
+        assert_eq!(plain, look_up("pm_card_visa_chargeDeclinedInsufficientFunds").unwrap());
+        let Card::Declines(decline) = plain else { panic!("{plain:?} is no decline") };
         assert_eq!(decline.decline_code, Some("insufficient_funds"));
     }
 
     #[test]
     fn a_method_that_nobody_knows_is_no_card() {
-        for unknown in [
-            "",
-            "pm_",
-            "pm_card_",
-            "pm_visa",
-            "visa",
-            "pm_card_chargeDeclinedForFun",
-            "tok_visa",
-        ] {
+        for unknown in ["", "pm_", "pm_card_", "pm_visa", "visa", "pm_card_chargeDeclinedForFun", "tok_visa"] {
             assert_eq!(look_up(unknown), None, "{unknown}");
         }
     }

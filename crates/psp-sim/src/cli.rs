@@ -19,12 +19,7 @@ pub struct Cli {
     #[arg(long, default_value = "psp-sim-data")]
     data_dir: PathBuf,
     /// What callers authenticate with
-    #[arg(
-        long,
-        env = "PSP_SECRET_KEY",
-        default_value = "sk_test_psp_sim",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "PSP_SECRET_KEY", default_value = "sk_test_psp_sim", hide_env_values = true)]
     secret_key: String,
     /// Where events are posted
     #[arg(long, env = "PSP_WEBHOOK_URL", requires = "webhook_secret")]
@@ -51,10 +46,7 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
     let mut settings = Settings::new(cli.data_dir, cli.secret_key);
     settings.listen = cli.listen;
     settings.seed = cli.seed;
-    settings.webhook = cli
-        .webhook_url
-        .zip(cli.webhook_secret)
-        .map(|(url, secret)| Webhook { url, secret });
+    settings.webhook = cli.webhook_url.zip(cli.webhook_secret).map(|(url, secret)| Webhook { url, secret });
     if let Some(seconds) = cli.time {
         settings.clock = clock::clock_starting_at(UNIX_EPOCH + Duration::from_secs(seconds));
     }

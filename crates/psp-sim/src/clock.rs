@@ -12,10 +12,7 @@ pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 /// The machine's own clock.
 pub fn machine_clock() -> Clock {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "this is where the time comes from"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "this is where the time comes from")]
     Arc::new(SystemTime::now)
 }
 
@@ -50,9 +47,7 @@ impl Dice {
     /// Dice that fall the same way for the same seed and history. The history keeps a provider that is started again
     /// with its seed from giving out the same ids again.
     pub fn seeded(seed: u64, history: &str) -> Self {
-        let digest = Sha256::new()
-            .chain_update(seed.to_le_bytes())
-            .chain_update(history);
+        let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(history);
         Self(Mutex::new(StdRng::from_seed(digest.finalize().into())))
     }
 

@@ -16,10 +16,7 @@ pub struct ApiError {
 
 impl ApiError {
     fn new(status: u16, kind: &str, message: impl Into<String>) -> Self {
-        let mut error = Self {
-            status,
-            fields: Map::new(),
-        };
+        let mut error = Self { status, fields: Map::new() };
         error.set("type", kind);
         error.set("message", message.into());
         error
@@ -32,48 +29,30 @@ impl ApiError {
 
     /// 400: a required parameter is missing.
     pub fn missing(param: &str) -> Self {
-        Self::invalid(format!("Missing required param: {param}."))
-            .code("parameter_missing")
-            .param(param)
+        Self::invalid(format!("Missing required param: {param}.")).code("parameter_missing").param(param)
     }
 
     /// No such object: 404 where the path names it, 400 where a parameter does.
     pub fn no_such(status: u16, object: &str, id: &str, param: &str) -> Self {
-        Self::new(
-            status,
-            "invalid_request_error",
-            format!("No such {object}: '{id}'"),
-        )
-        .code("resource_missing")
-        .param(param)
+        Self::new(status, "invalid_request_error", format!("No such {object}: '{id}'"))
+            .code("resource_missing")
+            .param(param)
     }
 
     /// 401: no key, or not ours. The message repeats nothing of what was sent.
     pub fn unauthorized() -> Self {
         let how = "as `Authorization: Bearer KEY`, or as the user name of basic authentication";
-        Self::new(
-            401,
-            "invalid_request_error",
-            format!("A valid API key is needed, {how}."),
-        )
+        Self::new(401, "invalid_request_error", format!("A valid API key is needed, {how}."))
     }
 
     /// 404: the URL means nothing.
     pub fn unrecognized(method: &str, path: &str) -> Self {
-        Self::new(
-            404,
-            "invalid_request_error",
-            format!("Unrecognized request URL ({method}: {path})."),
-        )
+        Self::new(404, "invalid_request_error", format!("Unrecognized request URL ({method}: {path})."))
     }
 
     /// 413: the body is longer than anybody needs.
     pub fn body_too_long() -> Self {
-        Self::new(
-            413,
-            "invalid_request_error",
-            "The request body is too long.",
-        )
+        Self::new(413, "invalid_request_error", "The request body is too long.")
     }
 
     /// 400: the idempotency key belongs to another request.
@@ -105,10 +84,7 @@ impl ApiError {
             error.set("decline_code", decline_code.clone());
         }
         error.set("charge", refusal.charge.clone());
-        error.set(
-            "payment_method",
-            render::payment_method(&refusal.payment_method),
-        );
+        error.set("payment_method", render::payment_method(&refusal.payment_method));
         error.set("payment_intent", render::payment_intent(intent));
         error
     }
@@ -127,10 +103,10 @@ impl ApiError {
                 command.name()
             ))
             .code("payment_intent_unexpected_state"),
-            Denied::NoPaymentMethod => Self::invalid(
-                "You cannot confirm this PaymentIntent because it's missing a payment method.",
-            )
-            .code("payment_intent_unexpected_state"),
+            Denied::NoPaymentMethod => {
+                Self::invalid("You cannot confirm this PaymentIntent because it's missing a payment method.")
+                    .code("payment_intent_unexpected_state")
+            }
             Denied::CaptureTooLarge { capturable } => {
                 Self::invalid(format!("The amount to capture is greater than the amount capturable ({capturable})."))
                     .code("amount_too_large")

@@ -22,10 +22,7 @@ pub fn of(effect: &Effect, request: &Request, dice: &Dice, now_s: UnixSeconds) -
         Some(Done::Refused(_)) => vec![("payment_intent.payment_failed", intent())],
         Some(Done::Canceled) => vec![("payment_intent.canceled", intent())],
         Some(Done::Refunded(_)) => {
-            let refund = effect
-                .refund
-                .as_ref()
-                .map(|refund| ("refund.updated", render::refund(refund)));
+            let refund = effect.refund.as_ref().map(|refund| ("refund.updated", render::refund(refund)));
             let charge = ("charge.refunded", render::charge(&effect.intent));
             [charge].into_iter().chain(refund).collect()
         }
@@ -43,10 +40,7 @@ pub fn of(effect: &Effect, request: &Request, dice: &Dice, now_s: UnixSeconds) -
             "request": { "id": request.id, "idempotency_key": request.key },
             "type": kind,
         });
-        Arc::new(Event {
-            id,
-            payload: payload.to_string(),
-        })
+        Arc::new(Event { id, payload: payload.to_string() })
     };
     told.into_iter().map(event).collect()
 }

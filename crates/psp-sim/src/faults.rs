@@ -49,11 +49,7 @@ pub struct Occasion<'a> {
 pub fn planned(occasion: &Occasion<'_>) -> Option<Fault> {
     let by_metadata = occasion.metadata.iter().find_map(|metadata| {
         let (step, fault) = metadata.get(METADATA_KEY)?.split_once(':')?;
-        if step == occasion.step {
-            Fault::named(fault)
-        } else {
-            None
-        }
+        if step == occasion.step { Fault::named(fault) } else { None }
     });
     by_metadata.or_else(|| Fault::of_payment_method(occasion.payment_method?))
 }

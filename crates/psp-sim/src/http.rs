@@ -43,10 +43,7 @@ impl Credentials {
 
     /// Compares in constant time.
     fn admit(&self, request: &ServiceRequest) -> bool {
-        let shown = request
-            .headers()
-            .get(AUTHORIZATION)
-            .map_or(&[][..], HeaderValue::as_bytes);
+        let shown = request.headers().get(AUTHORIZATION).map_or(&[][..], HeaderValue::as_bytes);
         let matches = self.0.iter().map(|known| known.as_bytes().ct_eq(shown));
         matches.fold(Choice::from(0), |any, this| any | this).into()
     }
@@ -70,10 +67,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/health", web::get().to(health))
         .route("/books", web::get().to(books))
         .default_service(web::to(unrecognized));
-    config
-        .service(v1)
-        .service(sim)
-        .default_service(web::to(unrecognized));
+    config.service(v1).service(sim).default_service(web::to(unrecognized));
 }
 
 /// What every request under `/v1` has in common: credentials before, and the protocol's headers after.
@@ -83,8 +77,7 @@ async fn envelope(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let provider = app_data::<Shared>(&request);
     let id = RequestId(provider.dice.id("req"));
-    let echoed =
-        [IDEMPOTENCY_KEY, STRIPE_VERSION].map(|name| (request.headers().get(&name).cloned(), name));
+    let echoed = [IDEMPOTENCY_KEY, STRIPE_VERSION].map(|name| (request.headers().get(&name).cloned(), name));
     request.extensions_mut().insert(id.clone());
     let mut response = if app_data::<web::Data<Credentials>>(&request).admit(&request) {
         next.call(request).await?.map_into_boxed_body()
@@ -121,30 +114,15 @@ async fn create(provider: Shared, request: HttpRequest, body: web::Payload) -> H
     post(provider, request, body, Target::Create).await
 }
 
-async fn confirm(
-    provider: Shared,
-    request: HttpRequest,
-    id: web::Path<String>,
-    body: web::Payload,
-) -> HttpResponse {
+async fn confirm(provider: Shared, request: HttpRequest, id: web::Path<String>, body: web::Payload) -> HttpResponse {
     post(provider, request, body, Target::Confirm(id.into_inner())).await
 }
 
-async fn capture(
-    provider: Shared,
-    request: HttpRequest,
-    id: web::Path<String>,
-    body: web::Payload,
-) -> HttpResponse {
+async fn capture(provider: Shared, request: HttpRequest, id: web::Path<String>, body: web::Payload) -> HttpResponse {
     post(provider, request, body, Target::Capture(id.into_inner())).await
 }
 
-async fn cancel(
-    provider: Shared,
-    request: HttpRequest,
-    id: web::Path<String>,
-    body: web::Payload,
-) -> HttpResponse {
+async fn cancel(provider: Shared, request: HttpRequest, id: web::Path<String>, body: web::Payload) -> HttpResponse {
     post(provider, request, body, Target::Cancel(id.into_inner())).await
 }
 
@@ -152,12 +130,7 @@ async fn refund(provider: Shared, request: HttpRequest, body: web::Payload) -> H
     post(provider, request, body, Target::Refund).await
 }
 
-async fn post(
-    provider: Shared,
-    request: HttpRequest,
-    body: web::Payload,
-    target: Target,
-) -> HttpResponse {
+async fn post(provider: Shared, request: HttpRequest, body: web::Payload, target: Target) -> HttpResponse {
     let request = match read(&request, body, target).await {
         Ok(request) => request,
         Err(error) => return respond(error.into()),
@@ -170,21 +143,12 @@ async fn post(
     }))
 }
 
-async fn read(
-    request: &HttpRequest,
-    body: web::Payload,
-    target: Target,
-) -> Result<Request, ApiError> {
-    let key = match request
-        .headers()
-        .get(&IDEMPOTENCY_KEY)
-        .map(HeaderValue::to_str)
-    {
+async fn read(request: &HttpRequest, body: web::Payload, target: Target) -> Result<Request, ApiError> {
+    let key = match request.headers().get(&IDEMPOTENCY_KEY).map(HeaderValue::to_str) {
         None => None,
         Some(Ok(key)) if (1..=KEY_CHARS_MAX).contains(&key.len()) => Some(key.to_owned()),
         Some(_) => {
-            let message =
-                format!("An Idempotency-Key has 1 to {KEY_CHARS_MAX} visible ASCII characters.");
+            let message = format!("An Idempotency-Key has 1 to {KEY_CHARS_MAX} visible ASCII characters.");
             return Err(ApiError::invalid(message));
         }
     };
@@ -193,26 +157,13 @@ async fn read(
         Ok(Err(_)) => return Err(ApiError::invalid("The request's body could not be read.")),
         Err(_) => return Err(ApiError::body_too_long()),
     };
-    let content_type = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !body.is_empty() && !content_type.starts_with("application/x-www-form-urlencoded") {
         let message = "Invalid request (check that your POST content type is application/x-www-form-urlencoded).";
         return Err(ApiError::invalid(message));
     }
-    let id = request
-        .extensions()
-        .get::<RequestId>()
-        .map(|id| id.0.clone())
-        .unwrap_or_default();
-    Ok(Request {
-        id,
-        key,
-        target,
-        params: Params::parse(&body)?,
-    })
+    let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    Ok(Request { id, key, target, params: Params::parse(&body)? })
 }
 
 async fn get_intent(provider: Shared, request: HttpRequest, id: web::Path<String>) -> HttpResponse {
@@ -220,27 +171,15 @@ async fn get_intent(provider: Shared, request: HttpRequest, id: web::Path<String
         // What a browser would show instead of the secret key; of no use here, and harmless.
         params.ignore(&["client_secret"]);
         let missing = || ApiError::no_such(404, "payment_intent", &id, "intent");
-        state
-            .books
-            .intents()
-            .get(&id)
-            .map(|intent| render::payment_intent(intent))
-            .ok_or_else(missing)
+        state.books.intents().get(&id).map(|intent| render::payment_intent(intent)).ok_or_else(missing)
     })
     .await
 }
 
 async fn list_intents(provider: Shared, request: HttpRequest) -> HttpResponse {
     get(&provider, &request, |state, params| {
-        let page = state
-            .books
-            .intents()
-            .page(&PageQuery::take(params)?, |_| true)?;
-        let data = page
-            .items
-            .iter()
-            .map(|intent| render::payment_intent(intent))
-            .collect();
+        let page = state.books.intents().page(&PageQuery::take(params)?, |_| true)?;
+        let data = page.items.iter().map(|intent| render::payment_intent(intent)).collect();
         Ok(render::list("/v1/payment_intents", data, page.has_more))
     })
     .await
@@ -249,12 +188,7 @@ async fn list_intents(provider: Shared, request: HttpRequest) -> HttpResponse {
 async fn get_refund(provider: Shared, request: HttpRequest, id: web::Path<String>) -> HttpResponse {
     get(&provider, &request, |state, _| {
         let missing = || ApiError::no_such(404, "refund", &id, "refund");
-        state
-            .books
-            .refunds()
-            .get(&id)
-            .map(|refund| render::refund(refund))
-            .ok_or_else(missing)
+        state.books.refunds().get(&id).map(|refund| render::refund(refund)).ok_or_else(missing)
     })
     .await
 }
@@ -263,17 +197,8 @@ async fn list_refunds(provider: Shared, request: HttpRequest) -> HttpResponse {
     get(&provider, &request, |state, params| {
         let intent = params.text("payment_intent")?;
         let of_intent = |id: &str| intent.as_ref().is_none_or(|intent| intent == id);
-        let page = state
-            .books
-            .refunds()
-            .page(&PageQuery::take(params)?, |refund| {
-                of_intent(&refund.payment_intent)
-            })?;
-        let data = page
-            .items
-            .iter()
-            .map(|refund| render::refund(refund))
-            .collect();
+        let page = state.books.refunds().page(&PageQuery::take(params)?, |refund| of_intent(&refund.payment_intent))?;
+        let data = page.items.iter().map(|refund| render::refund(refund)).collect();
         Ok(render::list("/v1/refunds", data, page.has_more))
     })
     .await
@@ -293,17 +218,11 @@ async fn get(
         })
     });
     let found = match found {
-        Ok(found) => found
-            .await
-            .unwrap_or_else(|JournalBroken| Err(ApiError::internal())),
+        Ok(found) => found.await.unwrap_or_else(|JournalBroken| Err(ApiError::internal())),
         Err(error) => Err(error),
     };
     respond(match found {
-        Ok(object) => Answer {
-            status: 200,
-            body: object.to_string(),
-            replay_of: None,
-        },
+        Ok(object) => Answer { status: 200, body: object.to_string(), replay_of: None },
         Err(error) => error.into(),
     })
 }
@@ -311,9 +230,7 @@ async fn get(
 async fn health(provider: Shared) -> HttpResponse {
     match provider.transact(|_| ()).await {
         Ok(()) => HttpResponse::Ok().json(json!({ "status": "ok" })),
-        Err(broken) => {
-            HttpResponse::InternalServerError().json(json!({ "status": broken.to_string() }))
-        }
+        Err(broken) => HttpResponse::InternalServerError().json(json!({ "status": broken.to_string() })),
     }
 }
 
@@ -333,9 +250,7 @@ fn respond(answer: Answer) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     response.content_type("application/json");
     if let Some(original) = answer.replay_of {
-        response
-            .insert_header((IDEMPOTENT_REPLAYED, "true"))
-            .insert_header((ORIGINAL_REQUEST, original));
+        response.insert_header((IDEMPOTENT_REPLAYED, "true")).insert_header((ORIGINAL_REQUEST, original));
     }
     response.body(answer.body)
 }

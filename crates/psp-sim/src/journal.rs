@@ -44,28 +44,14 @@ impl Journal {
         let lock_path = data_dir.join(LOCK_NAME);
         let lock = File::create(&lock_path).map_err(at(&lock_path))?;
         lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => Error::InUse {
-                data_dir: data_dir.to_owned(),
-            },
+            TryLockError::WouldBlock => Error::InUse { data_dir: data_dir.to_owned() },
             TryLockError::Error(source) => at(&lock_path)(source),
         })?;
         let path = data_dir.join(FILE_NAME);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&path)
-            .map_err(at(&path))?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(at(&path))?;
         let len_bytes = read(&mut file, &path, books)?;
         sync_dir(data_dir).map_err(at(data_dir))?;
-        Ok(Self {
-            file,
-            path,
-            len_bytes,
-            rewrite_at_bytes: rewrite_min_bytes,
-            rewrite_min_bytes,
-            lock,
-        })
+        Ok(Self { file, path, len_bytes, rewrite_at_bytes: rewrite_min_bytes, rewrite_min_bytes, lock })
     }
 
     /// Appends whole lines; they are on the disk when this returns.
@@ -95,9 +81,7 @@ impl Journal {
         for line in lines {
             writer.write_all(&encode(line))?;
         }
-        let file = writer
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?;
+        let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
         std::fs::rename(&new_path, &self.path)?;
         sync_dir(self.path.parent().unwrap_or(Path::new(".")))?;
@@ -122,12 +106,7 @@ impl Drop for Journal {
 impl Journal {
     /// A journal on a device that refuses every write.
     pub fn on_full_disk() -> Self {
-        let open = || {
-            OpenOptions::new()
-                .append(true)
-                .open("/dev/full")
-                .expect("Linux has it")
-        };
+        let open = || OpenOptions::new().append(true).open("/dev/full").expect("Linux has it");
         Self {
             file: open(),
             path: PathBuf::from("/dev/full"),
@@ -141,18 +120,14 @@ impl Journal {
 
 /// A line as it stands in the file.
 pub fn encode(line: &Line) -> Vec<u8> {
-    let mut bytes =
-        serde_json::to_vec(line).expect("strings, integers and maps with string keys are JSON");
+    let mut bytes = serde_json::to_vec(line).expect("strings, integers and maps with string keys are JSON");
     bytes.push(b'\n');
     bytes
 }
 
 /// Posts the lines of `file`, cuts off a torn last one, and returns the file's length.
 fn read(file: &mut File, path: &Path, books: &mut Books) -> Result<u64, Error> {
-    let io = |source| Error::Journal {
-        path: path.to_owned(),
-        source,
-    };
+    let io = |source| Error::Journal { path: path.to_owned(), source };
     let mut reader = BufReader::new(&*file);
     let mut text = Vec::new();
     let mut good_bytes = 0;
@@ -164,11 +139,7 @@ fn read(file: &mut File, path: &Path, books: &mut Books) -> Result<u64, Error> {
             break;
         }
         if let Some((line, source)) = torn {
-            return Err(Error::Damaged {
-                path: path.to_owned(),
-                line,
-                source,
-            });
+            return Err(Error::Damaged { path: path.to_owned(), line, source });
         }
         match serde_json::from_slice(&text) {
             Ok(line) if text.ends_with(b"\n") => {

@@ -151,33 +151,18 @@ const SHUTDOWN_MAX_S: u64 = 2;
 /// The books can't be opened or read, or the address is taken.
 pub async fn start(settings: Settings) -> Result<Running, Error> {
     let mut books = Books::default();
-    let journal = Journal::open(
-        &settings.data_dir,
-        settings.journal_rewrite_min_bytes,
-        &mut books,
-    )?;
+    let journal = Journal::open(&settings.data_dir, settings.journal_rewrite_min_bytes, &mut books)?;
     let dice = match settings.seed {
         Some(seed) => Dice::seeded(seed, &books.newest_ids()),
         None => Dice::from_system().map_err(Error::Dice)?,
     };
-    let provider = Arc::new(Provider::new(
-        books,
-        settings.clock,
-        dice,
-        settings.webhook.is_some(),
-    ));
+    let provider = Arc::new(Provider::new(books, settings.clock, dice, settings.webhook.is_some()));
 
     let data = web::Data::from(Arc::clone(&provider));
     let credentials = web::Data::new(Credentials::of(&settings.secret_key));
-    let listen = |source| Error::Listen {
-        address: settings.listen,
-        source,
-    };
+    let listen = |source| Error::Listen { address: settings.listen, source };
     let server = HttpServer::new(move || {
-        App::new()
-            .app_data(data.clone())
-            .app_data(credentials.clone())
-            .configure(http::routes)
+        App::new().app_data(data.clone()).app_data(credentials.clone()).configure(http::routes)
     })
     .workers(HTTP_WORKERS)
     .keep_alive(KEEP_ALIVE)
@@ -202,13 +187,7 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
     let server = server.run();
     let handle = server.handle();
     tokio::spawn(server);
-    Ok(Running {
-        address,
-        server: handle,
-        webhooks,
-        provider,
-        journal,
-    })
+    Ok(Running { address, server: handle, webhooks, provider, journal })
 }
 
 /// A provider at work. It goes on working when this is dropped.

@@ -113,19 +113,12 @@ impl Intent {
     ///
     /// # Errors
     /// [`Denied`] if the state or the amounts don't allow it.
-    pub fn apply(
-        &self,
-        command: &Command,
-        circumstances: Circumstances<'_>,
-    ) -> Result<(Self, Done), Denied> {
+    pub fn apply(&self, command: &Command, circumstances: Circumstances<'_>) -> Result<(Self, Done), Denied> {
         use Stage::{RequiresAction, RequiresConfirmation, RequiresPaymentMethod};
         match (&self.stage, command) {
             (
                 RequiresPaymentMethod { .. } | RequiresConfirmation | RequiresAction,
-                Command::Confirm {
-                    payment,
-                    off_session,
-                },
+                Command::Confirm { payment, off_session },
             ) => {
                 let payment = payment.as_ref().ok_or(Denied::NoPaymentMethod)?;
                 Ok(self.confirm(payment, *off_session, circumstances.charge))
@@ -133,38 +126,19 @@ impl Intent {
             (Stage::RequiresCapture { charge }, Command::Capture { amount }) => {
                 let received = amount.unwrap_or(self.amount);
                 if received > self.amount {
-                    return Err(Denied::CaptureTooLarge {
-                        capturable: self.amount,
-                    });
+                    return Err(Denied::CaptureTooLarge { capturable: self.amount });
                 }
                 Ok((self.taken(charge, received, 0), Done::Taken))
             }
             (
-                RequiresPaymentMethod { .. }
-                | RequiresConfirmation
-                | RequiresAction
-                | Stage::RequiresCapture { .. },
+                RequiresPaymentMethod { .. } | RequiresConfirmation | RequiresAction | Stage::RequiresCapture { .. },
                 Command::Cancel { reason },
             ) => {
                 let charge = self.latest_charge().map(str::to_owned);
                 let at_s = circumstances.now_s;
-                Ok((
-                    self.at(Stage::Canceled {
-                        at_s,
-                        reason: reason.clone(),
-                        charge,
-                    }),
-                    Done::Canceled,
-                ))
+                Ok((self.at(Stage::Canceled { at_s, reason: reason.clone(), charge }), Done::Canceled))
             }
-            (
-                Stage::Succeeded {
-                    charge,
-                    received,
-                    refunded,
-                },
-                Command::Refund { amount },
-            ) => {
+            (Stage::Succeeded { charge, received, refunded }, Command::Refund { amount }) => {
                 let refundable = received - refunded;
                 if refundable == 0 {
                     return Err(Denied::AlreadyRefunded);
@@ -173,10 +147,7 @@ impl Intent {
                 if back > refundable {
                     return Err(Denied::RefundTooLarge { refundable });
                 }
-                Ok((
-                    self.taken(charge, *received, refunded + back),
-                    Done::Refunded(back),
-                ))
+                Ok((self.taken(charge, *received, refunded + back), Done::Refunded(back)))
             }
             // Every other pair. The test prints the whole grid, so that a new state can't hide here.
             _ => Err(Denied::State),
@@ -184,10 +155,7 @@ impl Intent {
     }
 
     fn confirm(&self, payment: &Payment, off_session: bool, charge: &str) -> (Self, Done) {
-        let with_method = Self {
-            payment_method: Some(payment.method.clone()),
-            ..self.clone()
-        };
+        let with_method = Self { payment_method: Some(payment.method.clone()), ..self.clone() };
         let decline = match payment.card {
             Card::Approves => return with_method.approve(charge),
             Card::Challenges if !off_session => {
@@ -197,43 +165,23 @@ impl Intent {
             Card::Declines(decline) => decline,
         };
         let refusal = Refusal::new(decline, &payment.method, charge);
-        let stage = Stage::RequiresPaymentMethod {
-            refusal: Some(refusal.clone()),
-        };
-        (
-            Self {
-                payment_method: None,
-                ..self.at(stage)
-            },
-            Done::Refused(refusal),
-        )
+        let stage = Stage::RequiresPaymentMethod { refusal: Some(refusal.clone()) };
+        (Self { payment_method: None, ..self.at(stage) }, Done::Refused(refusal))
     }
 
     fn approve(&self, charge: &str) -> (Self, Done) {
         match self.capture_method {
             CaptureMethod::Automatic => (self.taken(charge, self.amount, 0), Done::Taken),
-            CaptureMethod::Manual => (
-                self.at(Stage::RequiresCapture {
-                    charge: charge.to_owned(),
-                }),
-                Done::Reserved,
-            ),
+            CaptureMethod::Manual => (self.at(Stage::RequiresCapture { charge: charge.to_owned() }), Done::Reserved),
         }
     }
 
     fn taken(&self, charge: &str, received: Minor, refunded: Minor) -> Self {
-        self.at(Stage::Succeeded {
-            charge: charge.to_owned(),
-            received,
-            refunded,
-        })
+        self.at(Stage::Succeeded { charge: charge.to_owned(), received, refunded })
     }
 
     fn at(&self, stage: Stage) -> Self {
-        Self {
-            stage,
-            ..self.clone()
-        }
+        Self { stage, ..self.clone() }
     }
 }
 
@@ -262,27 +210,13 @@ mod tests {
 
     fn stages() -> Vec<(&'static str, Stage)> {
         let charge = || "ch_0".to_owned();
-        let taken = |received, refunded| Stage::Succeeded {
-            charge: charge(),
-            received,
-            refunded,
-        };
-        let canceled = Stage::Canceled {
-            at_s: 5,
-            reason: None,
-            charge: Some(charge()),
-        };
+        let taken = |received, refunded| Stage::Succeeded { charge: charge(), received, refunded };
+        let canceled = Stage::Canceled { at_s: 5, reason: None, charge: Some(charge()) };
         vec![
-            (
-                "requires_payment_method",
-                Stage::RequiresPaymentMethod { refusal: None },
-            ),
+            ("requires_payment_method", Stage::RequiresPaymentMethod { refusal: None }),
             ("requires_confirmation", Stage::RequiresConfirmation),
             ("requires_action", Stage::RequiresAction),
-            (
-                "requires_capture",
-                Stage::RequiresCapture { charge: charge() },
-            ),
+            ("requires_capture", Stage::RequiresCapture { charge: charge() }),
             ("succeeded", taken(AMOUNT, 0)),
             ("succeeded, 600 taken", taken(600, 0)),
             ("succeeded, 400 refunded", taken(AMOUNT, 400)),
@@ -294,39 +228,19 @@ mod tests {
     fn commands() -> Vec<(&'static str, Command)> {
         let confirm = |method: &str, off_session| {
             let card = cards::look_up(method);
-            let payment = card.map(|card| Payment {
-                method: method.to_owned(),
-                card,
-            });
-            Command::Confirm {
-                payment,
-                off_session,
-            }
+            let payment = card.map(|card| Payment { method: method.to_owned(), card });
+            Command::Confirm { payment, off_session }
         };
         vec![
             ("confirm", confirm("pm_card_visa", false)),
             ("confirm, nothing to charge", confirm("", false)),
-            (
-                "confirm, declined",
-                confirm("pm_card_chargeDeclined", false),
-            ),
-            (
-                "confirm, challenged",
-                confirm("pm_card_authenticationRequired", false),
-            ),
-            (
-                "confirm, challenged, off session",
-                confirm("pm_card_authenticationRequired", true),
-            ),
+            ("confirm, declined", confirm("pm_card_chargeDeclined", false)),
+            ("confirm, challenged", confirm("pm_card_authenticationRequired", false)),
+            ("confirm, challenged, off session", confirm("pm_card_authenticationRequired", true)),
             ("capture", Command::Capture { amount: None }),
             ("capture 600", Command::Capture { amount: Some(600) }),
             ("capture 1001", Command::Capture { amount: Some(1001) }),
-            (
-                "cancel",
-                Command::Cancel {
-                    reason: Some("abandoned".to_owned()),
-                },
-            ),
+            ("cancel", Command::Cancel { reason: Some("abandoned".to_owned()) }),
             ("refund", Command::Refund { amount: None }),
             ("refund 600", Command::Refund { amount: Some(600) }),
             ("refund 1001", Command::Refund { amount: Some(1001) }),
@@ -337,12 +251,7 @@ mod tests {
         match outcome {
             Err(denied) => format!("✗ {denied:?}"),
             Ok((after, Done::Refused(refusal))) => {
-                format!(
-                    "{}, refused: {} {:?}",
-                    after.stage.name(),
-                    refusal.code,
-                    refusal.decline_code
-                )
+                format!("{}, refused: {} {:?}", after.stage.name(), refusal.code, refusal.decline_code)
             }
             Ok((after, done)) => format!(
                 "{}, {done:?}: capturable {}, received {}, refunded {}, charge {:?}",
@@ -358,10 +267,7 @@ mod tests {
     #[test]
     fn the_whole_grid() {
         let mut grid = String::new();
-        let circumstances = Circumstances {
-            now_s: 9,
-            charge: "ch_1",
-        };
+        let circumstances = Circumstances { now_s: 9, charge: "ch_1" };
         for capture_method in [CaptureMethod::Manual, CaptureMethod::Automatic] {
             for (state, stage) in stages() {
                 grid += &format!("{state} ({capture_method:?})\n");

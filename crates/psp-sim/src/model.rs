@@ -135,37 +135,23 @@ impl Stage {
 impl Intent {
     /// What a capture could take.
     pub fn capturable(&self) -> Minor {
-        if matches!(self.stage, Stage::RequiresCapture { .. }) {
-            self.amount
-        } else {
-            0
-        }
+        if matches!(self.stage, Stage::RequiresCapture { .. }) { self.amount } else { 0 }
     }
 
     /// What was taken, whatever went back since.
     pub fn received(&self) -> Minor {
-        if let Stage::Succeeded { received, .. } = self.stage {
-            received
-        } else {
-            0
-        }
+        if let Stage::Succeeded { received, .. } = self.stage { received } else { 0 }
     }
 
     /// What went back.
     pub fn refunded(&self) -> Minor {
-        if let Stage::Succeeded { refunded, .. } = self.stage {
-            refunded
-        } else {
-            0
-        }
+        if let Stage::Succeeded { refunded, .. } = self.stage { refunded } else { 0 }
     }
 
     /// The last attempt to charge, good or bad.
     pub fn latest_charge(&self) -> Option<&str> {
         match &self.stage {
-            Stage::RequiresPaymentMethod { refusal } => {
-                refusal.as_ref().map(|refusal| refusal.charge.as_str())
-            }
+            Stage::RequiresPaymentMethod { refusal } => refusal.as_ref().map(|refusal| refusal.charge.as_str()),
             Stage::RequiresConfirmation | Stage::RequiresAction => None,
             Stage::RequiresCapture { charge } | Stage::Succeeded { charge, .. } => Some(charge),
             Stage::Canceled { charge, .. } => charge.as_deref(),

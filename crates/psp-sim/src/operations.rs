@@ -64,11 +64,7 @@ impl Request {
     /// A digest of the parameters, whatever their order.
     pub fn fingerprint(&self) -> String {
         let mut digest = Sha256::new();
-        for text in self
-            .params
-            .canonical()
-            .flat_map(|(name, value)| [name, value])
-        {
+        for text in self.params.canonical().flat_map(|(name, value)| [name, value]) {
             // The length keeps `a=bc` and `ab=c` apart.
             digest.update(text.len().to_le_bytes());
             digest.update(text);
@@ -114,12 +110,7 @@ impl Order {
     ///
     /// # Errors
     /// 400 or 404: a parameter is wrong, missing or unknown, or names nothing.
-    pub fn read(
-        request: &Request,
-        books: &Books,
-        dice: &Dice,
-        now_s: UnixSeconds,
-    ) -> Result<Self, ApiError> {
+    pub fn read(request: &Request, books: &Books, dice: &Dice, now_s: UnixSeconds) -> Result<Self, ApiError> {
         let mut params = request.params.clone();
         let order = match &request.target {
             Target::Create => read_create(&mut params, dice, now_s)?,
@@ -129,12 +120,7 @@ impl Order {
                 Self::on(find(books, id)?, Command::Capture { amount })
             }
             Target::Cancel(id) => {
-                let reasons = [
-                    "duplicate",
-                    "fraudulent",
-                    "requested_by_customer",
-                    "abandoned",
-                ];
+                let reasons = ["duplicate", "fraudulent", "requested_by_customer", "abandoned"];
                 let reason = params.choice("cancellation_reason", &reasons)?;
                 Self::on(find(books, id)?, Command::Cancel { reason })
             }
@@ -145,29 +131,16 @@ impl Order {
     }
 
     fn on(intent: Intent, command: Command) -> Self {
-        Self {
-            step: command.name(),
-            intent,
-            command: Some(command),
-            metadata: Metadata::new(),
-            refund_reason: None,
-        }
+        Self { step: command.name(), intent, command: Some(command), metadata: Metadata::new(), refund_reason: None }
     }
 
     /// What a fault is planned by.
     pub fn occasion(&self) -> Occasion<'_> {
         let payment_method = match &self.command {
-            Some(Command::Confirm {
-                payment: Some(payment),
-                ..
-            }) => Some(payment.method.as_str()),
+            Some(Command::Confirm { payment: Some(payment), .. }) => Some(payment.method.as_str()),
             _ => None,
         };
-        Occasion {
-            step: self.step,
-            metadata: [&self.metadata, &self.intent.metadata],
-            payment_method,
-        }
+        Occasion { step: self.step, metadata: [&self.metadata, &self.intent.metadata], payment_method }
     }
 
     /// Does it.
@@ -176,16 +149,9 @@ impl Order {
     /// 400: the intent's state or the amounts don't allow it.
     pub fn carry_out(self, dice: &Dice, now_s: UnixSeconds) -> Result<Effect, ApiError> {
         let Some(command) = self.command else {
-            return Ok(Effect {
-                intent: self.intent,
-                refund: None,
-                done: None,
-            });
+            return Ok(Effect { intent: self.intent, refund: None, done: None });
         };
-        let circumstances = Circumstances {
-            now_s,
-            charge: &dice.id("ch"),
-        };
+        let circumstances = Circumstances { now_s, charge: &dice.id("ch") };
         let (intent, done) = self
             .intent
             .apply(&command, circumstances)
@@ -203,11 +169,7 @@ impl Order {
             }),
             _ => None,
         };
-        Ok(Effect {
-            intent,
-            refund,
-            done: Some(done),
-        })
+        Ok(Effect { intent, refund, done: Some(done) })
     }
 }
 
@@ -226,25 +188,17 @@ impl Effect {
 }
 
 fn find(books: &Books, id: &str) -> Result<Intent, ApiError> {
-    let intent = books
-        .intents()
-        .get(id)
-        .ok_or_else(|| ApiError::no_such(404, "payment_intent", id, "intent"))?;
+    let intent = books.intents().get(id).ok_or_else(|| ApiError::no_such(404, "payment_intent", id, "intent"))?;
     Ok(Intent::clone(intent))
 }
 
 fn read_create(params: &mut Params, dice: &Dice, now_s: UnixSeconds) -> Result<Order, ApiError> {
-    let amount = params
-        .amount("amount")?
-        .ok_or_else(|| ApiError::missing("amount"))?;
+    let amount = params.amount("amount")?.ok_or_else(|| ApiError::missing("amount"))?;
     let currency = params.required("currency")?.to_ascii_lowercase();
     if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_lowercase()) {
         return Err(ApiError::invalid(format!("Invalid currency: {currency}.")).param("currency"));
     }
-    let capture_method = match params
-        .choice("capture_method", &["automatic", "manual"])?
-        .as_deref()
-    {
+    let capture_method = match params.choice("capture_method", &["automatic", "manual"])?.as_deref() {
         Some("manual") => CaptureMethod::Manual,
         _ => CaptureMethod::Automatic,
     };
@@ -276,53 +230,34 @@ fn read_create(params: &mut Params, dice: &Dice, now_s: UnixSeconds) -> Result<O
     Ok(Order {
         step: "create",
         intent,
-        command: confirm.then_some(Command::Confirm {
-            payment,
-            off_session,
-        }),
+        command: confirm.then_some(Command::Confirm { payment, off_session }),
         metadata: Metadata::new(),
         refund_reason: None,
     })
 }
 
 fn read_confirm(params: &mut Params, intent: Intent) -> Result<Order, ApiError> {
-    let method = params
-        .text("payment_method")?
-        .or_else(|| intent.payment_method.clone());
+    let method = params.text("payment_method")?.or_else(|| intent.payment_method.clone());
     let payment = payment(method)?;
     let off_session = params.flag("off_session")?;
     params.ignore(&IGNORED_ON_CONFIRM);
-    Ok(Order::on(
-        intent,
-        Command::Confirm {
-            payment,
-            off_session,
-        },
-    ))
+    Ok(Order::on(intent, Command::Confirm { payment, off_session }))
 }
 
 fn read_refund(params: &mut Params, books: &Books) -> Result<Order, ApiError> {
     let id = params.required("payment_intent")?;
-    let intent = find(books, &id)
-        .map_err(|_| ApiError::no_such(400, "payment_intent", &id, "payment_intent"))?;
+    let intent = find(books, &id).map_err(|_| ApiError::no_such(400, "payment_intent", &id, "payment_intent"))?;
     let amount = params.amount("amount")?;
-    let refund_reason = params.choice(
-        "reason",
-        &["duplicate", "fraudulent", "requested_by_customer"],
-    )?;
+    let refund_reason = params.choice("reason", &["duplicate", "fraudulent", "requested_by_customer"])?;
     let metadata = params.metadata()?;
-    Ok(Order {
-        metadata,
-        refund_reason,
-        ..Order::on(intent, Command::Refund { amount })
-    })
+    Ok(Order { metadata, refund_reason, ..Order::on(intent, Command::Refund { amount }) })
 }
 
 fn payment(method: Option<String>) -> Result<Option<Payment>, ApiError> {
     let Some(method) = method else {
         return Ok(None);
     };
-    let card = cards::look_up(&method)
-        .ok_or_else(|| ApiError::no_such(400, "PaymentMethod", &method, "payment_method"))?;
+    let card =
+        cards::look_up(&method).ok_or_else(|| ApiError::no_such(400, "PaymentMethod", &method, "payment_method"))?;
     Ok(Some(Payment { method, card }))
 }

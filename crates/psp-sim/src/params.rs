@@ -32,9 +32,7 @@ impl Params {
 
     /// The parameters in a fixed order, whatever the order in which they were sent.
     pub fn canonical(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Takes a text.
@@ -44,11 +42,8 @@ impl Params {
     pub fn text(&mut self, name: &str) -> Result<Option<String>, ApiError> {
         match self.0.remove(name) {
             Some(value) if value.is_empty() => {
-                let message =
-                    format!("You passed an empty string for '{name}'; leave it out instead.");
-                Err(ApiError::invalid(message)
-                    .code("parameter_invalid_empty")
-                    .param(name))
+                let message = format!("You passed an empty string for '{name}'; leave it out instead.");
+                Err(ApiError::invalid(message).code("parameter_invalid_empty").param(name))
             }
             value => Ok(value),
         }
@@ -67,21 +62,13 @@ impl Params {
     /// # Errors
     /// 400 if it is something else.
     pub fn integer(&mut self, name: &str, min: i64) -> Result<Option<i64>, ApiError> {
-        let invalid = |message: String| {
-            ApiError::invalid(message)
-                .code("parameter_invalid_integer")
-                .param(name)
-        };
+        let invalid = |message: String| ApiError::invalid(message).code("parameter_invalid_integer").param(name);
         let Some(text) = self.text(name)? else {
             return Ok(None);
         };
-        let value: i64 = text
-            .parse()
-            .map_err(|_| invalid(format!("Invalid integer: {text}")))?;
+        let value: i64 = text.parse().map_err(|_| invalid(format!("Invalid integer: {text}")))?;
         if value < min {
-            return Err(invalid(format!(
-                "This value must be greater than or equal to {min}."
-            )));
+            return Err(invalid(format!("This value must be greater than or equal to {min}.")));
         }
         Ok(Some(value))
     }
@@ -94,9 +81,7 @@ impl Params {
         let amount = self.integer(name, 1)?;
         if amount > Some(AMOUNT_MAX) {
             let message = format!("Amount must be no more than {AMOUNT_MAX}.");
-            return Err(ApiError::invalid(message)
-                .code("amount_too_large")
-                .param(name));
+            return Err(ApiError::invalid(message).code("amount_too_large").param(name));
         }
         Ok(amount)
     }
@@ -115,10 +100,7 @@ impl Params {
     /// 400 if it is none of them.
     pub fn choice(&mut self, name: &str, choices: &[&str]) -> Result<Option<String>, ApiError> {
         let value = self.text(name)?;
-        if value
-            .as_deref()
-            .is_some_and(|value| !choices.contains(&value))
-        {
+        if value.as_deref().is_some_and(|value| !choices.contains(&value)) {
             let message = format!("Invalid {name}: must be one of {}", choices.join(", "));
             return Err(ApiError::invalid(message).param(name));
         }
@@ -132,10 +114,7 @@ impl Params {
     pub fn metadata(&mut self) -> Result<Metadata, ApiError> {
         let mut metadata = Metadata::new();
         for (name, value) in std::mem::take(&mut self.0) {
-            match name
-                .strip_prefix("metadata[")
-                .and_then(|rest| rest.strip_suffix(']'))
-            {
+            match name.strip_prefix("metadata[").and_then(|rest| rest.strip_suffix(']')) {
                 Some(_) if value.is_empty() => {}
                 Some(key) => {
                     if key.chars().count() > METADATA_KEY_CHARS_MAX
@@ -160,8 +139,7 @@ impl Params {
 
     /// Drops parameters that are accepted because nothing depends on them, nested ones included.
     pub fn ignore(&mut self, names: &[&str]) {
-        self.0
-            .retain(|name, _| !names.contains(&name.split('[').next().unwrap_or(name)));
+        self.0.retain(|name, _| !names.contains(&name.split('[').next().unwrap_or(name)));
     }
 
     /// Checks that every parameter was taken.
@@ -170,11 +148,7 @@ impl Params {
     /// 400 naming the first that nobody knows.
     pub fn finish(self) -> Result<(), ApiError> {
         self.0.into_keys().next().map_or(Ok(()), |name| {
-            Err(
-                ApiError::invalid(format!("Received unknown parameter: {name}"))
-                    .code("parameter_unknown")
-                    .param(&name),
-            )
+            Err(ApiError::invalid(format!("Received unknown parameter: {name}")).code("parameter_unknown").param(&name))
         })
     }
 }

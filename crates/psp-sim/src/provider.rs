@@ -82,21 +82,13 @@ pub struct Answer {
 
 impl From<ApiError> for Answer {
     fn from(error: ApiError) -> Self {
-        Self {
-            status: error.status,
-            body: error.body(),
-            replay_of: None,
-        }
+        Self { status: error.status, body: error.body(), replay_of: None }
     }
 }
 
 impl From<&StoredAnswer> for Answer {
     fn from(stored: &StoredAnswer) -> Self {
-        Self {
-            status: stored.status,
-            body: stored.body.clone(),
-            replay_of: Some(stored.request_id.clone()),
-        }
+        Self { status: stored.status, body: stored.body.clone(), replay_of: Some(stored.request_id.clone()) }
     }
 }
 
@@ -104,10 +96,7 @@ impl Provider {
     /// A provider that remembers `books`.
     pub fn new(books: Books, clock: Clock, dice: Dice, has_webhook: bool) -> Self {
         Self {
-            state: Mutex::new(State {
-                books,
-                ..State::default()
-            }),
+            state: Mutex::new(State { books, ..State::default() }),
             work_for_journal: Condvar::new(),
             written: watch::Sender::default(),
             news: Notify::new(),
@@ -127,10 +116,7 @@ impl Provider {
     ///
     /// # Errors
     /// [`JournalBroken`], and the result of the work is lost.
-    pub async fn transact<T>(
-        &self,
-        work: impl FnOnce(&mut State) -> T,
-    ) -> Result<T, JournalBroken> {
+    pub async fn transact<T>(&self, work: impl FnOnce(&mut State) -> T) -> Result<T, JournalBroken> {
         if self.written.borrow().broken {
             return Err(JournalBroken);
         }
@@ -141,9 +127,7 @@ impl Provider {
         };
         self.work_for_journal.notify_one();
         let mut written = self.written.subscribe();
-        let reached = written
-            .wait_for(|written| written.broken || written.lines >= posted)
-            .await;
+        let reached = written.wait_for(|written| written.broken || written.lines >= posted).await;
         match reached {
             Ok(written) if !written.broken => Ok(result),
             _ => Err(JournalBroken),
@@ -203,13 +187,7 @@ impl Provider {
     }
 
     /// Does what is asked, writes what it did to `line`, and answers.
-    fn carry_out(
-        &self,
-        order: Order,
-        request: &Request,
-        now: SystemTime,
-        line: &mut Line,
-    ) -> Answer {
+    fn carry_out(&self, order: Order, request: &Request, now: SystemTime, line: &mut Line) -> Answer {
         let effect = match order.carry_out(&self.dice, unix_s(now)) {
             Ok(effect) => effect,
             Err(error) => return error.into(),
@@ -220,11 +198,7 @@ impl Provider {
         let (status, body) = effect.answer();
         line.intent = Some(Arc::new(effect.intent));
         line.refund = effect.refund.map(Arc::new);
-        Answer {
-            status,
-            body,
-            replay_of: None,
-        }
+        Answer { status, body, replay_of: None }
     }
 
     /// Writes the journal until [`Self::close`] or until the disk refuses. Blocks; has a thread of its own.
@@ -250,17 +224,11 @@ impl Provider {
                 Ok(()) => lines = posted,
                 Err(error) => {
                     tracing::error!(%error, "the journal can't be written: from now on every answer is an error");
-                    self.written.send_replace(Written {
-                        lines,
-                        broken: true,
-                    });
+                    self.written.send_replace(Written { lines, broken: true });
                     return;
                 }
             }
-            self.written.send_replace(Written {
-                lines,
-                broken: false,
-            });
+            self.written.send_replace(Written { lines, broken: false });
         }
     }
 
@@ -311,12 +279,7 @@ mod tests {
 
     fn provider() -> Arc<Provider> {
         let dice = Dice::seeded(1, "");
-        Arc::new(Provider::new(
-            Books::default(),
-            machine_clock(),
-            dice,
-            false,
-        ))
+        Arc::new(Provider::new(Books::default(), machine_clock(), dice, false))
     }
 
     fn create(key: &str) -> Request {
@@ -335,10 +298,7 @@ mod tests {
         // Nobody writes the journal yet, so that the first request can't be answered.
         let first = tokio::spawn(Arc::clone(&provider).execute(create("key")));
         tokio::task::yield_now().await;
-        assert_eq!(
-            Arc::clone(&provider).execute(create("key")).await.status,
-            409
-        );
+        assert_eq!(Arc::clone(&provider).execute(create("key")).await.status, 409);
 
         let journal = Journal::open(data_dir.path(), 1000, &mut Books::default()).unwrap();
         let writer = Arc::clone(&provider);
@@ -346,10 +306,7 @@ mod tests {
         let first = first.await.unwrap();
         assert_eq!(first.status, 200);
         let again = Arc::clone(&provider).execute(create("key")).await;
-        assert_eq!(
-            (again.body, again.replay_of.as_deref()),
-            (first.body, Some("req_1"))
-        );
+        assert_eq!((again.body, again.replay_of.as_deref()), (first.body, Some("req_1")));
         provider.close();
         writer.join().unwrap();
     }

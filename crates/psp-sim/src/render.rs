@@ -51,10 +51,7 @@ pub fn payment_intent(intent: &Intent) -> Value {
 }
 
 fn last_payment_error(stage: &Stage) -> Value {
-    let Stage::RequiresPaymentMethod {
-        refusal: Some(refusal),
-    } = stage
-    else {
+    let Stage::RequiresPaymentMethod { refusal: Some(refusal) } = stage else {
         return Value::Null;
     };
     let mut error = json!({

@@ -42,10 +42,7 @@ pub struct Shelf<T> {
 
 impl<T> Default for Shelf<T> {
     fn default() -> Self {
-        Self {
-            items: Vec::new(),
-            places: HashMap::new(),
-        }
+        Self { items: Vec::new(), places: HashMap::new() }
     }
 }
 
@@ -75,11 +72,7 @@ impl<T: Filed> Shelf<T> {
     ///
     /// # Errors
     /// 400 if a cursor names nothing.
-    pub fn page(
-        &self,
-        query: &PageQuery,
-        matches: impl Fn(&T) -> bool,
-    ) -> Result<Page<T>, ApiError> {
+    pub fn page(&self, query: &PageQuery, matches: impl Fn(&T) -> bool) -> Result<Page<T>, ApiError> {
         let place = |param: &str, id: &str| {
             let missing = || ApiError::no_such(400, "object", id, param);
             self.places.get(id).copied().ok_or_else(missing)
@@ -94,22 +87,9 @@ impl<T: Filed> Shelf<T> {
             }
             Some(Cursor::StartingAfter(id)) => {
                 let older = &self.items[..place("starting_after", id)?];
-                older
-                    .iter()
-                    .rev()
-                    .filter(wanted)
-                    .take(limit)
-                    .cloned()
-                    .collect()
+                older.iter().rev().filter(wanted).take(limit).cloned().collect()
             }
-            None => self
-                .items
-                .iter()
-                .rev()
-                .filter(wanted)
-                .take(limit)
-                .cloned()
-                .collect(),
+            None => self.items.iter().rev().filter(wanted).take(limit).cloned().collect(),
         };
         let has_more = items.len() > query.limit;
         items.truncate(query.limit);
@@ -158,13 +138,9 @@ impl PageQuery {
             Some(limit) => usize::try_from(limit).unwrap_or(LIMIT_MAX).min(LIMIT_MAX),
             None => LIMIT_DEFAULT,
         };
-        let cursor = match (
-            params.text("starting_after")?,
-            params.text("ending_before")?,
-        ) {
+        let cursor = match (params.text("starting_after")?, params.text("ending_before")?) {
             (Some(_), Some(_)) => {
-                let message =
-                    "You may only specify one of these parameters: ending_before, starting_after.";
+                let message = "You may only specify one of these parameters: ending_before, starting_after.";
                 return Err(ApiError::invalid(message).param("ending_before"));
             }
             (Some(id), None) => Some(Cursor::StartingAfter(id)),
@@ -172,29 +148,13 @@ impl PageQuery {
             (None, None) => None,
         };
         let exactly = params.integer("created", 0)?;
-        let after = params
-            .integer("created[gt]", 0)?
-            .map(|second| second.saturating_add(1));
+        let after = params.integer("created[gt]", 0)?.map(|second| second.saturating_add(1));
         let from = params.integer("created[gte]", 0)?;
-        let before = params
-            .integer("created[lt]", 0)?
-            .map(|second| second.saturating_sub(1));
+        let before = params.integer("created[lt]", 0)?.map(|second| second.saturating_sub(1));
         let until = params.integer("created[lte]", 0)?;
-        let first = [exactly, after, from]
-            .into_iter()
-            .flatten()
-            .max()
-            .unwrap_or(UnixSeconds::MIN);
-        let last = [exactly, before, until]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(UnixSeconds::MAX);
-        Ok(Self {
-            limit,
-            cursor,
-            created_s: (first, last),
-        })
+        let first = [exactly, after, from].into_iter().flatten().max().unwrap_or(UnixSeconds::MIN);
+        let last = [exactly, before, until].into_iter().flatten().min().unwrap_or(UnixSeconds::MAX);
+        Ok(Self { limit, cursor, created_s: (first, last) })
     }
 
     fn covers(&self, created_s: UnixSeconds) -> bool {

@@ -35,14 +35,10 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// The value of `Stripe-Signature` for a payload: the HMAC-SHA256 of time stamp, dot and payload.
 pub fn signature(secret: &str, timestamp_s: UnixSeconds, payload: &str) -> String {
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(format!("{timestamp_s}.").as_bytes());
     mac.update(payload.as_bytes());
-    format!(
-        "t={timestamp_s},v1={}",
-        hex::encode(mac.finalize().into_bytes())
-    )
+    format!("t={timestamp_s},v1={}", hex::encode(mac.finalize().into_bytes()))
 }
 
 /// Posts events as they come up; runs until aborted.
@@ -55,10 +51,8 @@ pub async fn post_events(courier: Arc<Courier>) -> Result<(), JournalBroken> {
     loop {
         // The transaction waits for the disk: nobody hears of an event that a crash could take back.
         let found = |(number, event): (u64, &Arc<Event>)| (number, Arc::clone(event));
-        let events: Vec<_> = courier
-            .provider
-            .transact(|state| state.books.events_from(next).map(found).collect())
-            .await?;
+        let events: Vec<_> =
+            courier.provider.transact(|state| state.books.events_from(next).map(found).collect()).await?;
         for (number, event) in events {
             next = number + 1;
             deliveries.spawn(deliver(Arc::clone(&courier), event));
@@ -93,12 +87,7 @@ impl Courier {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
-        Ok(Self {
-            provider,
-            webhook,
-            client,
-            slots: Semaphore::new(CONCURRENT_MAX),
-        })
+        Ok(Self { provider, webhook, client, slots: Semaphore::new(CONCURRENT_MAX) })
     }
 
     async fn post(&self, event: &Event) -> bool {
@@ -115,11 +104,7 @@ impl Courier {
         match sent {
             Ok(response) if response.status().is_success() => true,
             Ok(response) => {
-                tracing::debug!(
-                    event = event.id,
-                    status = response.status().as_u16(),
-                    "webhook refused"
-                );
+                tracing::debug!(event = event.id, status = response.status().as_u16(), "webhook refused");
                 false
             }
             Err(error) => {
@@ -147,16 +132,9 @@ async fn deliver(courier: Arc<Courier>, event: Arc<Event>) {
         }
     }
     if !delivered {
-        tracing::warn!(
-            event = event.id,
-            attempts = ATTEMPTS_MAX,
-            "webhook given up"
-        );
+        tracing::warn!(event = event.id, attempts = ATTEMPTS_MAX, "webhook given up");
     }
-    let line = Line {
-        settled_event: Some(event.id.clone()),
-        ..Line::default()
-    };
+    let line = Line { settled_event: Some(event.id.clone()), ..Line::default() };
     // If this can't be noted, the event comes again after the next start; receivers know that it may.
     let _ = courier.provider.transact(|state| state.post(&line)).await;
 }

@@ -19,9 +19,7 @@ async fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         ["prepare"] => prepare::run(Mode::Write).await,
         ["prepare", "--check"] => prepare::run(Mode::Check).await,
-        ["with-db", "--", command @ ..] if !command.is_empty() => {
-            workspace::with_database(command).await
-        }
+        ["with-db", "--", command @ ..] if !command.is_empty() => workspace::with_database(command).await,
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

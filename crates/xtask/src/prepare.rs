@@ -2,12 +2,22 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs, io,
-    path::Path,
-    process::{Command, ExitCode},
+    env,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, ExitStatus},
+    time::SystemTime,
 };
 
 use crate::workspace::{self, Result};
+
+/// The package with the queries.
+const PACKAGE: &str = "ridematch";
+
+/// A harmless setting of that package alone, by which cargo tells this build from everybody's: its dependencies are
+/// shared with theirs, and nobody else's build can come first and leave nothing to expand.
+const OWN_BUILD: &str = "profile.dev.package.ridematch.codegen-units=17";
 
 /// What to do with the data that was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,22 +39,17 @@ type QueryData = BTreeMap<String, Vec<u8>>;
 /// exit code: the compiler has said what is wrong, and the data of those queries that are right is kept.
 pub async fn run(mode: Mode) -> Result<ExitCode> {
     let root = workspace::root();
+    fs::create_dir_all(root.join("target"))?;
+    let one_at_a_time = File::create(root.join("target/query-data.lock"))?;
+    one_at_a_time.lock()?;
     let made_dir = root.join("target/query-data");
     if made_dir.exists() {
         fs::remove_dir_all(&made_dir)?;
     }
-    fs::create_dir_all(&made_dir)?;
+    fs::create_dir(&made_dir)?;
 
     let (cluster, url) = workspace::start_database().await?;
-    // The macros run when the compiler does, and it doesn't for a file that hasn't changed.
-    fs::File::open(root.join("src/lib.rs"))?.set_modified(fs::metadata(&made_dir)?.modified()?)?;
-    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["check", "--package", "ridematch", "--all-targets"])
-        .current_dir(&root)
-        .env("DATABASE_URL", &url)
-        .env("SQLX_OFFLINE", "false")
-        .env("SQLX_OFFLINE_DIR", &made_dir)
-        .status();
+    let status = compile(&root, &url, &made_dir);
     cluster.stop().await?;
     let status = status?;
 
@@ -57,42 +62,75 @@ pub async fn run(mode: Mode) -> Result<ExitCode> {
         }
         return Ok(workspace::exit_code(status));
     }
-    let stale: Vec<&String> = kept
-        .keys()
-        .filter(|name| !made.contains_key(*name))
-        .collect();
-    let new: Vec<&String> = made
-        .iter()
-        .filter(|(name, data)| kept.get(*name) != Some(*data))
-        .map(|(name, _)| name)
-        .collect();
-    eprintln!(
-        "{} queries: {} new or changed, {} no longer there",
-        made.len(),
-        new.len(),
-        stale.len()
-    );
-    if mode == Mode::Check {
-        if new.is_empty() && stale.is_empty() {
-            return Ok(ExitCode::SUCCESS);
+    let news: Vec<&String> =
+        made.iter().filter(|(name, data)| kept.get(*name) != Some(*data)).map(|(name, _)| name).collect();
+    let stale: Vec<&String> = kept.keys().filter(|name| !made.contains_key(*name)).collect();
+    let (all, new, old) = (made.len(), news.len(), stale.len());
+    eprintln!("{all} queries: {new} new or changed, {old} no longer there");
+    if mode == Mode::Write {
+        for name in stale {
+            fs::remove_file(kept_dir.join(name))?;
         }
-        for name in new.iter().chain(&stale) {
+        write(&kept_dir, &made)?;
+    } else if new + old > 0 {
+        for name in news.iter().chain(&stale) {
             eprintln!("  .sqlx/{name}");
         }
-        eprintln!("xtask: .sqlx is stale: run `cargo xtask prepare` and commit what it writes");
-        return Ok(ExitCode::FAILURE);
+        return Err("stale query data: run `cargo xtask prepare` and commit what it writes".into());
     }
-    for name in stale {
-        fs::remove_file(kept_dir.join(name))?;
-    }
-    write(&kept_dir, &made)?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// Expands and checks every query of the package; the macros put what the database says about each into `made_dir`.
+fn compile(root: &Path, url: &str, made_dir: &Path) -> io::Result<ExitStatus> {
+    let _touched = Touched::touch(root.join("src/lib.rs"))?;
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["check", "--package", PACKAGE, "--all-targets"])
+        .args(["--config", OWN_BUILD])
+        .current_dir(root)
+        .env("DATABASE_URL", url)
+        .env("SQLX_OFFLINE", "false")
+        .env("SQLX_OFFLINE_DIR", made_dir)
+        .status()
+}
+
+/// A source file that looks changed, for as long as this lives: cargo would not compile it otherwise, and would go on
+/// compiling it for everybody if it stayed so.
+struct Touched {
+    path: PathBuf,
+    before: SystemTime,
+    touched: SystemTime,
+}
+
+impl Touched {
+    fn touch(path: PathBuf) -> io::Result<Self> {
+        let before = fs::metadata(&path)?.modified()?;
+        let file = File::options().append(true).open(&path)?;
+        #[expect(clippy::disallowed_methods, reason = "the time of a file, not of the service")]
+        file.set_modified(SystemTime::now())?;
+        // As it was stored, which may be less precise.
+        let touched = fs::metadata(&path)?.modified()?;
+        Ok(Self { path, before, touched })
+    }
+}
+
+impl Drop for Touched {
+    fn drop(&mut self) {
+        let now = fs::metadata(&self.path).and_then(|found| found.modified());
+        // Somebody may have changed the file meanwhile.
+        if now.is_ok_and(|now| now == self.touched)
+            && let Ok(file) = File::options().append(true).open(&self.path)
+        {
+            file.set_modified(self.before).ok();
+        }
+    }
+}
+
+/// The query data in a directory; none if there is no directory.
 fn read(dir: &Path) -> io::Result<QueryData> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(QueryData::new()),
-        other => other?,
+        entries => entries?,
     };
     let mut data = QueryData::new();
     for entry in entries {

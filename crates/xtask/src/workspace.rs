@@ -53,21 +53,12 @@ pub async fn start_database() -> Result<(Cluster, String)> {
 pub async fn with_database(command: &[&str]) -> Result<ExitCode> {
     let (program, arguments) = command.split_first().ok_or("no command")?;
     let (cluster, url) = start_database().await?;
-    let status = Command::new(program)
-        .args(arguments)
-        .env("DATABASE_URL", &url)
-        .env("SQLX_OFFLINE", "false")
-        .status();
+    let status = Command::new(program).args(arguments).env("DATABASE_URL", &url).env("SQLX_OFFLINE", "false").status();
     cluster.stop().await?;
-    Ok(exit_code(
-        status.map_err(|error| format!("{program}: {error}"))?,
-    ))
+    Ok(exit_code(status.map_err(|error| format!("{program}: {error}"))?))
 }
 
 /// A finished command's exit code as our own.
 pub fn exit_code(status: ExitStatus) -> ExitCode {
-    status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .map_or(ExitCode::FAILURE, ExitCode::from)
+    status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

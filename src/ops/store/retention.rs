@@ -9,7 +9,11 @@ use crate::platform::error::Result;
 ///
 /// # Errors
 /// If the database does not answer.
-pub(in crate::ops) async fn reap_driver_events(conn: &mut PgConnection, before: MachineTime, limit: i64) -> Result<u64> {
+pub(in crate::ops) async fn reap_driver_events(
+    conn: &mut PgConnection,
+    before: MachineTime,
+    limit: i64,
+) -> Result<u64> {
     let done = sqlx::query!(
         "delete from driver_events where seq in (select seq from driver_events where made_at < $1 order by made_at limit $2)",
         before as _,

@@ -6,8 +6,8 @@ use super::{Row, find};
 use crate::platform::error::Result;
 use crate::platform::ids::TripId;
 
-/// Invariant 1: A rider and a driver have one active trip; and of an active trip with a driver, its offer and its engagement each says
-/// what the others say, while nothing else is engaged.
+/// Invariant 1: A rider and a driver have one active trip, and a driver one engagement; and of an active trip with a driver, its
+/// offer and its engagement each says what the others say, while nothing else is engaged.
 pub(super) async fn engagements(conn: &mut PgConnection) -> Result<Vec<Row>> {
     Ok(find!(
         conn,
@@ -25,6 +25,9 @@ pub(super) async fn engagements(conn: &mut PgConnection) -> Result<Vec<Row>> {
         union all
         select 'driver', driver_id::text, null, format('has %s trips under way', count(*))
         from trips where state in ('assigned', 'arrived', 'in_progress') group by driver_id having count(*) > 1
+        union all
+        select 'driver', driver_id::text, null, format('has %s engagements', count(*))
+        from driver_engagements group by driver_id having count(*) > 1
         union all
         select 'trip', t.id::text, t.id, format('is %s, and no engagement with an offer to match says so', t.state)
         from trips t

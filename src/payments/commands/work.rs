@@ -56,6 +56,11 @@ pub struct Round {
 }
 
 impl Round {
+    /// The same, for so many fewer.
+    pub fn less(&self, count: usize) -> Self {
+        Self { attempt_ids: self.attempt_ids.iter().skip(count).copied().collect(), ..*self }
+    }
+
     /// The leases to take.
     pub(super) fn lease(&self) -> Lease {
         let limit = i64::try_from(self.attempt_ids.len()).unwrap_or(i64::MAX);

@@ -24,7 +24,10 @@ use crate::platform::telemetry::{self, Context};
 ///
 /// # Errors
 /// Only what actix itself cannot turn into a response.
-pub async fn observe(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
+pub async fn observe(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
     let Some(platform) = request.app_data::<web::Data<Platform>>().map(|data| data.get_ref().clone()) else {
         unreachable!("startup gives every worker the platform")
     };
@@ -64,10 +67,9 @@ pub async fn observe(request: ServiceRequest, next: Next<impl MessageBody + 'sta
 
 fn context_of(request: &ServiceRequest, platform: &Platform) -> Context {
     let given = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
-    let trace_id = given.and_then(telemetry::parse_traceparent).map_or_else(
-        || platform.dice.uuid(platform.clock.machine()).simple().to_string(),
-        str::to_owned,
-    );
+    let trace_id = given
+        .and_then(telemetry::parse_traceparent)
+        .map_or_else(|| platform.dice.uuid(platform.clock.machine()).simple().to_string(), str::to_owned);
     Context { trace_id: Arc::from(trace_id), path: Arc::from(request.path()) }
 }
 
@@ -96,7 +98,9 @@ fn is_bare_error(response: &ServiceResponse<BoxBody>) -> bool {
 fn with_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let allow = response.headers().get(ALLOW).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let refusal = match response.status() {
-        StatusCode::NOT_FOUND => Refusal::new(Code::NotFound, "There is nothing at this address. /docs lists what there is."),
+        StatusCode::NOT_FOUND => {
+            Refusal::new(Code::NotFound, "There is nothing at this address. /docs lists what there is.")
+        }
         StatusCode::METHOD_NOT_ALLOWED => Refusal::new(
             Code::MethodNotAllowed,
             format!("This address answers to {}.", allow.as_deref().unwrap_or("other methods")),

@@ -1,15 +1,14 @@
 //! HTTP, as far as all rooms share it: requests, answers, problems, lists, streams. Besides this only `routes.rs` files know actix.
 
 pub mod middleware;
-pub mod page;
 pub mod problem;
 pub mod request;
 pub mod sse;
 
-pub use page::{Page, PageQuery, PageRequest};
 pub use problem::Problem;
 pub use request::{
-    DriversAndOperators, Drivers, Everybody, Gateways, Operators, Participants, Request, Riders, RidersAndDrivers, RidersAndOperators,
+    Drivers, DriversAndOperators, Everybody, Gateways, Operators, Participants, Request, Riders, RidersAndDrivers,
+    RidersAndOperators,
 };
 
 /// What a handler returns.

@@ -6,8 +6,9 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fmt;
+use utoipa::ToSchema;
 
-use crate::platform::error::{Code, Error, Refusal};
+use crate::platform::error::{Code, Error, FieldError, Refusal};
 use crate::platform::telemetry;
 
 /// What the world is told about a code.
@@ -121,20 +122,33 @@ pub struct Problem {
     allow: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// Why a request was refused, or failed (RFC 9457). Some codes add members, such as the current state.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Document<'a> {
+    /// The page that explains the code.
+    #[schema(example = "/problems/invalid_request")]
     r#type: String,
+    /// The same for every case of the code.
     title: &'a str,
+    /// The HTTP status.
     status: u16,
+    /// This case of it.
     detail: &'a str,
+    /// The path that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<&'a str>,
+    /// Stable: what a program should look at.
+    #[schema(example = "invalid_request")]
     code: &'a str,
+    /// Finds the request in the logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<Map<String, Value>>,
+    /// The fields at fault, if it is fields that are.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
     #[serde(flatten)]
+    #[schema(ignore)]
     more: &'a Map<String, Value>,
 }
 
@@ -174,11 +188,14 @@ impl From<Error> for Problem {
             }
             Error::Database(cause) if is_outage(&cause) => {
                 tracing::error!(%cause, "the database is not available");
-                Refusal::new(Code::Unavailable, "The database does not answer. Nothing was done; try again.").retry_after(1).into()
+                Refusal::new(Code::Unavailable, "The database does not answer. Nothing was done; try again.")
+                    .retry_after(1)
+                    .into()
             }
             error => {
                 tracing::error!(%error, "internal error");
-                Refusal::new(Code::Internal, "Something went wrong on our side. Quote the trace id when you ask.").into()
+                Refusal::new(Code::Internal, "Something went wrong on our side. Quote the trace id when you ask.")
+                    .into()
             }
         }
     }
@@ -210,12 +227,6 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let meaning = self.refusal.code.meaning();
         let context = telemetry::context();
-        let errors = self.refusal.fields.iter().map(|field| {
-            Map::from_iter([
-                ("pointer".to_owned(), Value::from(field.pointer.clone())),
-                ("detail".to_owned(), Value::from(field.detail.clone())),
-            ])
-        });
         let document = Document {
             r#type: format!("/problems/{}", meaning.name),
             title: meaning.title,
@@ -224,7 +235,7 @@ impl ResponseError for Problem {
             instance: context.as_ref().map(|context| &*context.path),
             code: meaning.name,
             trace_id: context.as_ref().map(|context| &*context.trace_id),
-            errors: errors.collect(),
+            errors: &self.refusal.fields,
             more: &self.refusal.more,
         };
         let mut response = HttpResponse::build(self.status_code());

@@ -4,18 +4,20 @@ use std::marker::PhantomData;
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{self, Bytes};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 
 use super::problem::Problem;
 use crate::platform::Platform;
 use crate::platform::auth::{Caller, Role};
 use crate::platform::db::Tx;
-use crate::platform::error::{Code, Refusal, Result};
+use crate::platform::error::{Code, FieldError, Refusal, Result};
 use crate::platform::idempotency::{self, Answer, Answered, Entered, Key};
 use crate::platform::ids::Id;
 
@@ -58,6 +60,26 @@ audiences! {
     RidersAndOperators = [Rider, Ops];
     /// Everybody who may look at a trip.
     Participants = [Rider, Driver, Ops];
+}
+
+/// The key of a command, for the published document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "`Request::command` reads it from the bare request")]
+pub struct KeyHeader {
+    /// 1 to 255 visible ASCII characters of your own; the same again for a repeat of the same request, within 24 hours.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255)]
+    key: String,
+}
+
+/// The version that a command is meant for, for the published document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "`Request::if_match` reads it from the bare request")]
+pub struct VersionHeader {
+    /// The `ETag` that the resource must still have; 412 if it has another one by now.
+    #[param(rename = "If-Match")]
+    version: Option<String>,
 }
 
 /// An authenticated request of one of the audience's roles, its body read whole.
@@ -151,9 +173,14 @@ impl<A: Audience> Request<A> {
     /// # Errors
     /// 415, 400 for what is not JSON, 422 for a field that cannot be right, naming it.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        let is_json = content_type(self.http.headers()).is_some_and(|kind| kind == "application/json" || kind.ends_with("+json"));
+        let is_json =
+            content_type(self.http.headers()).is_some_and(|kind| kind == "application/json" || kind.ends_with("+json"));
         if !is_json {
-            return Err(Refusal::new(Code::UnsupportedMediaType, "Send the body as JSON, with `Content-Type: application/json`.").into());
+            return Err(Refusal::new(
+                Code::UnsupportedMediaType,
+                "Send the body as JSON, with `Content-Type: application/json`.",
+            )
+            .into());
         }
         parse_json(&self.body)
     }
@@ -176,9 +203,11 @@ impl<A: Audience> Request<A> {
     pub fn query<T: DeserializeOwned>(&self) -> Result<T> {
         let deserializer = serde_urlencoded::Deserializer::new(form_pairs(self.http.query_string()));
         serde_path_to_error::deserialize(deserializer).map_err(|error| {
-            let pointer = error.path().to_string();
-            let detail = error.into_inner().to_string();
-            Refusal::new(Code::Malformed, format!("The query cannot be read: {detail}.")).field(pointer, detail).into()
+            let fault = at_fault(error.path(), error.inner());
+            let name = fault.pointer.trim_start_matches('/').to_owned();
+            Refusal::new(Code::Malformed, format!("The query cannot be read: {}.", fault.detail))
+                .field(name, fault.detail)
+                .into()
         })
     }
 
@@ -194,7 +223,9 @@ impl<A: Audience> Request<A> {
         }
         match text.trim_start_matches("W/").trim_matches('"').parse() {
             Ok(version) => Ok(Some(version)),
-            Err(_) => Err(Refusal::new(Code::Malformed, "`If-Match` must be the `ETag` of an earlier answer, or `*`.").into()),
+            Err(_) => {
+                Err(Refusal::new(Code::Malformed, "`If-Match` must be the `ETag` of an earlier answer, or `*`.").into())
+            }
         }
     }
 
@@ -214,8 +245,12 @@ impl<A: Audience> Request<A> {
         T: Send + Sync + 'static,
     {
         let header = self.http.headers().get("idempotency-key").map(|value| value.as_bytes());
-        let fingerprint =
-            idempotency::fingerprint(self.http.method().as_str(), self.http.path(), self.http.query_string(), &self.body);
+        let fingerprint = idempotency::fingerprint(
+            self.http.method().as_str(),
+            self.http.path(),
+            self.http.query_string(),
+            &self.body,
+        );
         let key = Key::new(self.caller(), header, fingerprint)?;
         let now = self.platform.clock.machine();
         let key_id = self.platform.dice.uuid(now);
@@ -231,12 +266,13 @@ impl<A: Audience> Request<A> {
         }
     }
 
-    /// Answers a GET of a single resource: 304 when the caller has this version.
+    /// Answers with a single resource: to a GET with 304, when the caller has this version.
     pub fn respond<T: Serialize>(&self, resource: &T, version: i64) -> HttpResponse {
         let tag = format!("\"{version}\"");
         let known = self.http.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-        let same = known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
-        if same {
+        let is_tag = |one: &str| one == "*" || one.trim_start_matches("W/") == tag;
+        let is_known = known.is_some_and(|known| known.split(',').map(str::trim).any(is_tag));
+        if is_known && self.http.method() == Method::GET {
             return HttpResponse::NotModified().insert_header((header::ETAG, tag)).finish();
         }
         HttpResponse::Ok().insert_header((header::ETAG, tag)).json(resource)
@@ -260,16 +296,27 @@ pub fn parse_id<T: Id + std::str::FromStr<Err = crate::platform::ids::InvalidId>
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = json_pointer(error.path());
-        let cause = error.into_inner();
-        let detail = cause.to_string();
-        let code = if cause.is_data() { Code::InvalidRequest } else { Code::Malformed };
-        Refusal::new(code, format!("The body cannot be read: {detail}.")).field(pointer, detail)
+        let fault = at_fault(error.path(), error.inner());
+        let code = if error.inner().is_data() { Code::InvalidRequest } else { Code::Malformed };
+        Refusal::new(code, format!("The body cannot be read: {}.", fault.detail)).field(fault.pointer, fault.detail)
     })?;
     deserializer.end().map_err(|error| {
-        Refusal::new(Code::Malformed, format!("There is something after the end of the JSON: {error}.")).field("", error.to_string())
+        Refusal::new(Code::Malformed, format!("There is something after the end of the JSON: {error}."))
+            .field("", error.to_string())
     })?;
     Ok(value)
+}
+
+/// Which field an error is about. Serde names one that is missing, or there twice, in its message only.
+fn at_fault(path: &serde_path_to_error::Path, error: &impl std::fmt::Display) -> FieldError {
+    let detail = error.to_string();
+    let named =
+        ["missing field `", "duplicate field `"].iter().find_map(|start| detail.strip_prefix(start)?.split_once('`'));
+    let pointer = match named {
+        Some((name, _)) => format!("{}/{name}", json_pointer(path)),
+        None => json_pointer(path),
+    };
+    FieldError { pointer, detail }
 }
 
 fn json_pointer(path: &serde_path_to_error::Path) -> String {
@@ -321,7 +368,8 @@ impl Answer {
     }
 
     fn new<T: Serialize>(status: u16, resource: &T) -> Result<Self> {
-        let body = serde_json::to_vec(resource).map_err(|error| crate::platform::error::Error::Bug(error.to_string()))?;
+        let body =
+            serde_json::to_vec(resource).map_err(|error| crate::platform::error::Error::Bug(error.to_string()))?;
         Ok(Self { status, headers: Vec::new(), body })
     }
 

@@ -1,14 +1,13 @@
 //! A driver goes online or offline.
 
-use super::offers::end_offer;
-use super::{Actor, Stamp, locked};
+use super::offers::{Ending, end_offer};
+use super::{Actor, Cause, Stamp, locked};
 use crate::platform::db::Tx;
 use crate::platform::error::{Code, Error, Refusal, Result};
 use crate::platform::ids::{DriverId, Id};
 use crate::platform::wake::Wake;
 use crate::supply::commands::{self as supply, Vehicle};
 use crate::trips::machine::State;
-use crate::trips::offer::Decision;
 use crate::trips::store;
 
 /// What the driver wants.
@@ -43,16 +42,19 @@ pub async fn set_availability(tx: &mut Tx, new: &NewAvailability) -> Result<()> 
 async fn let_go(tx: &mut Tx, driver: DriverId, stamp: &Stamp) -> Result<()> {
     let Some(engagement) = store::engagement(tx, driver).await? else { return Ok(()) };
     if engagement.is_ride {
-        return Err(Refusal::new(Code::DriverOnTrip, "You are on a trip. Complete it, or cancel it, and then go offline.")
-            .with("trip_id", engagement.trip_id.to_string())
-            .into());
+        return Err(Refusal::new(
+            Code::DriverOnTrip,
+            "You are on a trip. Complete it, or cancel it, and then go offline.",
+        )
+        .with("trip_id", engagement.trip_id.to_string())
+        .into());
     }
     let trip = locked(tx, engagement.trip_id).await?;
     let offer = store::pending_offer(tx, trip.id).await?.filter(|offer| offer.driver_id == driver);
     match offer {
         Some(offer) if trip.state == State::Offered => {
-            let because = (Decision::Withdraw, Some("driver_offline"));
-            end_offer(tx, &trip, &offer, because, Actor::Driver(driver), stamp).await?;
+            let cause = Cause::new(Actor::Driver(driver), stamp);
+            end_offer(tx, &trip, &offer, Ending::withdrawn("driver_offline"), cause).await?;
             Ok(())
         }
         // Decided while we waited for the trip's lock.

@@ -92,16 +92,30 @@ impl Actor {
 /// # Errors
 /// 404 if there is none.
 pub async fn locked(tx: &mut Tx, id: TripId) -> Result<Trip> {
-    if store::lock(tx, id).await? {
-        if let Some(trip) = store::find(tx, id).await? {
-            return Ok(trip);
-        }
+    store::lock(tx, id).await?;
+    store::find(tx, id).await?.ok_or_else(|| Refusal::not_found("trip").into())
+}
+
+/// Why a step is taken: who wants it, when, and what is worth remembering of it.
+struct Cause<'a> {
+    by: Actor,
+    stamp: &'a Stamp,
+    data: Value,
+}
+
+impl<'a> Cause<'a> {
+    fn new(by: Actor, stamp: &'a Stamp) -> Self {
+        Self { by, stamp, data: json!({}) }
     }
-    Err(Refusal::not_found("trip").into())
+
+    fn with(self, data: Value) -> Self {
+        Self { data, ..self }
+    }
 }
 
 /// Takes one step with a trip that this transaction has locked, and writes all that follows from it.
-async fn advance(tx: &mut Tx, trip: &Trip, command: &Command, by: Actor, stamp: &Stamp, mut data: Value) -> Result<Trip> {
+async fn advance(tx: &mut Tx, trip: &Trip, command: &Command, cause: Cause<'_>) -> Result<Trip> {
+    let Cause { by, stamp, mut data } = cause;
     let step = match trip.step(command, stamp.now) {
         Ok(step) => step,
         Err(refusal) => {
@@ -138,7 +152,13 @@ async fn advance(tx: &mut Tx, trip: &Trip, command: &Command, by: Actor, stamp: 
 }
 
 /// Frees the driver when the trip lets go of them, and tells them what became of it.
-async fn settle_engagement(tx: &mut Tx, before: &Trip, after: &Trip, command: CommandKind, stamp: &Stamp) -> Result<()> {
+async fn settle_engagement(
+    tx: &mut Tx,
+    before: &Trip,
+    after: &Trip,
+    command: CommandKind,
+    stamp: &Stamp,
+) -> Result<()> {
     let keeps = after.state.has_driver() || after.state == super::State::Offered;
     let freed = if keeps { None } else { store::disengage(tx, after.id).await? };
     if before.driver_id.is_some() && after.driver_id.is_none() {
@@ -193,9 +213,4 @@ fn check_version(trip: &Trip, if_match: Option<i64>) -> Result<()> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Nothing to add to an event.
-fn nothing() -> Value {
-    json!({})
 }

@@ -2,11 +2,10 @@
 
 use serde_json::json;
 
-use super::{Actor, Stamp, advance, locked, tell_driver};
+use super::{Actor, Cause, Stamp, advance, locked, tell_driver};
 use crate::platform::db::Tx;
-use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::ids::{DriverId, Id, OfferId, TripId};
-use crate::platform::wake::Wake;
+use crate::platform::error::{Code, Error, OnConstraint, Refusal, Result};
+use crate::platform::ids::{DriverId, OfferId, TripId};
 use crate::supply::commands as supply;
 use crate::trips::machine::{Command, CommandKind, State, Trip, refused};
 use crate::trips::offer::{Decision, OFFER_TTL, Offer, Status};
@@ -45,7 +44,9 @@ pub async fn offer(tx: &mut Tx, trip: &Trip, new: &NewOffer) -> Result<(Offer, T
     if trip.state != State::Searching {
         return Err(refused(trip.state, CommandKind::Offer).into());
     }
-    store::insert_offer(tx, &offer, new.epoch).await?;
+    // The index may be behind: an offer to him is out already. Whoever comes second finds that here, or at the engagement.
+    let inserted = store::insert_offer(tx, &offer, new.epoch).await;
+    inserted.on_constraint("one_pending_offer_per_driver", || unavailable("engaged"))?;
     if !store::engage(tx, &offer).await? {
         return Err(unavailable("engaged").into());
     }
@@ -54,7 +55,7 @@ pub async fn offer(tx: &mut Tx, trip: &Trip, new: &NewOffer) -> Result<(Offer, T
     }
     let command = Command::Offer { expires_at: offer.expires_at };
     let data = json!({"offer_id": offer.id, "expires_at": offer.expires_at});
-    let trip = advance(tx, trip, &command, Actor::System, &new.stamp, data).await?;
+    let trip = advance(tx, trip, &command, Cause::new(Actor::System, &new.stamp).with(data)).await?;
     tell_driver(tx, new.driver_id, "offer.created", views::offer_news(&offer, &trip), &new.stamp).await?;
     Ok((offer, trip))
 }
@@ -83,14 +84,21 @@ pub async fn accept(tx: &mut Tx, answer: &Answer) -> Result<(Offer, Trip)> {
     }
     let accepted = offer.decide(Decision::Accept, answer.stamp.now)?;
     if trip.state != State::Offered {
-        return Err(Refusal::new(Code::OfferTaken, "The trip has gone to somebody else.").with("state", trip.state.as_str()).into());
+        return Err(Refusal::new(Code::OfferTaken, "The trip has gone to somebody else.")
+            .with("state", trip.state.as_str())
+            .into());
     }
     store::decide_offer(tx, &accepted).await?;
     store::engage_for_ride(tx, &accepted).await?;
     tell_driver(tx, accepted.driver_id, "offer.accepted", views::offer_news(&accepted, &trip), &answer.stamp).await?;
     let command = Command::Accept { driver: accepted.driver_id };
     let by = Actor::Driver(accepted.driver_id);
-    let trip = advance(tx, &trip, &command, by, &answer.stamp, json!({"offer_id": accepted.id})).await?;
+    let cause = Cause::new(by, &answer.stamp).with(json!({"offer_id": accepted.id}));
+    let assigned = advance(tx, &trip, &command, cause).await;
+    // The engagement keeps this from coming up. If it ever fails, it is the driver who is told, and not the operator.
+    let trip = assigned.on_constraint("one_active_trip_per_driver", || {
+        Refusal::new(Code::DriverOnTrip, "You are on another trip. Complete it first.")
+    })?;
     Ok((accepted, trip))
 }
 
@@ -104,7 +112,7 @@ pub async fn decline(tx: &mut Tx, answer: &Answer) -> Result<(Offer, Trip)> {
         return Ok((offer, trip));
     }
     let by = Actor::Driver(answer.driver_id);
-    end_offer(tx, &trip, &offer, (Decision::Decline, None), by, &answer.stamp).await
+    end_offer(tx, &trip, &offer, Ending::of(Decision::Decline), Cause::new(by, &answer.stamp)).await
 }
 
 async fn locked_with_offer(tx: &mut Tx, answer: &Answer) -> Result<(Trip, Offer)> {
@@ -117,45 +125,57 @@ async fn locked_with_offer(tx: &mut Tx, answer: &Answer) -> Result<(Trip, Offer)
     Ok((trip, offer))
 }
 
-/// Ends a pending offer without a trip coming of it: the search goes on. Its trip is locked.
+/// How an offer ends.
+#[derive(Clone, Copy)]
+pub(super) struct Ending {
+    decision: Decision,
+    because: Option<&'static str>,
+}
+
+impl Ending {
+    /// By its driver or by the clock.
+    pub(super) fn of(decision: Decision) -> Self {
+        Self { decision, because: None }
+    }
+
+    /// Taken back, for a reason that its driver is told.
+    pub(super) fn withdrawn(because: &'static str) -> Self {
+        Self { decision: Decision::Withdraw, because: Some(because) }
+    }
+}
+
+/// Ends a pending offer without a ride coming of it: the search goes on. Its trip is locked.
 pub(super) async fn end_offer(
     tx: &mut Tx,
     trip: &Trip,
     offer: &Offer,
-    (decision, because): (Decision, Option<&str>),
-    by: Actor,
-    stamp: &Stamp,
+    ending: Ending,
+    cause: Cause<'_>,
 ) -> Result<(Offer, Trip)> {
-    let command = match decision {
+    let command = match ending.decision {
         Decision::Decline => Command::Decline,
         Decision::Expire => Command::Expire,
         Decision::Withdraw => Command::Withdraw,
-        Decision::Accept => return Err(crate::platform::error::Error::Bug("an accept does not end an offer".into())),
+        Decision::Accept => return Err(Error::Bug("an accept does not end an offer".into())),
     };
-    let ended = close(tx, trip, offer, (decision, because), stamp).await?;
-    let trip = advance(tx, trip, &command, by, stamp, json!({"offer_id": ended.id})).await?;
+    let ended = close(tx, trip, offer, ending, cause.stamp).await?;
+    let trip = advance(tx, trip, &command, cause.with(json!({"offer_id": ended.id}))).await?;
     Ok((ended, trip))
 }
 
-/// Withdraws the pending offer of a trip that ends or loses it, if there is one. The step of the trip is the caller's.
-pub(super) async fn withdraw_pending(tx: &mut Tx, trip: &Trip, because: &str, stamp: &Stamp) -> Result<()> {
+/// Withdraws the pending offer of a trip that ends, if there is one. The step of the trip is the caller's.
+pub(super) async fn withdraw_pending(tx: &mut Tx, trip: &Trip, because: &'static str, stamp: &Stamp) -> Result<()> {
     if let Some(offer) = store::pending_offer(tx, trip.id).await? {
-        close(tx, trip, &offer, (Decision::Withdraw, Some(because)), stamp).await?;
+        close(tx, trip, &offer, Ending::withdrawn(because), stamp).await?;
     }
     Ok(())
 }
 
-async fn close(
-    tx: &mut Tx,
-    trip: &Trip,
-    offer: &Offer,
-    (decision, because): (Decision, Option<&str>),
-    stamp: &Stamp,
-) -> Result<Offer> {
+async fn close(tx: &mut Tx, trip: &Trip, offer: &Offer, ending: Ending, stamp: &Stamp) -> Result<Offer> {
+    let Ending { decision, because } = ending;
     let ended = Offer { withdrawn_because: because.map(str::to_owned), ..offer.decide(decision, stamp.now)? };
     store::decide_offer(tx, &ended).await?;
     let kind = format!("offer.{}", ended.status.as_str());
     tell_driver(tx, ended.driver_id, &kind, views::offer_news(&ended, trip), stamp).await?;
-    tx.wake(Wake::Driver(ended.driver_id.uuid()));
     Ok(ended)
 }

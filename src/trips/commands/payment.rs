@@ -1,6 +1,6 @@
 //! Reactions to news of payments. News are hints: one that no longer applies is done, not an error.
 
-use super::{Actor, Stamp, advance, locked, nothing};
+use super::{Actor, Cause, Stamp, advance, locked};
 use crate::platform::clock::MachineTime;
 use crate::platform::db::Tx;
 use crate::platform::error::Result;
@@ -26,7 +26,7 @@ pub async fn payment_declined(tx: &mut Tx, trip: TripId, stamp: &Stamp) -> Resul
 async fn react(tx: &mut Tx, trip: TripId, command: &Command, stamp: &Stamp) -> Result<()> {
     let trip = locked(tx, trip).await?;
     if trip.state == State::Requested {
-        advance(tx, &trip, command, Actor::System, stamp, nothing()).await?;
+        advance(tx, &trip, command, Cause::new(Actor::System, stamp)).await?;
     }
     Ok(())
 }

@@ -63,7 +63,9 @@ pub async fn request(tx: &mut Tx, new: &NewTrip) -> Result<Trip> {
         due_at: Some(now + PAYMENT_TIMEOUT),
     };
     let key_id = tx.key_id();
-    store::insert(tx, &trip, key_id).await.on_constraint("one_active_trip_per_rider", || {
+    let inserted = store::insert(tx, &trip, key_id).await;
+    let inserted = inserted.on_constraint("one_trip_per_quote", pricing::used_up);
+    inserted.on_constraint("one_active_trip_per_rider", || {
         Refusal::new(Code::ActiveTripExists, "You have a trip under way. End it first: GET /v1/trips lists it.")
     })?;
     let by = Actor::Rider(new.rider_id);

@@ -1,7 +1,7 @@
 //! What the two sides of a trip and operators do to it: arrive, start, complete, cancel, no-show, abort.
 
 use super::offers::withdraw_pending;
-use super::{Actor, Stamp, advance, check_version, locked, nothing};
+use super::{Actor, Cause, Stamp, advance, check_version, locked};
 use crate::geo::{Position, distance_m};
 use crate::platform::clock::DomainTime;
 use crate::platform::db::Tx;
@@ -52,8 +52,9 @@ pub async fn act(tx: &mut Tx, act: &Act) -> Result<Trip> {
     let trip = locked(tx, act.trip_id).await?;
     let last = store::last_event(tx, &trip).await?;
     let command = command(tx, &trip, act).await?;
-    let is_repeat = last
-        .is_some_and(|last| last.command == command.kind().as_str() && last.actor_id == act.by.id() && act.by.id().is_some());
+    let is_repeat = last.is_some_and(|last| {
+        last.command == command.kind().as_str() && last.actor_id == act.by.id() && act.by.id().is_some()
+    });
     if !is_repeat && !is_theirs(&trip, act.by) {
         return Err(Refusal::not_found("trip").into());
     }
@@ -64,7 +65,7 @@ pub async fn act(tx: &mut Tx, act: &Act) -> Result<Trip> {
     if trip.state == State::Offered && matches!(command, Command::RiderCancel { .. }) {
         withdraw_pending(tx, &trip, "rider_cancelled", &act.stamp).await?;
     }
-    advance(tx, &trip, &command, act.by, &act.stamp, nothing()).await
+    advance(tx, &trip, &command, Cause::new(act.by, &act.stamp)).await
 }
 
 fn is_theirs(trip: &Trip, actor: Actor) -> bool {

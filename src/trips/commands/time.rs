@@ -1,7 +1,7 @@
 //! What time does: payments not decided, offers not answered, searches without end, drivers not heard of.
 
-use super::offers::end_offer;
-use super::{Actor, Stamp, advance, locked, nothing};
+use super::offers::{Ending, end_offer};
+use super::{Actor, Cause, Stamp, advance, locked};
 use crate::platform::clock::DomainTime;
 use crate::platform::db::Tx;
 use crate::platform::error::Result;
@@ -19,10 +19,10 @@ pub async fn time_passed(tx: &mut Tx, id: TripId, stamp: &Stamp) -> Result<bool>
     let Some(command) = trip.due(stamp.now) else { return Ok(false) };
     if command == Command::Expire {
         if let Some(offer) = store::pending_offer(tx, id).await? {
-            end_offer(tx, &trip, &offer, (Decision::Expire, None), Actor::System, stamp).await?;
+            end_offer(tx, &trip, &offer, Ending::of(Decision::Expire), Cause::new(Actor::System, stamp)).await?;
         }
     } else {
-        advance(tx, &trip, &command, Actor::System, stamp, nothing()).await?;
+        advance(tx, &trip, &command, Cause::new(Actor::System, stamp)).await?;
     }
     Ok(true)
 }
@@ -44,6 +44,6 @@ pub async fn driver_silent(
     if !is_waiting || stamp.now.since(heard) < SILENT_AFTER {
         return Ok(false);
     }
-    advance(tx, &trip, &Command::DriverSilent, Actor::System, stamp, nothing()).await?;
+    advance(tx, &trip, &Command::DriverSilent, Cause::new(Actor::System, stamp)).await?;
     Ok(true)
 }

@@ -10,14 +10,14 @@ use crate::platform::class::VehicleClass;
 use crate::platform::db::Conn;
 use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::http::{Drivers, Reply, Request};
-use crate::platform::ids::DriverId;
+use crate::platform::ids::{DriverId, Id};
 use crate::supply::commands::Vehicle;
 use crate::supply::store::Driver;
 use crate::supply::{self, LastKnown, Supply};
 use crate::trips::commands::{self, NewAvailability, Stamp};
 use crate::trips::offer::Status;
-use crate::trips::store;
 use crate::trips::views::{OfferBody, driver_trip};
+use crate::trips::{store, worker};
 
 /// A driver as they see themselves.
 #[derive(Debug, Serialize, ToSchema)]
@@ -52,7 +52,10 @@ type Found = (Driver, Option<OfferBody>, Option<Value>);
 
 async fn find(conn: &mut Conn, id: DriverId) -> Result<Found> {
     let driver = supply::store::find(conn, id).await?.ok_or_else(|| {
-        Refusal::new(Code::NotFound, "You have never been online. PUT /v1/drivers/me/availability with name, class and plate.")
+        Refusal::new(
+            Code::NotFound,
+            "You have never been online. PUT /v1/drivers/me/availability with name, class and plate.",
+        )
     })?;
     let (offer, trip) = doing(conn, id).await?;
     Ok((driver, offer, trip))
@@ -74,7 +77,8 @@ fn profile((driver, offer, trip): Found, known: Option<LastKnown>) -> ProfileBod
 /// See your profile
 ///
 /// With the trip that you are on, and the offer that waits for your answer.
-#[utoipa::path(get, path = "/v1/drivers/me", tag = "drivers", responses((status = 200, description = "The profile", body = ProfileBody)))]
+#[utoipa::path(get, path = "/v1/drivers/me", tag = "drivers", operation_id = "get_profile",
+    responses((status = 200, description = "The profile", body = ProfileBody)))]
 pub(super) async fn me(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
     let Some(id) = request.caller().driver() else { unreachable!("the audience is drivers") };
     let found = request.platform.db.read(id, |conn, id| Box::pin(find(conn, *id))).await?;
@@ -101,7 +105,8 @@ pub(super) struct AvailabilityRequest {
 /// Go online or offline
 ///
 /// Going offline takes a pending offer back; on a trip it is refused.
-#[utoipa::path(put, path = "/v1/drivers/me/availability", tag = "drivers", request_body = AvailabilityRequest,
+#[utoipa::path(put, path = "/v1/drivers/me/availability", tag = "drivers", operation_id = "set_availability",
+    request_body = AvailabilityRequest,
     responses((status = 200, description = "The profile", body = ProfileBody)))]
 pub(super) async fn availability(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
     let Some(driver_id) = request.caller().driver() else { unreachable!("the audience is drivers") };
@@ -120,6 +125,10 @@ pub(super) async fn availability(request: Request<Drivers>, supply: web::Data<Su
             })
         })
         .await?;
+    // The index hears of it anyway; but the driver's first position may follow this answer at once.
+    if request.platform.leadership.epoch().is_some() {
+        worker::tell_index(&request.platform, &supply, vec![driver_id.uuid()]).await?;
+    }
     let version = found.0.version;
     Ok(request.respond(&profile(found, supply.position(driver_id)), version))
 }

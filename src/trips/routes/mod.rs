@@ -16,10 +16,25 @@ use crate::platform::auth::{Caller, Role};
 /// The room's part of the published document.
 #[derive(Debug, OpenApi)]
 #[openapi(paths(
-    trips::request, trips::list, trips::get, trips::driver, receipt::receipt, streams::trip_events,
-    ride::cancel, ride::arrive, ride::start, ride::complete, ride::no_show, ride::abort, ride::reset_pin,
-    offers::list, offers::accept, offers::decline,
-    drivers::me, drivers::availability, streams::driver_events,
+    trips::request,
+    trips::list,
+    trips::get,
+    trips::driver,
+    receipt::receipt,
+    streams::trip_events,
+    ride::cancel,
+    ride::arrive,
+    ride::start,
+    ride::complete,
+    ride::no_show,
+    ride::abort,
+    ride::reset_pin,
+    offers::list,
+    offers::accept,
+    offers::decline,
+    drivers::me,
+    drivers::availability,
+    streams::driver_events,
 ))]
 pub struct Api;
 
@@ -27,9 +42,7 @@ pub struct Api;
 pub fn configure(config: &mut web::ServiceConfig) {
     let post = web::post;
     config
-        .service(
-            web::resource("/v1/trips").route(web::get().to(trips::list)).route(post().to(trips::request)),
-        )
+        .service(web::resource("/v1/trips").route(web::get().to(trips::list)).route(post().to(trips::request)))
         .service(web::resource("/v1/trips/{trip_id}").route(web::get().to(trips::get)))
         .service(web::resource("/v1/trips/{trip_id}/driver").route(web::get().to(trips::driver)))
         .service(web::resource("/v1/trips/{trip_id}/receipt").route(web::get().to(receipt::receipt)))

@@ -6,9 +6,11 @@ use utoipa::ToSchema;
 
 use crate::platform::db::Conn;
 use crate::platform::error::{Error, Result};
-use crate::platform::http::{Drivers, Page, PageQuery, PageRequest, Reply, Request};
+use crate::platform::http::request::KeyHeader;
+use crate::platform::http::{Drivers, Reply, Request};
 use crate::platform::idempotency::Answer;
 use crate::platform::ids::{DriverId, Id, OfferId};
+use crate::platform::page::{Page, PageQuery, PageRequest};
 use crate::trips::commands::{self, Stamp};
 use crate::trips::machine::Trip;
 use crate::trips::offer::Offer;
@@ -18,13 +20,16 @@ use crate::trips::views::{OfferBody, TripBody, Viewer};
 /// List your offers
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/v1/offers", tag = "drivers", params(PageQuery),
+#[utoipa::path(get, path = "/v1/offers", tag = "drivers", operation_id = "list_offers", params(PageQuery),
     responses((status = 200, description = "A page of offers", body = Page<OfferBody>)))]
 pub(super) async fn list(request: Request<Drivers>) -> Reply {
     let Some(driver) = request.caller().driver() else { unreachable!("the audience is drivers") };
     let page = request.query::<PageQuery>()?.read()?;
-    let offers =
-        request.platform.db.read((driver, page), |conn, (driver, page)| Box::pin(with_trips(conn, *driver, *page))).await?;
+    let offers = request
+        .platform
+        .db
+        .read((driver, page), |conn, (driver, page)| Box::pin(with_trips(conn, *driver, *page)))
+        .await?;
     let page = Page::new(offers, page, |(offer, _)| offer.id.uuid());
     let items = page.items.iter().map(|(offer, trip)| OfferBody::new(offer, trip)).collect();
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: page.next_cursor }))
@@ -56,14 +61,18 @@ pub(super) struct DeclinedBody {
 fn answer(request: &Request<Drivers>) -> Result<commands::Answer> {
     let Some(driver_id) = request.caller().driver() else { unreachable!("the audience is drivers") };
     request.no_fields()?;
-    Ok(commands::Answer { offer_id: request.id::<OfferId>("offer_id")?, driver_id, stamp: Stamp::new(&request.platform) })
+    Ok(commands::Answer {
+        offer_id: request.id::<OfferId>("offer_id")?,
+        driver_id,
+        stamp: Stamp::new(&request.platform),
+    })
 }
 
 /// Take the trip
 ///
 /// Within the 15 seconds that the offer lives. Repeating it is harmless.
-#[utoipa::path(post, path = "/v1/offers/{offer_id}/accept", tag = "drivers",
-    params(("offer_id" = OfferId, Path, description = "The offer")),
+#[utoipa::path(post, path = "/v1/offers/{offer_id}/accept", tag = "drivers", operation_id = "accept_offer",
+    params(("offer_id" = OfferId, Path, description = "The offer"), KeyHeader),
     responses((status = 200, description = "Offer and trip", body = AcceptedBody)))]
 pub(super) async fn accept(request: Request<Drivers>) -> Reply {
     request
@@ -71,7 +80,8 @@ pub(super) async fn accept(request: Request<Drivers>) -> Reply {
             answer,
             |tx, input| Box::pin(commands::accept(tx, input)),
             |(offer, trip)| {
-                let body = AcceptedBody { offer: OfferBody::new(offer, trip), trip: TripBody::new(trip, Viewer::Other) };
+                let body =
+                    AcceptedBody { offer: OfferBody::new(offer, trip), trip: TripBody::new(trip, Viewer::Other) };
                 Answer::ok(&body, trip.version)
             },
         )
@@ -81,8 +91,8 @@ pub(super) async fn accept(request: Request<Drivers>) -> Reply {
 /// Let the trip go
 ///
 /// You will not be asked for it again.
-#[utoipa::path(post, path = "/v1/offers/{offer_id}/decline", tag = "drivers",
-    params(("offer_id" = OfferId, Path, description = "The offer")),
+#[utoipa::path(post, path = "/v1/offers/{offer_id}/decline", tag = "drivers", operation_id = "decline_offer",
+    params(("offer_id" = OfferId, Path, description = "The offer"), KeyHeader),
     responses((status = 200, description = "The offer", body = DeclinedBody)))]
 pub(super) async fn decline(request: Request<Drivers>) -> Reply {
     request

@@ -46,7 +46,7 @@ pub(super) struct ReceiptBody {
     total: Money,
     /// Captured by the provider so far.
     captured: Money,
-    /// Given back so far, or about to be.
+    /// Given back so far.
     refunded: Money,
     /// Still to be captured.
     due: Money,
@@ -54,11 +54,13 @@ pub(super) struct ReceiptBody {
 }
 
 /// See what a trip cost
-#[utoipa::path(get, path = "/v1/trips/{trip_id}/receipt", tag = "trips", params(("trip_id" = TripId, Path, description = "The trip")),
+#[utoipa::path(get, path = "/v1/trips/{trip_id}/receipt", tag = "trips", operation_id = "get_receipt",
+    params(("trip_id" = TripId, Path, description = "The trip")),
     responses((status = 200, description = "The receipt", body = ReceiptBody)))]
 pub(super) async fn receipt(request: Request<RidersAndOperators>) -> Reply {
     let input = (request.id::<TripId>("trip_id")?, request.caller());
-    let (trip, quote, payments) = request.platform.db.read(input, |conn, (id, caller)| Box::pin(find(conn, *id, *caller))).await?;
+    let (trip, quote, payments) =
+        request.platform.db.read(input, |conn, (id, caller)| Box::pin(find(conn, *id, *caller))).await?;
     Ok(actix_web::HttpResponse::Ok().json(render(&trip, &quote, &payments)))
 }
 
@@ -74,11 +76,14 @@ fn render(trip: &Trip, quote: &Quote, payments: &[Payment]) -> ReceiptBody {
     let money = |amount| Money::new(amount, trip.price.currency);
     let total = trip.total.unwrap_or(0);
     let captured: i64 = payments.iter().map(|payment| payment.captured).sum();
-    let refunded: i64 = payments.iter().map(|payment| payment.refund_reserved).sum();
+    let refunded: i64 = payments.iter().map(|payment| payment.refunded).sum();
     ReceiptBody {
         trip_id: trip.id,
         state: trip.state.as_str(),
-        lines: lines(trip, quote, total).into_iter().map(|(label, amount)| Line { label, amount: money(amount) }).collect(),
+        lines: lines(trip, quote, total)
+            .into_iter()
+            .map(|(label, amount)| Line { label, amount: money(amount) })
+            .collect(),
         total: money(total),
         captured: money(captured),
         refunded: money(refunded),

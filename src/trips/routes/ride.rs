@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use super::actor;
 use super::trips::viewer;
 use crate::platform::error::{Code, Refusal, Result};
+use crate::platform::http::request::{Audience, KeyHeader, VersionHeader};
 use crate::platform::http::{Drivers, DriversAndOperators, Operators, Reply, Request, RidersAndDrivers};
-use crate::platform::http::request::Audience;
 use crate::platform::idempotency::Answer;
 use crate::platform::ids::TripId;
 use crate::platform::money::Money;
@@ -19,7 +19,11 @@ use crate::trips::store;
 use crate::trips::views::TripBody;
 
 /// Does a deed to the trip in the path.
-async fn deed<A: Audience>(request: Request<A>, supply: web::Data<Supply>, deed: impl FnOnce(&Request<A>) -> Result<Deed>) -> Reply {
+async fn deed<A: Audience>(
+    request: Request<A>,
+    supply: web::Data<Supply>,
+    deed: impl FnOnce(&Request<A>) -> Result<Deed>,
+) -> Reply {
     let id = request.id::<TripId>("trip_id");
     let viewer = viewer(request.caller());
     let facts = match &id {
@@ -48,7 +52,12 @@ async fn deed<A: Audience>(request: Request<A>, supply: web::Data<Supply>, deed:
 async fn facts<A: Audience>(request: &Request<A>, supply: &Supply, trip: TripId) -> Result<Facts> {
     let driver = match request.caller().driver() {
         Some(driver) => Some(driver),
-        None => request.platform.db.read(trip, |conn, id| Box::pin(store::find(conn, *id))).await?.and_then(|trip| trip.driver_id),
+        None => request
+            .platform
+            .db
+            .read(trip, |conn, id| Box::pin(store::find(conn, *id)))
+            .await?
+            .and_then(|trip| trip.driver_id),
     };
     let known = driver.and_then(|driver| supply.position(driver));
     Ok(Facts { position: known.map(|known| known.position), heard_at: known.map(|known| known.received_at) })
@@ -58,7 +67,8 @@ async fn facts<A: Audience>(request: &Request<A>, supply: &Supply, trip: TripId)
 ///
 /// As the rider: free before the assignment, within 120 s after it, and when the driver is silent; else for a fee. As the driver:
 /// another one is looked for.
-#[utoipa::path(post, path = "/v1/trips/{trip_id}/cancel", tag = "trips", params(("trip_id" = TripId, Path, description = "The trip")),
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/cancel", tag = "trips", operation_id = "cancel_trip",
+    params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip", body = TripBody)))]
 pub(super) async fn cancel(request: Request<RidersAndDrivers>, supply: web::Data<Supply>) -> Reply {
     deed(request, supply, |request| request.no_fields().map(|()| Deed::Cancel)).await
@@ -67,7 +77,8 @@ pub(super) async fn cancel(request: Request<RidersAndDrivers>, supply: web::Data
 /// Be at the pickup
 ///
 /// Within 150 m, by the last position sent.
-#[utoipa::path(post, path = "/v1/trips/{trip_id}/arrive", tag = "trips", params(("trip_id" = TripId, Path, description = "The trip")),
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/arrive", tag = "trips", operation_id = "arrive_at_pickup",
+    params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip", body = TripBody)))]
 pub(super) async fn arrive(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
     deed(request, supply, |request| request.no_fields().map(|()| Deed::Arrive)).await
@@ -85,8 +96,10 @@ pub(super) struct StartRequest {
 /// Start the ride
 ///
 /// With the rider's PIN. After five wrong ones an operator has to help.
-#[utoipa::path(post, path = "/v1/trips/{trip_id}/start", tag = "trips", request_body = StartRequest,
-    params(("trip_id" = TripId, Path, description = "The trip")), responses((status = 200, description = "The trip", body = TripBody)))]
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/start", tag = "trips", operation_id = "start_trip",
+    request_body = StartRequest,
+    params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
+    responses((status = 200, description = "The trip", body = TripBody)))]
 pub(super) async fn start(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
     deed(request, supply, |request| {
         let StartRequest { pin } = request.json()?;
@@ -102,7 +115,8 @@ pub(super) async fn start(request: Request<Drivers>, supply: web::Data<Supply>) 
 /// End the ride
 ///
 /// The fare is final, and its capture is due.
-#[utoipa::path(post, path = "/v1/trips/{trip_id}/complete", tag = "trips", params(("trip_id" = TripId, Path, description = "The trip")),
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/complete", tag = "trips", operation_id = "complete_trip",
+    params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip", body = TripBody)))]
 pub(super) async fn complete(request: Request<DriversAndOperators>, supply: web::Data<Supply>) -> Reply {
     deed(request, supply, |request| request.no_fields().map(|()| Deed::Complete)).await
@@ -111,7 +125,8 @@ pub(super) async fn complete(request: Request<DriversAndOperators>, supply: web:
 /// Report that the rider did not come
 ///
 /// 300 s after the arrival, for a fee.
-#[utoipa::path(post, path = "/v1/trips/{trip_id}/no_show", tag = "trips", params(("trip_id" = TripId, Path, description = "The trip")),
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/no_show", tag = "trips", operation_id = "report_no_show",
+    params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip", body = TripBody)))]
 pub(super) async fn no_show(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
     deed(request, supply, |request| request.no_fields().map(|()| Deed::NoShow)).await
@@ -126,15 +141,19 @@ pub(super) struct AbortRequest {
 }
 
 /// End a trip as an operator
-#[utoipa::path(post, path = "/v1/trips/{trip_id}/abort", tag = "ops", request_body = AbortRequest,
-    params(("trip_id" = TripId, Path, description = "The trip")), responses((status = 200, description = "The trip", body = TripBody)))]
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/abort", tag = "ops", operation_id = "abort_trip",
+    request_body = AbortRequest,
+    params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
+    responses((status = 200, description = "The trip", body = TripBody)))]
 pub(super) async fn abort(request: Request<Operators>, supply: web::Data<Supply>) -> Reply {
     deed(request, supply, |request| {
         let body = if request.body.is_empty() { AbortRequest::default() } else { request.json()? };
         match body.charge {
             Some(charge) if charge.currency != CURRENCY => {
                 let detail = format!("must be {CURRENCY}");
-                Err(Refusal::new(Code::InvalidRequest, format!("The currency {detail}.")).field("/charge/currency", detail).into())
+                Err(Refusal::new(Code::InvalidRequest, format!("The currency {detail}."))
+                    .field("/charge/currency", detail)
+                    .into())
             }
             charge => Ok(Deed::Abort { charge: charge.map(|charge| charge.amount) }),
         }
@@ -143,7 +162,8 @@ pub(super) async fn abort(request: Request<Operators>, supply: web::Data<Supply>
 }
 
 /// Forget the wrong PINs of a trip
-#[utoipa::path(post, path = "/v1/trips/{trip_id}/pin/reset", tag = "ops", params(("trip_id" = TripId, Path, description = "The trip")),
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/pin/reset", tag = "ops",
+    params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip", body = TripBody)))]
 pub(super) async fn reset_pin(request: Request<Operators>) -> Reply {
     let viewer = viewer(request.caller());

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use actix_web::http::header::ACCEPT;
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::drivers::doing;
 use super::trips::visible_trip;
@@ -43,13 +43,22 @@ pub(super) struct EventsQuery {
     limit: Option<i64>,
 }
 
+/// A page of a trip's history.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EventsBody {
+    /// Oldest first.
+    items: Vec<EventBody>,
+    /// Give this as `cursor` to read on; `null` on the last page.
+    next_cursor: Option<i64>,
+}
+
 /// Follow a trip
 ///
 /// A list, oldest first; or, with `Accept: text/event-stream`, a stream that begins with what has happened (after
 /// `Last-Event-ID`, if given), goes on with what happens, and ends with the trip. In between `driver_position`, without a number.
 #[utoipa::path(get, path = "/v1/trips/{trip_id}/events", tag = "trips",
     params(("trip_id" = TripId, Path, description = "The trip"), EventsQuery),
-    responses((status = 200, description = "The events", body = Vec<EventBody>)))]
+    responses((status = 200, description = "The events", body = EventsBody)))]
 pub(super) async fn trip_events(request: Request<Participants>, supply: web::Data<Supply>) -> Reply {
     let trip = visible_trip(&request).await?;
     if !wants_stream(&request) {
@@ -72,12 +81,15 @@ async fn list(platform: &Platform, trip: TripId, query: EventsQuery) -> Result<H
         return Err(Refusal::new(Code::InvalidRequest, format!("`limit` {detail}.")).field("limit", detail).into());
     }
     let input = (trip, query.cursor.unwrap_or(0), limit + 1);
-    let events = platform.db.read(input, |conn, (trip, after, limit)| Box::pin(store::events(conn, *trip, *after, *limit))).await?;
+    let events = platform
+        .db
+        .read(input, |conn, (trip, after, limit)| Box::pin(store::events(conn, *trip, *after, *limit)))
+        .await?;
     let more = events.len() > usize::try_from(limit).unwrap_or(usize::MAX);
     let mut items: Vec<EventBody> = events.into_iter().map(EventBody::from).collect();
     items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next_cursor = items.last().filter(|_| more).map(EventBody::seq);
-    Ok(HttpResponse::Ok().json(json!({"items": items, "next_cursor": next_cursor})))
+    Ok(HttpResponse::Ok().json(EventsBody { items, next_cursor }))
 }
 
 fn wants_stream<A: Audience>(request: &Request<A>) -> bool {
@@ -89,7 +101,9 @@ fn last_event_id<A: Audience>(request: &Request<A>) -> Result<Option<i64>> {
     let Some(value) = request.http.headers().get("last-event-id") else { return Ok(None) };
     match value.to_str().ok().and_then(|text| text.parse().ok()) {
         Some(seq) if seq >= 0 => Ok(Some(seq)),
-        _ => Err(Refusal::new(Code::Malformed, "`Last-Event-ID` must be the number of an event on this stream.").into()),
+        _ => {
+            Err(Refusal::new(Code::Malformed, "`Last-Event-ID` must be the number of an event on this stream.").into())
+        }
     }
 }
 
@@ -117,7 +131,8 @@ impl TripStream {
         let (mut quiet, mut driver, mut shown) = (Stopwatch::start(), self.driver().await?, None);
         loop {
             let input = (self.trip, after);
-            let events = self.platform.db.read(input, |conn, (trip, after)| Box::pin(store::events(conn, *trip, *after, BATCH)));
+            let events =
+                self.platform.db.read(input, |conn, (trip, after)| Box::pin(store::events(conn, *trip, *after, BATCH)));
             let events = events.await.map_err(|_| Gone)?;
             if !events.is_empty() {
                 driver = self.driver().await?;
@@ -141,7 +156,8 @@ impl TripStream {
     }
 
     async fn driver(&self) -> Result<Option<DriverId>, Gone> {
-        let trip = self.platform.db.read(self.trip, |conn, id| Box::pin(store::find(conn, *id))).await.map_err(|_| Gone)?;
+        let trip =
+            self.platform.db.read(self.trip, |conn, id| Box::pin(store::find(conn, *id))).await.map_err(|_| Gone)?;
         Ok(trip.filter(|trip| trip.state.has_driver()).and_then(|trip| trip.driver_id))
     }
 
@@ -189,8 +205,10 @@ impl DriverStream {
         let mut quiet = Stopwatch::start();
         loop {
             let input = (self.driver, after);
-            let events =
-                self.platform.db.read(input, |conn, (driver, after)| Box::pin(store::driver_events(conn, *driver, *after, BATCH)));
+            let events = self
+                .platform
+                .db
+                .read(input, |conn, (driver, after)| Box::pin(store::driver_events(conn, *driver, *after, BATCH)));
             for event in events.await.map_err(|_| Gone)? {
                 after = event.seq;
                 self.frames.send(Some(after), &event.kind, &frame(&event)).await?;

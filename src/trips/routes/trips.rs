@@ -9,9 +9,11 @@ use crate::platform::auth::{Caller, Role};
 use crate::platform::class::VehicleClass;
 use crate::platform::db::Conn;
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::http::{Page, PageQuery, PageRequest, Participants, Reply, Request, Riders};
+use crate::platform::http::request::KeyHeader;
+use crate::platform::http::{Participants, Reply, Request, Riders};
 use crate::platform::idempotency::Answer;
 use crate::platform::ids::{DriverId, Id, QuoteId, TripId};
+use crate::platform::page::{Page, PageQuery, PageRequest};
 use crate::supply::{self, Supply};
 use crate::trips::commands::{self, NewTrip, Stamp};
 use crate::trips::machine::{State, Trip};
@@ -32,8 +34,8 @@ pub(super) struct TripRequest {
 /// Ask for a ride
 ///
 /// Uses up a quote. The payment is authorised first, then a driver is looked for; follow both on the trip's events.
-#[utoipa::path(post, path = "/v1/trips", tag = "trips", request_body = TripRequest,
-    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters")),
+#[utoipa::path(post, path = "/v1/trips", tag = "trips", operation_id = "request_trip", request_body = TripRequest,
+    params(KeyHeader),
     responses((status = 201, description = "The trip", body = TripBody)))]
 pub(super) async fn request(request: Request<Riders>) -> Reply {
     request
@@ -66,7 +68,9 @@ fn check_payment_method(method: &str) -> Result<()> {
         return Ok(());
     }
     let detail = "must be 1 to 255 visible ASCII characters";
-    Err(Refusal::new(Code::InvalidRequest, format!("`payment_method` {detail}.")).field("/payment_method", detail).into())
+    Err(Refusal::new(Code::InvalidRequest, format!("`payment_method` {detail}."))
+        .field("/payment_method", detail)
+        .into())
 }
 
 /// Which trips.
@@ -85,7 +89,7 @@ pub(super) struct ListQuery {
 /// List your trips
 ///
 /// Newest first. Operators see everybody's.
-#[utoipa::path(get, path = "/v1/trips", tag = "trips", params(ListQuery),
+#[utoipa::path(get, path = "/v1/trips", tag = "trips", operation_id = "list_trips", params(ListQuery),
     responses((status = 200, description = "A page of trips", body = Page<TripBody>)))]
 pub(super) async fn list(request: Request<Participants>) -> Reply {
     let query: ListQuery = request.query()?;
@@ -93,7 +97,11 @@ pub(super) async fn list(request: Request<Participants>) -> Reply {
     let state = query.state.as_deref().map(parse_state).transpose()?;
     let caller = request.caller();
     let input = (whose(caller), state, page);
-    let trips = request.platform.db.read(input, |conn, (whose, state, page)| Box::pin(store::list(conn, *whose, *state, *page))).await?;
+    let trips = request
+        .platform
+        .db
+        .read(input, |conn, (whose, state, page)| Box::pin(store::list(conn, *whose, *state, *page)))
+        .await?;
     Ok(HttpResponse::Ok().json(render_page(trips, page, caller)))
 }
 
@@ -112,7 +120,8 @@ fn parse_state(name: &str) -> Result<State> {
 }
 
 /// Look at a trip
-#[utoipa::path(get, path = "/v1/trips/{trip_id}", tag = "trips", params(("trip_id" = TripId, Path, description = "The trip")),
+#[utoipa::path(get, path = "/v1/trips/{trip_id}", tag = "trips", operation_id = "get_trip",
+    params(("trip_id" = TripId, Path, description = "The trip")),
     responses((status = 200, description = "The trip", body = TripBody)))]
 pub(super) async fn get(request: Request<Participants>) -> Reply {
     let trip = visible_trip(&request).await?;
@@ -135,12 +144,14 @@ pub(super) struct ComingDriver {
 /// See the car that is coming
 ///
 /// From the assignment to the end of the ride.
-#[utoipa::path(get, path = "/v1/trips/{trip_id}/driver", tag = "trips", params(("trip_id" = TripId, Path, description = "The trip")),
+#[utoipa::path(get, path = "/v1/trips/{trip_id}/driver", tag = "trips", operation_id = "get_trip_driver",
+    params(("trip_id" = TripId, Path, description = "The trip")),
     responses((status = 200, description = "Driver and car", body = ComingDriver)))]
 pub(super) async fn driver(request: Request<Participants>, supply: web::Data<Supply>) -> Reply {
     let trip = visible_trip(&request).await?;
     let (Some(driver_id), true) = (trip.driver_id, trip.state.has_driver()) else {
-        let refusal = Refusal::new(Code::NotFound, format!("No driver is bound to the trip: it is {}.", trip.state.as_str()));
+        let refusal =
+            Refusal::new(Code::NotFound, format!("No driver is bound to the trip: it is {}.", trip.state.as_str()));
         return Err(refusal.with("state", trip.state.as_str()).into());
     };
     let driver = request.platform.db.read(driver_id, |conn, id| Box::pin(supply::store::find(conn, *id))).await?;

@@ -60,14 +60,18 @@ pub async fn disengage(conn: &mut PgConnection, trip: TripId) -> Result<Option<D
 
 /// Reads a driver's engagement, without a lock: a hint.
 pub async fn engagement(conn: &mut PgConnection, driver: DriverId) -> Result<Option<Engagement>> {
-    let row = sqlx::query!("select trip_id, offer_id, kind from driver_engagements where driver_id = $1", driver.uuid())
-        .fetch_optional(conn)
-        .await?;
+    let row =
+        sqlx::query!("select trip_id, offer_id, kind from driver_engagements where driver_id = $1", driver.uuid())
+            .fetch_optional(conn)
+            .await?;
     Ok(row.map(|row| Engagement { trip_id: row.trip_id, offer_id: row.offer_id, is_ride: row.kind == "ride" }))
 }
 
 /// The drivers of `drivers`, or all, with their availability, class, and whether they are engaged: what the index is told.
-pub async fn statuses(conn: &mut PgConnection, drivers: Option<&[Uuid]>) -> Result<Vec<(DriverId, VehicleClass, bool, bool)>> {
+pub async fn statuses(
+    conn: &mut PgConnection,
+    drivers: Option<&[Uuid]>,
+) -> Result<Vec<(DriverId, VehicleClass, bool, bool)>> {
     let rows = sqlx::query!(
         r#"select d.id as "id!: DriverId", d.class as "class!", d.available as "available!", e.driver_id is not null as "engaged!"
            from drivers d left join driver_engagements e on e.driver_id = d.id

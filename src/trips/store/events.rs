@@ -110,7 +110,12 @@ pub struct DriverEvent {
 }
 
 /// Reads a driver's news after `after`, oldest first.
-pub async fn driver_events(conn: &mut PgConnection, driver: DriverId, after: i64, limit: i64) -> Result<Vec<DriverEvent>> {
+pub async fn driver_events(
+    conn: &mut PgConnection,
+    driver: DriverId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<DriverEvent>> {
     let rows = sqlx::query_as!(
         DriverEvent,
         r#"select seq, type as kind, data, at from driver_events where driver_id = $1 and seq > $2 order by seq limit $3"#,
@@ -125,8 +130,11 @@ pub async fn driver_events(conn: &mut PgConnection, driver: DriverId, after: i64
 
 /// The number of a driver's last news.
 pub async fn last_driver_seq(conn: &mut PgConnection, driver: DriverId) -> Result<i64> {
-    let seq = sqlx::query_scalar!(r#"select coalesce(max(seq), 0) as "seq!" from driver_events where driver_id = $1"#, driver.uuid())
-        .fetch_one(conn)
-        .await?;
+    let seq = sqlx::query_scalar!(
+        r#"select coalesce(max(seq), 0) as "seq!" from driver_events where driver_id = $1"#,
+        driver.uuid()
+    )
+    .fetch_one(conn)
+    .await?;
     Ok(seq)
 }

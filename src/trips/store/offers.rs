@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use crate::platform::clock::DomainTime;
 use crate::platform::error::{Error, Result};
-use crate::platform::http::PageRequest;
 use crate::platform::ids::{DriverId, Id, OfferId, TripId};
+use crate::platform::page::PageRequest;
 use crate::trips::offer::{Offer, Status};
 
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use crate::geo::Position;
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::one_row;
 use crate::platform::error::{Error, Result};
-use crate::platform::http::PageRequest;
 use crate::platform::ids::{DriverId, Id, PaymentId, QuoteId, RiderId, TripId};
 use crate::platform::money::Money;
+use crate::platform::page::PageRequest;
 use crate::trips::machine::{CommandKind, State, Trip, refused};
 
 #[derive(Debug)]
@@ -54,8 +54,10 @@ impl TryFrom<TripRow> for Trip {
 
     fn try_from(row: TripRow) -> Result<Self> {
         let id = row.id;
-        let impossible = |column, value: String| Error::ImpossibleRow { table: "trips", column, row: id.to_string(), value };
-        let position = |column, lat, lon| Position::new(lat, lon).map_err(|_| impossible(column, format!("{lat}, {lon}")));
+        let impossible =
+            |column, value: String| Error::ImpossibleRow { table: "trips", column, row: id.to_string(), value };
+        let position =
+            |column, lat, lon| Position::new(lat, lon).map_err(|_| impossible(column, format!("{lat}, {lon}")));
         Ok(Self {
             id,
             rider_id: row.rider_id,
@@ -67,7 +69,10 @@ impl TryFrom<TripRow> for Trip {
             class: parse_class(&row.class).ok_or_else(|| impossible("class", row.class.clone()))?,
             pickup: position("pickup_lat", row.pickup_lat, row.pickup_lon)?,
             dropoff: position("dropoff_lat", row.dropoff_lat, row.dropoff_lon)?,
-            price: Money::new(row.price, row.currency.parse().map_err(|_| impossible("currency", row.currency.clone()))?),
+            price: Money::new(
+                row.price,
+                row.currency.parse().map_err(|_| impossible("currency", row.currency.clone()))?,
+            ),
             waiting_charge: row.waiting_charge,
             total: row.total,
             pin: row.pin,
@@ -91,7 +96,9 @@ impl TryFrom<TripRow> for Trip {
 /// Locks a trip for this transaction. False if there is none. Lock first, then read: a join in a locking read would be
 /// evaluated against rows of before the wait.
 pub async fn lock(conn: &mut PgConnection, id: TripId) -> Result<bool> {
-    let found = sqlx::query_scalar!("select id from trips where id = $1 for update", id.uuid()).fetch_optional(conn).await?;
+    let found = sqlx::query_scalar!("select id from trips where id = $1 for no key update", id.uuid())
+        .fetch_optional(conn)
+        .await?;
     Ok(found.is_some())
 }
 
@@ -225,14 +232,19 @@ pub async fn search_again(conn: &mut PgConnection, id: TripId, at: DomainTime) -
 
 /// Trips to which time has done something by `now`.
 pub async fn due(conn: &mut PgConnection, now: DomainTime, limit: i64) -> Result<Vec<TripId>> {
-    let rows =
-        sqlx::query_scalar!(r#"select id as "id: TripId" from trips where due_at <= $1 order by due_at limit $2"#, now as _, limit)
-            .fetch_all(conn)
-            .await?;
+    let rows = sqlx::query_scalar!(
+        r#"select id as "id: TripId" from trips where due_at <= $1 order by due_at limit $2"#,
+        now as _,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
     Ok(rows)
 }
 
 /// When time will next do something to a trip.
 pub async fn next_due(conn: &mut PgConnection) -> Result<Option<DomainTime>> {
-    Ok(sqlx::query_scalar!(r#"select min(due_at) as "due: DomainTime" from trips where due_at is not null"#).fetch_one(conn).await?)
+    Ok(sqlx::query_scalar!(r#"select min(due_at) as "due: DomainTime" from trips where due_at is not null"#)
+        .fetch_one(conn)
+        .await?)
 }

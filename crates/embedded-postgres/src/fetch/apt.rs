@@ -66,8 +66,7 @@ pub(super) fn fetch_into(dir: &Path, progress: &Progress) -> Result<(), Error> {
     // A source that can't be reached is no matter if another has the server, as the next command finds out.
     let updated = apt_get(&["update"]);
     progress("fetching PostgreSQL by apt-get: packages, 20 to 60 MB");
-    apt_get(&["--download-only", "install", "postgresql"])
-        .map_err(|error| updated.err().unwrap_or(error))?;
+    apt_get(&["--download-only", "install", "postgresql"]).map_err(|error| updated.err().unwrap_or(error))?;
     if !has_time_zones {
         progress("installing the package tzdata");
         apt_get(&["--option=Debug::NoLocking=false", "install", "tzdata"])?;
@@ -101,8 +100,5 @@ pub(super) fn installation(dir: &Path) -> Result<Installation, String> {
 /// The directories of shared libraries in a `lib`: one for each kind of processor.
 fn library_dirs(lib: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(lib).into_iter().flatten().flatten();
-    entries
-        .map(|entry| entry.path())
-        .filter(|path| path.to_string_lossy().contains("-linux-gnu"))
-        .collect()
+    entries.map(|entry| entry.path()).filter(|path| path.to_string_lossy().contains("-linux-gnu")).collect()
 }

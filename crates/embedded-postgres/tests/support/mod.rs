@@ -24,10 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A directory that every account can enter, gone at the end of the test.
 pub fn temp_dir() -> TempDir {
     use std::os::unix::fs::PermissionsExt;
-    let dir = tempfile::Builder::new()
-        .prefix("ridematch-test-")
-        .tempdir_in("/tmp")
-        .unwrap();
+    let dir = tempfile::Builder::new().prefix("ridematch-test-").tempdir_in("/tmp").unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     dir
 }
@@ -39,9 +36,7 @@ pub fn is_root() -> bool {
 /// What the owner does: starts a cluster, says where, and obeys.
 pub async fn be_the_owner() {
     let dir = env::var_os(DIR_VARIABLE).expect("this is only for other tests to start");
-    let cluster = Cluster::start(Settings::kept(PathBuf::from(dir)))
-        .await
-        .unwrap();
+    let cluster = Cluster::start(Settings::kept(PathBuf::from(dir))).await.unwrap();
     println!("\nurl {}", cluster.url("postgres"));
     println!("run_dir {}", cluster.run_dir().display());
     let mut order = String::new();
@@ -72,11 +67,7 @@ impl Owner {
         fs::copy(env::current_exe().unwrap(), &program).unwrap();
         Self::start_with(&dir.join("data"), |command| {
             *command = Command::new(&program);
-            command
-                .uid(uid)
-                .gid(uid)
-                .env_remove("HOME")
-                .current_dir("/");
+            command.uid(uid).gid(uid).env_remove("HOME").current_dir("/");
         })
     }
 
@@ -101,13 +92,7 @@ impl Owner {
                 .find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
                 .unwrap_or_else(|| panic!("the owner ended without saying its {name}"))
         };
-        Self {
-            url: word("url "),
-            run_dir: word("run_dir ").into(),
-            process,
-            orders,
-            words,
-        }
+        Self { url: word("url "), run_dir: word("run_dir ").into(), process, orders, words }
     }
 
     /// Sends a signal to the owner's process group, as a terminal does.
@@ -130,10 +115,7 @@ impl Owner {
 }
 
 pub fn kill(signal: &str, whom: &str) {
-    let status = Command::new("/bin/sh")
-        .args(["-c", "kill -s \"$1\" -- \"$2\"", "sh", signal, whom])
-        .status()
-        .unwrap();
+    let status = Command::new("/bin/sh").args(["-c", "kill -s \"$1\" -- \"$2\"", "sh", signal, whom]).status().unwrap();
     assert!(status.success(), "kill -s {signal} -- {whom}");
 }
 
@@ -145,10 +127,7 @@ pub fn server_pid(dir: &Path) -> String {
 
 /// The other processes in the process group of `pid`.
 pub fn group_of(pid: &str) -> Vec<String> {
-    let output = Command::new("ps")
-        .args(["-A", "-o", "pid=,pgid="])
-        .output()
-        .unwrap();
+    let output = Command::new("ps").args(["-A", "-o", "pid=,pgid="]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let all: Vec<(&str, &str)> = text
         .lines()
@@ -156,10 +135,7 @@ pub fn group_of(pid: &str) -> Vec<String> {
         .map(|(pid, group)| (pid, group.trim()))
         .collect();
     let (_, own) = all.iter().find(|(other, _)| *other == pid).unwrap();
-    all.iter()
-        .filter(|(other, group)| group == own && *other != pid)
-        .map(|(other, _)| (*other).to_owned())
-        .collect()
+    all.iter().filter(|(other, group)| group == own && *other != pid).map(|(other, _)| (*other).to_owned()).collect()
 }
 
 /// Whether any process of a server holds this cluster directory.

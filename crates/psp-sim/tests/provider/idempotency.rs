@@ -37,17 +37,9 @@ async fn a_key_belongs_to_its_endpoint_and_its_parameters() {
     let mut other = MANUAL.to_vec();
     other[0] = ("amount", "1001");
     let elsewhere = format!("{INTENTS}/{id}/confirm");
-    for (path, form) in [
-        (INTENTS, other.as_slice()),
-        (INTENTS, &MANUAL[1..]),
-        (&elsewhere, &[]),
-    ] {
+    for (path, form) in [(INTENTS, other.as_slice()), (INTENTS, &MANUAL[1..]), (&elsewhere, &[])] {
         let refused = http.post_once("key", path, form).await;
-        assert_eq!(
-            refused.error(),
-            (400, "idempotency_error", ""),
-            "{path} {form:?}"
-        );
+        assert_eq!(refused.error(), (400, "idempotency_error", ""), "{path} {form:?}");
     }
     assert_eq!(http.intent(&id).await["status"], "requires_confirmation");
 }
@@ -64,34 +56,17 @@ async fn a_decline_and_a_wrong_state_are_stored() {
     let refused = http.post_once("early", &capture, &[]).await;
     assert_eq!(refused.status, 400);
 
-    http.act(&id, "confirm", &[("payment_method", "pm_card_visa")])
-        .await;
-    assert_eq!(
-        http.post_once("decline", &confirm, &declining).await.text,
-        declined.text
-    );
-    assert_eq!(
-        http.post_once("early", &capture, &[]).await.text,
-        refused.text
-    );
+    http.act(&id, "confirm", &[("payment_method", "pm_card_visa")]).await;
+    assert_eq!(http.post_once("decline", &confirm, &declining).await.text, declined.text);
+    assert_eq!(http.post_once("early", &capture, &[]).await.text, refused.text);
     assert_eq!(http.intent(&id).await["status"], "requires_capture");
 }
 
 #[tokio::test]
 async fn what_never_began_leaves_its_key_free() {
     let Sim { http, .. } = &Sim::start().await;
-    assert_eq!(
-        http.post_once("key", INTENTS, &[("amount", "x")])
-            .await
-            .status,
-        400
-    );
-    assert_eq!(
-        http.post_once("key", &format!("{INTENTS}/pi_none/capture"), &[])
-            .await
-            .status,
-        404
-    );
+    assert_eq!(http.post_once("key", INTENTS, &[("amount", "x")]).await.status, 400);
+    assert_eq!(http.post_once("key", &format!("{INTENTS}/pi_none/capture"), &[]).await.status, 404);
     assert_eq!(http.post_once("key", INTENTS, MANUAL).await.status, 200);
 }
 
@@ -99,18 +74,12 @@ async fn what_never_began_leaves_its_key_free() {
 async fn a_500_is_stored_whether_the_work_was_done_or_not() {
     let sim = Sim::start().await;
     let mut answers = Vec::new();
-    for (fault, status) in [
-        ("500", "requires_confirmation"),
-        ("500_after", "requires_capture"),
-    ] {
+    for (fault, status) in [("500", "requires_confirmation"), ("500_after", "requires_capture")] {
         let planned = format!("confirm:{fault}");
         let form = [MANUAL, &[("metadata[sim_fault]", &planned)]].concat();
         let by_metadata = sim.http.create(&form).await;
         let method = format!("pm_sim_{fault}");
-        let by_method = sim
-            .http
-            .create(&[&MANUAL[..3], &[("payment_method", &method)]].concat())
-            .await;
+        let by_method = sim.http.create(&[&MANUAL[..3], &[("payment_method", &method)]].concat()).await;
         for id in [by_metadata, by_method] {
             let path = format!("{INTENTS}/{id}/confirm");
             let failed = sim.http.post_once(&id, &path, &[]).await;
@@ -132,27 +101,17 @@ async fn a_500_is_stored_whether_the_work_was_done_or_not() {
 async fn every_step_can_be_made_to_fail() {
     let Sim { http, .. } = &Sim::start().await;
     let failing = |step: &str| format!("{step}:500");
-    let created = http
-        .post(
-            INTENTS,
-            &[MANUAL, &[("metadata[sim_fault]", &failing("create"))]].concat(),
-        )
-        .await;
+    let created = http.post(INTENTS, &[MANUAL, &[("metadata[sim_fault]", &failing("create"))]].concat()).await;
     assert_eq!(created.status, 500);
     assert_eq!(http.books().await["payment_intents"], 0);
     for step in ["capture", "cancel"] {
-        let id = http
-            .create(&[MANUAL, &[("metadata[sim_fault]", &failing(step))]].concat())
-            .await;
+        let id = http.create(&[MANUAL, &[("metadata[sim_fault]", &failing(step))]].concat()).await;
         assert_eq!(http.act(&id, "confirm", &[]).await.status, 200);
         assert_eq!(http.act(&id, step, &[]).await.status, 500);
         assert_eq!(http.intent(&id).await["status"], "requires_capture");
     }
     let id = http.captured().await;
-    let refund = [
-        ("payment_intent", id.as_str()),
-        ("metadata[sim_fault]", "refund:500_after"),
-    ];
+    let refund = [("payment_intent", id.as_str()), ("metadata[sim_fault]", "refund:500_after")];
     assert_eq!(http.post("/v1/refunds", &refund).await.status, 500);
     assert_eq!(http.books().await["refunded"], json!({ "usd": 1000 }));
 }
@@ -163,23 +122,15 @@ async fn a_key_is_forgotten_after_a_day() {
     let sim = Sim::start_with(|settings| settings.clock = time.clock()).await;
     let first = sim.http.post_once("key", INTENTS, MANUAL).await;
     time.advance(DAY_S - 1);
-    assert_eq!(
-        sim.http.post_once("key", INTENTS, MANUAL).await.text,
-        first.text
-    );
+    assert_eq!(sim.http.post_once("key", INTENTS, MANUAL).await.text, first.text);
     time.advance(1);
     let second = sim.http.post_once("key", INTENTS, MANUAL).await;
     assert_ne!(second.id(), first.id());
     assert_eq!(sim.http.books().await["idempotency_keys"], 1);
 
     // The journal has the key twice; the younger answer is the one that counts.
-    let sim = sim
-        .restart_with(|settings| settings.clock = time.clock())
-        .await;
-    assert_eq!(
-        sim.http.post_once("key", INTENTS, MANUAL).await.text,
-        second.text
-    );
+    let sim = sim.restart_with(|settings| settings.clock = time.clock()).await;
+    assert_eq!(sim.http.post_once("key", INTENTS, MANUAL).await.text, second.text);
     assert_eq!(sim.http.books().await["payment_intents"], 2);
 }
 
@@ -199,10 +150,7 @@ async fn a_hundred_at_once_have_one_effect() {
             let reply = retry.await.unwrap();
             match reply.status {
                 200 => drop(ids.insert(reply.id())),
-                _ => assert_eq!(
-                    reply.error(),
-                    (409, "idempotency_error", "idempotency_key_in_use")
-                ),
+                _ => assert_eq!(reply.error(), (409, "idempotency_error", "idempotency_key_in_use")),
             }
         }
         assert_eq!(ids.len(), 1);

@@ -13,15 +13,8 @@ const INTENTS: &str = "/v1/payment_intents";
 #[tokio::test]
 async fn a_restart_forgets_nothing() {
     let sim = Sim::start().await;
-    let intents = [
-        sim.http.create(MANUAL).await,
-        sim.http.reserved().await,
-        sim.http.captured().await,
-    ];
-    let canceled = sim
-        .http
-        .post_once("cancel", &format!("{INTENTS}/{}/cancel", intents[0]), &[])
-        .await;
+    let intents = [sim.http.create(MANUAL).await, sim.http.reserved().await, sim.http.captured().await];
+    let canceled = sim.http.post_once("cancel", &format!("{INTENTS}/{}/cancel", intents[0]), &[]).await;
     sim.http.refund(&intents[2], "400").await;
     let paths = [INTENTS, "/v1/refunds"].map(str::to_owned);
     let mut before = Vec::new();
@@ -35,14 +28,8 @@ async fn a_restart_forgets_nothing() {
         assert_eq!(sim.http.get(path).await.text, before);
     }
     assert_eq!(sim.http.books().await, books);
-    let again = sim
-        .http
-        .post_once("cancel", &format!("{INTENTS}/{}/cancel", intents[0]), &[])
-        .await;
-    assert_eq!(
-        (again.header("idempotent-replayed"), &again.text),
-        (Some("true"), &canceled.text)
-    );
+    let again = sim.http.post_once("cancel", &format!("{INTENTS}/{}/cancel", intents[0]), &[]).await;
+    assert_eq!((again.header("idempotent-replayed"), &again.text), (Some("true"), &canceled.text));
     assert_eq!(sim.http.refund(&intents[2], "601").await.status, 400);
 }
 
@@ -104,10 +91,7 @@ async fn the_books_say_the_same_after_any_number_of_kills() {
     for reserved in 1..=5 {
         let process = Process::start(data_dir.path());
         process.http.reserved().await;
-        assert_eq!(
-            process.http.books().await["open_authorizations"]["usd"]["count"],
-            reserved
-        );
+        assert_eq!(process.http.books().await["open_authorizations"]["usd"]["count"], reserved);
         process.kill();
     }
 }
@@ -120,27 +104,17 @@ async fn a_torn_last_line_is_cut_off() {
     let path = sim.journal();
     let data_dir = sim.stop().await;
     let text = std::fs::read(&path).unwrap();
-    let last_line = text[..text.len() - 1]
-        .iter()
-        .rposition(|&byte| byte == b'\n')
-        .unwrap()
-        + 1;
+    let last_line = text[..text.len() - 1].iter().rposition(|&byte| byte == b'\n').unwrap() + 1;
     for end in [last_line + 1, (last_line + text.len()) / 2, text.len() - 1] {
         std::fs::write(&path, &text[..end]).unwrap();
-        let running = psp_sim::start(Settings::new(data_dir.path(), SECRET_KEY))
-            .await
-            .unwrap();
+        let running = psp_sim::start(Settings::new(data_dir.path(), SECRET_KEY)).await.unwrap();
         let http = crate::sim::Http::to(format!("http://{}", running.address()));
         assert_eq!(http.intent(&whole).await["status"], "requires_capture");
         assert_eq!(http.get(&format!("{INTENTS}/{torn}")).await.status, 404);
         // What is written now stands on a line of its own.
         http.create(MANUAL).await;
         running.stop().await;
-        psp_sim::start(Settings::new(data_dir.path(), SECRET_KEY))
-            .await
-            .unwrap()
-            .stop()
-            .await;
+        psp_sim::start(Settings::new(data_dir.path(), SECRET_KEY)).await.unwrap().stop().await;
     }
 }
 
@@ -155,14 +129,9 @@ async fn damage_in_the_middle_refuses_the_start_and_says_where() {
     let text = std::fs::read_to_string(&path).unwrap();
     let mut lines: Vec<&str> = text.lines().collect();
     lines[1] = &lines[1][..40];
-    std::fs::File::create(&path)
-        .unwrap()
-        .write_all(lines.join("\n").as_bytes())
-        .unwrap();
+    std::fs::File::create(&path).unwrap().write_all(lines.join("\n").as_bytes()).unwrap();
     let refused = psp_sim::start(Settings::new(data_dir.path(), SECRET_KEY)).await;
-    let Err(Error::Damaged { line, .. }) = refused else {
-        panic!("it started")
-    };
+    let Err(Error::Damaged { line, .. }) = refused else { panic!("it started") };
     assert_eq!(line, 2);
 }
 
@@ -177,27 +146,15 @@ async fn the_journal_is_written_anew_when_it_is_too_long() {
         assert_eq!(sim.http.refund(&id, "2").await.status, 200);
     }
     let bytes = std::fs::metadata(sim.journal()).unwrap().len();
-    assert!(
-        bytes > 100_000,
-        "500 refunds and their intent are more than {bytes} bytes"
-    );
+    assert!(bytes > 100_000, "500 refunds and their intent are more than {bytes} bytes");
     assert!(bytes < 400_000, "{bytes} bytes are not bounded");
-    let (books, refunds) = (
-        sim.http.books().await,
-        sim.http.get("/v1/refunds?limit=100").await.text,
-    );
+    let (books, refunds) = (sim.http.books().await, sim.http.get("/v1/refunds?limit=100").await.text);
 
     let sim = sim.restart_with(short).await;
     assert_eq!(sim.http.books().await, books);
     assert_eq!(sim.http.get("/v1/refunds?limit=100").await.text, refunds);
-    assert_eq!(
-        sim.http.post_once("key", INTENTS, MANUAL).await.text,
-        first.text
-    );
-    assert_eq!(
-        sim.http.refund(&id, "1").await.json["error"]["code"],
-        "charge_already_refunded"
-    );
+    assert_eq!(sim.http.post_once("key", INTENTS, MANUAL).await.text, first.text);
+    assert_eq!(sim.http.refund(&id, "1").await.json["error"]["code"], "charge_already_refunded");
 }
 
 #[tokio::test]
@@ -225,16 +182,10 @@ async fn it_ends_with_whoever_started_it() {
     let mut process = Process::start(data_dir.path());
     let id = process.http.create(MANUAL).await;
     drop(process.child.stdin.take());
-    let status = tokio::task::spawn_blocking(move || process.child.wait())
-        .await
-        .unwrap()
-        .unwrap();
+    let status = tokio::task::spawn_blocking(move || process.child.wait()).await.unwrap().unwrap();
     assert!(status.success());
     let next = Process::start(data_dir.path());
-    assert_eq!(
-        next.http.intent(&id).await["status"],
-        "requires_confirmation"
-    );
+    assert_eq!(next.http.intent(&id).await["status"], "requires_confirmation");
     next.kill();
 }
 
@@ -244,9 +195,6 @@ async fn it_ends_well_when_asked_to() {
     let process = Process::start_with(data_dir.path(), &["--time", "1700000000", "--seed", "7"]);
     let id = process.http.create(MANUAL).await;
     let created = process.http.intent(&id).await["created"].as_i64().unwrap();
-    assert!(
-        (1_700_000_000..1_700_000_060).contains(&created),
-        "{created}"
-    );
+    assert!((1_700_000_000..1_700_000_060).contains(&created), "{created}");
     assert!(process.terminate());
 }

@@ -13,9 +13,7 @@ async fn race<F>(http: &Http, ask: impl Fn(Http, usize) -> F) -> Vec<Reply>
 where
     F: Future<Output = Reply> + Send + 'static,
 {
-    let mut callers: JoinSet<Reply> = (0..CALLERS)
-        .map(|number| ask(http.clone(), number))
-        .collect();
+    let mut callers: JoinSet<Reply> = (0..CALLERS).map(|number| ask(http.clone(), number)).collect();
     let mut replies = Vec::new();
     while let Some(reply) = callers.join_next().await {
         replies.push(reply.unwrap());
@@ -35,10 +33,7 @@ async fn of_many_captures_one_takes_the_money() {
         let replies = race(&sim.http, |http, number| {
             let id = id.clone();
             let amount = (100 + number).to_string();
-            async move {
-                http.act(&id, "capture", &[("amount_to_capture", &amount)])
-                    .await
-            }
+            async move { http.act(&id, "capture", &[("amount_to_capture", &amount)]).await }
         })
         .await;
         let winners = won(&replies);
@@ -60,14 +55,7 @@ async fn of_capture_and_cancel_one_wins_and_the_others_are_told() {
         .await;
         assert_eq!(won(&replies).len(), 1);
         for loser in replies.iter().filter(|reply| reply.status != 200) {
-            assert_eq!(
-                loser.error(),
-                (
-                    400,
-                    "invalid_request_error",
-                    "payment_intent_unexpected_state"
-                )
-            );
+            assert_eq!(loser.error(), (400, "invalid_request_error", "payment_intent_unexpected_state"));
         }
     }
     assert_eq!(sim.http.books().await["open_authorizations"], json!({}));
@@ -85,27 +73,12 @@ async fn refunds_never_exceed_what_was_captured() {
         .await;
         assert_eq!(won(&replies).len(), 3, "three times 300 of 1000");
         for loser in replies.iter().filter(|reply| reply.status != 200) {
-            assert_eq!(
-                loser.error(),
-                (400, "invalid_request_error", "amount_too_large")
-            );
+            assert_eq!(loser.error(), (400, "invalid_request_error", "amount_too_large"));
         }
-        let refunds = sim
-            .http
-            .get(&format!("/v1/refunds?payment_intent={id}"))
-            .await
-            .json;
-        let amounts: Vec<&Value> = refunds["data"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|refund| &refund["amount"])
-            .collect();
+        let refunds = sim.http.get(&format!("/v1/refunds?payment_intent={id}")).await.json;
+        let amounts: Vec<&Value> = refunds["data"].as_array().unwrap().iter().map(|refund| &refund["amount"]).collect();
         assert_eq!(amounts, [300, 300, 300]);
     }
     let rounds = i64::try_from(ROUNDS).unwrap();
-    assert_eq!(
-        sim.http.books().await["refunded"],
-        json!({ "usd": 900 * rounds })
-    );
+    assert_eq!(sim.http.books().await["refunded"], json!({ "usd": 900 * rounds }));
 }

@@ -13,31 +13,13 @@ async fn objects_and_errors() {
     })
     .await;
     let metadata = [("metadata[payment_id]", "pay_1"), ("description", "A ride")];
-    let created = http
-        .post("/v1/payment_intents", &[MANUAL, &metadata].concat())
-        .await
-        .json;
+    let created = http.post("/v1/payment_intents", &[MANUAL, &metadata].concat()).await.json;
     let id = created["id"].as_str().unwrap();
-    let declined = http
-        .act(
-            id,
-            "confirm",
-            &[("payment_method", "pm_card_chargeDeclined")],
-        )
-        .await
-        .json;
-    let confirmed = http
-        .act(id, "confirm", &[("payment_method", "pm_card_visa")])
-        .await
-        .json;
+    let declined = http.act(id, "confirm", &[("payment_method", "pm_card_chargeDeclined")]).await.json;
+    let confirmed = http.act(id, "confirm", &[("payment_method", "pm_card_visa")]).await.json;
     let denied = http.act(id, "confirm", &[]).await.json;
-    http.act(id, "capture", &[("amount_to_capture", "600")])
-        .await;
-    let refund = [
-        ("payment_intent", id),
-        ("reason", "duplicate"),
-        ("metadata[refund_id]", "rfd_1"),
-    ];
+    http.act(id, "capture", &[("amount_to_capture", "600")]).await;
+    let refund = [("payment_intent", id), ("reason", "duplicate"), ("metadata[refund_id]", "rfd_1")];
     let refunded = http.post("/v1/refunds", &refund).await.json;
     let list = http.get("/v1/refunds").await.json;
     let missing = http.get("/v1/payment_intents/pi_none").await.json;

@@ -35,11 +35,7 @@ impl Sim {
         let mut settings = Settings::new(data_dir.path(), SECRET_KEY);
         change(&mut settings);
         let running = psp_sim::start(settings).await.unwrap();
-        Self {
-            http: Http::to(format!("http://{}", running.address())),
-            running,
-            data_dir,
-        }
+        Self { http: Http::to(format!("http://{}", running.address())), running, data_dir }
     }
 
     pub async fn stop(self) -> TempDir {
@@ -80,9 +76,7 @@ impl HandClock {
 
     pub fn clock(&self) -> psp_sim::Clock {
         let seconds = Arc::clone(&self.0);
-        Arc::new(move || {
-            UNIX_EPOCH + Duration::from_secs(seconds.load(Ordering::SeqCst).unsigned_abs())
-        })
+        Arc::new(move || UNIX_EPOCH + Duration::from_secs(seconds.load(Ordering::SeqCst).unsigned_abs()))
     }
 }
 
@@ -108,10 +102,7 @@ impl Reply {
     }
 
     pub fn id(&self) -> String {
-        self.json["id"]
-            .as_str()
-            .unwrap_or_else(|| panic!("no id in {self:?}"))
-            .to_owned()
+        self.json["id"].as_str().unwrap_or_else(|| panic!("no id in {self:?}")).to_owned()
     }
 
     /// The object's `status`, of an answer that is a success.
@@ -136,30 +127,18 @@ async fn try_read(request: RequestBuilder) -> reqwest::Result<Reply> {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await?;
     let json = serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}"));
-    Ok(Reply {
-        status,
-        headers,
-        text,
-        json,
-    })
+    Ok(Reply { status, headers, text, json })
 }
 
 pub type Form<'a> = &'a [(&'a str, &'a str)];
 
 /// An authorisation of 1000 that waits for its confirmation.
-pub const MANUAL: Form<'static> = &[
-    ("amount", "1000"),
-    ("currency", "usd"),
-    ("capture_method", "manual"),
-    ("payment_method", "pm_card_visa"),
-];
+pub const MANUAL: Form<'static> =
+    &[("amount", "1000"), ("currency", "usd"), ("capture_method", "manual"), ("payment_method", "pm_card_visa")];
 
 impl Http {
     pub fn to(base: String) -> Self {
-        Self {
-            client: Client::builder().no_proxy().build().unwrap(),
-            base,
-        }
+        Self { client: Client::builder().no_proxy().build().unwrap(), base }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -167,11 +146,7 @@ impl Http {
     }
 
     fn request(&self, path: &str, form: Form<'_>, key: Option<&str>) -> RequestBuilder {
-        let request = self
-            .client
-            .post(self.url(path))
-            .bearer_auth(SECRET_KEY)
-            .form(form);
+        let request = self.client.post(self.url(path)).bearer_auth(SECRET_KEY).form(form);
         match key {
             Some(key) => request.header("Idempotency-Key", key),
             None => request,
@@ -187,12 +162,7 @@ impl Http {
     }
 
     /// Like `post_once`, for a provider that may die at any moment.
-    pub async fn try_post_once(
-        &self,
-        key: &str,
-        path: &str,
-        form: Form<'_>,
-    ) -> reqwest::Result<Reply> {
+    pub async fn try_post_once(&self, key: &str, path: &str, form: Form<'_>) -> reqwest::Result<Reply> {
         try_read(self.request(path, form, Some(key))).await
     }
 
@@ -208,8 +178,7 @@ impl Http {
 
     /// One of an intent's commands: `confirm`, `capture` or `cancel`.
     pub async fn act(&self, id: &str, command: &str, form: Form<'_>) -> Reply {
-        self.post(&format!("/v1/payment_intents/{id}/{command}"), form)
-            .await
+        self.post(&format!("/v1/payment_intents/{id}/{command}"), form).await
     }
 
     pub async fn intent(&self, id: &str) -> Value {
@@ -221,10 +190,7 @@ impl Http {
     /// An intent of 1000 with the money reserved.
     pub async fn reserved(&self) -> String {
         let id = self.create(MANUAL).await;
-        assert_eq!(
-            self.act(&id, "confirm", &[]).await.state(),
-            "requires_capture"
-        );
+        assert_eq!(self.act(&id, "confirm", &[]).await.state(), "requires_capture");
         id
     }
 
@@ -236,8 +202,7 @@ impl Http {
     }
 
     pub async fn refund(&self, id: &str, amount: &str) -> Reply {
-        self.post("/v1/refunds", &[("payment_intent", id), ("amount", amount)])
-            .await
+        self.post("/v1/refunds", &[("payment_intent", id), ("amount", amount)]).await
     }
 
     pub async fn books(&self) -> Value {
@@ -259,13 +224,7 @@ impl Process {
 
     pub fn start_with(data_dir: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(executable())
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--exit-with-parent",
-                "--secret-key",
-                SECRET_KEY,
-            ])
+            .args(["--listen", "127.0.0.1:0", "--exit-with-parent", "--secret-key", SECRET_KEY])
             .arg("--data-dir")
             .arg(data_dir)
             .args(arguments)
@@ -274,24 +233,14 @@ impl Process {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let base = line
-            .trim()
-            .strip_prefix("listening on ")
-            .unwrap_or_else(|| panic!("it said: {line}"));
-        Self {
-            http: Http::to(base.to_owned()),
-            child,
-        }
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let base = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("it said: {line}"));
+        Self { http: Http::to(base.to_owned()), child }
     }
 
     /// `kill -TERM`, and whether it ended well.
     pub fn terminate(mut self) -> bool {
-        let kill = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status();
+        let kill = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(kill.unwrap().success());
         self.child.wait().unwrap().success()
     }
@@ -306,15 +255,7 @@ impl Process {
 /// The example, which `cargo test -p psp-sim` builds next to the tests.
 fn executable() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
-    let built = tests
-        .parent()
-        .and_then(Path::parent)
-        .unwrap()
-        .join("examples/psp-sim");
-    assert!(
-        built.exists(),
-        "{} is missing: cargo build -p psp-sim --examples",
-        built.display()
-    );
+    let built = tests.parent().and_then(Path::parent).unwrap().join("examples/psp-sim");
+    assert!(built.exists(), "{} is missing: cargo build -p psp-sim --examples", built.display());
     built
 }

@@ -21,10 +21,7 @@ async fn throughput() {
         callers.spawn(async move {
             for number in 0..PAYMENTS {
                 let key = |step| format!("{caller} {number} {step}");
-                let id = http
-                    .post_once(&key("create"), "/v1/payment_intents", MANUAL)
-                    .await
-                    .id();
+                let id = http.post_once(&key("create"), "/v1/payment_intents", MANUAL).await.id();
                 for step in ["confirm", "capture"] {
                     let path = format!("/v1/payment_intents/{id}/{step}");
                     assert_eq!(http.post_once(&key(step), &path, &[]).await.status, 200);

@@ -43,8 +43,7 @@ impl Delivery {
         let stamp = stamp.strip_prefix("t=").unwrap();
         let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
         mac.update(format!("{stamp}.{}", self.payload).as_bytes());
-        mac.verify_slice(&hex::decode(signature.strip_prefix("v1=").unwrap()).unwrap())
-            .unwrap();
+        mac.verify_slice(&hex::decode(signature.strip_prefix("v1=").unwrap()).unwrap()).unwrap();
         stamp.parse().unwrap()
     }
 }
@@ -55,13 +54,7 @@ struct Ear {
 }
 
 async fn hear(ear: web::Data<Ear>, request: HttpRequest, payload: String) -> HttpResponse {
-    let signature = request
-        .headers()
-        .get("stripe-signature")
-        .unwrap()
-        .to_str()
-        .unwrap()
-        .to_owned();
+    let signature = request.headers().get("stripe-signature").unwrap().to_str().unwrap().to_owned();
     // Before anybody hears of it: whoever does may set another status, for the next one.
     let status = StatusCode::from_u16(ear.status.load(Ordering::SeqCst)).unwrap();
     let _ = ear.tell.send(Delivery { signature, payload });
@@ -72,29 +65,19 @@ impl Receiver {
     fn start() -> Self {
         let (tell, heard) = unbounded_channel();
         let status = Arc::new(AtomicU16::new(200));
-        let ear = web::Data::new(Ear {
-            tell,
-            status: Arc::clone(&status),
-        });
-        let server = HttpServer::new(move || {
-            App::new()
-                .app_data(ear.clone())
-                .default_service(web::to(hear))
-        })
-        .workers(1)
-        .disable_signals()
-        .bind("127.0.0.1:0")
-        .unwrap();
+        let ear = web::Data::new(Ear { tell, status: Arc::clone(&status) });
+        let server = HttpServer::new(move || App::new().app_data(ear.clone()).default_service(web::to(hear)))
+            .workers(1)
+            .disable_signals()
+            .bind("127.0.0.1:0")
+            .unwrap();
         let url = format!("http://{}/webhooks", server.addrs()[0]);
         tokio::spawn(server.run());
         Self { url, heard, status }
     }
 
     fn webhook(&self) -> Webhook {
-        Webhook {
-            url: self.url.clone(),
-            secret: SECRET.to_owned(),
-        }
+        Webhook { url: self.url.clone(), secret: SECRET.to_owned() }
     }
 
     async fn hear(&mut self) -> Delivery {
@@ -115,32 +98,12 @@ async fn every_change_is_told_signed() {
     let http = &sim.http;
     let id = http.create(MANUAL).await;
 
-    http.act(
-        &id,
-        "confirm",
-        &[("payment_method", "pm_card_chargeDeclined")],
-    )
-    .await;
-    assert_eq!(
-        receiver.hear().await.kind(),
-        "payment_intent.payment_failed"
-    );
-    http.act(
-        &id,
-        "confirm",
-        &[("payment_method", "pm_card_authenticationRequired")],
-    )
-    .await;
-    assert_eq!(
-        receiver.hear().await.kind(),
-        "payment_intent.requires_action"
-    );
-    http.act(&id, "confirm", &[("payment_method", "pm_card_visa")])
-        .await;
-    assert_eq!(
-        receiver.hear().await.kind(),
-        "payment_intent.amount_capturable_updated"
-    );
+    http.act(&id, "confirm", &[("payment_method", "pm_card_chargeDeclined")]).await;
+    assert_eq!(receiver.hear().await.kind(), "payment_intent.payment_failed");
+    http.act(&id, "confirm", &[("payment_method", "pm_card_authenticationRequired")]).await;
+    assert_eq!(receiver.hear().await.kind(), "payment_intent.requires_action");
+    http.act(&id, "confirm", &[("payment_method", "pm_card_visa")]).await;
+    assert_eq!(receiver.hear().await.kind(), "payment_intent.amount_capturable_updated");
     time.advance(5);
     http.act(&id, "capture", &[]).await;
 
@@ -173,20 +136,14 @@ async fn a_refused_delivery_is_tried_again_with_a_new_stamp() {
     time.advance(400);
     let second = receiver.hear().await;
     assert_eq!(second.payload, first.payload);
-    assert_eq!(
-        (first.verified(), second.verified()),
-        (1_700_000_000, 1_700_000_400)
-    );
+    assert_eq!((first.verified(), second.verified()), (1_700_000_000, 1_700_000_400));
 }
 
 #[tokio::test]
 async fn what_could_not_be_delivered_waits_for_the_next_start() {
     let mut receiver = Receiver::start();
     // Nobody listens on the discard port of the loopback address.
-    let nobody = Webhook {
-        url: "http://127.0.0.1:9/".to_owned(),
-        secret: SECRET.to_owned(),
-    };
+    let nobody = Webhook { url: "http://127.0.0.1:9/".to_owned(), secret: SECRET.to_owned() };
     let sim = Sim::start_with(|settings| {
         settings.webhook = Some(nobody);
         // The journal is written anew again and again, and the events must get through that too.
@@ -197,19 +154,12 @@ async fn what_could_not_be_delivered_waits_for_the_next_start() {
     assert_eq!(sim.http.books().await["events_pending"], 2);
 
     let listening = receiver.webhook();
-    let sim = sim
-        .restart_with(|settings: &mut Settings| settings.webhook = Some(listening))
-        .await;
+    let sim = sim.restart_with(|settings: &mut Settings| settings.webhook = Some(listening)).await;
     let mut heard = Vec::new();
     for _ in &ids {
         let delivery = receiver.hear().await;
         delivery.verified();
-        heard.push(
-            delivery.event()["data"]["object"]["id"]
-                .as_str()
-                .unwrap()
-                .to_owned(),
-        );
+        heard.push(delivery.event()["data"]["object"]["id"].as_str().unwrap().to_owned());
     }
     heard.sort();
     let mut expected = ids.to_vec();

@@ -1,0 +1,237 @@
+//! Processes that die at the worst moment: nothing is lost, nothing happens twice, and somebody takes over.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod harness;
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use harness::{Actor, Answer, HERE, JWT_SECRET, PSP_SECRET, THERE, WEBHOOK_SECRET, database, free_address, id, until};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+/// A process that was not taken over by then was not taken over in time.
+const TAKEOVER_MAX: Duration = Duration::from_secs(5);
+
+/// A service that is a process, with what it stands on.
+struct World {
+    database: embedded_postgres::Database,
+    provider: psp_sim::Running,
+    books: TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let books = tempfile::tempdir().unwrap();
+        let provider = psp_sim::start(psp_sim::Settings::new(books.path(), PSP_SECRET)).await.unwrap();
+        Self { database: database().await, provider, books }
+    }
+
+    fn spawn(&self, listen: SocketAddr) -> Process {
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.books.path().join("service.log")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_ridematch"))
+            .arg("serve")
+            .env("DATABASE_URL", self.database.url())
+            .env("RIDEMATCH_LISTEN", listen.to_string())
+            .env("RIDEMATCH_JWT_SECRET", JWT_SECRET)
+            .env("RIDEMATCH_RATE_LIMIT", "100000")
+            .env("RIDEMATCH_SANDBOX", "true")
+            .env("PSP_BASE_URL", format!("http://{}", self.provider.address()))
+            .env("PSP_SECRET_KEY", PSP_SECRET)
+            .env("PSP_WEBHOOK_SECRET", WEBHOOK_SECRET)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Process { child, base_url: format!("http://{listen}"), http: reqwest::Client::new() }
+    }
+
+    async fn started(&self, listen: SocketAddr) -> Process {
+        let process = self.spawn(listen);
+        until("the process is ready", async || process.readyz().await).await;
+        process
+    }
+}
+
+struct Process {
+    child: Child,
+    base_url: String,
+    http: reqwest::Client,
+}
+
+impl Process {
+    async fn readyz(&self) -> Option<Value> {
+        let answer = self.http.get(format!("{}/readyz", self.base_url)).send().await.ok()?;
+        if answer.status() == 200 { answer.json().await.ok() } else { None }
+    }
+
+    async fn is_matcher(&self) -> bool {
+        self.readyz().await.is_some_and(|ready| ready["matcher"] == true)
+    }
+
+    /// `kill -9`.
+    async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    async fn actor(&self, role: &str) -> Actor {
+        let tokens = format!("{}/v1/sandbox/tokens", self.base_url);
+        let body: Value =
+            self.http.post(tokens).json(&json!({"role": role})).send().await.unwrap().json().await.unwrap();
+        Actor {
+            http: self.http.clone(),
+            base_url: self.base_url.clone(),
+            token: body["token"].as_str().unwrap().to_owned(),
+            id: body["subject"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    async fn clock(&self, body: Value) -> Value {
+        let clock = format!("{}/v1/sandbox/clock", self.base_url);
+        self.http.post(clock).json(&body).send().await.unwrap().json().await.unwrap()
+    }
+
+    async fn audit(&self) -> Value {
+        let ops = self.actor("ops").await;
+        until("nothing is unsettled", async || {
+            let report = ops.get("/v1/ops/audit").await.expect(200);
+            (report["unsettled"] == 0).then_some(report)
+        })
+        .await
+    }
+}
+
+impl Actor {
+    /// The same person, who now speaks with another process.
+    fn facing(&self, process: &Process) -> Self {
+        Self { base_url: process.base_url.clone(), ..self.clone() }
+    }
+
+    async fn position(&self, process: &Process, (lat, lon): (f64, f64)) -> Answer {
+        let now = process.clock(json!({})).await["domain"].clone();
+        self.put("/v1/drivers/me/location", &json!({"position": {"lat": lat, "lon": lon}, "recorded_at": now})).await
+    }
+}
+
+async fn online(process: &Process, place: (f64, f64)) -> Actor {
+    let driver = process.actor("driver").await;
+    let vehicle = json!({"available": true, "name": "Dora", "class": "standard", "plate": "RM 1"});
+    driver.put("/v1/drivers/me/availability", &vehicle).await.expect(200);
+    until("the driver is in the index", async || {
+        let verdict = driver.position(process, place).await;
+        (verdict.status == 200 && verdict.json()["verdict"] == "accepted").then_some(())
+    })
+    .await;
+    driver
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_process_takes_over_within_five_seconds_and_finishes_the_ride() {
+    let world = World::new().await;
+    let first = world.started(free_address()).await;
+    until("the first is the matcher", async || first.is_matcher().await.then_some(())).await;
+    let second = world.started(free_address()).await;
+    let (rider, driver) = (first.actor("rider").await, online(&first, HERE).await);
+
+    // The second serves everything but positions.
+    let trip = rider.facing(&second).request_trip().await;
+    let refused = driver.facing(&second).position(&second, HERE).await;
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    refused.expect_problem(503, "not_the_matcher");
+    let offer = driver.facing(&second).until_offered().await;
+    let accept = format!("/v1/offers/{}/accept", id(&offer));
+    let accepted = driver.post_with("the-accept", &accept, &json!({})).await;
+    assert_eq!(accepted.status, 200);
+
+    first.kill().await;
+    tokio::time::timeout(TAKEOVER_MAX, async {
+        while !second.is_matcher().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("taken over in time");
+
+    // An answer that may have been lost with the first is given again by the second, byte for byte.
+    let driver = driver.facing(&second);
+    let again = driver.post_with("the-accept", &accept, &json!({})).await;
+    assert_eq!((again.header("idempotent-replayed"), &again.bytes), (Some("true"), &accepted.bytes));
+
+    assert_eq!(driver.position(&second, HERE).await.expect(200)["verdict"], "accepted");
+    driver.act(id(&trip), "arrive").await.expect(200);
+    driver.post(&format!("/v1/trips/{}/start", id(&trip)), &json!({"pin": trip["pin"]})).await.expect(200);
+    driver.act(id(&trip), "complete").await.expect(200);
+    // And it matches: the same driver, free again, is offered the next ride.
+    let rider = second.actor("rider").await;
+    rider.request_trip().await;
+    until("the new matcher offers", async || {
+        driver.position(&second, HERE).await;
+        let me = driver.get("/v1/drivers/me").await.expect(200);
+        me["offer"].is_object().then_some(())
+    })
+    .await;
+    let report = second.audit().await;
+    assert_eq!(report["clean"], true, "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_killed_again_and_again_in_mid_replay_loses_nothing() {
+    let world = World::new().await;
+    let listen = free_address();
+    let mut service = world.started(listen).await;
+    service.clock(json!({"scale": 20})).await;
+    let scenario = tempfile::tempdir().unwrap();
+    write_scenario(scenario.path());
+    let report_file = scenario.path().join("report.json");
+    let mut city = Command::new(env!("CARGO_BIN_EXE_ridematch"))
+        .args(["city", "replay", "--base-url", &service.base_url, "--scenario"])
+        .arg(scenario.path())
+        .arg("--report")
+        .arg(&report_file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    for _ in 0..4 {
+        // Not a synchronisation: the moment is meant to be any.
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        assert!(city.try_wait().unwrap().is_none(), "the replay is over before the service was killed often enough");
+        service.kill().await;
+        service = world.started(listen).await;
+    }
+    let output = tokio::time::timeout(Duration::from_secs(240), city.wait_with_output()).await.unwrap().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&std::fs::read(&report_file).unwrap_or_default()).unwrap_or_default();
+    assert!(output.status.success(), "{said}\n{report:#}");
+    assert_eq!(report["unaccounted"], 0, "{report:#}");
+    assert!(report["served"].as_i64().unwrap() > 0, "{report:#}");
+    let audit = service.audit().await;
+    assert_eq!(audit["clean"], true, "{audit:#}");
+}
+
+/// Sixty requests within five minutes, and thirty cars, on a grid with no streets.
+fn write_scenario(dir: &Path) {
+    let mut requests = "request_id,o_lat,o_lon,d_lat,d_lon,departure_time,passengers\n".to_owned();
+    for n in 0..60 {
+        let (row, column) = (f64::from(n % 8), f64::from(n / 8));
+        let from = (HERE.0 + row * 0.001, HERE.1 + column * 0.001);
+        let to = (THERE.0 - row * 0.001, THERE.1 - column * 0.001);
+        writeln!(requests, "{n},{},{},{},{},{},1", from.0, from.1, to.0, to.1, n * 5).unwrap();
+    }
+    let mut vehicles = "vehicle_id,lat,lon\n".to_owned();
+    for n in 0..30 {
+        writeln!(vehicles, "v{n},{},{}", HERE.0 + f64::from(n % 6) * 0.0015, HERE.1 + f64::from(n / 6) * 0.0015)
+            .unwrap();
+    }
+    std::fs::write(dir.join("requests.csv"), requests).unwrap();
+    std::fs::write(dir.join("vehicles.csv"), vehicles).unwrap();
+}
