@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::error::ContextKind;
 use tokio::signal::unix::{SignalKind, signal};
 
 use cli::{Cli, Command};
@@ -25,7 +26,11 @@ const EXIT_WITHIN: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let end = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(wrong) => return explain(&wrong),
+    };
+    let end = match cli.command {
         #[cfg(feature = "sandbox")]
         None => demo::run(cli::Demo::default(), program()).await,
         #[cfg(not(feature = "sandbox"))]
@@ -51,6 +56,21 @@ async fn main() -> ExitCode {
         eprintln!("ridematch: {error}");
         ExitCode::FAILURE
     })
+}
+
+/// Help goes out as it is. What is missing or malformed is one line, for logs and for eyes, and exit code 2.
+fn explain(wrong: &clap::Error) -> ExitCode {
+    if !wrong.use_stderr() {
+        let _printed = wrong.print();
+        return ExitCode::SUCCESS;
+    }
+    // The value may be a secret, or a URL with one in it; what is wrong with it is said without it.
+    let value = wrong.get(ContextKind::InvalidValue).map(|value| format!("'{value}' ")).unwrap_or_default();
+    let text = wrong.to_string().replacen(&value, "", 1);
+    let what: Vec<_> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let what = what.join(" ");
+    eprintln!("ridematch: {} (--help lists options and environment variables)", what.trim_start_matches("error: "));
+    ExitCode::from(2)
 }
 
 /// This program, for children of it.
