@@ -59,7 +59,7 @@ create table outbox_deliveries (
     last_error   text,
     primary key (subscriber, event_id)
 );
-create index outbox_deliveries_open on outbox_deliveries (subscriber, due_at, event_id)
+create index outbox_deliveries_open on outbox_deliveries (subscriber, event_id)
     where delivered_at is null and dead_at is null;
 create index outbox_deliveries_in_order on outbox_deliveries (subscriber, aggregate_id, event_id)
     where delivered_at is null and dead_at is null;

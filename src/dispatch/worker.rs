@@ -13,6 +13,7 @@ use crate::platform::clock::DomainTime;
 use crate::platform::error::{Code, Error, Result};
 use crate::platform::ids::{DriverId, Id, TripId};
 use crate::platform::leader;
+use crate::platform::wake::Wake;
 use crate::supply::{Candidate, Query, Supply};
 use crate::trips::commands::{self, NewOffer, Stamp};
 use crate::trips::machine::SEARCH_AGAIN;
@@ -143,6 +144,8 @@ impl Round<'_> {
                     let why = refusal.more.get("why").and_then(|why| why.as_str()).unwrap_or("unknown").to_owned();
                     platform.metrics.candidates_refused.with_label_values(&[&why]).inc();
                     self.dispatch.supply.evict(candidate.driver);
+                    // The news that he is free again may have come just before: so the index looks once more.
+                    platform.db.hub().wake_here(&[Wake::Driver(candidate.driver.uuid())]);
                     self.sweep(candidate.driver).await;
                 }
                 // Somebody else is the matcher now, and the trip is theirs.

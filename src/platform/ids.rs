@@ -22,11 +22,18 @@ pub enum InvalidId {
         got: String,
     },
     /// The right prefix, and then something that is not 26 base-32 digits.
-    #[error("`{expected}_` must be followed by 26 base-32 digits")]
+    #[error("expected an id of 26 base-32 digits after `{expected}_`")]
     Malformed {
         /// The prefix that belongs here, without the underscore.
         expected: &'static str,
     },
+}
+
+impl InvalidId {
+    /// Whether a text is what one of these errors says: readers of JSON pass errors on as text alone.
+    pub fn is_told_by(text: &str) -> bool {
+        text.starts_with("expected an id ")
+    }
 }
 
 /// What all ids have in common.

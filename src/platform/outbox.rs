@@ -75,10 +75,10 @@ async fn claim(tx: &mut Tx, subscriber: &str, lease: Uuid, now: MachineTime) -> 
                select d.event_id from outbox_deliveries d
                where d.subscriber = $1 and d.delivered_at is null and d.dead_at is null
                  and d.due_at <= $2 and (d.leased_until is null or d.leased_until <= $2)
-                 and not exists (
-                     select from outbox_deliveries earlier
-                     where earlier.subscriber = d.subscriber and earlier.aggregate_id = d.aggregate_id
-                       and earlier.event_id < d.event_id and earlier.delivered_at is null and earlier.dead_at is null)
+                 and d.event_id = (
+                     select min(earliest.event_id) from outbox_deliveries earliest
+                     where earliest.subscriber = d.subscriber and earliest.aggregate_id = d.aggregate_id
+                       and earliest.delivered_at is null and earliest.dead_at is null)
                order by d.event_id
                limit $3
                for update skip locked),

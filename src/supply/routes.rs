@@ -145,7 +145,7 @@ async fn put_location(request: Request<Drivers>, supply: web::Data<Supply>) -> R
 #[utoipa::path(post, path = "/v1/locations", tag = "drivers", request_body = Vec<BatchItem>,
     responses((status = 200, description = "What became of each", body = BatchBody)))]
 async fn post_locations(request: Request<Gateways>, supply: web::Data<Supply>) -> Reply {
-    let batch: Vec<BatchItem> = request.json()?;
+    let batch: Vec<BatchItem> = request.json_array()?;
     if batch.len() > BATCH_MAX {
         let detail = format!("at most {BATCH_MAX} positions, these are {}", batch.len());
         return Err(Refusal::new(Code::InvalidRequest, format!("Too many positions: {detail}."))

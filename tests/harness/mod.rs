@@ -101,7 +101,8 @@ impl App {
         let service = startup::start(&config).await.expect("the service");
         let app = Self {
             base_url: format!("http://{}", service.address),
-            http: Client::new(),
+            // The service closes connections that nobody has used for five seconds; one must not be taken up just then.
+            http: Client::builder().pool_idle_timeout(Duration::from_secs(2)).build().unwrap(),
             config,
             database,
             provider,

@@ -1,9 +1,10 @@
-//! A proxy between the service and PostgreSQL that loses a connection at the worst moment: at COMMIT.
+//! A proxy between the service and PostgreSQL that loses a connection at the worst moment, at COMMIT, or makes the way long.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use reqwest::Url;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -36,6 +37,11 @@ struct Plan {
 impl Proxy {
     /// Starts a proxy in front of the database at `database_url`.
     pub async fn start(database_url: &str) -> Self {
+        Self::with_delay(database_url, Duration::ZERO).await
+    }
+
+    /// Starts one that lets every answer wait: whoever asks has to wait for it, however fast the server is.
+    pub async fn with_delay(database_url: &str, delay: Duration) -> Self {
         let mut url: Url = database_url.parse().unwrap();
         let target = Target::of(&url);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -47,7 +53,7 @@ impl Proxy {
         let shared = Arc::clone(&plan);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(client, target.clone(), Arc::clone(&shared)));
+                tokio::spawn(serve(client, target.clone(), Arc::clone(&shared), delay));
             }
         });
         Self { url: url.to_string(), plan }
@@ -87,15 +93,15 @@ impl Target {
     }
 }
 
-async fn serve(client: TcpStream, target: Target, plan: Arc<Mutex<Option<Plan>>>) {
+async fn serve(client: TcpStream, target: Target, plan: Arc<Mutex<Option<Plan>>>, delay: Duration) {
     match target {
-        Target::Socket(path) => relay(client, UnixStream::connect(path).await.unwrap(), &plan).await,
-        Target::Tcp(host, port) => relay(client, TcpStream::connect((host, port)).await.unwrap(), &plan).await,
+        Target::Socket(path) => relay(client, UnixStream::connect(path).await.unwrap(), &plan, delay).await,
+        Target::Tcp(host, port) => relay(client, TcpStream::connect((host, port)).await.unwrap(), &plan, delay).await,
     }
 }
 
 /// Passes bytes both ways until one side ends or the plan says that it is time. Then both ends are closed.
-async fn relay(client: TcpStream, server: impl AsyncRead + AsyncWrite, plan: &Mutex<Option<Plan>>) {
+async fn relay(client: TcpStream, server: impl AsyncRead + AsyncWrite, plan: &Mutex<Option<Plan>>, delay: Duration) {
     let is_marked = AtomicBool::new(false);
     let (client_reads, client_writes) = client.into_split();
     let (server_reads, server_writes) = tokio::io::split(server);
@@ -112,16 +118,25 @@ async fn relay(client: TcpStream, server: impl AsyncRead + AsyncWrite, plan: &Mu
         now
     };
     tokio::select! {
-        () = pump(client_reads, server_writes, |bytes| is_time(Lost::Statement, bytes)) => {}
-        () = pump(server_reads, client_writes, |bytes| is_time(Lost::Answer, bytes)) => {}
+        () = pump(client_reads, server_writes, Duration::ZERO, |bytes| is_time(Lost::Statement, bytes)) => {}
+        () = pump(server_reads, client_writes, delay, |bytes| is_time(Lost::Answer, bytes)) => {}
     }
 }
 
 /// A statement or a tag comes in one piece: both sides write whole messages, and these are short.
-async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, is_time: impl Fn(&[u8]) -> bool) {
+async fn pump(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    delay: Duration,
+    is_time: impl Fn(&[u8]) -> bool,
+) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        if is_time(&buffer[..count]) || to.write_all(&buffer[..count]).await.is_err() {
+        if is_time(&buffer[..count]) {
+            return;
+        }
+        tokio::time::sleep(delay).await;
+        if to.write_all(&buffer[..count]).await.is_err() {
             return;
         }
     }

@@ -8,10 +8,13 @@ use std::time::Duration;
 use futures_util::future::join;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use reqwest::Method;
 use ridematch::platform::clock::Stopwatch;
 use serde_json::{Value, json};
+use type_safe_id::{DynamicType, TypeSafeId};
+use uuid::Uuid;
 
-use crate::harness::{Actor, Answer, App, at_once, id, new_key};
+use crate::harness::{Actor, Answer, App, at_once, id, new_key, until};
 
 /// Lanes that are run at the same time: enough to keep two processors busy, few enough that the two starters of a lane meet
 /// each other and not a queue.
@@ -26,8 +29,10 @@ const RIDE_DEG: f64 = 0.0135;
 /// How far a start is blurred, microseconds: about as long as a command takes.
 const BLUR_US: i64 = 2_000;
 
-/// By how much the starter that lost is favoured from then on, microseconds.
+/// By how much the starter that lost is favoured from then on, microseconds. The step doubles with each win in a row, so that
+/// the edge between the two is found soon, wherever it is on this machine.
 const STEP_US: i64 = 250;
+const STEP_MAX_US: i64 = 8_000;
 
 /// How often drivers send where they are. A position is good for 30 s.
 const BEACON: Duration = Duration::from_secs(3);
@@ -44,18 +49,30 @@ pub struct Lane {
     pub number: usize,
     pub place: (f64, f64),
     pub rider: Actor,
+    pub other_rider: Actor,
     pub drivers: Vec<Actor>,
     pub dice: StdRng,
-    /// How much later the second starter starts; the first one does if it is negative.
+    /// How much later the second starter starts than the first; if it is negative, earlier.
     lead_us: i64,
+    /// How far that was moved last.
+    step_us: i64,
 }
 
 impl Lane {
     async fn new(app: &App, number: usize, drivers: usize) -> Self {
         let place = (40.75, -73.98 + LANE_WIDTH_DEG * number as f64);
-        let rider = app.rider().await;
+        let (rider, other_rider) = (app.rider().await, app.rider().await);
         let drivers = at_once((0..drivers).map(|_| app.driver_at(place))).await;
-        Self { number, place, rider, drivers, dice: StdRng::seed_from_u64(SEED + number as u64), lead_us: 0 }
+        Self {
+            number,
+            place,
+            rider,
+            other_rider,
+            drivers,
+            dice: StdRng::seed_from_u64(SEED + number as u64),
+            lead_us: 0,
+            step_us: STEP_US,
+        }
     }
 
     /// The one driver of a lane that has one.
@@ -70,21 +87,29 @@ impl Lane {
 
     /// The lane's rider asks for a ride from here.
     pub async fn request(&self) -> Value {
-        self.request_by(&self.rider).await
-    }
-
-    /// Somebody asks for a ride from here.
-    pub async fn request_by(&self, rider: &Actor) -> Value {
-        let quote = self.quote(rider).await;
-        rider.post("/v1/trips", &json!({"quote_id": quote["id"], "payment_method": "pm_card_visa"})).await.expect(201)
+        request(&self.rider, &self.quote(&self.rider).await).await.expect(201)
     }
 
     /// The lane's rider asks for a ride, and the lane's driver is offered it: trip and offer.
     pub async fn offered(&self) -> (Value, Value) {
         let trip = self.request().await;
-        let offer = self.driver().until_offered().await;
+        let (_, offer) = self.asked().await;
         assert_eq!(offer["trip_id"], trip["id"], "an offer of another round");
         (trip, offer)
+    }
+
+    /// Waits until one of the lane's drivers is asked: which one, and the offer.
+    pub async fn asked(&self) -> (usize, Value) {
+        until("a driver is asked", async || {
+            for (number, driver) in self.drivers.iter().enumerate() {
+                let me = driver.get("/v1/drivers/me").await.expect(200);
+                if me["offer"].is_object() {
+                    return Some((number, me["offer"].clone()));
+                }
+            }
+            None
+        })
+        .await
     }
 
     /// Starts both at nearly the same time.
@@ -95,7 +120,13 @@ impl Lane {
 
     /// Takes note of who won, and favours the other one from now on: so the next race is closer.
     pub fn won(&mut self, first: bool) {
-        self.lead_us += if first { -STEP_US } else { STEP_US };
+        let doubled = self.step_us.saturating_mul(2).clamp(-STEP_MAX_US, STEP_MAX_US);
+        self.step_us = match (first, self.step_us < 0) {
+            (true, true) | (false, false) => doubled,
+            (true, false) => -STEP_US,
+            (false, true) => STEP_US,
+        };
+        self.lead_us += self.step_us;
     }
 }
 
@@ -108,7 +139,7 @@ async fn after_us<T>(delay_us: i64, then: impl Future<Output = T>) -> T {
 }
 
 /// How often each end was seen.
-pub type Tally = BTreeMap<&'static str, usize>;
+type Tally = BTreeMap<&'static str, usize>;
 
 /// Runs a race as often as [`rounds`] says. `round` runs it once, judges its end, leaves the lane as it found it, and says how it
 /// ended. Afterwards every one of `ends` must have been seen, or it was no race; and the audit must be clean.
@@ -117,8 +148,8 @@ pub async fn race(
     app: &App,
     drivers: usize,
     ends: &[&'static str],
-    round: impl AsyncFn(&App, &mut Lane) -> &'static str,
-) -> Tally {
+    round: impl AsyncFn(&mut Lane) -> &'static str,
+) {
     println!("{name}: {} rounds, seed {SEED:#x}", rounds());
     let mut lanes = at_once((0..LANES).map(|number| Lane::new(app, number, drivers))).await;
     let _beacon = beacon(app, &lanes).await;
@@ -126,7 +157,7 @@ pub async fn race(
     let run = async |lane: &mut Lane| {
         let mut tally = Tally::new();
         for _ in (lane.number..rounds()).step_by(LANES) {
-            *tally.entry(round(app, lane).await).or_default() += 1;
+            *tally.entry(round(lane).await).or_default() += 1;
         }
         tally
     };
@@ -141,8 +172,8 @@ pub async fn race(
         assert!(seen >= (rounds() / 100).max(1), "{name}: {end:?} was seen {seen} times; that is no race: {total:?}");
     }
     app.assert_clean().await;
+    assert_no_deadlocks(app).await;
     println!("{name}: clean after {:.1?}", watch.elapsed());
-    total
 }
 
 /// Sends the positions of all drivers, over and over, until it is dropped.
@@ -171,19 +202,45 @@ async fn beacon(app: &App, lanes: &[Lane]) -> impl Drop + use<> {
     }))
 }
 
+/// The rider asks for a trip.
+pub async fn request(rider: &Actor, quote: &Value) -> Answer {
+    rider.post("/v1/trips", &json!({"quote_id": quote["id"], "payment_method": "pm_card_visa"})).await
+}
+
 /// The driver accepts.
 pub async fn accept(driver: &Actor, offer: &Value) -> Answer {
     driver.post(&format!("/v1/offers/{}/accept", id(offer)), &json!({})).await
 }
 
-/// The rider cancels, whatever the trip's state is.
+/// The rider cancels.
 pub async fn cancel(rider: &Actor, trip: &Value) -> Answer {
     rider.act(id(trip), "cancel").await
 }
 
-/// The rider cancels, if the trip is at this version.
-pub async fn cancel_at(rider: &Actor, trip: &Value, version: &Value) -> Answer {
-    let path = format!("/v1/trips/{}/cancel", id(trip));
-    let request = rider.request(reqwest::Method::POST, &path);
-    Answer::of(request.header("Idempotency-Key", new_key()).header("If-Match", format!("\"{version}\"")).json(&json!({}))).await
+/// The rider cancels, if the trip is as they have seen it.
+pub async fn cancel_as_seen(rider: &Actor, seen: &Value) -> Answer {
+    let request = rider.request(Method::POST, &format!("/v1/trips/{}/cancel", id(seen)));
+    let version = format!("\"{}\"", seen["version"]);
+    Answer::of(request.header("Idempotency-Key", new_key()).header("If-Match", version).json(&json!({}))).await
+}
+
+/// The plain UUID of a resource, as the database has it.
+pub fn uuid(resource: &Value) -> Uuid {
+    id(resource).parse::<TypeSafeId<DynamicType>>().unwrap().uuid()
+}
+
+/// Fails if the database had to break a deadlock: everybody locks in one order, so that there is none to break.
+pub async fn assert_no_deadlocks(app: &App) {
+    let deadlocks = app.count("select deadlocks from pg_stat_database where datname = current_database()").await;
+    assert_eq!(deadlocks, 0, "deadlocks");
+}
+
+/// The key of the one request whose effect a step of a trip is.
+pub async fn effective_key(app: &App, trip: &Value, command: &str) -> String {
+    let keys = sqlx::query_scalar(
+        "select key from trip_events join idempotency_keys on idempotency_keys.id = key_id where trip_id = $1 and command = $2",
+    );
+    let keys: Vec<String> = keys.bind(uuid(trip)).bind(command).fetch_all(app.sql()).await.unwrap();
+    let [key] = &keys[..] else { panic!("{command} had {} effects", keys.len()) };
+    key.clone()
 }

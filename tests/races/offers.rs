@@ -1,28 +1,199 @@
-//! Races for an offer.
+//! Races for an offer: the driver says yes, and at that moment something else happens to it.
 
-use crate::course::{accept, cancel, cancel_at, race};
-use crate::harness::{App, id};
+use chrono::TimeDelta;
+use rand::RngExt;
+use ridematch::platform::wake::Wake;
+use serde_json::{Value, json};
+
+use crate::course::{Lane, accept, cancel, cancel_as_seen, effective_key, race, request, uuid};
+use crate::harness::{Actor, App, at_once, id, new_key, until};
+
+/// What is left of an offer's time when its race begins.
+const EDGE: TimeDelta = TimeDelta::milliseconds(8);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn accept_and_cancel() {
+async fn a_driver_accepts_twice() {
     let app = App::start().await;
-    race("accept/cancel", &app, 1, &["accept", "cancel"], async |_, lane| {
+    race("accept/accept, one driver", &app, 1, &["first key", "second key"], async |lane| {
         let (trip, offer) = lane.offered().await;
-        let version = lane.rider.get(&format!("/v1/trips/{}", id(&trip))).await.expect(200)["version"].clone();
         let (rider, driver) = (lane.rider.clone(), lane.driver().clone());
-        let (accepted, cancelled) = lane.start(accept(&driver, &offer), cancel_at(&rider, &trip, &version)).await;
-        let driver_won = accepted.status == 200;
-        lane.won(driver_won);
-        if driver_won {
-            cancelled.expect_problem(412, "version_mismatch");
-            cancel(&rider, &trip).await.expect(200);
-            "accept"
-        } else {
-            accepted.expect_problem(410, "offer_withdrawn");
-            cancelled.expect(200);
-            "cancel"
-        }
+        let path = format!("/v1/offers/{}/accept", id(&offer));
+        let (keys, body) = ([new_key(), new_key()], json!({}));
+        let (first, second) =
+            lane.start(driver.post_with(&keys[0], &path, &body), driver.post_with(&keys[1], &path, &body)).await;
+        assert_eq!(first.expect(200)["trip"], second.expect(200)["trip"]);
+        let won = effective_key(&app, &trip, "accept").await == keys[0];
+        lane.won(won);
+        assert_eq!(cancel(&rider, &trip).await.expect(200)["driver_id"], driver.id);
+        if won { "first key" } else { "second key" }
     })
     .await;
+    app.stop().await;
+}
+
+/// A rider who names the version that they have seen wins or is told. One who does not always has their way: first or second,
+/// and then the driver loses what they have just won.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rider_cancels_meanwhile() {
+    let app = App::start().await;
+    let ends = ["accept", "cancel", "accept, then cancel", "cancel, no matter what"];
+    race("accept/cancel", &app, 1, &ends, async |lane| {
+        let (trip, offer) = lane.offered().await;
+        let seen = lane.rider.get(&format!("/v1/trips/{}", id(&trip))).await.expect(200);
+        assert_eq!(seen["state"], "offered");
+        let (rider, driver) = (lane.rider.clone(), lane.driver().clone());
+        let careful = lane.dice.random_bool(0.5);
+        let calls_off =
+            async { if careful { cancel_as_seen(&rider, &seen).await } else { cancel(&rider, &seen).await } };
+        let (accepted, cancelled) = lane.start(accept(&driver, &offer), calls_off).await;
+        let won = accepted.status == 200;
+        lane.won(won);
+        if !won {
+            accepted.expect_problem(410, "offer_withdrawn");
+            assert_eq!(cancelled.expect(200)["driver_id"], Value::Null);
+            return if careful { "cancel" } else { "cancel, no matter what" };
+        }
+        let cancelled = if careful {
+            cancelled.expect_problem(412, "version_mismatch");
+            cancel(&rider, &trip).await
+        } else {
+            cancelled
+        };
+        assert_eq!(cancelled.expect(200)["driver_id"], driver.id);
+        if careful { "accept" } else { "accept, then cancel" }
+    })
+    .await;
+    app.stop().await;
+}
+
+/// Moves the deadline of an offer to a moment from now, as if nearly all of its time had passed.
+async fn move_to_the_edge(app: &App, offer: &Value) {
+    let platform = app.service().platform();
+    let moved = sqlx::query(
+        "with edge as (update offers set expires_at = $2 where id = $1 and status = 'pending' returning trip_id)
+         update trips set due_at = $2 from edge where trips.id = edge.trip_id",
+    );
+    let moved = moved.bind(uuid(offer)).bind((platform.clock.domain() + EDGE).utc()).execute(app.sql()).await.unwrap();
+    assert_eq!(moved.rows_affected(), 1);
+    // As if it had slept for all that time, and not only since the offer was made.
+    platform.db.hub().wake(&[Wake::Deadlines]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_offer_expires_meanwhile() {
+    let app = App::start().await;
+    race("accept/expire", &app, 1, &["accept", "too late by clock", "too late by state"], async |lane| {
+        let (trip, offer) = lane.offered().await;
+        let (rider, driver) = (lane.rider.clone(), lane.driver().clone());
+        move_to_the_edge(&app, &offer).await;
+        let (accepted, ()) = lane.start(accept(&driver, &offer), async {}).await;
+        let won = accepted.status == 200;
+        lane.won(won);
+        let end = if won {
+            "accept"
+        } else {
+            let problem = accepted.expect_problem(410, "offer_expired");
+            if problem["state"] == "pending" { "too late by clock" } else { "too late by state" }
+        };
+        let trip = cancel(&rider, &trip).await.expect(200);
+        assert_eq!(trip["driver_id"].as_str(), won.then_some(driver.id.as_str()));
+        end
+    })
+    .await;
+    app.stop().await;
+}
+
+/// The first driver's offer runs out and the next one is asked. Whoever of them gets the trip, the other one does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_driver_is_asked_meanwhile() {
+    let app = App::start().await;
+    race("accept/accept, two drivers", &app, 2, &["first driver", "second driver"], async |lane| {
+        let (trip, rider) = (lane.request().await, lane.rider.clone());
+        let (asked, offer) = lane.asked().await;
+        let (first, second) = (lane.drivers[asked].clone(), lane.drivers[1 - asked].clone());
+        move_to_the_edge(&app, &offer).await;
+        let (accepted, ()) = lane.start(accept(&first, &offer), async {}).await;
+        let won = accepted.status == 200;
+        lane.won(won);
+        if !won {
+            accepted.expect_problem(410, "offer_expired");
+            let next = second.until_offered().await;
+            let (late, accepted) = lane.start(accept(&first, &offer), accept(&second, &next)).await;
+            late.expect_problem(410, "offer_expired");
+            accepted.expect(200);
+        }
+        let winner = if won { first } else { second };
+        assert_eq!(cancel(&rider, &trip).await.expect(200)["driver_id"], winner.id);
+        if won { "first driver" } else { "second driver" }
+    })
+    .await;
+    app.stop().await;
+}
+
+/// With two phones: one accepts, the other one ends the shift.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_driver_goes_offline_meanwhile() {
+    let app = App::start().await;
+    race("accept/offline", &app, 1, &["accept", "offline"], async |lane| {
+        let (trip, offer) = lane.offered().await;
+        let (rider, driver) = (lane.rider.clone(), lane.driver().clone());
+        let off = json!({"available": false});
+        let (accepted, offline) =
+            lane.start(accept(&driver, &offer), driver.put("/v1/drivers/me/availability", &off)).await;
+        let won = accepted.status == 200;
+        lane.won(won);
+        if won {
+            offline.expect_problem(409, "driver_on_trip");
+        } else {
+            accepted.expect_problem(410, "offer_withdrawn");
+            assert_eq!(offline.expect(200)["availability"], "offline");
+        }
+        let trip = cancel(&rider, &trip).await.expect(200);
+        assert_eq!(trip["driver_id"].as_str(), won.then_some(driver.id.as_str()));
+        if !won {
+            come_back(&app, lane, &driver).await;
+        }
+        if won { "accept" } else { "offline" }
+    })
+    .await;
+    app.stop().await;
+}
+
+/// Goes online again, and sends a position until it counts.
+async fn come_back(app: &App, lane: &Lane, driver: &Actor) {
+    driver.put("/v1/drivers/me/availability", &json!({"available": true})).await.expect(200);
+    until("the driver is in the index", async || {
+        (driver.send_position(app, lane.place).await == "accepted").then_some(())
+    })
+    .await;
+}
+
+/// One driver is near, and two riders ask at the same time. The second one's trip may come before the index has heard that the
+/// driver is engaged: then it is the database that refuses.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_trips_want_one_driver() {
+    let app = App::start().await;
+    race("two trips, one driver", &app, 1, &["first trip", "second trip"], async |lane| {
+        let riders = [lane.rider.clone(), lane.other_rider.clone()];
+        let quotes = at_once(riders.iter().map(|rider| lane.quote(rider))).await;
+        let (first, second) = lane.start(request(&riders[0], &quotes[0]), request(&riders[1], &quotes[1])).await;
+        let trips = [first.expect(201), second.expect(201)];
+        let (_, offer) = lane.asked().await;
+        let winner = usize::from(offer["trip_id"] == trips[1]["id"]);
+        lane.won(winner == 0);
+        assert_eq!(offer["trip_id"], trips[winner]["id"]);
+        accept(lane.driver(), &offer).await.expect(200);
+        riders[1 - winner].until_state(id(&trips[1 - winner]), "searching").await;
+        let lost = cancel(&riders[1 - winner], &trips[1 - winner]).await.expect(200);
+        assert_eq!(lost["offers_made"], 0, "{lost}");
+        let won = cancel(&riders[winner], &trips[winner]).await.expect(200);
+        assert_eq!((&won["offers_made"], won["driver_id"].as_str()), (&json!(1), Some(lane.driver().id.as_str())));
+        ["first trip", "second trip"][winner]
+    })
+    .await;
+    let metrics = app.rider().await.get("/metrics").await.bytes;
+    let metrics = String::from_utf8(metrics).unwrap();
+    let refused = metrics.lines().filter(|line| line.starts_with("ridematch_candidates_refused_total"));
+    println!("refused by the database: {:?}", refused.collect::<Vec<_>>());
     app.stop().await;
 }

@@ -258,9 +258,13 @@ pub async fn hint(conn: &mut PgConnection, intent: &str, now: MachineTime) -> Re
     )
     .execute(&mut *conn)
     .await?;
+    // By id: the events of one payment's refunds come at the same time, and would lock each other's rows.
     let refunds = sqlx::query!(
-        "update refunds set due_at = $2
-         where state = 'pending' and payment_id = (select id from payments where provider_intent_id = $1)",
+        "with pending as (
+             select refunds.id from refunds join payments on payments.id = refunds.payment_id
+             where payments.provider_intent_id = $1 and refunds.state = 'pending'
+             order by refunds.id for no key update of refunds)
+         update refunds set due_at = $2 from pending where refunds.id = pending.id",
         intent,
         now as _,
     )

@@ -1,5 +1,6 @@
 //! HTTP, as far as all rooms share it: requests, answers, problems, lists, streams. Besides this only `routes.rs` files know actix.
 
+pub mod json;
 pub mod middleware;
 pub mod problem;
 pub mod request;

@@ -4,7 +4,6 @@ use std::marker::PhantomData;
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
-use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{self, Bytes};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
@@ -13,11 +12,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
+use super::json;
 use super::problem::Problem;
 use crate::platform::Platform;
 use crate::platform::auth::{Caller, Role};
 use crate::platform::db::Tx;
-use crate::platform::error::{Code, FieldError, Refusal, Result};
+use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::idempotency::{self, Answer, Answered, Entered, Key};
 use crate::platform::ids::Id;
 
@@ -168,21 +168,31 @@ impl<A: Audience> Request<A> {
         parse_id(self.http.match_info().query(name), name)
     }
 
-    /// The body, which must be JSON.
+    /// The body, which must be a JSON object.
     ///
     /// # Errors
-    /// 415, 400 for what is not JSON, 422 for a field that cannot be right, naming it.
+    /// 415, and as [`json::read_object`].
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        let is_json =
-            content_type(self.http.headers()).is_some_and(|kind| kind == "application/json" || kind.ends_with("+json"));
-        if !is_json {
-            return Err(Refusal::new(
-                Code::UnsupportedMediaType,
-                "Send the body as JSON, with `Content-Type: application/json`.",
-            )
-            .into());
+        self.must_be_json()?;
+        json::read_object(&self.body)
+    }
+
+    /// The body, which must be a JSON array.
+    ///
+    /// # Errors
+    /// 415, and as [`json::read`].
+    pub fn json_array<T: DeserializeOwned>(&self) -> Result<Vec<T>> {
+        self.must_be_json()?;
+        json::read(&self.body)
+    }
+
+    fn must_be_json(&self) -> Result<()> {
+        let kind = content_type(self.http.headers());
+        if kind.is_some_and(|kind| kind == "application/json" || kind.ends_with("+json")) {
+            return Ok(());
         }
-        parse_json(&self.body)
+        let detail = "Send the body as JSON, with `Content-Type: application/json`.";
+        Err(Refusal::new(Code::UnsupportedMediaType, detail).into())
     }
 
     /// The body of a command that has no fields: nothing, or an empty object.
@@ -203,7 +213,7 @@ impl<A: Audience> Request<A> {
     pub fn query<T: DeserializeOwned>(&self) -> Result<T> {
         let deserializer = serde_urlencoded::Deserializer::new(form_pairs(self.http.query_string()));
         serde_path_to_error::deserialize(deserializer).map_err(|error| {
-            let fault = at_fault(error.path(), error.inner());
+            let fault = json::at_fault(error.path(), error.inner());
             let name = fault.pointer.trim_start_matches('/').to_owned();
             Refusal::new(Code::Malformed, format!("The query cannot be read: {}.", fault.detail))
                 .field(name, fault.detail)
@@ -266,13 +276,13 @@ impl<A: Audience> Request<A> {
         }
     }
 
-    /// Answers with a single resource: to a GET with 304, when the caller has this version.
+    /// Answers a GET of a single resource: 304 when the caller has this version.
     pub fn respond<T: Serialize>(&self, resource: &T, version: i64) -> HttpResponse {
         let tag = format!("\"{version}\"");
         let known = self.http.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
         let is_tag = |one: &str| one == "*" || one.trim_start_matches("W/") == tag;
         let is_known = known.is_some_and(|known| known.split(',').map(str::trim).any(is_tag));
-        if is_known && self.http.method() == Method::GET {
+        if is_known {
             return HttpResponse::NotModified().insert_header((header::ETAG, tag)).finish();
         }
         HttpResponse::Ok().insert_header((header::ETAG, tag)).json(resource)
@@ -286,46 +296,6 @@ impl<A: Audience> Request<A> {
 pub fn parse_id<T: Id + std::str::FromStr<Err = crate::platform::ids::InvalidId>>(text: &str, name: &str) -> Result<T> {
     text.parse().map_err(|error: crate::platform::ids::InvalidId| {
         Refusal::new(Code::InvalidId, format!("`{name}`: {error}.")).field(name, error.to_string()).into()
-    })
-}
-
-/// Reads JSON and says, if it cannot, which field is at fault.
-///
-/// # Errors
-/// 400 for what is not JSON, 422 for a field that cannot be right.
-pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let fault = at_fault(error.path(), error.inner());
-        let code = if error.inner().is_data() { Code::InvalidRequest } else { Code::Malformed };
-        Refusal::new(code, format!("The body cannot be read: {}.", fault.detail)).field(fault.pointer, fault.detail)
-    })?;
-    deserializer.end().map_err(|error| {
-        Refusal::new(Code::Malformed, format!("There is something after the end of the JSON: {error}."))
-            .field("", error.to_string())
-    })?;
-    Ok(value)
-}
-
-/// Which field an error is about. Serde names one that is missing, or there twice, in its message only.
-fn at_fault(path: &serde_path_to_error::Path, error: &impl std::fmt::Display) -> FieldError {
-    let detail = error.to_string();
-    let named =
-        ["missing field `", "duplicate field `"].iter().find_map(|start| detail.strip_prefix(start)?.split_once('`'));
-    let pointer = match named {
-        Some((name, _)) => format!("{}/{name}", json_pointer(path)),
-        None => json_pointer(path),
-    };
-    FieldError { pointer, detail }
-}
-
-fn json_pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    path.iter().fold(String::new(), |pointer, segment| match segment {
-        Segment::Seq { index } => format!("{pointer}/{index}"),
-        Segment::Map { key } => format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
-        Segment::Enum { variant } => format!("{pointer}/{variant}"),
-        Segment::Unknown => pointer,
     })
 }
 

@@ -1,6 +1,6 @@
 //! A driver's own profile and availability.
 
-use actix_web::web;
+use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -76,14 +76,14 @@ fn profile((driver, offer, trip): Found, known: Option<LastKnown>) -> ProfileBod
 
 /// See your profile
 ///
-/// With the trip that you are on, and the offer that waits for your answer.
+/// With the trip that you are on, and the offer that waits for your answer. It has no `ETag`: position and offer come and go between
+/// its versions.
 #[utoipa::path(get, path = "/v1/drivers/me", tag = "drivers", operation_id = "get_profile",
     responses((status = 200, description = "The profile", body = ProfileBody)))]
 pub(super) async fn me(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
     let Some(id) = request.caller().driver() else { unreachable!("the audience is drivers") };
     let found = request.platform.db.read(id, |conn, id| Box::pin(find(conn, *id))).await?;
-    let version = found.0.version;
-    Ok(request.respond(&profile(found, supply.position(id)), version))
+    Ok(HttpResponse::Ok().json(profile(found, supply.position(id))))
 }
 
 /// Whether a driver takes rides.
@@ -129,8 +129,7 @@ pub(super) async fn availability(request: Request<Drivers>, supply: web::Data<Su
     if request.platform.leadership.epoch().is_some() {
         worker::tell_index(&request.platform, &supply, vec![driver_id.uuid()]).await?;
     }
-    let version = found.0.version;
-    Ok(request.respond(&profile(found, supply.position(driver_id)), version))
+    Ok(HttpResponse::Ok().json(profile(found, supply.position(driver_id))))
 }
 
 fn check_text(field: &str, text: Option<&str>, chars_max: usize) -> Result<()> {
