@@ -1,0 +1,145 @@
+//! Every route of the published document × no token, a bad one, and one of the wrong role.
+
+use std::collections::BTreeSet;
+
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::json;
+
+use super::tokens::bad_headers;
+use crate::harness::{Actor, Answer, App, new_key};
+
+const ROLES: [&str; 4] = ["rider", "driver", "gateway", "ops"];
+
+/// Who may call what; nobody is named where no token is needed. A route that is not here fails a test: decide who may call it.
+const ROUTES: &[(&str, &[&str])] = &[
+    ("GET /healthz", &[]),
+    ("GET /readyz", &[]),
+    ("POST /v1/sandbox/tokens", &[]),
+    ("GET /v1/sandbox/clock", &[]),
+    ("POST /v1/sandbox/clock", &[]),
+    ("POST /v1/webhooks/psp", &[]), // its signature is its token
+    ("POST /v1/quotes", &["rider"]),
+    ("POST /v1/trips", &["rider"]),
+    ("GET /v1/trips", &["rider", "driver", "ops"]),
+    ("GET /v1/trips/{trip_id}", &["rider", "driver", "ops"]),
+    ("GET /v1/trips/{trip_id}/events", &["rider", "driver", "ops"]),
+    ("GET /v1/trips/{trip_id}/driver", &["rider", "driver", "ops"]),
+    ("GET /v1/trips/{trip_id}/explain", &["rider", "driver", "ops"]),
+    ("GET /v1/trips/{trip_id}/receipt", &["rider", "ops"]),
+    ("POST /v1/trips/{trip_id}/cancel", &["rider", "driver"]),
+    ("POST /v1/trips/{trip_id}/arrive", &["driver"]),
+    ("POST /v1/trips/{trip_id}/start", &["driver"]),
+    ("POST /v1/trips/{trip_id}/complete", &["driver", "ops"]),
+    ("POST /v1/trips/{trip_id}/no_show", &["driver"]),
+    ("POST /v1/trips/{trip_id}/abort", &["ops"]),
+    ("POST /v1/trips/{trip_id}/pin/reset", &["ops"]),
+    ("GET /v1/drivers/me", &["driver"]),
+    ("PUT /v1/drivers/me/availability", &["driver"]),
+    ("PUT /v1/drivers/me/location", &["driver"]),
+    ("GET /v1/drivers/me/events", &["driver"]),
+    ("POST /v1/locations", &["gateway"]),
+    ("GET /v1/drivers/nearby", &["rider", "driver", "ops"]),
+    ("GET /v1/offers", &["driver"]),
+    ("POST /v1/offers/{offer_id}/accept", &["driver"]),
+    ("POST /v1/offers/{offer_id}/decline", &["driver"]),
+    ("GET /v1/payments/{payment_id}", &["rider", "ops"]),
+    ("POST /v1/payments/{payment_id}/refunds", &["ops"]),
+    ("GET /v1/ops/ledger", &["ops"]),
+    ("GET /v1/ops/reconciliation", &["ops"]),
+    ("GET /v1/ops/audit", &["ops"]),
+];
+
+/// What is no part of the document and open to all.
+const PAGES: &[&str] = &["/", "/metrics", "/openapi.json", "/docs/", "/problems/not_found"];
+
+/// A request that has all it needs but a caller and an object.
+fn request(app: &App, operation: &str) -> RequestBuilder {
+    let (method, template) = operation.split_once(' ').unwrap();
+    let objects = [("{trip_id}", "trip"), ("{offer_id}", "ofr"), ("{payment_id}", "pay")];
+    let path = objects.into_iter().fold(template.to_owned(), |path, (parameter, prefix)| {
+        path.replace(parameter, &format!("{prefix}_01h455vb4pex5vsknk084sn02q"))
+    });
+    let request = app.http.request(method.parse::<Method>().unwrap(), app.url(&path));
+    if method == "GET" { request } else { request.header("Idempotency-Key", new_key()).json(&json!({})) }
+}
+
+/// The status alone: some answers are streams without an end.
+async fn status(request: RequestBuilder) -> StatusCode {
+    request.send().await.unwrap().status()
+}
+
+#[test]
+fn the_matrix_has_a_row_for_every_route_of_the_document_and_no_other() {
+    let document = serde_json::to_value(ridematch::document()).unwrap();
+    let mut documented = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        documented.extend(item.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())));
+    }
+    let rows: BTreeSet<_> = ROUTES.iter().map(|(operation, _)| (*operation).to_owned()).collect();
+    assert_eq!(rows, documented);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_good_token_every_door_is_shut() {
+    let app = App::start().await;
+    let headers = bad_headers(&app).await;
+    for (operation, _) in ROUTES.iter().filter(|(_, roles)| !roles.is_empty()) {
+        let answer = Answer::of(request(&app, operation)).await;
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{operation}");
+        answer.expect_problem(401, "unauthenticated");
+        for (what, header) in &headers {
+            let answer = Answer::of(request(&app, operation).header("Authorization", header)).await;
+            assert_eq!(answer.status, 401, "{operation} with {what}: {:#}", answer.json());
+            answer.expect_problem(401, "unauthenticated");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_door_opens_to_its_roles_and_to_no_other() {
+    let app = App::start().await;
+    let mut callers: Vec<(&str, Actor)> = Vec::new();
+    for role in ROLES {
+        callers.push((role, app.actor(role).await));
+    }
+    for (operation, roles) in ROUTES.iter().filter(|(_, roles)| !roles.is_empty()) {
+        for (role, caller) in &callers {
+            let request = request(&app, operation).bearer_auth(&caller.token);
+            if roles.contains(role) {
+                let status = status(request).await;
+                assert!(
+                    status != 401 && status != 403 && !status.is_server_error(),
+                    "{operation} for {role}: {status}"
+                );
+            } else {
+                Answer::of(request).await.expect_problem(403, "forbidden");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_open_to_all_is_open_to_all() {
+    let app = App::start().await;
+    for (operation, _) in ROUTES.iter().filter(|(_, roles)| roles.is_empty()) {
+        let status = status(request(&app, operation)).await;
+        assert!(status != 401 && status != 403 && !status.is_server_error(), "{operation}: {status}");
+    }
+    for page in PAGES {
+        assert_eq!(status(app.http.get(app.url(page))).await, 200, "{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outside_the_sandbox_there_is_no_sandbox() {
+    let app = App::start().await;
+    let production = app.another(|config| config.sandbox = false).await;
+    let (ops, clock) = (app.ops().await.at(&production), "/v1/sandbox/clock");
+    for who in [&Actor { token: String::new(), ..ops.clone() }, &ops] {
+        who.get(clock).await.expect_problem(404, "not_found");
+        who.post_unkeyed(clock, &json!({"advance_s": 1})).await.expect_problem(404, "not_found");
+        who.post_unkeyed("/v1/sandbox/tokens", &json!({"role": "ops"})).await.expect_problem(404, "not_found");
+    }
+    ops.get("/v1/trips").await.expect(200);
+    production.stop().await;
+}

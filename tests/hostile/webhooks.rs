@@ -1,0 +1,57 @@
+//! The provider's door: what is not signed is not read, and what is signed and makes no sense does no harm.
+
+use hmac::{Hmac, KeyInit, Mac};
+use ridematch::platform::clock::Clock;
+use sha2::Sha256;
+
+use crate::harness::{Answer, App, WEBHOOK_SECRET};
+
+fn signature(secret: &str, body: &[u8]) -> String {
+    let stamp = Clock::system().machine().utc().timestamp();
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(format!("{stamp}.").as_bytes());
+    mac.update(body);
+    format!("t={stamp},v1={}", hex::encode(mac.finalize().into_bytes()))
+}
+
+async fn send(app: &App, signature: &str, body: &[u8]) -> Answer {
+    let request = app.http.post(app.url("/v1/webhooks/psp")).header("Stripe-Signature", signature);
+    Answer::of(request.body(body.to_vec())).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_not_signed_is_not_read() {
+    let app = App::start().await;
+    let body = br#"{"data": {"object": {"object": "payment_intent", "id": "pi_1"}}}"#;
+    let good = signature(WEBHOOK_SECRET, body);
+    send(&app, &good, body).await.expect(200);
+    let old = good.replacen("t=1", "t=0", 1);
+    for wrong in ["", "t=,v1=", "nonsense", "t=99999999999999999999,v1=00", &old, &signature("whsec_other", body)] {
+        send(&app, wrong, body).await.expect_problem(400, "signature_invalid");
+    }
+    send(&app, &good, b"{}").await.expect_problem(400, "signature_invalid");
+    Answer::of(app.http.post(app.url("/v1/webhooks/psp"))).await.expect_problem(400, "signature_invalid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_makes_no_sense_does_no_harm() {
+    let app = App::start().await;
+    let long = format!(r#"{{"data": {{"object": {{"payment_intent": "{}"}}}}}}"#, "x".repeat(500_000));
+    let understood: [&[u8]; 5] = [
+        br#"{"data": {"object": {}}}"#,
+        br#"{"data": {"object": {"payment_intent": "pi_\u0000"}}}"#,
+        br#"{"data": {"object": {"object": "payment_intent", "id": "\ud83d\ude95"}}}"#,
+        br#"{"data": {"object": {"payment_intent": null}}, "more": [1e308, -0.0, 18446744073709551615]}"#,
+        long.as_bytes(),
+    ];
+    for body in understood {
+        send(&app, &signature(WEBHOOK_SECRET, body), body).await.expect(200);
+    }
+    let nested = "[".repeat(100_000).into_bytes();
+    for body in [&b""[..], b"{}", b"null", b"{\"data\": 1}", b"\xff", &nested] {
+        send(&app, &signature(WEBHOOK_SECRET, body), body).await.expect_problem(400, "malformed");
+    }
+    let large = vec![b' '; 2 << 20];
+    send(&app, &signature(WEBHOOK_SECRET, &large), &large).await.expect_problem(413, "body_too_large");
+    app.assert_clean().await;
+}
