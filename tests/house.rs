@@ -154,7 +154,15 @@ const BANS: &[Ban] = &[
     Ban {
         rule: "actix",
         within: &["**"],
-        except: &["platform/http.rs", "platform/http/**", "*/routes.rs", "*/routes/**", "main.rs", "startup.rs", "doors.rs"],
+        except: &[
+            "platform/http.rs",
+            "platform/http/**",
+            "*/routes.rs",
+            "*/routes/**",
+            "main.rs",
+            "startup.rs",
+            "doors.rs",
+        ],
         names: &["actix_web", "actix_http", "actix_rt"],
         because: "actix is known to platform::http and to the rooms' routes.rs alone",
     },
