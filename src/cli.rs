@@ -1,7 +1,8 @@
 //! The command line.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+#[cfg(feature = "sandbox")]
+use std::{net::SocketAddr, path::PathBuf};
+
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
