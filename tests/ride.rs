@@ -303,3 +303,16 @@ async fn a_payment_that_is_not_decided_within_a_minute_ends_the_trip_and_is_rele
     app.assert_clean().await;
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_who_has_cancelled_is_asked_for_the_next_trip() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = assigned(&app, &rider, &driver).await;
+    driver.act(id(&trip), "cancel").await.expect(200);
+    rider.act(id(&trip), "cancel").await.expect(200);
+    driver.send_position(&app, HERE).await;
+    let next = app.rider().await.request_trip().await;
+    assert_eq!(driver.until_offered().await["trip_id"], next["id"]);
+    app.stop().await;
+}

@@ -21,14 +21,15 @@ pub struct Searching {
     pub since: DomainTime,
 }
 
-/// Trips whose search is due at `now`, those who wait longest first.
+/// Trips whose search is due at `now`, those first who have not been looked at for longest: however many there are, each has its
+/// turn. (Who waits longest chooses first among them; that is the plan's business.)
 ///
 /// # Errors
 /// If the database does not answer, or a row cannot be.
 pub async fn searching(conn: &mut PgConnection, now: DomainTime, limit: i64) -> Result<Vec<Searching>> {
     let rows = sqlx::query!(
         "select id, pickup_lat, pickup_lon, class, requested_at from trips
-         where state = 'searching' and search_at <= $1 order by requested_at, id limit $2",
+         where state = 'searching' and search_at <= $1 order by search_at, id limit $2",
         now as _,
         limit,
     )
