@@ -169,9 +169,11 @@ async fn index(platform: Platform, supply: Arc<Supply>) {
         if platform.leadership.epoch().is_none() || changed.is_empty() {
             continue;
         }
-        if let Err(error) = trips::worker::tell_index(&platform, &supply, changed).await {
+        if let Err(error) = trips::worker::tell_index(&platform, &supply, changed.clone()).await {
             tracing::warn!(%error, "the index could not be told");
             tokio::time::sleep(AFTER_ERROR).await;
+            // They have still changed.
+            platform.db.hub().wake_here(&changed.into_iter().map(Wake::Driver).collect::<Vec<_>>());
         }
     }
 }

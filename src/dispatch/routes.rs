@@ -12,6 +12,7 @@ use crate::platform::db::Conn;
 use crate::platform::error::{Refusal, Result};
 use crate::platform::http::{Participants, Reply, Request};
 use crate::platform::ids::{DriverId, OfferId, TripId};
+use crate::trips::routes as trip_routes;
 
 /// The room's part of the published document.
 #[derive(Debug, OpenApi)]
@@ -63,13 +64,11 @@ async fn explain(request: Request<Participants>) -> Reply {
 
 async fn find(conn: &mut Conn, trip: TripId, caller: Caller) -> Result<Vec<Round>> {
     let trip = crate::trips::store::find(conn, trip).await?.ok_or_else(|| Refusal::not_found("trip"))?;
-    let may_see = match caller.role {
-        Role::Rider => caller.rider() == Some(trip.rider_id),
-        Role::Driver => trip.driver_id.is_some() && caller.driver() == trip.driver_id,
-        Role::Ops => true,
-        Role::Gateway => false,
-    };
-    if may_see { store::rounds(conn, trip.id).await } else { Err(Refusal::not_found("trip").into()) }
+    if trip_routes::may_see(&trip, caller) {
+        store::rounds(conn, trip.id).await
+    } else {
+        Err(Refusal::not_found("trip").into())
+    }
 }
 
 fn render(round: Round, caller: Caller) -> RoundBody {

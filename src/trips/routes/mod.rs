@@ -7,6 +7,8 @@ mod ride;
 mod streams;
 mod trips;
 
+pub use trips::may_see;
+
 use actix_web::web;
 use utoipa::OpenApi;
 

@@ -181,7 +181,7 @@ pub(super) async fn visible(conn: &mut Conn, id: TripId, caller: Caller) -> Resu
 }
 
 /// Whether a trip exists for the caller.
-pub(super) fn may_see(trip: &Trip, caller: Caller) -> bool {
+pub fn may_see(trip: &Trip, caller: Caller) -> bool {
     match caller.role {
         Role::Rider => caller.rider() == Some(trip.rider_id),
         Role::Driver => trip.driver_id.is_some() && caller.driver() == trip.driver_id,
