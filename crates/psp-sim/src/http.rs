@@ -11,13 +11,13 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use subtle::{Choice, ConstantTimeEq};
 
+use crate::answer::{Answer, Reply};
 use crate::errors::ApiError;
 use crate::faults::Step;
 use crate::operations::{Request, Target};
 use crate::params::Params;
-use crate::provider::{Answer, Provider, State};
+use crate::provider::{Provider, State};
 use crate::shelf::PageQuery;
-use crate::weather::Reply;
 use crate::{connection, control, render};
 
 /// The longest body: 50 metadata entries of full length, percent-encoded, and some more.
@@ -218,7 +218,7 @@ async fn get(
     };
     let (step, id) = subject;
     let weather = provider.forecast((step, id.or(params.peek("payment_intent"))), &params, None);
-    if let Some(reply) = weather.before(provider).await {
+    if let Some(reply) = weather.before(&provider.bad_days).await {
         return send(reply, request);
     }
     let found = provider.look_up(|state| {
@@ -230,7 +230,7 @@ async fn get(
         Ok(object) => Answer::ok(object.to_string()),
         Err(error) => error.into(),
     };
-    send(weather.after(provider, answer).await, request)
+    send(weather.after(&provider.bad_days, answer).await, request)
 }
 
 /// Answers where nothing is.
