@@ -29,6 +29,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const ORIGINAL_REQUEST: HeaderName = HeaderName::from_static("original-request");
+const STRIPE_SHOULD_RETRY: HeaderName = HeaderName::from_static("stripe-should-retry");
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
 
 /// The provider, as routes get it.
@@ -259,6 +260,12 @@ pub fn respond(answer: Answer) -> HttpResponse {
     }
     if let Some(seconds) = answer.retry_after_s {
         response.insert_header((RETRY_AFTER, seconds));
+    }
+    match answer.status {
+        // It is stored under its key: the same request would get the same answer.
+        500 => drop(response.insert_header((STRIPE_SHOULD_RETRY, "false"))),
+        409 => drop(response.insert_header((STRIPE_SHOULD_RETRY, "true"))),
+        _ => {}
     }
     response.body(answer.body)
 }
