@@ -221,7 +221,8 @@ def a_key_in_use_is_a_conflict():
     while sim("GET", "/sim/faults")["faults"][0]["struck"] == 0:
         assert time.monotonic() < until, "the latency didn't strike"
     # The package has no class of its own for a conflict; left to itself, it tries again.
-    refused(stripe.APIError, lambda: confirm(0), http_status=409, code="idempotency_key_in_use")
+    conflict = refused(stripe.APIError, lambda: confirm(0), http_status=409)
+    assert conflict.error.code == "idempotency_key_in_use"
     sim("DELETE", "/sim/faults")
     first.join()
     assert confirm(0).status == "requires_capture"
