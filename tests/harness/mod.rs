@@ -9,6 +9,8 @@
 )]
 
 mod actor;
+pub mod hold;
+pub mod process;
 pub mod proxy;
 pub mod second;
 
@@ -250,6 +252,11 @@ pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, opti
 
 /// Waits until `look` finds something, and gives up loudly after a while.
 pub async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    within(SOON, what, look).await
+}
+
+/// The same, for what takes its time.
+pub async fn within<T>(limit: Duration, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
     let found = async {
         loop {
             if let Some(found) = look().await {
@@ -258,7 +265,7 @@ pub async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(SOON, found).await.unwrap_or_else(|_| panic!("waited {SOON:?} in vain until {what}"))
+    tokio::time::timeout(limit, found).await.unwrap_or_else(|_| panic!("waited {limit:?} in vain until {what}"))
 }
 
 /// A rider's trip that a driver has accepted.

@@ -77,13 +77,13 @@ impl Proxy {
 
 /// Where PostgreSQL listens.
 #[derive(Clone)]
-enum Target {
+pub(super) enum Target {
     Socket(PathBuf),
     Tcp(String, u16),
 }
 
 impl Target {
-    fn of(url: &Url) -> Self {
+    pub(super) fn of(url: &Url) -> Self {
         let port = url.port().unwrap_or(5432);
         let dir = url.query_pairs().find(|(name, value)| name == "host" && value.starts_with('/'));
         match dir {
