@@ -60,6 +60,8 @@ impl DatabaseProxy {
         let connections = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                // Messages go one by one: without this each waits for the one before to be acknowledged.
+                client.set_nodelay(true).unwrap();
                 tokio::spawn(serve(client, target.clone(), Arc::clone(&connections)));
             }
         });

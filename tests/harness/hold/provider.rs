@@ -34,6 +34,7 @@ impl ProviderProxy {
         let connections = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                client.set_nodelay(true).unwrap();
                 tokio::spawn(serve(client, target, Arc::clone(&connections)));
             }
         });
