@@ -129,7 +129,7 @@ fn operation(request: &[u8]) -> &'static str {
 }
 
 /// Reads a message of HTTP/1.1, head and body. Both sides say how long their bodies are.
-async fn message(from: &mut TcpStream) -> io::Result<Vec<u8>> {
+pub async fn message(from: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut message = Vec::new();
     loop {
         if let Some(length) = length(&message)
