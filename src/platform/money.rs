@@ -61,6 +61,7 @@ impl<'de> Deserialize<'de> for Currency {
 
 /// A sum: an amount in the currency's minor unit (cents, for dollars).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(example = json!({"amount": 1234, "currency": "USD"}))]
 pub struct Money {
     /// Whole minor units: cents, for dollars.
