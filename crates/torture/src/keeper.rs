@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 
 use crate::process::{Process, Spec};
 
@@ -29,7 +28,6 @@ pub struct Keeper {
     orders: mpsc::Sender<Order>,
     address: watch::Receiver<Option<SocketAddr>>,
     deaths: Arc<AtomicU64>,
-    task: JoinHandle<()>,
 }
 
 impl Keeper {
@@ -39,8 +37,8 @@ impl Keeper {
         let (tell, address) = watch::channel(None);
         let deaths = Arc::new(AtomicU64::new(0));
         let name = spec.name;
-        let task = tokio::spawn(keep(spec, inbox, tell, Arc::clone(&deaths)));
-        Self { name, orders, address, deaths, task }
+        tokio::spawn(keep(spec, inbox, tell, Arc::clone(&deaths)));
+        Self { name, orders, address, deaths }
     }
 
     /// Where it listens, now and whenever that changes; `None` while it does not run.
@@ -64,9 +62,8 @@ impl Keeper {
     }
 
     /// Stops it for good, in order.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         self.order(Order::Stop).await;
-        let _ended = self.task.await;
     }
 
     async fn order(&self, order: impl FnOnce(oneshot::Sender<bool>) -> Order) -> bool {

@@ -4,14 +4,22 @@
 //! The service is a black box: processes, signals, sockets, its public interface. What is known of the inside is the tables
 //! in which the books are. [`wire`] stands by itself, and tests use it too.
 
+mod adversary;
+mod books;
 mod cli;
 mod clock;
 mod database;
+mod dice;
 mod keeper;
 mod line;
+mod peace;
+mod people;
 mod process;
+mod provider;
+mod report;
 mod run;
 mod stack;
+mod tally;
 mod valve;
 pub mod wire;
 

@@ -9,6 +9,7 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use reqwest::Client;
@@ -72,6 +73,7 @@ pub struct Stack {
     pub provider: Keeper,
     /// The services.
     pub services: [Keeper; 2],
+    city: OnceLock<Keeper>,
     http: Client,
 }
 
@@ -104,20 +106,21 @@ impl Stack {
         let http = Client::builder().timeout(LOOK_MAX).build()?;
         tokio::spawn(lead_to_the_matcher(front.clone(), [services[0].address(), services[1].address()], http.clone()));
 
-        let stack = Self { options, wire, to_provider, front, doors, database, provider, services, http };
+        let city = OnceLock::new();
+        let stack = Self { options, wire, to_provider, front, doors, database, provider, services, city, http };
         stack.ready().await?;
         stack.clock(&json!({ "scale": stack.options.time_scale })).await?;
         Ok(stack)
     }
 
-    /// Starts the city.
-    pub fn city(&self) -> Keeper {
+    /// The city, which is started when it is first asked for.
+    pub fn city(&self) -> &Keeper {
         let Options { drivers, seed, .. } = &self.options;
         let (drivers, seed) = (drivers.to_string(), seed.to_string());
         let front = self.front.url();
         let words =
             ["city", "--exit-with-parent", "drive", "--base-url", &front, "--drivers", &drivers, "--seed", &seed];
-        Keeper::keep(spec(&self.options, "city", &words, Vec::new(), false))
+        self.city.get_or_init(|| Keeper::keep(spec(&self.options, "city", &words, Vec::new(), false)))
     }
 
     /// Waits until both services are ready and one is the matcher.
@@ -195,9 +198,8 @@ impl Stack {
     ///
     /// # Errors
     /// If the database does not stop.
-    pub async fn stop(self) -> Result<(), BoxError> {
-        let [one, other] = self.services;
-        tokio::join!(one.stop(), other.stop());
+    pub async fn stop(&self) -> Result<(), BoxError> {
+        tokio::join!(self.services[0].stop(), self.services[1].stop());
         self.provider.stop().await;
         self.database.stop().await
     }

@@ -20,10 +20,13 @@ use crate::lock;
 use crate::stack::Stack;
 
 pub(crate) use person::{Person, Role};
-pub(crate) use record::{Asked, Record};
+pub(crate) use record::{Asked, Record, digest};
 
 /// How long a request may take. Past that the answer is lost, and the request is sent again under its key.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long the last ones may take to go home: nobody waits longer than this for an answer once everything is healed.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Trips that the operator chooses from.
 const ENDED_MAX: usize = 500;
@@ -126,12 +129,16 @@ impl People {
         Ok(Self { town, tasks })
     }
 
-    /// Nobody begins anything new; what is under way is finished, and every key gets its answer. Returns when all have gone
-    /// home, or after `patience`.
-    pub async fn go_home(mut self, patience: Duration) -> Arc<Town> {
+    /// Nobody begins anything new; what is under way is finished, and every key gets its answer.
+    pub fn close(&self) {
         self.town.is_closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until all have gone home, a while at most; whoever is still there then gives up. What they remember.
+    pub async fn go_home(mut self) -> Arc<Town> {
+        self.close();
         let all = async { while self.tasks.join_next().await.is_some() {} };
-        let _in_time = tokio::time::timeout(patience, all).await;
+        let _in_time = tokio::time::timeout(PATIENCE, all).await;
         self.town.is_closed.store(true, Ordering::Relaxed);
         self.tasks.shutdown().await;
         self.town

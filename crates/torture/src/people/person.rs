@@ -98,8 +98,7 @@ impl Person {
 
     /// A command, under a new key, sent again and again until there is an answer that stands; `None` if the town closes first.
     pub async fn command(&mut self, path: &str, body: &Value) -> Option<Answer> {
-        self.keys += 1;
-        let key = format!("torture-{}-{}-{}", self.town.seed, self.name, self.keys);
+        let key = self.new_key();
         if self.dice.random_bool(TWICE_AT_ONCE) {
             let (one, other) = (self.keyed(&key, path, body).await?, self.keyed(&key, path, body).await?);
             let (_first, _second) = tokio::join!(self.send(one, &key, path), self.send(other, &key, path));
@@ -122,6 +121,18 @@ impl Person {
         }
     }
 
+    /// A command that is sent once, whatever comes of it.
+    pub async fn once_more(&mut self, path: &str, body: &Value) -> Option<Answer> {
+        let key = self.new_key();
+        let request = self.keyed(&key, path, body).await?;
+        self.send(request, &key, path).await
+    }
+
+    fn new_key(&mut self) -> String {
+        self.keys += 1;
+        format!("torture-{}-{}-{}", self.town.seed, self.name, self.keys)
+    }
+
     fn door(&mut self) -> String {
         let door = usize::from(self.dice.random_bool(0.5));
         self.town.doors[door].clone()
@@ -141,10 +152,11 @@ impl Person {
         let status = response.status().as_u16();
         let bytes = response.bytes().await.ok()?;
         let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        match Meaning::of(status, body["code"].as_str().unwrap_or_default()) {
+        let code = body["code"].as_str().unwrap_or_default();
+        match Meaning::of(status, code) {
             Meaning::Again => None,
             Meaning::Done | Meaning::Refused => {
-                self.town.record.hears(key, status, &bytes);
+                self.town.record.hears(key, status, code, &bytes);
                 Some(Answer { status, body })
             }
         }

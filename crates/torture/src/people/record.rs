@@ -14,8 +14,8 @@ pub(crate) struct Asked {
     pub what: String,
     /// Times it was sent.
     pub sent: u32,
-    /// Statuses of refusals that stand: 4xx, but for those that ask to come again.
-    pub refusals: Vec<u16>,
+    /// Codes of refusals that stand: 4xx, but for those that ask to come again.
+    pub refusals: Vec<String>,
     /// Successes: status, and the digest of the body. More than one different one is a broken promise.
     pub successes: Vec<(u16, [u8; 32])>,
 }
@@ -60,7 +60,7 @@ impl Record {
     }
 
     /// An answer that stands has come.
-    pub fn hears(&self, key: &str, status: u16, body: &[u8]) {
+    pub fn hears(&self, key: &str, status: u16, code: &str, body: &[u8]) {
         let mut keys = lock(&self.keys);
         let asked = keys.entry(key.to_owned()).or_default();
         if (200..300).contains(&status) {
@@ -68,8 +68,8 @@ impl Record {
             if !asked.successes.contains(&success) {
                 asked.successes.push(success);
             }
-        } else if !asked.refusals.contains(&status) {
-            asked.refusals.push(status);
+        } else if !asked.refusals.iter().any(|known| known == code) {
+            asked.refusals.push(code.to_owned());
         }
     }
 
