@@ -9,7 +9,6 @@ mod local;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
 use clap::error::ContextKind;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -26,7 +25,7 @@ const EXIT_WITHIN: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(wrong) => return explain(&wrong),
     };

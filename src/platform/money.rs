@@ -1,5 +1,7 @@
 //! Money: whole minor units of one currency, and checked arithmetic. No float is ever near it.
 
+mod minor_units;
+
 use std::fmt;
 use std::str::FromStr;
 

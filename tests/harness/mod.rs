@@ -19,8 +19,9 @@ use std::time::Duration;
 
 use embedded_postgres::{Database, TestCluster};
 use reqwest::Client;
-use ridematch::platform::config::Config;
+use ridematch::platform::config::{Config, ProviderConfig};
 use ridematch::platform::schema;
+use ridematch::platform::secret::Secret;
 use ridematch::startup::{self, Running};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -238,9 +239,8 @@ pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, opti
         http_workers: 2,
         jwt_secret: Some(JWT_SECRET.to_owned()),
         jwt_public_key: None,
-        psp_base_url: format!("http://{provider}"),
-        psp_secret_key: PSP_SECRET.to_owned(),
-        psp_webhook_secret: WEBHOOK_SECRET.to_owned(),
+        psp: ProviderConfig::new(format!("http://{provider}").parse().unwrap(), Secret::new(PSP_SECRET)),
+        psp_webhook_secret: Secret::new(WEBHOOK_SECRET),
         rate_limit: NonZeroU32::new(options.rate_limit).unwrap(),
         log: "warn".to_owned(),
         sandbox: true,

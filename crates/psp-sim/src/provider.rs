@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, watch};
 
@@ -14,10 +14,16 @@ use crate::books::{Books, Line, StoredAnswer};
 use crate::clock::{Clock, Dice, unix_ms, unix_s};
 use crate::errors::ApiError;
 use crate::events;
-use crate::faults::{self, Fault};
+use crate::faults::{Fault, Group, Kind, Occasion, Step, Strike, planned_by_caller};
 use crate::journal::{self, Journal};
-use crate::model::UnixSeconds;
-use crate::operations::{Order, Request};
+use crate::model::{Intent, UnixSeconds};
+use crate::operations::{Effect, Order, Request};
+use crate::params::Params;
+use crate::plan::Plan;
+use crate::weather::{Reply, Weather};
+
+/// How soon the webhook hears of an expiry.
+const EXPIRY_PERIOD: Duration = Duration::from_secs(1);
 
 /// Everything that the provider's parts share.
 pub struct Provider {
@@ -30,8 +36,22 @@ pub struct Provider {
     /// What ids are made with.
     pub dice: Dice,
     clock: Clock,
+    /// What goes wrong. Locked after the state, where both are.
+    plan: Mutex<Plan>,
+    /// Told when everything that is held shall go on.
+    healed: Notify,
+    rules: Rules,
+}
+
+/// What a provider is told about itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
     /// Whether anybody wants to hear of events.
-    has_webhook: bool,
+    pub has_webhook: bool,
+    /// How long money stays reserved.
+    pub authorisation_ttl_s: UnixSeconds,
+    /// For the dice of plans that come without a seed.
+    pub plan_seed: u64,
 }
 
 /// What the lock protects.
@@ -78,23 +98,33 @@ pub struct Answer {
     pub body: String,
     /// The `Request-Id` of the request whose answer this is, if it is a replay.
     pub replay_of: Option<String>,
+    /// When to come again, in seconds.
+    pub retry_after_s: Option<u64>,
+}
+
+impl Answer {
+    /// A 200.
+    pub fn ok(body: String) -> Self {
+        Self { status: 200, body, replay_of: None, retry_after_s: None }
+    }
 }
 
 impl From<ApiError> for Answer {
     fn from(error: ApiError) -> Self {
-        Self { status: error.status, body: error.body(), replay_of: None }
+        Self { status: error.status, ..Self::ok(error.body()) }
     }
 }
 
 impl From<&StoredAnswer> for Answer {
     fn from(stored: &StoredAnswer) -> Self {
-        Self { status: stored.status, body: stored.body.clone(), replay_of: Some(stored.request_id.clone()) }
+        let replay_of = Some(stored.request_id.clone());
+        Self { status: stored.status, replay_of, ..Self::ok(stored.body.clone()) }
     }
 }
 
 impl Provider {
     /// A provider that remembers `books`.
-    pub fn new(books: Books, clock: Clock, dice: Dice, has_webhook: bool) -> Self {
+    pub fn new(books: Books, clock: Clock, dice: Dice, rules: Rules) -> Self {
         Self {
             state: Mutex::new(State { books, ..State::default() }),
             work_for_journal: Condvar::new(),
@@ -102,7 +132,9 @@ impl Provider {
             news: Notify::new(),
             dice,
             clock,
-            has_webhook,
+            plan: Mutex::default(),
+            healed: Notify::new(),
+            rules,
         }
     }
 
@@ -134,20 +166,25 @@ impl Provider {
         }
     }
 
-    /// Does what a request asks for, once per idempotency key.
-    pub async fn execute(self: Arc<Self>, request: Request) -> Answer {
-        // Faults that take time will sleep in here, on either side of the transaction, with the key in use.
+    /// Does what a request asks for, once per idempotency key, if the day is a good one.
+    pub async fn execute(self: Arc<Self>, request: Request) -> Reply {
+        // Faults that take time do so with the key in use, as work that takes time does.
         let Ok(_in_use) = KeyInUse::claim(&self, request.key.as_deref()) else {
             return ApiError::key_in_use().into();
         };
-        let answer = self.transact(|state| self.perform(state, &request)).await;
+        let weather = self.forecast(request.subject(), &request.params, request.key.as_deref());
+        if let Some(reply) = weather.before(&self).await {
+            return reply;
+        }
+        let answer = self.transact(|state| self.perform(state, &request, weather.work)).await;
         self.news.notify_one();
-        answer.unwrap_or_else(|JournalBroken| ApiError::internal().into())
+        weather.after(&self, answer.unwrap_or_else(|JournalBroken| ApiError::internal().into())).await
     }
 
     /// Replays the stored answer; or does what is asked, and stores the effect and the answer in one line.
-    fn perform(&self, state: &mut State, request: &Request) -> Answer {
+    fn perform(&self, state: &mut State, request: &Request, planned: Option<Strike>) -> Answer {
         let now = (self.clock)();
+        self.expire_due(state, now);
         state.books.prune(unix_ms(now));
         let order = match state.books.stored_answer(request) {
             Ok(Some(stored)) => return stored.as_ref().into(),
@@ -155,18 +192,29 @@ impl Provider {
             Err(error) => Err(error),
         };
         // An error here means that nothing began: it isn't stored.
-        let order = match order {
+        let mut order = match order {
             Ok(order) => order,
             Err(error) => return error.into(),
         };
-        let fault = faults::planned(&order.occasion());
+        let strike = self.plan().strike(Group::Work, &order.occasion(request), planned);
+        let fault = strike.map(|strike| strike.kind);
+        if let Some(strike) = strike.filter(|strike| strike.kind == Kind::Decline) {
+            order.decline(strike.decline);
+        }
         let mut line = Line::default();
-        let mut answer = if fault == Some(Fault::Error500) {
+        let mut answer = if fault == Some(Kind::Error500) {
             ApiError::internal().into()
         } else {
-            self.carry_out(order, request, now, &mut line)
+            match order.carry_out(request.key.as_deref(), &self.dice, unix_s(now)) {
+                Ok(effect) => {
+                    let answer = effect.answer();
+                    line = self.line_of(effect, Some(request), now);
+                    answer
+                }
+                Err(error) => error.into(),
+            }
         };
-        if fault == Some(Fault::Error500After) {
+        if fault == Some(Kind::Error500After) {
             answer = ApiError::internal().into();
         }
         if let Some(key) = &request.key {
@@ -186,19 +234,107 @@ impl Provider {
         answer
     }
 
-    /// Does what is asked, writes what it did to `line`, and answers.
-    fn carry_out(&self, order: Order, request: &Request, now: SystemTime, line: &mut Line) -> Answer {
-        let effect = match order.carry_out(&self.dice, unix_s(now)) {
-            Ok(effect) => effect,
-            Err(error) => return error.into(),
+    /// What an effect is in the journal; `request` is whoever asked for it, if anybody did.
+    fn line_of(&self, effect: Effect, request: Option<&Request>, now: SystemTime) -> Line {
+        let events = match self.rules.has_webhook {
+            true => events::of(&effect, request, &self.dice, unix_s(now)),
+            false => Vec::new(),
         };
-        if self.has_webhook {
-            line.events = events::of(&effect, request, &self.dice, unix_s(now));
+        Line { intent: Some(Arc::new(effect.intent)), refund: effect.refund.map(Arc::new), events, ..Line::default() }
+    }
+
+    /// Looks something up.
+    ///
+    /// # Errors
+    /// What `work` says, or 500 if the journal can't be written.
+    pub async fn look_up<T>(&self, work: impl FnOnce(&mut State) -> Result<T, ApiError>) -> Result<T, ApiError> {
+        let found = self.transact(|state| {
+            self.expire_due(state, (self.clock)());
+            work(state)
+        });
+        found.await.unwrap_or_else(|JournalBroken| Err(ApiError::internal()))
+    }
+
+    /// Lets an intent's reservation expire now.
+    pub async fn expire(&self, id: &str) -> Answer {
+        let expired = self.look_up(|state| {
+            let missing = || ApiError::no_such(404, "payment_intent", id, "intent");
+            let intent = state.books.intents().get(id).ok_or_else(missing)?;
+            let order = Order::expiry(Intent::clone(intent));
+            let now = (self.clock)();
+            let effect = order.carry_out(None, &self.dice, unix_s(now))?;
+            let answer = effect.answer();
+            state.post(&self.line_of(effect, None, now));
+            Ok(answer)
+        });
+        expired.await.unwrap_or_else(Answer::from)
+    }
+
+    /// Lets everything expire whose time is over, from time to time; whoever looks at it before finds it expired, too.
+    ///
+    /// # Errors
+    /// [`JournalBroken`]
+    pub async fn keep_expiring(self: Arc<Self>) -> Result<(), JournalBroken> {
+        let mut ticks = tokio::time::interval(EXPIRY_PERIOD);
+        loop {
+            ticks.tick().await;
+            self.transact(|state| self.expire_due(state, (self.clock)())).await?;
+            self.news.notify_one();
         }
-        let (status, body) = effect.answer();
-        line.intent = Some(Arc::new(effect.intent));
-        line.refund = effect.refund.map(Arc::new);
-        Answer { status, body, replay_of: None }
+    }
+
+    fn expire_due(&self, state: &mut State, now: SystemTime) {
+        let until_s = unix_s(now).saturating_sub(self.rules.authorisation_ttl_s);
+        while let Some(intent) = state.books.reserved_until(until_s) {
+            let order = Order::expiry(Intent::clone(intent));
+            let Ok(effect) = order.carry_out(None, &self.dice, unix_s(now)) else {
+                return;
+            };
+            state.post(&self.line_of(effect, None, now));
+        }
+    }
+
+    /// What this request meets at the door. `subject` is its step and the id of what it is about; the caller's own
+    /// faults don't strike a replay, or nobody would ever see one.
+    pub fn forecast(&self, subject: (Step, Option<&str>), params: &Params, key: Option<&str>) -> Weather {
+        let (step, id) = subject;
+        let (by_caller, payment_intent) = {
+            let state = self.lock();
+            let intent = id.and_then(|id| state.books.intent_of(id)).cloned();
+            let is_new = key.is_none_or(|key| !state.books.has_answered(key));
+            (is_new.then(|| planned_by_caller(step, params, intent.as_deref())).flatten(), intent)
+        };
+        let payment_intent = payment_intent.as_ref().map(|intent| intent.id.as_str());
+        let occasion = Occasion { step, payment_intent, charges: false };
+        let mut plan = self.plan();
+        Weather {
+            latency: plan.strike(Group::Pace, &occasion, by_caller).map(|strike| strike.delay).unwrap_or_default(),
+            door: plan.strike(Group::Door, &occasion, by_caller),
+            work: by_caller,
+        }
+    }
+
+    /// The plan of faults. A lock: let it go soon.
+    pub fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces the plan of faults. The same seed gives the same strikes.
+    pub fn replace_plan(&self, faults: Vec<Fault>, seed: Option<u64>) {
+        self.plan().replace(faults, seed.unwrap_or(self.rules.plan_seed));
+    }
+
+    /// Ends all faults: nothing is planned any more, and what is held goes on.
+    pub fn heal(&self) {
+        self.replace_plan(Vec::new(), None);
+        self.healed.notify_waiters();
+    }
+
+    /// Holds a request or an event for a while, or until the provider is healed.
+    pub async fn hold(&self, delay: Duration) {
+        if delay > Duration::ZERO {
+            let _healed_before = tokio::time::timeout(delay, self.healed.notified()).await;
+        }
     }
 
     /// Writes the journal until [`Self::close`] or until the disk refuses. Blocks; has a thread of its own.
@@ -279,7 +415,15 @@ mod tests {
 
     fn provider() -> Arc<Provider> {
         let dice = Dice::seeded(1, "");
-        Arc::new(Provider::new(Books::default(), machine_clock(), dice, false))
+        let rules = Rules { has_webhook: false, authorisation_ttl_s: 60, plan_seed: 1 };
+        Arc::new(Provider::new(Books::default(), machine_clock(), dice, rules))
+    }
+
+    async fn answer(provider: &Arc<Provider>, request: Request) -> Answer {
+        match Arc::clone(provider).execute(request).await {
+            Reply::Answer(answer) => answer,
+            Reply::Silence => panic!("no fault is planned"),
+        }
     }
 
     fn create(key: &str) -> Request {
@@ -296,16 +440,17 @@ mod tests {
         let data_dir = tempfile::TempDir::new().unwrap();
         let provider = provider();
         // Nobody writes the journal yet, so that the first request can't be answered.
-        let first = tokio::spawn(Arc::clone(&provider).execute(create("key")));
+        let one = Arc::clone(&provider);
+        let first = tokio::spawn(async move { answer(&one, create("key")).await });
         tokio::task::yield_now().await;
-        assert_eq!(Arc::clone(&provider).execute(create("key")).await.status, 409);
+        assert_eq!(answer(&provider, create("key")).await.status, 409);
 
         let journal = Journal::open(data_dir.path(), 1000, &mut Books::default()).unwrap();
         let writer = Arc::clone(&provider);
         let writer = thread::spawn(move || writer.write_journal(journal));
         let first = first.await.unwrap();
         assert_eq!(first.status, 200);
-        let again = Arc::clone(&provider).execute(create("key")).await;
+        let again = answer(&provider, create("key")).await;
         assert_eq!((again.body, again.replay_of.as_deref()), (first.body, Some("req_1")));
         provider.close();
         writer.join().unwrap();
@@ -319,7 +464,7 @@ mod tests {
         let writer = Arc::clone(&provider);
         let writer = thread::spawn(move || writer.write_journal(journal));
         for key in ["one", "two"] {
-            let answer = Arc::clone(&provider).execute(create(key)).await;
+            let answer = answer(&provider, create(key)).await;
             assert_eq!((answer.status, answer.replay_of), (500, None));
         }
         assert!(provider.transact(|_| ()).await.is_err());

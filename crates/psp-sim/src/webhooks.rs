@@ -11,7 +11,8 @@ use sha2::Sha256;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::books::{Event, Line};
+use crate::books::Line;
+use crate::mailbox::Event;
 use crate::model::UnixSeconds;
 use crate::provider::{JournalBroken, Provider};
 
@@ -52,7 +53,7 @@ pub async fn post_events(courier: Arc<Courier>) -> Result<(), JournalBroken> {
         // The transaction waits for the disk: nobody hears of an event that a crash could take back.
         let found = |(number, event): (u64, &Arc<Event>)| (number, Arc::clone(event));
         let events: Vec<_> =
-            courier.provider.transact(|state| state.books.events_from(next).map(found).collect()).await?;
+            courier.provider.transact(|state| state.books.events().pending_from(next).map(found).collect()).await?;
         for (number, event) in events {
             next = number + 1;
             deliveries.spawn(deliver(Arc::clone(&courier), event));

@@ -205,8 +205,20 @@ impl Http {
         self.post("/v1/refunds", &[("payment_intent", id), ("amount", amount)]).await
     }
 
+    /// The provider's own books.
     pub async fn books(&self) -> Value {
-        read(self.client.get(self.url("/_sim/books"))).await.json
+        self.get("/sim/books").await.json
+    }
+
+    /// The books in short: how many payments and refunds, and the totals.
+    pub async fn sums(&self) -> Value {
+        let mut sums = self.books().await;
+        for name in ["payment_intents", "refunds"] {
+            sums[name] = sums[name].as_array().unwrap().len().into();
+        }
+        let totals = sums["totals"].take();
+        sums.as_object_mut().unwrap().extend(totals.as_object().unwrap().clone());
+        sums
     }
 }
 

@@ -151,7 +151,7 @@ async fn what_could_not_be_delivered_waits_for_the_next_start() {
     })
     .await;
     let ids = [sim.http.reserved().await, sim.http.reserved().await];
-    assert_eq!(sim.http.books().await["events_pending"], 2);
+    assert_eq!(sim.http.sums().await["events_pending"], 2);
 
     let listening = receiver.webhook();
     let sim = sim.restart_with(|settings: &mut Settings| settings.webhook = Some(listening)).await;
