@@ -44,8 +44,8 @@ pub struct Config {
     #[arg(long, env = "PSP_SECRET_KEY", hide_env_values = true, value_parser = not_empty)]
     pub psp_secret_key: String,
 
-    /// The secret that the provider signs its webhooks with
-    #[arg(long, env = "PSP_WEBHOOK_SECRET", hide_env_values = true, value_parser = not_empty)]
+    /// The secret that the provider signs its webhooks with; `new,old` while it is being changed
+    #[arg(long, env = "PSP_WEBHOOK_SECRET", hide_env_values = true, value_parser = secrets)]
     pub psp_webhook_secret: String,
 
     /// Requests a second that one caller may make, on average
@@ -101,6 +101,14 @@ fn jwt_secret(text: &str) -> Result<String, String> {
 
 fn not_empty(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+fn secrets(text: &str) -> Result<String, String> {
+    if text.split(',').all(|secret| !secret.trim().is_empty()) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be a secret, or several with commas between them".to_owned())
+    }
 }
 
 fn public_key(path: &str) -> Result<TokenKey, String> {

@@ -21,6 +21,8 @@ pub struct Metrics {
     pub positions: IntCounterVec,
     pub candidates_refused: IntCounterVec,
     pub provider_calls: IntCounterVec,
+    pub provider_events: IntCounterVec,
+    pub provider_events_kept: IntGaugeVec,
     pub worker_rounds: IntCounterVec,
     pub pool_connections: IntGaugeVec,
     pub tasks: IntGauge,
@@ -61,6 +63,16 @@ impl Metrics {
                 "ridematch_provider_calls_total",
                 "Calls to the payment provider, by operation and outcome",
                 &["operation", "outcome"],
+            )?,
+            provider_events: make.counter(
+                "ridematch_provider_events_total",
+                "Events that the payment provider sent: stored, repeated or refused",
+                &["end"],
+            )?,
+            provider_events_kept: make.gauges(
+                "ridematch_provider_events",
+                "Stored events of the payment provider: waiting to be handled, or set aside for a person",
+                &["state"],
             )?,
             worker_rounds: make.counter(
                 "ridematch_worker_rounds_total",
