@@ -62,7 +62,7 @@ pub(super) async fn request(request: Request<Riders>) -> Reply {
         .await
 }
 
-fn check_payment_method(method: &str) -> Result<()> {
+pub(super) fn check_payment_method(method: &str) -> Result<()> {
     let fits = (1..=255).contains(&method.len()) && method.bytes().all(|byte| byte.is_ascii_graphic());
     if fits {
         return Ok(());
