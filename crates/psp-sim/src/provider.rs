@@ -18,6 +18,7 @@ use crate::errors::ApiError;
 use crate::events;
 use crate::faults::{Group, Kind, Occasion, Step, Strike, planned_by_caller};
 use crate::journal::{self, Journal};
+use crate::mailbox::Event;
 use crate::model::UnixSeconds;
 use crate::operations::{Effect, Order, Request};
 use crate::params::Params;
@@ -237,6 +238,12 @@ impl Provider {
             door: self.bad_days.strike(Group::Door, &occasion, by_caller),
             work: by_caller,
         }
+    }
+
+    /// What its payment plans for the delivery of an event.
+    pub fn planned_for(&self, event: &Event) -> Option<Strike> {
+        let intent = self.lock().books.intents().get(&event.payment_intent).cloned()?;
+        if event.is_resent { None } else { planned_by_caller(Step::Webhook, &Params::default(), Some(&intent)) }
     }
 
     /// Puts an event that was told already, or is being told, behind those that wait.

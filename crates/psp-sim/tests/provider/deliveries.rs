@@ -157,3 +157,27 @@ async fn healing_delivers_what_is_held_back() {
     heard.sort();
     assert_eq!(heard, held);
 }
+
+#[tokio::test]
+async fn a_payment_plans_a_fault_for_its_own_events() {
+    let (sim, mut receiver) = start().await;
+    let pay = async |form: &[(&str, &str)]| {
+        let form = [&[("amount", "500"), ("currency", "usd"), ("confirm", "true")], form].concat();
+        sim.http.create(&form).await
+    };
+    let lost = pay(&[("payment_method", "pm_sim_lost")]).await;
+    sim.http.struck("lost", 1).await;
+    let doubled = pay(&[("payment_method", "pm_card_visa"), ("metadata[sim_fault]", "webhook:doubled")]).await;
+    assert_eq!([subject(&receiver.hear().await), subject(&receiver.hear().await)], [doubled.as_str(); 2]);
+
+    let events = sim.http.get(&format!("/sim/events?payment_intent={lost}")).await.json;
+    let id = events["events"][0]["id"].as_str().unwrap();
+    sim.http.post(&format!("/sim/events/{id}/resend"), &[]).await;
+    assert_eq!(subject(&receiver.hear().await), lost, "what is sent again is not lost again");
+
+    receiver.status.store(400, Ordering::SeqCst);
+    pay(&[("payment_method", "pm_sim_wrong_signature")]).await;
+    assert_eq!(receiver.hear().await.stamp(), None);
+    sim.http.post("/sim/webhooks/flush", &[]).await;
+    assert_eq!(receiver.hear().await.stamp(), Some(NOW), "the second attempt is a good one");
+}
