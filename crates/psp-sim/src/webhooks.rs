@@ -122,6 +122,7 @@ impl Courier {
         let Ok(_place) = self.held.try_acquire() else {
             return 1;
         };
+        let mut patience = self.provider.bad_days.patience_of_event();
         let Some(strike) = self.strike(Group::Schedule, event, by_caller) else {
             return 1;
         };
@@ -131,21 +132,24 @@ impl Courier {
             Kind::Reordered => {
                 let mut delivered_below = self.delivered_below.subscribe();
                 tokio::select! {
-                    () = self.provider.bad_days.hold_event(strike.delay) => {}
+                    () = patience.wait(strike.delay) => {}
                     _ = delivered_below.wait_for(|&below| below > number) => {}
                 }
             }
-            _ => self.provider.bad_days.hold_event(strike.delay).await,
+            _ => patience.wait(strike.delay).await,
         }
         1
     }
 
     /// Climbs the ladder; whether somebody took the event.
     async fn climb(&self, number: u64, event: &Event, by_caller: Option<Strike>) -> bool {
+        let mut patience = self.provider.bad_days.patience_of_event();
         for attempt in 0..ATTEMPTS_MAX {
             if attempt > 0 {
                 let pause = FIRST_PAUSE * 2_u32.pow(attempt - 1);
-                self.provider.bad_days.hold_event(self.dice.jittered(pause.min(PAUSE_MAX))).await;
+                patience.wait(self.dice.jittered(pause.min(PAUSE_MAX))).await;
+                // From here on, a flush is for the next pause.
+                patience.renew();
             }
             let Ok(_slot) = self.slots.acquire().await else {
                 return false;
