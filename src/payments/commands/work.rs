@@ -17,7 +17,7 @@ use crate::platform::ids::{PaymentId, RefundId};
 use crate::platform::outbox;
 use crate::platform::wake::Wake;
 
-/// How long a lease lasts; each commit under it begins it anew. Three times the longest call.
+/// How long a lease lasts; each commit under it begins it anew. Longer than any call (`worker.rs` has that checked).
 pub const LEASE: TimeDelta = TimeDelta::seconds(30);
 
 /// After so many calls in a row without an answer (about five minutes) a person is told. The calls go on.
