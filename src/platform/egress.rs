@@ -1,5 +1,7 @@
 //! The only HTTP client. Nothing calls it inside a transaction.
 
+pub mod public;
+
 use std::time::Duration;
 
 use super::error::{Error, Result};

@@ -39,6 +39,7 @@ pub enum Code {
     TooEarly,
     NotRefundable,
     SignatureInvalid,
+    EndpointLimit,
     NotTheMatcher,
     OutcomeUnknown,
     Overloaded,

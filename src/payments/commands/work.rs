@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::news;
 use crate::payments::ledger::{self, Stamp};
 use crate::payments::machine::{self, News, Step};
 use crate::payments::model::{Operation, Payment, Purpose, State};
@@ -261,6 +262,7 @@ async fn consequences(tx: &mut Tx, before: &Payment, after: &Payment, aftermath:
     if before.state == after.state {
         return Ok(());
     }
+    news::payment_changed(tx, after, aftermath.domain_now, aftermath.now).await?;
     if after.state == State::Captured {
         let stamp = Stamp { id: aftermath.posting_id, at: aftermath.domain_now };
         store::post(tx, &ledger::capture(after, stamp)).await?;
