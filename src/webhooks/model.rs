@@ -4,7 +4,6 @@ use chrono::TimeDelta;
 
 use super::signature::Secret;
 use crate::platform::clock::MachineTime;
-use crate::platform::egress::public::Failure;
 use crate::platform::ids::{TripId, WebhookDeliveryId, WebhookEndpointId, WebhookEventId};
 
 /// What can be told. A family and a state: a trip, payment or refund has reached it.
@@ -224,18 +223,8 @@ pub struct Task {
     pub leased_until: MachineTime,
 }
 
-/// What an attempt brought.
+/// What an attempt brought: a status, or why there is none.
 pub type Heard = Result<u16, &'static str>;
-
-/// The name of a failure in the log.
-pub const fn failure(failure: Failure) -> &'static str {
-    match failure {
-        Failure::NotPublic => "not_a_public_address",
-        Failure::NoConnection => "no_connection",
-        Failure::TimedOut => "timed_out",
-        Failure::BrokenOff => "broken_off",
-    }
-}
 
 /// What becomes of a delivery after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

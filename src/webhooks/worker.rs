@@ -6,7 +6,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::commands::{self, News, Report};
-use super::model::{Heard, Task, Verdict, failure, judge};
+use super::model::{Heard, Task, Verdict, judge};
 use super::{signature, store};
 use crate::platform::Platform;
 use crate::platform::clock::Stopwatch;
@@ -127,11 +127,11 @@ async fn deliver(context: &WebhooksContext, task: Task) -> Result<()> {
 
 async fn post(context: &WebhooksContext, task: &Task) -> Heard {
     // Checked at each attempt: what is in reach may have changed since the endpoint was registered.
-    let target = Target::parse(&task.url, context.reach).map_err(|_| failure(Failure::NotPublic))?;
+    let target = Target::parse(&task.url, context.reach).map_err(|_| Failure::NotPublic.as_str())?;
     let id = task.event_id.to_string();
     let headers = signature::headers(task.secrets.iter(), &id, context.platform.clock.machine(), &task.body);
     let post = Post { target: &target, headers, body: task.body.clone() };
-    context.egress.post(post).await.map_err(failure)
+    context.egress.post(post).await.map_err(Failure::as_str)
 }
 
 /// Gives up what nobody will get. Returns how much it was.

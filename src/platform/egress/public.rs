@@ -166,6 +166,18 @@ pub enum Failure {
     BrokenOff,
 }
 
+impl Failure {
+    /// Its name, for logs and people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotPublic => "not_a_public_address",
+            Self::NoConnection => "no_connection",
+            Self::TimedOut => "timed_out",
+            Self::BrokenOff => "broken_off",
+        }
+    }
+}
+
 /// A POST of JSON.
 #[derive(Debug)]
 pub struct Post<'a> {
