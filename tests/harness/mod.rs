@@ -253,6 +253,7 @@ pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, opti
         rate_limit: NonZeroU32::new(options.rate_limit).unwrap(),
         log: "warn".to_owned(),
         sandbox: true,
+        webhook_loopback: true,
         exit_with_parent: false,
     }
 }
