@@ -1,6 +1,10 @@
-//! Retention: what is kept for a while only, and goes in small batches.
+//! What ops does by itself: [`reconciliation`], and retention, which is below: what is kept for a while only goes in small batches.
+
+pub mod reconciliation;
 
 use chrono::TimeDelta;
+
+pub use reconciliation::RECENT;
 
 use super::store;
 use crate::platform::Platform;

@@ -19,7 +19,7 @@ pub mod store;
 pub mod webhooks;
 pub mod worker;
 
-pub use books::{BookedIntent, ProviderBooks, books};
+pub use books::{BookedIntent, BookedRefund, ProviderBooks, RefundStage, Stage, books};
 pub use commands::{NewPayment, Settlement};
 pub use gateway::Gateway;
 pub use model::{Intent, Payment, Purpose, State};

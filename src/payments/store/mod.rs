@@ -3,12 +3,14 @@
 //!
 //! Rows are locked `for no key update`: nobody changes their keys, and other rows go on referring to them meanwhile.
 
+mod adopted;
 mod attempts;
 mod leases;
 mod ledger;
 mod payments;
 mod refunds;
 
+pub use adopted::{Adopted, insert_adopted, name_refund};
 pub use attempts::{
     Finished, Started, finish_attempt, forsake_attempts, forsake_refund_attempts, resolve_attempts,
     resolve_refund_attempts, start_attempt, unresolved_attempts, unresolved_refund_attempts,

@@ -1,0 +1,193 @@
+//! The ledger, to be read: balances as of a time, and postings page by page.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::platform::clock::DomainTime;
+use crate::platform::error::Result;
+use crate::platform::ids::{Id, TripId};
+
+/// Which part of the ledger. What is absent does not restrict.
+#[derive(Debug, Clone, Default)]
+pub(in crate::ops) struct Filter {
+    /// Postings of this trip.
+    pub trip_id: Option<TripId>,
+    /// Entries of this account.
+    pub account: Option<String>,
+    /// Entries of this rider or driver.
+    pub owner_id: Option<Uuid>,
+    /// Postings of this moment or earlier.
+    pub as_of: Option<DomainTime>,
+}
+
+/// An account of the chart.
+#[derive(Debug)]
+pub(in crate::ops) struct ChartRow {
+    /// Its code, such as `rider_receivable`.
+    pub code: String,
+    /// Whether it is kept per rider or driver.
+    pub owned: bool,
+}
+
+/// The chart of accounts.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::ops) async fn chart(conn: &mut PgConnection) -> Result<Vec<ChartRow>> {
+    Ok(sqlx::query_as!(ChartRow, "select code, owned from ledger_accounts order by code").fetch_all(conn).await?)
+}
+
+/// What an account holds.
+#[derive(Debug)]
+pub(in crate::ops) struct Account {
+    /// Its code, such as `rider_receivable`.
+    pub code: String,
+    /// What it is for.
+    pub meaning: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Sum of the debits, minor units.
+    pub debits: i64,
+    /// Sum of the credits, minor units, positive.
+    pub credits: i64,
+}
+
+/// The accounts that anything was posted to, in that part of the ledger.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::ops) async fn accounts(conn: &mut PgConnection, filter: &Filter) -> Result<Vec<Account>> {
+    let accounts = sqlx::query_as!(
+        Account,
+        r#"select account.code, account.meaning, entry.currency,
+                  coalesce(sum(entry.amount) filter (where entry.amount > 0), 0)::bigint as "debits!",
+                  coalesce(-sum(entry.amount) filter (where entry.amount < 0), 0)::bigint as "credits!"
+           from ledger_entries entry
+           join ledger_accounts account on account.code = entry.account
+           join ledger_postings posting on posting.id = entry.posting_id
+           where ($1::uuid is null or posting.trip_id = $1)
+             and ($2::text is null or entry.account = $2)
+             and ($3::uuid is null or entry.owner_id = $3)
+             and ($4::timestamptz is null or posting.posted_at <= $4)
+           group by account.code, entry.currency
+           order by account.code, entry.currency"#,
+        filter.trip_id.map(Id::uuid),
+        filter.account,
+        filter.owner_id,
+        filter.as_of as _,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(accounts)
+}
+
+/// What stands behind a posting.
+#[derive(Debug)]
+pub(in crate::ops) struct Posting {
+    /// Its id.
+    pub id: Uuid,
+    /// Why it was made, such as `charge`.
+    pub kind: String,
+    /// What `source_id` is: `trip`, `payment` or `refund`.
+    pub source: String,
+    /// The trip charged, the payment captured, the refund made, …
+    pub source_id: Uuid,
+    /// The trip that it concerns.
+    pub trip_id: TripId,
+    /// When.
+    pub posted_at: DomainTime,
+    /// Its lines, in order.
+    pub entries: Vec<Entry>,
+}
+
+/// One line of a posting.
+#[derive(Debug)]
+pub(in crate::ops) struct Entry {
+    /// The account.
+    pub account: String,
+    /// Whose, where the account is kept per rider or driver.
+    pub owner_id: Option<Uuid>,
+    /// Debit if positive, credit if negative; minor units.
+    pub amount: i64,
+    /// ISO 4217.
+    pub currency: String,
+}
+
+/// Whole postings of that part of the ledger, those before `before` in the order of their ids, the latest first.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::ops) async fn postings(
+    conn: &mut PgConnection,
+    filter: &Filter,
+    before: Uuid,
+    limit: i64,
+) -> Result<Vec<Posting>> {
+    // What a posting is about is told by where its source is, so that a new kind needs no change here.
+    let rows = sqlx::query!(
+        r#"select posting.id, posting.kind, posting.source_id, posting.trip_id, posting.posted_at,
+                  case when exists (select from refunds where refunds.id = posting.source_id) then 'refund'
+                       when exists (select from payments where payments.id = posting.source_id) then 'payment'
+                       else 'trip' end as "source!"
+           from ledger_postings posting
+           where posting.id < $5
+             and ($1::uuid is null or posting.trip_id = $1)
+             and ($4::timestamptz is null or posting.posted_at <= $4)
+             and (($2::text is null and $3::uuid is null)
+                  or posting.id in (select entry.posting_id from ledger_entries entry
+                                    where ($2::text is null or entry.account = $2) and ($3::uuid is null or entry.owner_id = $3)
+                                      and entry.posting_id < $5))
+           order by posting.id desc limit $6"#,
+        filter.trip_id.map(Id::uuid),
+        filter.account,
+        filter.owner_id,
+        filter.as_of as _,
+        before,
+        limit,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let mut lines = lines(conn, &ids).await?.into_iter().peekable();
+    let postings = rows.into_iter().map(|row| {
+        let mut entries = Vec::new();
+        while let Some((_, entry)) = lines.next_if(|(posting, _)| *posting == row.id) {
+            entries.push(entry);
+        }
+        Posting {
+            id: row.id,
+            kind: row.kind,
+            source: row.source,
+            source_id: row.source_id,
+            trip_id: row.trip_id,
+            posted_at: row.posted_at,
+            entries,
+        }
+    });
+    Ok(postings.collect())
+}
+
+/// The lines of these postings, the latest posting first.
+async fn lines(conn: &mut PgConnection, postings: &[Uuid]) -> Result<Vec<(Uuid, Entry)>> {
+    let rows = sqlx::query_as!(
+        Line,
+        "select posting_id, account, owner_id, amount, currency from ledger_entries
+         where posting_id = any($1) order by posting_id desc, line",
+        postings,
+    )
+    .fetch_all(conn)
+    .await?;
+    let line = |row: Line| {
+        let entry = Entry { account: row.account, owner_id: row.owner_id, amount: row.amount, currency: row.currency };
+        (row.posting_id, entry)
+    };
+    Ok(rows.into_iter().map(line).collect())
+}
+
+struct Line {
+    posting_id: Uuid,
+    account: String,
+    owner_id: Option<Uuid>,
+    amount: i64,
+    currency: String,
+}
