@@ -53,7 +53,7 @@ create table reconciliation_findings (
     resolved_by   uuid,                                               -- the operator; null: it went away by itself
     note          text        check (length(note) between 1 and 1000),
     version       bigint      not null default 1,
-    key_id        uuid        constraint one_resolution_per_key unique,
+    key_id        uuid        constraint one_finding_per_key unique,
     constraint ended_finding_has_a_time check ((state = 'open') = (ended_at is null)),
     constraint resolved_by_says_why check (resolved_by is null or (state = 'resolved' and note is not null))
 );

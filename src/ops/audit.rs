@@ -14,6 +14,7 @@ use super::store;
 use crate::payments::Gateway;
 use crate::platform::Platform;
 use crate::platform::clock::Stopwatch;
+use crate::platform::config::ProviderConfig;
 use crate::platform::error::{Error, Result};
 
 /// How often a wait for the unsettled trips looks again.
@@ -25,9 +26,7 @@ pub struct Access {
     /// The service's database.
     pub database_url: String,
     /// The payment provider.
-    pub psp_base_url: String,
-    /// The provider's secret key.
-    pub psp_secret_key: String,
+    pub psp: ProviderConfig,
 }
 
 /// Audits a service, one audit at a time: each reads every trip and all of the provider's books.
