@@ -8,6 +8,7 @@ mod attempts;
 mod events;
 mod leases;
 mod ledger;
+mod movements;
 mod payments;
 mod refunds;
 
@@ -22,5 +23,6 @@ pub use events::{
 };
 pub use leases::{Lease, Pace, lease_payments, leased_payment, next_due, save_payment};
 pub use ledger::post;
+pub use movements::{Movement, movements};
 pub use payments::{Insert, hint, insert, lock, lock_fare, lock_held, of_trip, one, reserve_refund, want};
 pub use refunds::{InsertRefund, insert_refund, lease_refunds, leased_refund, of_payment, save_refund};
