@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use harness::{Actor, App, HERE, id, in_progress, until};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -23,6 +23,9 @@ const PROVIDER_EVENTS_KEPT: TimeDelta = TimeDelta::days(7);
 /// How long a quote that came to nothing is kept (domain time): for whoever asks what a rider was promised.
 const QUOTES_KEPT: TimeDelta = TimeDelta::hours(24);
 
+/// How long a run of reconciliation is kept that repaired nothing (machine time). Findings are kept for good.
+const RUNS_KEPT: TimeDelta = TimeDelta::days(30);
+
 /// Rows that one transaction removes. Small enough to hold nobody up, for locks and for the log.
 const BATCH: i64 = 1_000;
 
@@ -39,13 +42,15 @@ pub struct Reaped {
     pub provider_events: u64,
     /// Quotes that nobody used.
     pub quotes: u64,
+    /// Runs of reconciliation that repaired nothing.
+    pub runs: u64,
 }
 
 impl Reaped {
     /// Whether a batch was full, so that there may be more.
     pub fn is_full(&self) -> bool {
         let full = BATCH.unsigned_abs();
-        [self.keys, self.outbox_events, self.driver_events, self.provider_events, self.quotes]
+        [self.keys, self.outbox_events, self.driver_events, self.provider_events, self.quotes, self.runs]
             .into_iter()
             .any(|count| count >= full)
     }
@@ -72,5 +77,6 @@ pub async fn run_once(platform: &Platform) -> Result<Reaped> {
             })
             .await?,
         quotes: db.transaction((), move |tx, ()| Box::pin(store::reap_quotes(tx, domain - QUOTES_KEPT, BATCH))).await?,
+        runs: db.transaction((), move |tx, ()| Box::pin(store::reap_runs(tx, machine - RUNS_KEPT, BATCH))).await?,
     })
 }

@@ -52,32 +52,44 @@ pub(in crate::ops) struct Account {
     pub credits: i64,
 }
 
+/// Sums accounts over the entries that `$driver` picks by `$1`; the rest of the filter only leaves some out. A statement of its
+/// own for each driver: in one for all of them PostgreSQL settles for the plan that reads everything.
+macro_rules! accounts {
+    ($driver:literal, $one:expr, $filter:expr) => {
+        sqlx::query_as!(
+            Account,
+            r#"select account.code, account.meaning, entry.currency,
+                      coalesce(sum(entry.amount) filter (where entry.amount > 0), 0)::bigint as "debits!",
+                      coalesce(-sum(entry.amount) filter (where entry.amount < 0), 0)::bigint as "credits!"
+               from ledger_entries entry
+               join ledger_accounts account on account.code = entry.account
+               join ledger_postings posting on posting.id = entry.posting_id
+               where "#
+                + $driver
+                + r#"
+                 and ($2::text is null or entry.account = $2)
+                 and ($3::uuid is null or entry.owner_id = $3)
+                 and ($4::timestamptz is null or posting.posted_at <= $4)
+               group by account.code, entry.currency
+               order by account.code, entry.currency"#,
+            $one,
+            $filter.account,
+            $filter.owner_id,
+            $filter.as_of as _,
+        )
+    };
+}
+
 /// The accounts that anything was posted to, in that part of the ledger.
 ///
 /// # Errors
 /// If the database does not answer.
 pub(in crate::ops) async fn accounts(conn: &mut PgConnection, filter: &Filter) -> Result<Vec<Account>> {
-    let accounts = sqlx::query_as!(
-        Account,
-        r#"select account.code, account.meaning, entry.currency,
-                  coalesce(sum(entry.amount) filter (where entry.amount > 0), 0)::bigint as "debits!",
-                  coalesce(-sum(entry.amount) filter (where entry.amount < 0), 0)::bigint as "credits!"
-           from ledger_entries entry
-           join ledger_accounts account on account.code = entry.account
-           join ledger_postings posting on posting.id = entry.posting_id
-           where ($1::uuid is null or posting.trip_id = $1)
-             and ($2::text is null or entry.account = $2)
-             and ($3::uuid is null or entry.owner_id = $3)
-             and ($4::timestamptz is null or posting.posted_at <= $4)
-           group by account.code, entry.currency
-           order by account.code, entry.currency"#,
-        filter.trip_id.map(Id::uuid),
-        filter.account,
-        filter.owner_id,
-        filter.as_of as _,
-    )
-    .fetch_all(conn)
-    .await?;
+    let accounts = match (filter.trip_id.map(Id::uuid), filter.owner_id) {
+        (Some(trip), _) => accounts!("posting.trip_id = $1", trip, filter).fetch_all(conn).await?,
+        (None, Some(owner)) => accounts!("entry.owner_id = $1", owner, filter).fetch_all(conn).await?,
+        (None, None) => accounts!("$1::uuid is null", None::<Uuid>, filter).fetch_all(conn).await?,
+    };
     Ok(accounts)
 }
 
@@ -113,6 +125,42 @@ pub(in crate::ops) struct Entry {
     pub currency: String,
 }
 
+struct Row {
+    id: Uuid,
+    kind: String,
+    source: String,
+    source_id: Uuid,
+    trip_id: TripId,
+    posted_at: DomainTime,
+}
+
+/// Selects a page of postings from those that `$from`, joined to `posting`, picks by `$1`, in the order of their ids. What a
+/// posting is about is told by where its source is, so that a new kind needs no change here.
+macro_rules! page {
+    ($from:literal, $one:expr, $filter:expr, $before:expr, $limit:expr) => {
+        sqlx::query_as!(
+            Row,
+            r#"select posting.id, posting.kind, posting.source_id, posting.trip_id, posting.posted_at,
+                      case when exists (select from refunds where refunds.id = posting.source_id) then 'refund'
+                           when exists (select from payments where payments.id = posting.source_id) then 'payment'
+                           else 'trip' end as "source!"
+               from "#
+                + $from
+                + r#"
+                 and posting.id < $4
+                 and ($2::text is null or exists (
+                     select from ledger_entries entry where entry.posting_id = posting.id and entry.account = $2))
+                 and ($3::timestamptz is null or posting.posted_at <= $3)
+               order by posting.id desc limit $5"#,
+            $one,
+            $filter.account,
+            $filter.as_of as _,
+            $before,
+            $limit,
+        )
+    };
+}
+
 /// Whole postings of that part of the ledger, those before `before` in the order of their ids, the latest first.
 ///
 /// # Errors
@@ -123,30 +171,50 @@ pub(in crate::ops) async fn postings(
     before: Uuid,
     limit: i64,
 ) -> Result<Vec<Posting>> {
-    // What a posting is about is told by where its source is, so that a new kind needs no change here.
-    let rows = sqlx::query!(
-        r#"select posting.id, posting.kind, posting.source_id, posting.trip_id, posting.posted_at,
-                  case when exists (select from refunds where refunds.id = posting.source_id) then 'refund'
-                       when exists (select from payments where payments.id = posting.source_id) then 'payment'
-                       else 'trip' end as "source!"
-           from ledger_postings posting
-           where posting.id < $5
-             and ($1::uuid is null or posting.trip_id = $1)
-             and ($4::timestamptz is null or posting.posted_at <= $4)
-             and (($2::text is null and $3::uuid is null)
-                  or posting.id in (select entry.posting_id from ledger_entries entry
-                                    where ($2::text is null or entry.account = $2) and ($3::uuid is null or entry.owner_id = $3)
-                                      and entry.posting_id < $5))
-           order by posting.id desc limit $6"#,
-        filter.trip_id.map(Id::uuid),
-        filter.account,
-        filter.owner_id,
-        filter.as_of as _,
-        before,
-        limit,
-    )
-    .fetch_all(&mut *conn)
-    .await?;
+    let rows = match filter {
+        Filter { trip_id: Some(trip), owner_id, .. } => {
+            let rows = page!("ledger_postings posting where posting.trip_id = $1", trip.uuid(), filter, before, limit);
+            let rows = rows.fetch_all(&mut *conn).await?;
+            return with_lines(conn, rows, *owner_id).await;
+        }
+        Filter { owner_id: Some(owner), .. } => {
+            page!(
+                "(select distinct own.posting_id from ledger_entries own
+              where own.owner_id = $1 and own.posting_id < $4 and ($2::text is null or own.account = $2)
+              order by own.posting_id desc) own
+             join ledger_postings posting on posting.id = own.posting_id where true",
+                owner,
+                filter,
+                before,
+                limit
+            )
+            .fetch_all(&mut *conn)
+            .await?
+        }
+        Filter { account: Some(account), .. } => {
+            page!(
+                "(select distinct own.posting_id from ledger_entries own where own.account = $1 and own.posting_id < $4
+              order by own.posting_id desc) own
+             join ledger_postings posting on posting.id = own.posting_id where true",
+                account,
+                filter,
+                before,
+                limit
+            )
+            .fetch_all(&mut *conn)
+            .await?
+        }
+        Filter { .. } => {
+            page!("ledger_postings posting where $1::uuid is null", None::<Uuid>, filter, before, limit)
+                .fetch_all(&mut *conn)
+                .await?
+        }
+    };
+    with_lines(conn, rows, None).await
+}
+
+/// Postings with their lines; only those with a line of `owner`, if one is given.
+async fn with_lines(conn: &mut PgConnection, rows: Vec<Row>, owner: Option<Uuid>) -> Result<Vec<Posting>> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let mut lines = lines(conn, &ids).await?.into_iter().peekable();
     let postings = rows.into_iter().map(|row| {
@@ -154,17 +222,11 @@ pub(in crate::ops) async fn postings(
         while let Some((_, entry)) = lines.next_if(|(posting, _)| *posting == row.id) {
             entries.push(entry);
         }
-        Posting {
-            id: row.id,
-            kind: row.kind,
-            source: row.source,
-            source_id: row.source_id,
-            trip_id: row.trip_id,
-            posted_at: row.posted_at,
-            entries,
-        }
+        let Row { id, kind, source, source_id, trip_id, posted_at } = row;
+        Posting { id, kind, source, source_id, trip_id, posted_at, entries }
     });
-    Ok(postings.collect())
+    let is_theirs = |posting: &Posting| owner.is_none() || posting.entries.iter().any(|entry| entry.owner_id == owner);
+    Ok(postings.filter(is_theirs).collect())
 }
 
 /// The lines of these postings, the latest posting first.
