@@ -106,6 +106,11 @@ pub fn start(
     all.spawn(every("reaper", p(), Duration::from_secs(60), |p| async move {
         ops::worker::run_once(&p).await.map(|reaped| usize::from(reaped.is_full()))
     }));
+    let books = ops::Reconciler::new(p(), payments.gateway().clone());
+    all.spawn(every("reconciliation", p(), SLOW_POLL, move |_| {
+        let books = books.clone();
+        async move { ops::worker::reconciliation::run_once(&books).await }
+    }));
     all.spawn(every("clock", p(), SLOW_POLL, |p| async move { follow_clock(&p).await }));
     all.spawn(until_shutdown(p(), index(p(), s())));
     all.spawn(until_shutdown(p(), campaign(p(), s())));

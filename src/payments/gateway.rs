@@ -41,7 +41,7 @@ const FIND_PAGES_MAX: usize = 100;
 pub(super) const BOOK_PAGES_MAX: usize = 10_000;
 
 /// How much the provider's clock may differ from ours, seconds.
-const CLOCK_SLACK_S: i64 = 300;
+pub(super) const CLOCK_SLACK_S: i64 = 300;
 
 /// The longest code or reason that is kept of an answer.
 const REASON_CHARS_MAX: usize = 120;

@@ -44,7 +44,7 @@ meanings! {
     Malformed 400 "malformed" "The request cannot be read"
         "The body is not JSON, or a parameter is not of its type. The detail says where reading stopped.";
     InvalidId 400 "invalid_id" "An id of the wrong kind"
-        "Ids say what they are: trip_, drv_, rdr_, ofr_, pay_, quo_, rfd_. This one has another prefix, or is cut short.";
+        "Ids say what they are: trip_, drv_, rdr_, ofr_, pay_, quo_, rfd_, run_, fnd_. This one has another prefix, or is cut short.";
     InvalidRequest 422 "invalid_request" "A field cannot be right"
         "The request can be read, but a field is unknown, missing or out of its range. `errors` names each one.";
     UnsupportedMediaType 415 "unsupported_media_type" "Not JSON"
