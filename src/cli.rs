@@ -60,6 +60,9 @@ pub enum Command {
     /// Run the payment provider simulator by itself
     #[cfg(feature = "sandbox")]
     PspSim(psp_sim::Cli),
+    /// Kill, cut, pause and starve everything for a while, then compare the books; exit 0 only when they agree
+    #[cfg(feature = "sandbox")]
+    Torture(torture::Cli),
 }
 
 /// Options of the demo.
