@@ -41,7 +41,10 @@ pub async fn run(cli: &Cli, program: PathBuf) -> Result<ExitCode, BoxError> {
         drivers: cli.drivers,
         time_scale: cli.time_scale,
     };
-    let end = torture(cli, options).await;
+    let end = tokio::select! {
+        end = torture(cli, options) => end,
+        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+    };
     if let Ok(report) = &end {
         print!("{report}");
         let json = serde_json::to_vec_pretty(report)?;
@@ -73,6 +76,7 @@ async fn torture(cli: &Cli, options: Options) -> Result<Report, BoxError> {
     let open_trips = peace::come(&stack, &people).await?;
     let town = people.go_home().await;
     let attention = peace::attend(&stack, &town).await?;
+    stack.wire.heal();
     say("settling, and auditing");
     let audit = stack.audit(SETTLE).await?;
 
@@ -95,6 +99,7 @@ async fn torture(cli: &Cli, options: Options) -> Result<Report, BoxError> {
         refunds: states(ours.refunds.iter().map(|refund| refund.state.as_str())),
         keys: record.len() as u64,
         sent: record.values().map(|asked| u64::from(asked.sent)).sum(),
+        refused: refused(&record),
         unanswered: record.values().filter(|asked| is_unanswered(asked)).count() as u64,
         died_by_themselves: deaths(&stack),
         attention,
@@ -141,6 +146,11 @@ fn faults(scene: &Scene) -> BTreeMap<String, u64> {
     faults
 }
 
+/// Refusals that stood, by code.
+fn refused(record: &BTreeMap<String, Asked>) -> BTreeMap<String, u64> {
+    states(record.values().flat_map(|asked| asked.refusals.iter().map(String::as_str)))
+}
+
 fn is_unanswered(asked: &Asked) -> bool {
     asked.successes.is_empty() && asked.refusals.is_empty()
 }
@@ -162,7 +172,7 @@ fn say(what: &str) {
     eprintln!("torture: {what}");
 }
 
-/// One line, written over and over on a terminal; every ten seconds elsewhere it would only fill a log.
+/// One line, written over and over; on a terminal only, since elsewhere it would fill a log.
 fn progress(scene: &Scene, elapsed: Duration, seconds: u64) {
     if !std::io::stderr().is_terminal() {
         return;
