@@ -162,6 +162,10 @@ impl Session {
                         break;
                     }
                 }
+                // A script in one message may have ended what it began; nothing that was asked since says otherwise.
+                if message.body == b"I" && self.asked.is_empty() {
+                    self.open = None;
+                }
             }
             _ => {}
         }
