@@ -130,7 +130,9 @@ fn listen(
 ) -> Result<(actix_web::dev::Server, SocketAddr)> {
     let (platform_data, supply) = (web::Data::new(platform.clone()), web::Data::from(Arc::clone(supply)));
     let auditor = web::Data::new(Auditor::new(platform.clone(), gateway.clone()));
-    let webhooks = web::Data::new(payments::WebhookSecret::new(config.psp_webhook_secret.expose().to_owned()));
+    let webhooks = payments::WebhookSecrets::parse(config.psp_webhook_secret.expose())
+        .map_err(|wrong| Error::Bug(format!("PSP_WEBHOOK_SECRET {wrong}")))?;
+    let webhooks = web::Data::new(webhooks);
     let with_sandbox = config.sandbox;
     let server = HttpServer::new(move || {
         App::new()

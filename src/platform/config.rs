@@ -10,7 +10,7 @@ use clap::Args;
 
 pub use self::provider::ProviderConfig;
 use super::auth::TokenKey;
-use super::secret::Secret;
+use super::secret::{InvalidSecret, Secret};
 
 /// How to run the service. Every option can be given by the environment variable that `--help` names.
 #[derive(Debug, Clone, Args)]
@@ -44,8 +44,8 @@ pub struct Config {
     #[command(flatten)]
     pub psp: ProviderConfig,
 
-    /// The secret that the provider signs its webhooks with
-    #[arg(long, env = "PSP_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true)]
+    /// The secret that the provider signs its webhooks with; `new,old` while it is being changed
+    #[arg(long, env = "PSP_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true, value_parser = secrets)]
     pub psp_webhook_secret: Secret,
 
     /// Requests a second that one caller may make, on average
@@ -88,6 +88,11 @@ fn database_url(text: &str) -> Result<String, String> {
 fn jwt_secret(text: &str) -> Result<String, String> {
     // RFC 7518, 3.2: the key of HS256 has at least the size of the hash.
     if text.len() >= 32 { Ok(text.to_owned()) } else { Err("must have at least 32 bytes".to_owned()) }
+}
+
+/// One secret, or several with commas between them.
+fn secrets(text: &str) -> Result<Secret, InvalidSecret> {
+    if text.split(',').any(str::is_empty) { Err(InvalidSecret) } else { text.parse() }
 }
 
 fn public_key(path: &str) -> Result<TokenKey, String> {

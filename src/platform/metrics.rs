@@ -25,6 +25,8 @@ pub struct Metrics {
     pub psp_breaker_state: IntGauge,
     pub psp_breaker_transitions: IntCounterVec,
     pub psp_retry_budget: IntGauge,
+    pub provider_events: IntCounterVec,
+    pub provider_events_kept: IntGaugeVec,
     pub worker_rounds: IntCounterVec,
     pub pool_connections: IntGaugeVec,
     pub tasks: IntGauge,
@@ -83,6 +85,16 @@ impl Metrics {
             psp_retry_budget: make.gauge(
                 "ridematch_psp_retry_budget",
                 "Retries that may go to the payment provider at once; below 0: so many are waiting for their turn",
+            )?,
+            provider_events: make.counter(
+                "ridematch_provider_events_total",
+                "Events that the payment provider sent: stored, repeated or refused",
+                &["end"],
+            )?,
+            provider_events_kept: make.gauges(
+                "ridematch_provider_events",
+                "Stored events of the payment provider: waiting to be handled, or set aside for a person",
+                &["state"],
             )?,
             worker_rounds: make.counter(
                 "ridematch_worker_rounds_total",

@@ -30,6 +30,9 @@ pub struct Cli {
     /// Throw the same dice every time: the same requests get the same ids
     #[arg(long)]
     seed: Option<u64>,
+    /// The same for the pauses and faults of webhooks; --seed's number unless told
+    #[arg(long)]
+    webhook_seed: Option<u64>,
     /// Start the clock at this moment, in seconds since 1970, instead of the machine's time
     #[arg(long, value_name = "UNIX_SECONDS")]
     time: Option<u64>,
@@ -49,6 +52,7 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
     let mut settings = Settings::new(cli.data_dir, cli.secret_key);
     settings.listen = cli.listen;
     settings.seed = cli.seed;
+    settings.webhook_seed = cli.webhook_seed;
     settings.authorisation_ttl = Duration::from_secs(cli.authorisation_ttl);
     settings.webhook = cli.webhook_url.zip(cli.webhook_secret).map(|(url, secret)| Webhook { url, secret });
     if let Some(seconds) = cli.time {

@@ -11,13 +11,13 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use subtle::{Choice, ConstantTimeEq};
 
+use crate::answer::{Answer, Reply};
 use crate::errors::ApiError;
 use crate::faults::Step;
 use crate::operations::{Request, Target};
 use crate::params::Params;
-use crate::provider::{Answer, Provider, State};
+use crate::provider::{Provider, State};
 use crate::shelf::PageQuery;
-use crate::weather::Reply;
 use crate::{connection, control, render};
 
 /// The longest body: 50 metadata entries of full length, percent-encoded, and some more.
@@ -29,6 +29,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const ORIGINAL_REQUEST: HeaderName = HeaderName::from_static("original-request");
+const STRIPE_SHOULD_RETRY: HeaderName = HeaderName::from_static("stripe-should-retry");
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
 
 /// The provider, as routes get it.
@@ -218,7 +219,7 @@ async fn get(
     };
     let (step, id) = subject;
     let weather = provider.forecast((step, id.or(params.peek("payment_intent"))), &params, None);
-    if let Some(reply) = weather.before(provider).await {
+    if let Some(reply) = weather.before(&provider.bad_days).await {
         return send(reply, request);
     }
     let found = provider.look_up(|state| {
@@ -230,7 +231,7 @@ async fn get(
         Ok(object) => Answer::ok(object.to_string()),
         Err(error) => error.into(),
     };
-    send(weather.after(provider, answer).await, request)
+    send(weather.after(&provider.bad_days, answer).await, request)
 }
 
 /// Answers where nothing is.
@@ -259,6 +260,12 @@ pub fn respond(answer: Answer) -> HttpResponse {
     }
     if let Some(seconds) = answer.retry_after_s {
         response.insert_header((RETRY_AFTER, seconds));
+    }
+    match answer.status {
+        // It is stored under its key: the same request would get the same answer.
+        500 => drop(response.insert_header((STRIPE_SHOULD_RETRY, "false"))),
+        409 => drop(response.insert_header((STRIPE_SHOULD_RETRY, "true"))),
+        _ => {}
     }
     response.body(answer.body)
 }

@@ -13,6 +13,8 @@
 //! ```
 
 mod accounts;
+mod answer;
+mod bad_days;
 mod books;
 mod cards;
 mod cli;
@@ -21,6 +23,7 @@ mod connection;
 mod control;
 mod errors;
 mod events;
+mod expiry;
 mod faults;
 mod http;
 mod journal;
@@ -54,6 +57,7 @@ use crate::books::Books;
 use crate::clock::Dice;
 use crate::http::Credentials;
 use crate::journal::Journal;
+use crate::plan::Seeds;
 use crate::provider::{JournalBroken, Provider, Rules};
 use crate::webhooks::Courier;
 
@@ -71,6 +75,8 @@ pub struct Settings {
     pub clock: Clock,
     /// For the same ids from the same requests; the operating system's dice if absent.
     pub seed: Option<u64>,
+    /// For the pauses and faults of webhooks; `seed` if absent.
+    pub webhook_seed: Option<u64>,
     /// How long money stays reserved; in whole seconds.
     pub authorisation_ttl: Duration,
     /// The journal is not written anew while it is shorter than this.
@@ -87,6 +93,7 @@ impl Settings {
             webhook: None,
             clock: clock::machine_clock(),
             seed: None,
+            webhook_seed: None,
             authorisation_ttl: AUTHORISATION_TTL,
             // Some 30,000 requests: read in well under a second at start.
             journal_rewrite_min_bytes: 64 * 1024 * 1024,
@@ -168,10 +175,11 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
         Some(seed) => Dice::seeded(seed, &books.newest_ids()),
         None => Dice::from_system().map_err(Error::Dice)?,
     };
+    let webhook_seed = settings.webhook_seed.or(settings.seed).unwrap_or_default();
     let rules = Rules {
         has_webhook: settings.webhook.is_some(),
         authorisation_ttl_s: settings.authorisation_ttl.as_secs().try_into().unwrap_or(i64::MAX),
-        plan_seed: settings.seed.unwrap_or_default(),
+        seeds: Seeds { seed: settings.seed.unwrap_or_default(), webhook_seed },
     };
     let provider = Arc::new(Provider::new(books, settings.clock, dice, rules));
 
@@ -192,7 +200,8 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
 
     let webhooks = match settings.webhook {
         Some(webhook) => {
-            let courier = Courier::new(Arc::clone(&provider), webhook).map_err(Error::Client)?;
+            let dice = Dice::seeded(webhook_seed, "webhooks");
+            let courier = Courier::new(Arc::clone(&provider), webhook, dice).map_err(Error::Client)?;
             Some(tokio::spawn(webhooks::post_events(Arc::new(courier))))
         }
         None => None,
@@ -229,7 +238,7 @@ impl Running {
     /// journal, and lets the books go.
     /// Events that wait for delivery wait for the next start.
     pub async fn stop(self) {
-        self.provider.heal();
+        self.provider.bad_days.heal();
         self.server.stop(true).await;
         self.expiry.abort();
         if let Some(webhooks) = self.webhooks {

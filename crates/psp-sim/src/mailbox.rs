@@ -81,12 +81,12 @@ impl Mailbox {
     }
 
     /// Those that wait, oldest first.
-    pub fn pending(&self) -> impl ExactSizeIterator<Item = &Arc<Event>> {
+    pub fn pending(&self) -> impl ExactSizeIterator<Item = &Arc<Event>> + DoubleEndedIterator {
         self.pending.values()
     }
 
     /// Those that don't, the one that was settled first at the beginning.
-    pub fn settled(&self) -> impl ExactSizeIterator<Item = &Arc<Event>> {
+    pub fn settled(&self) -> impl ExactSizeIterator<Item = &Arc<Event>> + DoubleEndedIterator {
         self.settled.iter()
     }
 }

@@ -5,6 +5,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::answer::Answer;
 use crate::books::Books;
 use crate::cards::{self, Card, Decline};
 use crate::clock::Dice;
@@ -13,7 +14,6 @@ use crate::faults::{Occasion, Step};
 use crate::machine::{Circumstances, Command, Done, Payment};
 use crate::model::{CaptureMethod, Intent, Metadata, Refund, Stage, UnixSeconds};
 use crate::params::Params;
-use crate::provider::Answer;
 use crate::render;
 
 /// A request that changes something, as it came.

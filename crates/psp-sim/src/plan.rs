@@ -20,7 +20,7 @@ pub const FAULTS_MAX: usize = 100;
 /// What the provider has planned, and what it did. In memory: a restart heals.
 #[derive(Debug, Default)]
 pub struct Plan {
-    seed: u64,
+    seeds: Seeds,
     faults: Vec<Planned>,
     /// Since the start, over all plans, and with the faults that callers planned.
     struck: BTreeMap<Kind, u64>,
@@ -36,10 +36,20 @@ struct Planned {
     dice: StdRng,
 }
 
+/// What the dice of a plan are made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Seeds {
+    /// For the faults of requests.
+    pub seed: u64,
+    /// For the faults of webhooks.
+    pub webhook_seed: u64,
+}
+
 /// The plan as the control interface shows it.
 #[derive(Debug, Serialize)]
 pub struct Shown<'a> {
-    seed: u64,
+    #[serde(flatten)]
+    seeds: Seeds,
     faults: &'a [Planned],
     /// How often each kind struck since the provider's start, whoever planned it.
     totals: &'a BTreeMap<Kind, u64>,
@@ -47,13 +57,14 @@ pub struct Shown<'a> {
 
 impl Plan {
     /// Replaces the plan; what struck so far stays counted. The faults are checked already.
-    pub fn replace(&mut self, faults: Vec<Fault>, seed: u64) {
+    pub fn replace(&mut self, faults: Vec<Fault>, seeds: Seeds) {
         let plan = |(place, fault): (usize, Fault)| {
+            let seed = if fault.kind.is_of_webhooks() { seeds.webhook_seed } else { seeds.seed };
             let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(place.to_le_bytes());
             Planned { fault, struck: 0, dice: StdRng::from_seed(digest.finalize().into()) }
         };
         self.faults = faults.into_iter().enumerate().map(plan).collect();
-        self.seed = seed;
+        self.seeds = seeds;
     }
 
     /// The fault of this group that strikes, counted: the caller's own if it planned one, else the first of the plan
@@ -70,7 +81,7 @@ impl Plan {
 
     /// What to show.
     pub fn shown(&self) -> Shown<'_> {
-        Shown { seed: self.seed, faults: &self.faults, totals: &self.struck }
+        Shown { seeds: self.seeds, faults: &self.faults, totals: &self.struck }
     }
 }
 
@@ -122,7 +133,7 @@ mod tests {
 
     fn plan(faults: serde_json::Value, seed: u64) -> Plan {
         let mut plan = Plan::default();
-        plan.replace(serde_json::from_value(faults).unwrap(), seed);
+        plan.replace(serde_json::from_value(faults).unwrap(), Seeds { seed, webhook_seed: seed });
         plan
     }
 

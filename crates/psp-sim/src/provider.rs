@@ -6,24 +6,23 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::sync::{Notify, watch};
 
+use crate::answer::{Answer, Reply};
+use crate::bad_days::BadDays;
 use crate::books::{Books, Line, StoredAnswer};
 use crate::clock::{Clock, Dice, unix_ms, unix_s};
 use crate::errors::ApiError;
 use crate::events;
-use crate::faults::{Fault, Group, Kind, Occasion, Step, Strike, planned_by_caller};
+use crate::faults::{Group, Kind, Occasion, Step, Strike, planned_by_caller};
 use crate::journal::{self, Journal};
-use crate::model::{Intent, UnixSeconds};
+use crate::model::UnixSeconds;
 use crate::operations::{Effect, Order, Request};
 use crate::params::Params;
-use crate::plan::Plan;
-use crate::weather::{Reply, Weather};
-
-/// How soon the webhook hears of an expiry.
-const EXPIRY_PERIOD: Duration = Duration::from_secs(1);
+use crate::plan::Seeds;
+use crate::weather::Weather;
 
 /// Everything that the provider's parts share.
 pub struct Provider {
@@ -36,11 +35,10 @@ pub struct Provider {
     /// What ids are made with.
     pub dice: Dice,
     clock: Clock,
-    /// What goes wrong. Locked after the state, where both are.
-    plan: Mutex<Plan>,
-    /// Told when everything that is held shall go on.
-    healed: Notify,
-    rules: Rules,
+    /// What goes wrong.
+    pub bad_days: BadDays,
+    /// What it was told about itself.
+    pub rules: Rules,
 }
 
 /// What a provider is told about itself.
@@ -50,8 +48,8 @@ pub struct Rules {
     pub has_webhook: bool,
     /// How long money stays reserved.
     pub authorisation_ttl_s: UnixSeconds,
-    /// For the dice of plans that come without a seed.
-    pub plan_seed: u64,
+    /// For the dice of plans that come without seeds.
+    pub seeds: Seeds,
 }
 
 /// What the lock protects.
@@ -89,39 +87,6 @@ struct Written {
 #[error("the journal can't be written")]
 pub struct JournalBroken;
 
-/// What a request is answered.
-#[derive(Debug)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// JSON.
-    pub body: String,
-    /// The `Request-Id` of the request whose answer this is, if it is a replay.
-    pub replay_of: Option<String>,
-    /// When to come again, in seconds.
-    pub retry_after_s: Option<u64>,
-}
-
-impl Answer {
-    /// A 200.
-    pub fn ok(body: String) -> Self {
-        Self { status: 200, body, replay_of: None, retry_after_s: None }
-    }
-}
-
-impl From<ApiError> for Answer {
-    fn from(error: ApiError) -> Self {
-        Self { status: error.status, ..Self::ok(error.body()) }
-    }
-}
-
-impl From<&StoredAnswer> for Answer {
-    fn from(stored: &StoredAnswer) -> Self {
-        let replay_of = Some(stored.request_id.clone());
-        Self { status: stored.status, replay_of, ..Self::ok(stored.body.clone()) }
-    }
-}
-
 impl Provider {
     /// A provider that remembers `books`.
     pub fn new(books: Books, clock: Clock, dice: Dice, rules: Rules) -> Self {
@@ -132,15 +97,14 @@ impl Provider {
             news: Notify::new(),
             dice,
             clock,
-            plan: Mutex::default(),
-            healed: Notify::new(),
+            bad_days: BadDays::new(rules.seeds),
             rules,
         }
     }
 
     /// The time.
-    pub fn now_s(&self) -> UnixSeconds {
-        unix_s((self.clock)())
+    pub fn now(&self) -> SystemTime {
+        (self.clock)()
     }
 
     /// Works on the state, and returns when everything that the work did or saw is on the disk. `work` is short and
@@ -173,17 +137,17 @@ impl Provider {
             return ApiError::key_in_use().into();
         };
         let weather = self.forecast(request.subject(), &request.params, request.key.as_deref());
-        if let Some(reply) = weather.before(&self).await {
+        if let Some(reply) = weather.before(&self.bad_days).await {
             return reply;
         }
         let answer = self.transact(|state| self.perform(state, &request, weather.work)).await;
         self.news.notify_one();
-        weather.after(&self, answer.unwrap_or_else(|JournalBroken| ApiError::internal().into())).await
+        weather.after(&self.bad_days, answer.unwrap_or_else(|JournalBroken| ApiError::internal().into())).await
     }
 
     /// Replays the stored answer; or does what is asked, and stores the effect and the answer in one line.
     fn perform(&self, state: &mut State, request: &Request, planned: Option<Strike>) -> Answer {
-        let now = (self.clock)();
+        let now = self.now();
         self.expire_due(state, now);
         state.books.prune(unix_ms(now));
         let order = match state.books.stored_answer(request) {
@@ -196,7 +160,7 @@ impl Provider {
             Ok(order) => order,
             Err(error) => return error.into(),
         };
-        let strike = self.plan().strike(Group::Work, &order.occasion(request), planned);
+        let strike = self.bad_days.strike(Group::Work, &order.occasion(request), planned);
         let fault = strike.map(|strike| strike.kind);
         if let Some(strike) = strike.filter(|strike| strike.kind == Kind::Decline) {
             order.decline(strike.decline);
@@ -235,7 +199,7 @@ impl Provider {
     }
 
     /// What an effect is in the journal; `request` is whoever asked for it, if anybody did.
-    fn line_of(&self, effect: Effect, request: Option<&Request>, now: SystemTime) -> Line {
+    pub fn line_of(&self, effect: Effect, request: Option<&Request>, now: SystemTime) -> Line {
         let events = match self.rules.has_webhook {
             true => events::of(&effect, request, &self.dice, unix_s(now)),
             false => Vec::new(),
@@ -249,49 +213,10 @@ impl Provider {
     /// What `work` says, or 500 if the journal can't be written.
     pub async fn look_up<T>(&self, work: impl FnOnce(&mut State) -> Result<T, ApiError>) -> Result<T, ApiError> {
         let found = self.transact(|state| {
-            self.expire_due(state, (self.clock)());
+            self.expire_due(state, self.now());
             work(state)
         });
         found.await.unwrap_or_else(|JournalBroken| Err(ApiError::internal()))
-    }
-
-    /// Lets an intent's reservation expire now.
-    pub async fn expire(&self, id: &str) -> Answer {
-        let expired = self.look_up(|state| {
-            let missing = || ApiError::no_such(404, "payment_intent", id, "intent");
-            let intent = state.books.intents().get(id).ok_or_else(missing)?;
-            let order = Order::expiry(Intent::clone(intent));
-            let now = (self.clock)();
-            let effect = order.carry_out(None, &self.dice, unix_s(now))?;
-            let answer = effect.answer();
-            state.post(&self.line_of(effect, None, now));
-            Ok(answer)
-        });
-        expired.await.unwrap_or_else(Answer::from)
-    }
-
-    /// Lets everything expire whose time is over, from time to time; whoever looks at it before finds it expired, too.
-    ///
-    /// # Errors
-    /// [`JournalBroken`]
-    pub async fn keep_expiring(self: Arc<Self>) -> Result<(), JournalBroken> {
-        let mut ticks = tokio::time::interval(EXPIRY_PERIOD);
-        loop {
-            ticks.tick().await;
-            self.transact(|state| self.expire_due(state, (self.clock)())).await?;
-            self.news.notify_one();
-        }
-    }
-
-    fn expire_due(&self, state: &mut State, now: SystemTime) {
-        let until_s = unix_s(now).saturating_sub(self.rules.authorisation_ttl_s);
-        while let Some(intent) = state.books.reserved_until(until_s) {
-            let order = Order::expiry(Intent::clone(intent));
-            let Ok(effect) = order.carry_out(None, &self.dice, unix_s(now)) else {
-                return;
-            };
-            state.post(&self.line_of(effect, None, now));
-        }
     }
 
     /// What this request meets at the door. `subject` is its step and the id of what it is about; the caller's own
@@ -306,35 +231,29 @@ impl Provider {
         };
         let payment_intent = payment_intent.as_ref().map(|intent| intent.id.as_str());
         let occasion = Occasion { step, payment_intent, charges: false };
-        let mut plan = self.plan();
+        let slowed = self.bad_days.strike(Group::Pace, &occasion, by_caller);
         Weather {
-            latency: plan.strike(Group::Pace, &occasion, by_caller).map(|strike| strike.delay).unwrap_or_default(),
-            door: plan.strike(Group::Door, &occasion, by_caller),
+            latency: slowed.map(|strike| strike.delay).unwrap_or_default(),
+            door: self.bad_days.strike(Group::Door, &occasion, by_caller),
             work: by_caller,
         }
     }
 
-    /// The plan of faults. A lock: let it go soon.
-    pub fn plan(&self) -> MutexGuard<'_, Plan> {
-        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Replaces the plan of faults. The same seed gives the same strikes.
-    pub fn replace_plan(&self, faults: Vec<Fault>, seed: Option<u64>) {
-        self.plan().replace(faults, seed.unwrap_or(self.rules.plan_seed));
-    }
-
-    /// Ends all faults: nothing is planned any more, and what is held goes on.
-    pub fn heal(&self) {
-        self.replace_plan(Vec::new(), None);
-        self.healed.notify_waiters();
-    }
-
-    /// Holds a request or an event for a while, or until the provider is healed.
-    pub async fn hold(&self, delay: Duration) {
-        if delay > Duration::ZERO {
-            let _healed_before = tokio::time::timeout(delay, self.healed.notified()).await;
-        }
+    /// Puts an event that was told already, or is being told, behind those that wait.
+    ///
+    /// # Errors
+    /// 404 if nobody remembers it.
+    pub async fn resend(&self, id: &str) -> Result<(), ApiError> {
+        self.look_up(|state| {
+            if !state.books.events().knows(id) {
+                return Err(ApiError::no_such(404, "event", id, "id"));
+            }
+            state.post(&Line { resent_event: Some(id.to_owned()), ..Line::default() });
+            Ok(())
+        })
+        .await?;
+        self.news.notify_one();
+        Ok(())
     }
 
     /// Writes the journal until [`Self::close`] or until the disk refuses. Blocks; has a thread of its own.
@@ -415,7 +334,7 @@ mod tests {
 
     fn provider() -> Arc<Provider> {
         let dice = Dice::seeded(1, "");
-        let rules = Rules { has_webhook: false, authorisation_ttl_s: 60, plan_seed: 1 };
+        let rules = Rules { has_webhook: false, authorisation_ttl_s: 60, seeds: Seeds::default() };
         Arc::new(Provider::new(Books::default(), machine_clock(), dice, rules))
     }
 

@@ -4,24 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::answer::{Answer, Reply};
+use crate::bad_days::BadDays;
 use crate::errors::ApiError;
 use crate::faults::{Kind, Strike};
-use crate::provider::{Answer, Provider};
-
-/// What a caller gets.
-#[derive(Debug)]
-pub enum Reply {
-    /// An answer.
-    Answer(Answer),
-    /// Nothing: the connection is closed.
-    Silence,
-}
-
-impl From<ApiError> for Reply {
-    fn from(error: ApiError) -> Self {
-        Self::Answer(error.into())
-    }
-}
 
 /// The faults that strike one request at the door; none, mostly.
 #[derive(Debug, Default)]
@@ -36,12 +22,12 @@ pub struct Weather {
 
 impl Weather {
     /// What happens before the work; a reply if that is all that happens.
-    pub async fn before(&self, provider: &Provider) -> Option<Reply> {
-        provider.hold(self.latency / 2).await;
+    pub async fn before(&self, bad_days: &BadDays) -> Option<Reply> {
+        bad_days.hold(self.latency / 2).await;
         let strike = self.door?;
         match strike.kind {
             Kind::HangBefore => {
-                provider.hold(strike.delay).await;
+                bad_days.hold(strike.delay).await;
                 Some(Reply::Silence)
             }
             Kind::ResetBefore => Some(Reply::Silence),
@@ -55,14 +41,14 @@ impl Weather {
     }
 
     /// What becomes of the work's answer.
-    pub async fn after(&self, provider: &Provider, answer: Answer) -> Reply {
-        provider.hold(self.latency / 2).await;
+    pub async fn after(&self, bad_days: &BadDays, answer: Answer) -> Reply {
+        bad_days.hold(self.latency / 2).await;
         let Some(strike) = self.door else {
             return Reply::Answer(answer);
         };
         match strike.kind {
             Kind::HangAfter => {
-                provider.hold(strike.delay).await;
+                bad_days.hold(strike.delay).await;
                 Reply::Silence
             }
             Kind::ResetAfter => Reply::Silence,
