@@ -87,8 +87,8 @@ impl fmt::Display for Report {
             self.keys, self.sent, self.unanswered
         )?;
         writeln!(f, "Refused {}", States(&self.refused))?;
-        if self.died_by_themselves.values().any(|count| *count > 0) {
-            writeln!(f, "Processes that ended by themselves: {}", States(&self.died_by_themselves))?;
+        if !self.died_by_themselves.is_empty() {
+            writeln!(f, "Processes that ended by themselves {}", States(&self.died_by_themselves))?;
         }
         for (title, list) in [("Waits for a person", &self.attention), ("Did not end", &self.open_trips)] {
             for one in list {
