@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::audit::Auditor;
 use super::model::Difference;
 use super::report::{Captured, ProviderCheck, Report};
+use super::resolve;
 use super::store::{self, Account, Attention, Entry};
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::http::request::parse_id;
@@ -23,7 +24,7 @@ const SILENT_ON_THE_WAY: TimeDelta = TimeDelta::minutes(15);
 
 /// The room's part of the published document.
 #[derive(Debug, OpenApi)]
-#[openapi(paths(audit, ledger, reconciliation))]
+#[openapi(paths(audit, ledger, reconciliation, resolve::payment, resolve::refund))]
 pub struct Api;
 
 /// The room's addresses. They need a [`web::Data`] of the [`Auditor`].
@@ -31,7 +32,9 @@ pub fn configure(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/v1/ops/audit").route(web::get().to(audit)))
         .service(web::resource("/v1/ops/ledger").route(web::get().to(ledger)))
-        .service(web::resource("/v1/ops/reconciliation").route(web::get().to(reconciliation)));
+        .service(web::resource("/v1/ops/reconciliation").route(web::get().to(reconciliation)))
+        .service(web::resource("/v1/ops/payments/{payment_id}/resolve").route(web::post().to(resolve::payment)))
+        .service(web::resource("/v1/ops/refunds/{refund_id}/resolve").route(web::post().to(resolve::refund)));
 }
 
 /// Is everything as it must be?
@@ -90,9 +93,9 @@ impl From<Account> for AccountBody {
 #[derive(Debug, Serialize, ToSchema)]
 struct PostingBody {
     id: Uuid,
-    /// `charge`, `capture` or `refund`.
+    /// `charge`, `tip`, `capture`, `refund` or `write_off`.
     kind: String,
-    /// The trip that was charged, the payment that was captured or the refund that was made.
+    /// The trip that was charged, the refund that was made, or the payment that the rest is about.
     source_id: String,
     /// When (domain time).
     posted_at: DomainTime,
@@ -170,8 +173,8 @@ fn owner(account: &str, id: Uuid) -> String {
 fn source(kind: &str, id: Uuid) -> String {
     match kind {
         "charge" => TripId::from(id).to_string(),
-        "capture" => PaymentId::from(id).to_string(),
-        _ => RefundId::from(id).to_string(),
+        "refund" => RefundId::from(id).to_string(),
+        _ => PaymentId::from(id).to_string(),
     }
 }
 

@@ -39,7 +39,13 @@ pub(super) async fn keys(conn: &mut PgConnection, keyed: MachineTime) -> Result<
             select key_id, 'trip', trip_id, trip_id, 'had event ' || seq from trip_events where key_id is not null and command <> 'request'
             union all
             select refunds.key_id, 'refund', refunds.id, payments.trip_id, 'was made'
-            from refunds join payments on payments.id = refunds.payment_id where refunds.key_id is not null)
+            from refunds join payments on payments.id = refunds.payment_id where refunds.key_id is not null
+            union all
+            select key_id, 'payment', id, trip_id, 'was opened' from payments where key_id is not null
+            union all
+            select resolution.key_id, 'payment', payments.id, payments.trip_id, 'was decided about'
+            from payment_resolutions resolution join payments on payments.id = resolution.payment_id
+            where resolution.key_id is not null)
         select 'key', key_id::text, min(trip_id::text)::uuid, format('has %s effects', count(*))
         from effects group by key_id having count(*) > 1
         union all

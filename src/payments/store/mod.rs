@@ -9,6 +9,7 @@ mod leases;
 mod ledger;
 mod payments;
 mod refunds;
+mod resolutions;
 
 pub use attempts::{
     Finished, Started, finish_attempt, forsake_attempts, forsake_refund_attempts, resolve_attempts,
@@ -20,5 +21,8 @@ pub use events::{
 };
 pub use leases::{Lease, Pace, lease_payments, leased_payment, next_due, save_payment};
 pub use ledger::post;
-pub use payments::{Insert, hint, insert, lock, lock_fare, lock_held, of_trip, one, reserve_refund, want};
-pub use refunds::{InsertRefund, insert_refund, lease_refunds, leased_refund, of_payment, save_refund};
+pub use payments::{Insert, hint, insert, lock, lock_of_trip, of_trip, one, reserve_refund, want};
+pub use refunds::{
+    InsertRefund, insert_refund, lease_refunds, leased_refund, lock_refund, of_payment, refund, save_refund,
+};
+pub use resolutions::{Resolution, due_again, insert_resolution, refund_due_again, save_closed, save_closed_refund};
