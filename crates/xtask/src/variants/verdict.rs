@@ -5,7 +5,7 @@
 pub enum Verdict {
     /// It passed.
     Passed,
-    /// It failed, and this is the first line of why.
+    /// It failed, and this is why.
     Died(String),
     /// It waited for something until its patience was at an end: that tells that something is wrong, but not what.
     Waited(String),
@@ -33,14 +33,16 @@ pub fn of_test(success: bool, output: &str) -> Verdict {
     if why.contains(IN_VAIN) { Verdict::Waited(why) } else { Verdict::Died(why) }
 }
 
-/// The line after the last `panicked at …`: what came before it may be a panic of a task that the test provoked.
+/// How much of an assertion is shown, characters.
+const SHOWN_MAX: usize = 240;
+
+/// What follows the last `panicked at …`, on one line: what came before it may be a panic of a task that the test provoked.
 fn first_assertion(output: &str) -> Option<String> {
-    let mut lines = output.lines().skip_while(|line| !line.starts_with("---- "));
-    let mut last = None;
-    while lines.any(|line| line.contains("panicked at ")) {
-        last = lines.by_ref().find(|line| !line.trim().is_empty()).or(last);
-    }
-    last.map(|line| line.trim().to_owned())
+    let shown = output.lines().skip_while(|line| !line.starts_with("---- ")).collect::<Vec<_>>();
+    let last = shown.iter().rposition(|line| line.contains("panicked at "))?;
+    let message = shown[last + 1..].iter().map(|line| line.trim()).take_while(|line| !line.is_empty());
+    let message = message.filter(|line| !line.starts_with("note: ")).collect::<Vec<_>>().join(" ");
+    Some(message.chars().take(SHOWN_MAX).collect())
 }
 
 /// The exit code by which the torture says that the books are wrong. Others say that it could not be run.
@@ -83,7 +85,7 @@ test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 29 filtered out;
 
     #[test]
     fn a_test_that_failed_shows_its_assertion() {
-        let why = "assertion `left == right` failed: \"too late by clock\" was seen 0 times";
+        let why = "assertion `left == right` failed: \"too late by clock\" was seen 0 times left: 1";
         assert_eq!(of_test(false, FAILED), Verdict::Died(why.to_owned()));
     }
 
