@@ -203,7 +203,7 @@ impl Scratch {
         let said = String::from_utf8_lossy(&output.stdout);
         Ok(match finder {
             Finder::Test { .. } => verdict::of_test(output.status.success(), &said),
-            Finder::Torture(_) => verdict::of_torture(output.status.code(), &said),
+            Finder::Torture(_) => verdict::of_torture(output.status.success(), &said),
         })
     }
 }
