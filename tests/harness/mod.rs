@@ -70,11 +70,13 @@ pub struct Options {
     pub rate_limit: u32,
     /// Run on the database before the service starts: to break it.
     pub sql: &'static str,
+    /// Where the service looks for the provider, if not at its own address: at something in between.
+    pub psp_base_url: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { pool_max: 8, rate_limit: 100_000, sql: "" }
+        Self { pool_max: 8, rate_limit: 100_000, sql: "", psp_base_url: None }
     }
 }
 
@@ -238,7 +240,7 @@ pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, opti
         http_workers: 2,
         jwt_secret: Some(JWT_SECRET.to_owned()),
         jwt_public_key: None,
-        psp_base_url: format!("http://{provider}"),
+        psp_base_url: options.psp_base_url.clone().unwrap_or_else(|| format!("http://{provider}")),
         psp_secret_key: PSP_SECRET.to_owned(),
         psp_webhook_secret: WEBHOOK_SECRET.to_owned(),
         rate_limit: NonZeroU32::new(options.rate_limit).unwrap(),
