@@ -155,7 +155,29 @@ async fn run_out(app: &App) {
     }
 }
 
-/// A worker is held up with a call on the wire; its lease runs out, and a second one takes over.
+/// A worker that is about to be held up with a call on the wire.
+struct Held {
+    app: App,
+    wire: Wire,
+}
+
+impl Held {
+    async fn before(operation: &'static str) -> Self {
+        let (app, wire) = wired().await;
+        wire.hold(operation);
+        Self { app, wire }
+    }
+
+    /// Its call is on the wire; its lease runs out, and there is a second worker.
+    async fn overtaken(self) -> Overtaken {
+        self.wire.until_held().await;
+        let second = second(&self.app).await;
+        run_out(&self.app).await;
+        Overtaken { app: self.app, wire: self.wire, second }
+    }
+}
+
+/// A worker is held up with a call on the wire, and a second one takes over.
 struct Overtaken {
     app: App,
     wire: Wire,
@@ -163,12 +185,6 @@ struct Overtaken {
 }
 
 impl Overtaken {
-    async fn before(operation: &'static str) -> Self {
-        let (app, wire) = wired().await;
-        wire.hold(operation);
-        Self { second: second(&app).await, app, wire }
-    }
-
     /// The call arrives, after all; and everything is as it was.
     async fn end(self) {
         let Self { app, wire, second } = self;
@@ -188,12 +204,12 @@ impl Overtaken {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_create_that_was_overtaken_makes_no_second_intent() {
-    let overtaken = Overtaken::before("payment_intents").await;
-    let (app, wire) = (&overtaken.app, &overtaken.wire);
+    let held = Held::before("payment_intents").await;
+    let app = &held.app;
     let rider = app.rider().await;
     let trip = rider.request_trip().await;
-    wire.until_held().await;
-    run_out(app).await;
+    let overtaken = held.overtaken().await;
+    let app = &overtaken.app;
     until_trip(&rider, &trip, "searching").await;
     rider.act(id(&trip), "cancel").await.expect(200);
     until_payment(app, &trip, "voided").await;
@@ -202,48 +218,48 @@ async fn a_create_that_was_overtaken_makes_no_second_intent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_confirmation_that_was_overtaken_authorises_nothing() {
-    let overtaken = Overtaken::before("confirm").await;
-    let (app, wire) = (&overtaken.app, &overtaken.wire);
+    let held = Held::before("confirm").await;
+    let app = &held.app;
     let rider = app.rider().await;
     let trip = rider.request_trip().await;
-    wire.until_held().await;
+    held.wire.until_held().await;
     rider.act(id(&trip), "cancel").await.expect(200);
-    run_out(app).await;
-    until_payment(app, &trip, "voided").await;
+    let overtaken = held.overtaken().await;
+    until_payment(&overtaken.app, &trip, "voided").await;
     overtaken.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_capture_that_was_overtaken_takes_nothing_more() {
-    let overtaken = Overtaken::before("capture").await;
-    let (app, wire) = (&overtaken.app, &overtaken.wire);
+    let held = Held::before("capture").await;
+    let app = &held.app;
     let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
     let trip = in_progress(app, &rider, &driver).await;
     driver.act(id(&trip), "complete").await.expect(200);
-    wire.until_held().await;
-    run_out(app).await;
+    let overtaken = held.overtaken().await;
+    let app = &overtaken.app;
     until_payment(app, &trip, "captured").await;
     overtaken.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancellation_that_was_overtaken_is_done_already() {
-    let overtaken = Overtaken::before("cancel").await;
-    let (app, wire) = (&overtaken.app, &overtaken.wire);
+    let held = Held::before("cancel").await;
+    let app = &held.app;
     let rider = app.rider().await;
     let trip = rider.request_trip().await;
     until_trip(&rider, &trip, "searching").await;
     rider.act(id(&trip), "cancel").await.expect(200);
-    wire.until_held().await;
-    run_out(app).await;
+    let overtaken = held.overtaken().await;
+    let app = &overtaken.app;
     until_payment(app, &trip, "voided").await;
     overtaken.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_was_overtaken_gives_nothing_back_twice() {
-    let overtaken = Overtaken::before("refunds").await;
-    let (app, wire) = (&overtaken.app, &overtaken.wire);
+    let held = Held::before("refunds").await;
+    let app = &held.app;
     let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
     let trip = in_progress(app, &rider, &driver).await;
     driver.act(id(&trip), "complete").await.expect(200);
@@ -251,8 +267,7 @@ async fn a_refund_that_was_overtaken_gives_nothing_back_twice() {
     let path = format!("/v1/payments/{}/refunds", id(&payment));
     let ops = app.ops().await;
     ops.post(&path, &json!({"amount": {"amount": 100, "currency": "USD"}})).await.expect(201);
-    wire.until_held().await;
-    run_out(app).await;
+    let overtaken = held.overtaken().await;
     until("it has gone back", async || {
         let payment = ops.get(&format!("/v1/payments/{}", id(&payment))).await.expect(200);
         (payment["refunded"]["amount"] == 100).then_some(())

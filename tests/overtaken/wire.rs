@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
@@ -81,13 +82,20 @@ impl Wire {
 
     /// Waits until a request is being held up.
     pub async fn until_held(&self) {
-        self.state.held.subscribe().wait_for(|stage| *stage == 1).await.unwrap();
+        self.until_stage(1).await;
     }
 
     /// Lets it go on, and waits until the provider has answered it.
     pub async fn let_go(&self) {
         self.state.held.send_replace(2);
-        self.state.held.subscribe().wait_for(|stage| *stage == 3).await.unwrap();
+        self.until_stage(3).await;
+    }
+
+    async fn until_stage(&self, wanted: u8) {
+        let mut held = self.state.held.subscribe();
+        let reached = held.wait_for(|stage| *stage == wanted);
+        let in_time = tokio::time::timeout(Duration::from_secs(20), reached).await;
+        in_time.unwrap_or_else(|_| panic!("the wire never came to stage {wanted}: {:?}", self.sent())).unwrap();
     }
 
     pub async fn stop(self) {
