@@ -84,7 +84,7 @@ pub async fn due_again(conn: &mut PgConnection, before: &Payment, now: MachineTi
 /// A conflict if the payment has changed since it was read.
 pub async fn save_closed(conn: &mut PgConnection, before: &Payment, after: &Payment, now: MachineTime) -> Result<()> {
     let done = sqlx::query!(
-        "update payments set state = $3, attention = null, failures = 0, due_at = null, look_at = null,
+        "update payments set state = $3, attention = null, failures = 0, due_at = null,
                 leased_until = null, lease_token = lease_token + 1, version = version + 1
          where id = $1 and version = $2",
         before.id.uuid(),
