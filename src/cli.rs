@@ -5,9 +5,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use ridematch::platform::config::Config;
+use ridematch::platform::config::{Config, ProviderConfig};
 
 /// A ride-matching service to learn from: nearest drivers, trips, and money that survives.
 ///
@@ -18,6 +19,25 @@ pub struct Cli {
     /// What to do; the demo if absent
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Cli {
+    /// Reads the command line and the environment.
+    ///
+    /// # Errors
+    /// What is missing, or cannot be; also what cannot be together.
+    pub fn read() -> Result<Self, clap::Error> {
+        let cli = Self::try_parse()?;
+        let provider = match &cli.command {
+            Some(Command::Serve(config)) => Some(&config.psp),
+            Some(Command::Audit(audit)) => Some(&audit.psp),
+            _ => None,
+        };
+        if let Some(Err(why)) = provider.map(ProviderConfig::check) {
+            return Err(Self::command().error(ErrorKind::ValueValidation, why));
+        }
+        Ok(cli)
+    }
 }
 
 /// What the program can do.
@@ -40,6 +60,9 @@ pub enum Command {
     /// Run the payment provider simulator by itself
     #[cfg(feature = "sandbox")]
     PspSim(psp_sim::Cli),
+    /// Kill, cut, pause and starve everything for a while, then compare the books; exit 0 only when they agree
+    #[cfg(feature = "sandbox")]
+    Torture(torture::Cli),
 }
 
 /// Options of the demo.
@@ -76,12 +99,8 @@ pub struct Database {
 pub struct Audit {
     #[command(flatten)]
     database: Database,
-    /// The payment provider
-    #[arg(long, env = "PSP_BASE_URL", value_name = "URL")]
-    psp_base_url: String,
-    /// The provider's secret key
-    #[arg(long, env = "PSP_SECRET_KEY", hide_env_values = true)]
-    psp_secret_key: String,
+    #[command(flatten)]
+    psp: ProviderConfig,
     /// Wait until nothing is unsettled, at most so many seconds
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "60")]
     settle: Option<u64>,
@@ -98,11 +117,7 @@ impl Audit {
 
     /// The part of the service's configuration that an audit needs.
     pub fn config(&self) -> ridematch::ops::audit::Access {
-        ridematch::ops::audit::Access {
-            database_url: self.database.database_url.clone(),
-            psp_base_url: self.psp_base_url.clone(),
-            psp_secret_key: self.psp_secret_key.clone(),
-        }
+        ridematch::ops::audit::Access { database_url: self.database.database_url.clone(), psp: self.psp.clone() }
     }
 }
 

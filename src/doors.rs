@@ -141,6 +141,9 @@ async fn metrics(request: Request<Everybody>, supply: web::Data<Supply>) -> Repl
     if let Err(error) = ops::gauges(platform).await {
         tracing::warn!(%error, "some gauges are stale");
     }
+    if let Err(error) = payments::webhooks::inbox::gauges(platform).await {
+        tracing::warn!(%error, "the gauges of the provider's events are stale");
+    }
     let text = platform.metrics.render()?;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))
 }

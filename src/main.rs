@@ -9,7 +9,6 @@ mod local;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
 use clap::error::ContextKind;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -26,7 +25,7 @@ const EXIT_WITHIN: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(wrong) => return explain(&wrong),
     };
@@ -51,6 +50,8 @@ async fn main() -> ExitCode {
         Some(Command::PspSim(options)) => {
             psp_sim::run(options).await.map(|()| ExitCode::SUCCESS).map_err(BoxError::from)
         }
+        #[cfg(feature = "sandbox")]
+        Some(Command::Torture(options)) => torture::run(&options, program()).await,
     };
     end.unwrap_or_else(|error| {
         eprintln!("ridematch: {error}");
@@ -137,5 +138,8 @@ async fn audit(options: &cli::Audit) -> Result<ExitCode, BoxError> {
 #[cfg(feature = "sandbox")]
 async fn city(options: &city::Cli) -> Result<ExitCode, BoxError> {
     let launcher = async |wanted: city::LaunchOptions| local::launch(program(), wanted).await;
-    Ok(city::run(options, launcher).await?)
+    tokio::select! {
+        end = city::run(options, launcher) => Ok(end?),
+        () = parent_gone(options.exit_with_parent) => Ok(ExitCode::SUCCESS),
+    }
 }

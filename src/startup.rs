@@ -18,7 +18,6 @@ use crate::platform::clock::Clock;
 use crate::platform::config::Config;
 use crate::platform::db::Db;
 use crate::platform::dice::Dice;
-use crate::platform::egress::Egress;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::middleware::observe;
 use crate::platform::http::request::BODY_BYTES_MAX;
@@ -79,8 +78,8 @@ fn parts(database_url: &str, pool_max: u32, tokens: Tokens, rate_limit: NonZeroU
 ///
 /// # Errors
 /// If there can be no HTTP client.
-pub fn gateway(config: &Config) -> Result<Gateway> {
-    Ok(Gateway::new(Egress::new()?, config.psp_base_url.clone(), config.psp_secret_key.clone()))
+pub fn gateway(config: &Config, platform: &Platform) -> Result<Gateway> {
+    Gateway::new(platform.clone(), &config.psp)
 }
 
 /// Starts the service and returns when it listens.
@@ -91,7 +90,7 @@ pub async fn start(config: &Config) -> Result<Running> {
     let platform = platform(config)?;
     prepare(&platform).await?;
     let supply = Arc::new(Supply::default());
-    let gateway = gateway(config)?;
+    let gateway = gateway(config, &platform)?;
 
     let (server, address) = listen(config, &platform, &supply, &gateway)?;
     let handle = server.handle();
@@ -131,7 +130,9 @@ fn listen(
 ) -> Result<(actix_web::dev::Server, SocketAddr)> {
     let (platform_data, supply) = (web::Data::new(platform.clone()), web::Data::from(Arc::clone(supply)));
     let auditor = web::Data::new(Auditor::new(platform.clone(), gateway.clone()));
-    let webhooks = web::Data::new(payments::WebhookSecret::new(config.psp_webhook_secret.clone()));
+    let webhooks = payments::WebhookSecrets::parse(config.psp_webhook_secret.expose())
+        .map_err(|wrong| Error::Bug(format!("PSP_WEBHOOK_SECRET {wrong}")))?;
+    let webhooks = web::Data::new(webhooks);
     let with_sandbox = config.sandbox;
     let server = HttpServer::new(move || {
         App::new()
@@ -194,6 +195,6 @@ pub fn auditor(access: ops::audit::Access) -> Result<Auditor> {
     let tokens =
         Tokens::new(&TokenKey::Secret(String::new())).map_err(|error| Error::Bug(format!("token key: {error}")))?;
     let platform = Platform::new(parts(&access.database_url, AUDIT_CONNECTIONS, tokens, NonZeroU32::MIN)?);
-    let gateway = Gateway::new(Egress::new()?, access.psp_base_url, access.psp_secret_key);
+    let gateway = Gateway::new(platform.clone(), &access.psp)?;
     Ok(Auditor::new(platform, gateway))
 }

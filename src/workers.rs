@@ -64,6 +64,13 @@ pub fn start(platform: &Platform, supply: &Arc<Supply>, payments: &PaymentsConte
             async move { payments::worker::until_next(&payments).await }
         },
     ));
+    all.spawn(work(
+        "provider-events",
+        p(),
+        Wake::ProviderEvents,
+        |p| async move { payments::webhooks::inbox::run_once(&p).await },
+        |p| async move { payments::webhooks::inbox::until_next(&p).await },
+    ));
     let silence = s();
     all.spawn(every("silence", p(), SLOW_POLL, move |p| {
         let supply = Arc::clone(&silence);

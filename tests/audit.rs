@@ -253,7 +253,7 @@ async fn provider() {
         .await
         .unwrap();
     let form = [("payment_intent", intent)];
-    let answer = app.http.post(format!("{}/v1/refunds", app.config.psp_base_url)).bearer_auth(PSP_SECRET).form(&form);
+    let answer = app.http.post(format!("{}/v1/refunds", app.config.psp.base_url)).bearer_auth(PSP_SECRET).form(&form);
     assert!(answer.send().await.unwrap().status().is_success());
     let report = app.audit().await;
     assert_eq!(broken(&report), ["provider"], "{report:#}");

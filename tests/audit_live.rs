@@ -9,6 +9,8 @@ use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use harness::{Actor, App, HERE, PSP_SECRET, at_once, id};
+use ridematch::platform::config::ProviderConfig;
+use ridematch::platform::secret::Secret;
 use serde_json::{Value, json};
 use world::{broken, completed, paid, refund, world};
 
@@ -37,8 +39,10 @@ async fn a_provider_that_does_not_answer_is_not_clean() {
     let app = world().await;
     let auditor = ridematch::startup::auditor(ridematch::ops::audit::Access {
         database_url: app.config.database_url.clone(),
-        psp_base_url: format!("http://{}", harness::free_address()),
-        psp_secret_key: PSP_SECRET.to_owned(),
+        psp: ProviderConfig::new(
+            format!("http://{}", harness::free_address()).parse().unwrap(),
+            Secret::new(PSP_SECRET),
+        ),
     });
     let report = serde_json::to_value(auditor.unwrap().run(None).await.unwrap()).unwrap();
     assert_eq!((&report["clean"], &report["provider"]), (&json!(false), &json!("unchecked")), "{report:#}");
@@ -49,7 +53,12 @@ async fn a_provider_that_does_not_answer_is_not_clean() {
 /// `ridematch audit`, run as a program: its exit code and what it printed.
 async fn audit_command(app: &App, options: &[&str]) -> (i32, String) {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_ridematch"));
-    command.arg("audit").args(["--database-url", &app.config.database_url, "--psp-base-url", &app.config.psp_base_url]);
+    command.arg("audit").args([
+        "--database-url",
+        &app.config.database_url,
+        "--psp-base-url",
+        app.config.psp.base_url.as_str(),
+    ]);
     let Output { status, stdout, stderr } =
         command.args(["--psp-secret-key", PSP_SECRET]).args(options).output().await.unwrap();
     (status.code().unwrap(), String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr))

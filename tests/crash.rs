@@ -9,10 +9,11 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use harness::{Actor, Answer, HERE, JWT_SECRET, PSP_SECRET, THERE, WEBHOOK_SECRET, database, free_address, id, until};
+use harness::process::{Launch, Process};
+use harness::{HERE, PSP_SECRET, THERE, database, free_address, id, until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 /// A process that was not taken over by then was not taken over in time.
 const TAKEOVER_MAX: Duration = Duration::from_secs(5);
@@ -31,105 +32,15 @@ impl World {
         Self { database: database().await, provider, books }
     }
 
-    fn spawn(&self, listen: SocketAddr) -> Process {
-        let log =
-            std::fs::File::options().create(true).append(true).open(self.books.path().join("service.log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_ridematch"))
-            .arg("serve")
-            .env("DATABASE_URL", self.database.url())
-            .env("RIDEMATCH_LISTEN", listen.to_string())
-            .env("RIDEMATCH_JWT_SECRET", JWT_SECRET)
-            .env("RIDEMATCH_RATE_LIMIT", "100000")
-            .env("RIDEMATCH_SANDBOX", "true")
-            .env("PSP_BASE_URL", format!("http://{}", self.provider.address()))
-            .env("PSP_SECRET_KEY", PSP_SECRET)
-            .env("PSP_WEBHOOK_SECRET", WEBHOOK_SECRET)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        Process { child, base_url: format!("http://{listen}"), http: reqwest::Client::new() }
-    }
-
     async fn started(&self, listen: SocketAddr) -> Process {
-        let process = self.spawn(listen);
-        until("the process is ready", async || process.readyz().await).await;
-        process
+        let launch = Launch {
+            database_url: self.database.url(),
+            provider: self.provider.address(),
+            listen,
+            log: ("info", self.books.path().join("service.log")),
+        };
+        launch.started().await
     }
-}
-
-struct Process {
-    child: Child,
-    base_url: String,
-    http: reqwest::Client,
-}
-
-impl Process {
-    async fn readyz(&self) -> Option<Value> {
-        let answer = self.http.get(format!("{}/readyz", self.base_url)).send().await.ok()?;
-        if answer.status() == 200 { answer.json().await.ok() } else { None }
-    }
-
-    async fn is_matcher(&self) -> bool {
-        self.readyz().await.is_some_and(|ready| ready["matcher"] == true)
-    }
-
-    /// `kill -9`.
-    async fn kill(mut self) {
-        self.child.kill().await.unwrap();
-    }
-
-    async fn actor(&self, role: &str) -> Actor {
-        let tokens = format!("{}/v1/sandbox/tokens", self.base_url);
-        let body: Value =
-            self.http.post(tokens).json(&json!({"role": role})).send().await.unwrap().json().await.unwrap();
-        Actor {
-            http: self.http.clone(),
-            base_url: self.base_url.clone(),
-            token: body["token"].as_str().unwrap().to_owned(),
-            id: body["subject"].as_str().unwrap().to_owned(),
-        }
-    }
-
-    async fn clock(&self, body: Value) -> Value {
-        let clock = format!("{}/v1/sandbox/clock", self.base_url);
-        self.http.post(clock).json(&body).send().await.unwrap().json().await.unwrap()
-    }
-
-    async fn audit(&self) -> Value {
-        let ops = self.actor("ops").await;
-        until("nothing is unsettled", async || {
-            let report = ops.get("/v1/ops/audit").await.expect(200);
-            (report["unsettled"] == 0).then_some(report)
-        })
-        .await
-    }
-}
-
-impl Actor {
-    /// The same person, who now speaks with another process.
-    fn facing(&self, process: &Process) -> Self {
-        Self { base_url: process.base_url.clone(), ..self.clone() }
-    }
-
-    async fn position(&self, process: &Process, (lat, lon): (f64, f64)) -> Answer {
-        let now = process.clock(json!({})).await["domain"].clone();
-        self.put("/v1/drivers/me/location", &json!({"position": {"lat": lat, "lon": lon}, "recorded_at": now})).await
-    }
-}
-
-async fn online(process: &Process, place: (f64, f64)) -> Actor {
-    let driver = process.actor("driver").await;
-    let vehicle = json!({"available": true, "name": "Dora", "class": "standard", "plate": "RM 1"});
-    driver.put("/v1/drivers/me/availability", &vehicle).await.expect(200);
-    until("the driver is in the index", async || {
-        let verdict = driver.position(process, place).await;
-        (verdict.status == 200 && verdict.json()["verdict"] == "accepted").then_some(())
-    })
-    .await;
-    driver
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,7 +49,7 @@ async fn the_other_process_takes_over_within_five_seconds_and_finishes_the_ride(
     let first = world.started(free_address()).await;
     until("the first is the matcher", async || first.is_matcher().await.then_some(())).await;
     let second = world.started(free_address()).await;
-    let (rider, driver) = (first.actor("rider").await, online(&first, HERE).await);
+    let (rider, driver) = (first.actor("rider").await, first.driver_at(HERE).await);
 
     // The second serves everything but positions.
     let trip = rider.facing(&second).request_trip().await;

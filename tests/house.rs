@@ -235,6 +235,8 @@ const PURE: &[&str] = &[
     "*/plan/**",
     "*/model.rs",
     "*/model/**",
+    "payments/gateway/breaker.rs",
+    "payments/gateway/budget.rs",
 ];
 
 const COMMANDS: &[&str] = &["*/commands.rs", "*/commands/**"];

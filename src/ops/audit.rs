@@ -19,6 +19,7 @@ use super::store;
 use crate::payments::{self, Gateway};
 use crate::platform::Platform;
 use crate::platform::clock::{MachineTime, Stopwatch};
+use crate::platform::config::ProviderConfig;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::Id;
 
@@ -31,9 +32,7 @@ pub struct Access {
     /// The service's database.
     pub database_url: String,
     /// The payment provider.
-    pub psp_base_url: String,
-    /// The provider's secret key.
-    pub psp_secret_key: String,
+    pub psp: ProviderConfig,
 }
 
 /// Audits a service, one audit at a time: each reads every trip and all of the provider's books.

@@ -16,7 +16,7 @@ use crate::platform::error::Result;
 use crate::platform::ids::{DriverId, OfferId, PaymentId, RefundId, RiderId, TripId};
 
 pub(super) use books::books;
-pub(super) use retention::{reap_driver_events, reap_quotes};
+pub(super) use retention::{reap_driver_events, reap_provider_events, reap_quotes};
 pub(super) use views::{Account, Attention, Entry, accounts, attention, postings};
 pub(super) use work::unsettled;
 

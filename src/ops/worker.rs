@@ -13,6 +13,9 @@ pub const KEYS_KEPT: TimeDelta = TimeDelta::hours(24);
 /// How long a driver's stream can be resumed (machine time).
 const DRIVER_EVENTS_KEPT: TimeDelta = TimeDelta::hours(24);
 
+/// How long the provider's events are kept (machine time). It sends one again for three days at most.
+const PROVIDER_EVENTS_KEPT: TimeDelta = TimeDelta::days(7);
+
 /// How long a quote that came to nothing is kept (domain time): for whoever asks what a rider was promised.
 const QUOTES_KEPT: TimeDelta = TimeDelta::hours(24);
 
@@ -28,6 +31,8 @@ pub struct Reaped {
     pub outbox_events: u64,
     /// News for drivers.
     pub driver_events: u64,
+    /// Events of the payment provider.
+    pub provider_events: u64,
     /// Quotes that nobody used.
     pub quotes: u64,
 }
@@ -36,7 +41,9 @@ impl Reaped {
     /// Whether a batch was full, so that there may be more.
     pub fn is_full(&self) -> bool {
         let full = BATCH.unsigned_abs();
-        [self.keys, self.outbox_events, self.driver_events, self.quotes].into_iter().any(|count| count >= full)
+        [self.keys, self.outbox_events, self.driver_events, self.provider_events, self.quotes]
+            .into_iter()
+            .any(|count| count >= full)
     }
 }
 
@@ -54,6 +61,11 @@ pub async fn run_once(platform: &Platform) -> Result<Reaped> {
             .await?,
         driver_events: db
             .transaction((), move |tx, ()| Box::pin(store::reap_driver_events(tx, machine - DRIVER_EVENTS_KEPT, BATCH)))
+            .await?,
+        provider_events: db
+            .transaction((), move |tx, ()| {
+                Box::pin(store::reap_provider_events(tx, machine - PROVIDER_EVENTS_KEPT, BATCH))
+            })
             .await?,
         quotes: db.transaction((), move |tx, ()| Box::pin(store::reap_quotes(tx, domain - QUOTES_KEPT, BATCH))).await?,
     })

@@ -1,19 +1,35 @@
 //! The provider's API, as much of Stripe's own as we use. It turns whatever comes back, or does not, into one of four
-//! [`Answer`]s, and decides nothing.
+//! [`Answer`]s, and decides nothing about payments.
+//!
+//! A call is made once; who asks again is the worker's business, and how often is the retry budget's ([`budget`]). A provider
+//! that does not answer is left alone until a single call has found it well again ([`breaker`]).
 
-use std::collections::BTreeMap;
+pub mod breaker;
+pub mod budget;
+mod classify;
+mod valve;
+mod wire;
+
 use std::fmt;
+use std::sync::Arc;
 
+use chrono::TimeDelta;
 use form_urlencoded::Serializer;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
+use self::breaker::Outlook;
+use self::classify::classify;
+use self::valve::Valve;
+pub(super) use self::wire::{Listed, Page, WireIntent, WireRefund};
+use super::machine::Seen;
 use super::machine::refund::Status as RefundStatus;
-use super::machine::{Seen, Status};
 use super::model::{Payment, Refund};
-use crate::platform::clock::MachineTime;
-use crate::platform::egress::{Call, Egress, Failure, Reply};
+use crate::platform::Platform;
+use crate::platform::clock::{MachineTime, Stopwatch};
+use crate::platform::config::ProviderConfig;
+use crate::platform::egress::{BaseUrl, Call, Egress};
+use crate::platform::error::Result;
+use crate::platform::secret::Secret;
 
 /// Items on a page of the provider's lists: the most that it gives.
 const PAGE: usize = 100;
@@ -98,28 +114,73 @@ pub struct ProviderRefund {
     pub status: RefundStatus,
 }
 
-/// A client of the provider.
+/// A client of the provider. Clones share its connections, its breaker and its retry budget.
 #[derive(Clone)]
-pub struct Gateway {
+pub struct Gateway(Arc<Parts>);
+
+struct Parts {
+    platform: Platform,
     egress: Egress,
-    base_url: String,
-    secret_key: String,
+    base_url: BaseUrl,
+    secret_key: Secret,
+    call_max: TimeDelta,
+    valve: Valve,
 }
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gateway").field("base_url", &self.base_url).finish_non_exhaustive()
+        f.debug_tuple("Gateway").field(&self.0.base_url.as_str()).finish()
     }
 }
 
 impl Gateway {
-    /// A client of the provider at `base_url` (without a slash at its end), as the holder of `secret_key`.
-    pub fn new(egress: Egress, base_url: String, secret_key: String) -> Self {
-        Self { egress, base_url, secret_key }
+    /// A client of the configured provider.
+    ///
+    /// # Errors
+    /// If there can be no HTTP client.
+    pub fn new(platform: Platform, config: &ProviderConfig) -> Result<Self> {
+        let settings = config.egress();
+        let call_max = TimeDelta::from_std(settings.timeout).unwrap_or(TimeDelta::MAX);
+        let parts = Parts {
+            egress: Egress::new(settings)?,
+            base_url: config.base_url.clone(),
+            secret_key: config.secret_key.clone(),
+            call_max,
+            valve: Valve::new(platform.clone(), call_max),
+            platform,
+        };
+        Ok(Self(Arc::new(parts)))
+    }
+
+    /// The longest that a call takes.
+    pub fn call_max(&self) -> TimeDelta {
+        self.0.call_max
+    }
+
+    /// What whoever has work for the provider can do now. Calls are held back by themselves while the provider is ill; but
+    /// who asks first need not commit to a call that will not be made.
+    pub fn outlook(&self) -> Outlook {
+        self.0.valve.outlook()
+    }
+
+    /// So many pieces of work were begun for the first time: a share of them may be retried.
+    pub(super) fn begun(&self, count: usize) {
+        self.0.valve.begun(count);
+    }
+
+    /// Plans a retry; returns how long it has to wait for its turn, beside its own back-off.
+    pub(super) fn plan_retry(&self) -> TimeDelta {
+        self.0.valve.plan_retry()
     }
 
     /// Makes an intent for the payment, unconfirmed: no money moves. Our id is in its metadata, so that it can be found.
+    ///
+    /// Amounts are sent as they are: our minor units are the provider's. One that the provider could not take whole, a part of
+    /// the smallest coin, is refused here, and not rounded.
     pub async fn create(&self, payment: &Payment, key: &str) -> Answer<ProviderIntent> {
+        if payment.amount.amount % payment.amount.currency.smallest_step() != 0 {
+            return Answer::Refused { code: "amount_not_payable".to_owned(), object: None };
+        }
         let form = [
             ("amount", payment.amount.amount.to_string()),
             ("currency", payment.amount.currency.as_str().to_ascii_lowercase()),
@@ -129,31 +190,32 @@ impl Gateway {
             ("metadata[payment_id]", payment.id.to_string()),
             ("metadata[trip_id]", payment.trip_id.to_string()),
         ];
-        self.post("/v1/payment_intents", key, &form).await.and_then(WireIntent::read)
+        self.post("create", "/v1/payment_intents", key, &form).await.and_then(|made: WireIntent| made.read_for(payment))
     }
 
     /// Reserves the amount.
     pub async fn confirm(&self, intent: &str, key: &str) -> Answer<ProviderIntent> {
         let path = format!("/v1/payment_intents/{intent}/confirm");
-        self.post(&path, key, &[]).await.and_then(WireIntent::read)
+        self.post("confirm", &path, key, &[]).await.and_then(|it: WireIntent| it.read_as(intent))
     }
 
     /// Takes `amount` minor units of what is reserved, and releases the rest.
     pub async fn capture(&self, intent: &str, amount: i64, key: &str) -> Answer<ProviderIntent> {
         let path = format!("/v1/payment_intents/{intent}/capture");
         let form = [("amount_to_capture", amount.to_string())];
-        self.post(&path, key, &form).await.and_then(WireIntent::read)
+        self.post("capture", &path, key, &form).await.and_then(|it: WireIntent| it.read_as(intent))
     }
 
     /// Gives the intent up. A confirmation that comes later fails.
     pub async fn cancel(&self, intent: &str, key: &str) -> Answer<ProviderIntent> {
         let path = format!("/v1/payment_intents/{intent}/cancel");
-        self.post(&path, key, &[]).await.and_then(WireIntent::read)
+        self.post("cancel", &path, key, &[]).await.and_then(|it: WireIntent| it.read_as(intent))
     }
 
     /// Asks how the intent stands.
     pub async fn intent(&self, intent: &str) -> Answer<ProviderIntent> {
-        self.get(&format!("/v1/payment_intents/{intent}"), &[]).await.and_then(WireIntent::read)
+        let path = format!("/v1/payment_intents/{intent}");
+        self.get("get", &path, &[]).await.and_then(|it: WireIntent| it.read_as(intent))
     }
 
     /// Looks through the list for the intent that was made for the payment after about `since`.
@@ -162,7 +224,7 @@ impl Gateway {
         let ours = payment.id.to_string();
         let is_ours = |intent: &WireIntent| intent.metadata.get("payment_id") == Some(&ours);
         let found = self.search(&from, is_ours).await;
-        found.and_then(|found| found.map(WireIntent::read).transpose())
+        found.and_then(|found| found.map(|found| found.read_for(payment)).transpose())
     }
 
     /// Asks for a part of what was taken to be given back.
@@ -172,12 +234,12 @@ impl Gateway {
             ("amount", refund.amount.to_string()),
             ("metadata[refund_id]", refund.id.to_string()),
         ];
-        self.post("/v1/refunds", key, &form).await.and_then(WireRefund::read)
+        self.post("refund", "/v1/refunds", key, &form).await.and_then(|made: WireRefund| made.read_for(refund.amount))
     }
 
     /// Asks how the refund stands.
     pub async fn look_at_refund(&self, provider_refund: &str) -> Answer<ProviderRefund> {
-        self.get(&format!("/v1/refunds/{provider_refund}"), &[]).await.and_then(WireRefund::read)
+        self.get("get_refund", &format!("/v1/refunds/{provider_refund}"), &[]).await.and_then(WireRefund::read)
     }
 
     /// Looks through the refunds of an intent for ours.
@@ -186,7 +248,7 @@ impl Gateway {
         let ours = refund.id.to_string();
         let is_ours = |refund: &WireRefund| refund.metadata.get("refund_id") == Some(&ours);
         let found = self.search(&of_intent, is_ours).await;
-        found.and_then(|found| found.map(WireRefund::read).transpose())
+        found.and_then(|found| found.map(|found| found.read_for(refund.amount)).transpose())
     }
 
     /// The first item of a list that `is_ours`. That there is none is only said when the list was read to its end.
@@ -211,178 +273,43 @@ impl Gateway {
         let mut query = query.to_vec();
         query.push(("limit", PAGE.to_string()));
         query.extend(after.map(|id| ("starting_after", id)));
-        self.get(T::PATH, &query).await
+        self.get(T::OPERATION, T::PATH, &query).await
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str, key: &str, form: &[(&str, String)]) -> Answer<T> {
-        let url = format!("{}{path}", self.base_url);
-        let call = Call { url, bearer: &self.secret_key, idempotency_key: Some(key), form: Some(form) };
-        self.call(call).await
+    async fn post<T>(&self, operation: &str, path: &str, key: &str, form: &[(&str, String)]) -> Answer<T>
+    where
+        T: DeserializeOwned,
+    {
+        let url = format!("{}{path}", self.0.base_url);
+        let call = Call { url, bearer: &self.0.secret_key, idempotency_key: Some(key), form: Some(form) };
+        self.call(operation, call).await
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Answer<T> {
+    async fn get<T: DeserializeOwned>(&self, operation: &str, path: &str, query: &[(&str, String)]) -> Answer<T> {
         let query = Serializer::new(String::new()).extend_pairs(query).finish();
         let mark = if query.is_empty() { "" } else { "?" };
-        let url = format!("{}{path}{mark}{query}", self.base_url);
-        let call = Call { url, bearer: &self.secret_key, idempotency_key: None, form: None };
-        self.call(call).await
+        let url = format!("{}{path}{mark}{query}", self.0.base_url);
+        let call = Call { url, bearer: &self.0.secret_key, idempotency_key: None, form: None };
+        self.call(operation, call).await
     }
 
-    async fn call<T: DeserializeOwned>(&self, call: Call<'_>) -> Answer<T> {
-        match self.egress.call(call).await {
-            Ok(reply) => classify(&reply),
-            Err(Failure::NotSent(why)) => Answer::NotSent { why: short(&why) },
-            Err(Failure::NoAnswer(why)) => Answer::Unknown { answered: false, why: short(&why) },
-        }
-    }
-}
-
-/// What a reply says about the request.
-fn classify<T: DeserializeOwned>(reply: &Reply) -> Answer<T> {
-    let status = reply.status;
-    let unknown = |answered, what: &str| Answer::Unknown { answered, why: format!("{status} {what}") };
-    match status {
-        200..=299 => match serde_json::from_slice(&reply.body) {
-            Ok(object) => Answer::Done(object),
-            Err(error) => unknown(true, &short(&format!("cannot be read: {error}"))),
-        },
-        // Our key is wrong, or we are too fast: the provider did nothing.
-        401 | 403 | 429 => Answer::NotSent { why: format!("{status}") },
-        // The first request under this key is still running.
-        409 => unknown(false, "the key is in use"),
-        400..=499 => {
-            let Ok(WireFailure { error }) = serde_json::from_slice(&reply.body) else {
-                return unknown(true, "without a reason");
-            };
-            if error.kind.as_deref() == Some("idempotency_error") {
-                return unknown(true, "the key belongs to another request");
-            }
-            let code = error.decline_code.or(error.code).or(error.kind);
-            let object = error.payment_intent.and_then(|intent| serde_json::from_value(intent).ok());
-            Answer::Refused { code: short(&code.unwrap_or_else(|| status.to_string())), object }
-        }
-        _ => unknown(true, "from the provider"),
+    /// Makes a call, if the breaker lets it through, and tells the breaker what came of it.
+    async fn call<T: DeserializeOwned>(&self, operation: &str, call: Call<'_>) -> Answer<T> {
+        let Parts { platform, egress, valve, .. } = &*self.0;
+        let Some(pass) = valve.admit() else {
+            return Answer::NotSent { why: "held back: the provider does not answer".to_owned() };
+        };
+        let watch = Stopwatch::start();
+        let (answer, health) = classify(egress.call(call).await);
+        let latency = platform.metrics.provider_latency.with_label_values(&[operation, answer.label()]);
+        latency.observe(watch.elapsed().as_secs_f64());
+        valve.record(pass, health);
+        answer
     }
 }
 
 fn short(text: &str) -> String {
     text.chars().take(REASON_CHARS_MAX).collect()
-}
-
-#[derive(Debug, Deserialize)]
-struct WireFailure {
-    error: WireError,
-}
-
-#[derive(Debug, Deserialize)]
-struct WireError {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    code: Option<String>,
-    decline_code: Option<String>,
-    payment_intent: Option<Value>,
-}
-
-/// Something that stands in the provider's lists.
-pub(super) trait Listed: DeserializeOwned {
-    /// Where the list is.
-    const PATH: &'static str;
-
-    /// Its id: the next page starts after it.
-    fn id(&self) -> &str;
-}
-
-/// A page of a list.
-#[derive(Debug, Deserialize)]
-pub(super) struct Page<T> {
-    pub(super) data: Vec<T>,
-    has_more: bool,
-}
-
-impl<T: Listed> Page<T> {
-    /// What the next page starts after, if there is one.
-    pub(super) fn next(&self) -> Option<String> {
-        self.data.last().filter(|_| self.has_more).map(|last| last.id().to_owned())
-    }
-}
-
-/// An intent on the wire.
-#[derive(Debug, Deserialize)]
-pub(super) struct WireIntent {
-    pub(super) id: String,
-    pub(super) status: String,
-    pub(super) amount: i64,
-    pub(super) currency: String,
-    #[serde(default)]
-    amount_capturable: i64,
-    #[serde(default)]
-    pub(super) amount_received: i64,
-    #[serde(default)]
-    pub(super) metadata: BTreeMap<String, String>,
-    last_payment_error: Option<WireError>,
-}
-
-impl Listed for WireIntent {
-    const PATH: &'static str = "/v1/payment_intents";
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
-
-impl WireIntent {
-    /// A status that we do not know says nothing; `processing` is one of them, for it will be another soon.
-    fn read(self) -> Result<ProviderIntent, String> {
-        let status = match self.status.as_str() {
-            "requires_confirmation" => Status::Unconfirmed,
-            "requires_payment_method" => Status::MethodRefused,
-            "requires_action" => Status::ActionRequired,
-            "requires_capture" => Status::Authorized,
-            "succeeded" => Status::Succeeded,
-            "canceled" => Status::Canceled,
-            other => return Err(short(&format!("the intent's status is {other}"))),
-        };
-        let decline_code = self.last_payment_error.and_then(|error| error.decline_code.or(error.code));
-        let seen = Seen {
-            status,
-            capturable: self.amount_capturable,
-            received: self.amount_received,
-            decline_code: decline_code.as_deref().map(short),
-        };
-        Ok(ProviderIntent { id: self.id, seen })
-    }
-}
-
-/// A refund on the wire.
-#[derive(Debug, Deserialize)]
-pub(super) struct WireRefund {
-    pub(super) id: String,
-    pub(super) status: String,
-    pub(super) amount: i64,
-    pub(super) payment_intent: Option<String>,
-    failure_reason: Option<String>,
-    #[serde(default)]
-    pub(super) metadata: BTreeMap<String, String>,
-}
-
-impl Listed for WireRefund {
-    const PATH: &'static str = "/v1/refunds";
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
-
-impl WireRefund {
-    fn read(self) -> Result<ProviderRefund, String> {
-        let status = match self.status.as_str() {
-            "pending" | "requires_action" => RefundStatus::Pending,
-            "succeeded" => RefundStatus::Succeeded,
-            "failed" | "canceled" => RefundStatus::Failed { code: short(&self.failure_reason.unwrap_or(self.status)) },
-            other => return Err(short(&format!("the refund's status is {other}"))),
-        };
-        Ok(ProviderRefund { id: self.id, status })
-    }
 }
 
 #[cfg(test)]

@@ -24,5 +24,5 @@ pub use books::{BookedIntent, ProviderBooks, books};
 pub use commands::{NewPayment, Settlement};
 pub use gateway::Gateway;
 pub use model::{Intent, Payment, Purpose, State};
-pub use webhooks::WebhookSecret;
+pub use webhooks::WebhookSecrets;
 pub use worker::PaymentsContext;

@@ -7,7 +7,7 @@ use utoipa::{OpenApi, ToSchema};
 use super::commands::{self, NewRefund};
 use super::store;
 use super::views::{PaymentBody, RefundBody};
-use super::webhooks::{self, WebhookSecret};
+use super::webhooks::{self, WebhookSecrets, inbox};
 use crate::platform::error::{Code, Refusal};
 use crate::platform::http::request::{KeyHeader, VersionHeader};
 use crate::platform::http::{Everybody, Operators, Reply, Request, RidersAndOperators};
@@ -20,7 +20,7 @@ use crate::platform::money::Money;
 #[openapi(paths(get_payment, create_refund, receive_event))]
 pub struct Api;
 
-/// Adds the routes. Startup gives every worker the [`WebhookSecret`] as application data.
+/// Adds the routes. Startup gives every worker the [`WebhookSecrets`] as application data.
 pub fn configure(cfg: &mut web::ServiceConfig) {
     cfg.service(web::resource("/v1/payments/{payment_id}").route(web::get().to(get_payment)))
         .service(web::resource("/v1/payments/{payment_id}/refunds").route(web::post().to(create_refund)))
@@ -102,8 +102,8 @@ async fn create_refund(request: Request<Operators>) -> Reply {
 
 /// Where the provider posts its events
 ///
-/// Every event that is signed with our secret is welcome, and none is believed: it makes us look at the intent that it is about.
-/// It may come late, twice, out of order or not at all.
+/// Every event that is signed with our secret is welcome, and none is believed: it is stored, answered, and then makes us look at
+/// the intent that it is about. It may come late, twice, out of order or not at all; the same `id` again does nothing.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/psp",
@@ -116,16 +116,18 @@ async fn create_refund(request: Request<Operators>) -> Reply {
 async fn receive_event(request: Request<Everybody>) -> Reply {
     let now = request.platform.clock.machine();
     let header = request.http.headers().get("stripe-signature").and_then(|value| value.to_str().ok());
-    let Some(secret) = request.http.app_data::<web::Data<WebhookSecret>>() else {
-        unreachable!("startup gives every worker the secret")
+    let Some(secrets) = request.http.app_data::<web::Data<WebhookSecrets>>() else {
+        unreachable!("startup gives every worker the secrets")
     };
-    webhooks::verify(secret, header.unwrap_or_default(), &request.body, now).map_err(|forged| {
+    let metric = |end: &str| request.platform.metrics.provider_events.with_label_values(&[end]).inc();
+    webhooks::verify(secrets, header.unwrap_or_default(), &request.body, now).map_err(|forged| {
+        metric("refused");
         Refusal::new(Code::SignatureInvalid, format!("This is not an event of our provider: {forged}."))
+            .field("Stripe-Signature", forged.to_string())
     })?;
-    let intent = webhooks::intent_of(&request.body)
-        .map_err(|error| Refusal::new(Code::Malformed, format!("The event cannot be read: {error}.")))?;
-    if let Some(intent) = intent {
-        request.platform.db.transaction(intent, move |tx, intent| Box::pin(commands::hint(tx, intent, now))).await?;
-    }
+    let event = webhooks::read(&request.body).inspect_err(|_| metric("refused"))?;
+    let is_new =
+        request.platform.db.transaction(event, move |tx, event| Box::pin(inbox::receive(tx, event, now))).await?;
+    metric(if is_new { "stored" } else { "repeated" });
     Ok(HttpResponse::Ok().json(serde_json::json!({ "received": true })))
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::model::{self, Intent};
+use super::model::{self, Intent, RefundState};
 use crate::platform::ids::{PaymentId, RefundId, TripId};
 use crate::platform::money::Money;
 
@@ -39,6 +39,9 @@ impl PaymentBody {
     pub fn new(payment: &model::Payment, refunds: &[model::Refund]) -> Self {
         // While authorizing, the code is what the payment will be declined for: not yet anybody's business.
         let is_over = payment.state.is_terminal();
+        // Summed here, because a refund may end between the reading of the payment and that of its refunds.
+        let refunded =
+            refunds.iter().filter(|refund| refund.state == RefundState::Succeeded).map(|refund| refund.amount);
         Self {
             id: payment.id,
             trip_id: payment.trip_id,
@@ -49,7 +52,7 @@ impl PaymentBody {
             amount: payment.amount,
             authorized: payment.money(payment.authorized),
             captured: payment.money(payment.captured),
-            refunded: payment.money(payment.refunded),
+            refunded: payment.money(refunded.sum()),
             decline_code: payment.decline_code.clone().filter(|_| is_over),
             refunds: refunds.iter().map(|refund| RefundBody::new(refund, payment)).collect(),
         }

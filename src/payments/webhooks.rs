@@ -1,6 +1,10 @@
 //! The provider's events: is one really the provider's, and which intent should be looked at? What an event says about money is
 //! never believed. So an event that is late, doubled, out of order or lost does no harm, and one that is forged costs a look-up
 //! at most, if it could be forged.
+//!
+//! An event is stored before it is handled: [`inbox`] does both. An event's id is stored once, so its second delivery does nothing.
+
+pub mod inbox;
 
 use std::fmt;
 
@@ -10,6 +14,8 @@ use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::platform::clock::MachineTime;
+use crate::platform::error::{Code, FieldError, Refusal, Result};
+use crate::platform::http::json::at_fault;
 
 /// How far an event's time stamp may be off: what the provider's own libraries allow. Older ones may be recorded ones, played
 /// again.
@@ -18,20 +24,31 @@ pub const TOLERANCE_S: i64 = 300;
 /// Signatures looked at in one header. While a secret is being changed there are two.
 const SIGNATURES_MAX: usize = 8;
 
-/// The secret that the provider signs with, `whsec_…`. Never shown.
-#[derive(Clone)]
-pub struct WebhookSecret(String);
+/// Secrets that are good at the same time, at most. While one is being changed there are two.
+const SECRETS_MAX: usize = 4;
 
-impl WebhookSecret {
-    /// Takes the secret as the provider shows it, prefix included.
-    pub fn new(secret: impl Into<String>) -> Self {
-        Self(secret.into())
+/// The secrets that the provider may sign with, `whsec_…`: one, or the new and the old one while it is being changed. Never shown.
+#[derive(Clone)]
+pub struct WebhookSecrets(Vec<String>);
+
+impl WebhookSecrets {
+    /// Reads secrets as the provider shows them, prefix included, with commas between them.
+    ///
+    /// # Errors
+    /// What is wrong with the list, without the secrets.
+    pub fn parse(text: &str) -> std::result::Result<Self, &'static str> {
+        let secrets: Vec<String> = text.split(',').map(|secret| secret.trim().to_owned()).collect();
+        match secrets.len() {
+            _ if secrets.iter().any(String::is_empty) => Err("must not be empty, nor have an empty part"),
+            1..=SECRETS_MAX => Ok(Self(secrets)),
+            _ => Err("must not be more than four secrets"),
+        }
     }
 }
 
-impl fmt::Debug for WebhookSecret {
+impl fmt::Debug for WebhookSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WebhookSecret(…)")
+        f.write_str("WebhookSecrets(…)")
     }
 }
 
@@ -41,7 +58,7 @@ pub enum Forged {
     /// The header is not `t=<seconds>,v1=<hex>…`.
     #[error("`Stripe-Signature` must be `t=<seconds>,v1=<hex>`")]
     Header,
-    /// None of the signatures is that of the payload under our secret.
+    /// None of the signatures is that of the payload under one of our secrets.
     #[error("no signature in `Stripe-Signature` fits the body")]
     Signature,
     /// The time stamp is more than [`TOLERANCE_S`] off.
@@ -54,7 +71,12 @@ pub enum Forged {
 ///
 /// # Errors
 /// [`Forged`]
-pub fn verify(secret: &WebhookSecret, header: &str, body: &[u8], now: MachineTime) -> Result<(), Forged> {
+pub fn verify(
+    secrets: &WebhookSecrets,
+    header: &str,
+    body: &[u8],
+    now: MachineTime,
+) -> std::result::Result<(), Forged> {
     let pairs = || header.split(',').filter_map(|pair| pair.trim().split_once('='));
     let stamp = pairs().find_map(|(name, value)| (name == "t").then_some(value)).ok_or(Forged::Header)?;
     let seconds: i64 = stamp.parse().map_err(|_| Forged::Header)?;
@@ -63,8 +85,11 @@ pub fn verify(secret: &WebhookSecret, header: &str, body: &[u8], now: MachineTim
     if shown.is_empty() {
         return Err(Forged::Header);
     }
-    let ours = signature(secret, stamp, body);
-    let fits = shown.iter().fold(Choice::from(0), |any, one| any | one.as_bytes().ct_eq(ours.as_bytes()));
+    // Every secret and every signature is looked at, whichever fits, so that the time taken says nothing.
+    let ours = secrets.0.iter().map(|secret| signature(secret, stamp, body));
+    let fits = ours.fold(Choice::from(0), |any, ours| {
+        shown.iter().fold(any, |any, one| any | one.as_bytes().ct_eq(ours.as_bytes()))
+    });
     if !bool::from(fits) {
         return Err(Forged::Signature);
     }
@@ -72,8 +97,8 @@ pub fn verify(secret: &WebhookSecret, header: &str, body: &[u8], now: MachineTim
     if off > TOLERANCE_S.unsigned_abs() { Err(Forged::TimeStamp) } else { Ok(()) }
 }
 
-fn signature(secret: &WebhookSecret, stamp: &str, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.0.as_bytes())
+fn signature(secret: &str, stamp: &str, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
         .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
     mac.update(stamp.as_bytes());
     mac.update(b".");
@@ -81,13 +106,32 @@ fn signature(secret: &WebhookSecret, stamp: &str, body: &[u8]) -> String {
     hex::encode(mac.finalize().into_bytes())
 }
 
-/// The provider's id of the intent that an event is about: of the intent itself, or of its charge or refund.
+/// What is kept of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The provider's id of it.
+    pub id: String,
+    /// What it says has happened. For people: nothing depends on it.
+    pub kind: String,
+    /// The provider's id of the intent that it is about: of the intent itself, or of its charge or refund. `None` if it is about
+    /// something else.
+    pub intent: Option<String>,
+}
+
+/// The longest id that the provider gives out, and the longest kind that is kept.
+const ID_BYTES_MAX: usize = 255;
+
+/// Reads an event.
 ///
 /// # Errors
-/// If the body is not an event.
-pub fn intent_of(body: &[u8]) -> Result<Option<String>, serde_json::Error> {
+/// 400 that names the field: the body is not JSON, or not an event with an id.
+pub fn read(body: &[u8]) -> Result<Event> {
     #[derive(Deserialize)]
-    struct Event {
+    #[serde(expecting = "an event: an object with `id` and `data`")]
+    struct Whole {
+        id: String,
+        #[serde(default)]
+        r#type: String,
         data: Data,
     }
     #[derive(Deserialize)]
@@ -100,88 +144,27 @@ pub fn intent_of(body: &[u8]) -> Result<Option<String>, serde_json::Error> {
         object: Option<String>,
         payment_intent: Option<String>,
     }
-    let object = serde_json::from_slice::<Event>(body)?.data.object;
+    let read = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(body));
+    let Whole { id, r#type, data: Data { object } } =
+        read.map_err(|error| malformed(at_fault(error.path(), error.inner())))?;
+    if !is_id(&id) {
+        let detail = format!("must be 1 to {ID_BYTES_MAX} visible ASCII characters");
+        return Err(malformed(FieldError { pointer: "/id".to_owned(), detail }).into());
+    }
     let intent = if object.object.as_deref() == Some("payment_intent") { object.id } else { object.payment_intent };
-    // The provider's ids are printable. What is not is nobody's id, and PostgreSQL would refuse a NUL in a text.
-    Ok(intent.filter(|id| id.bytes().all(|byte| byte.is_ascii_graphic())))
+    // What is no id is nobody's, and PostgreSQL would refuse a NUL in a text.
+    let kind = Some(r#type).filter(|kind| is_id(kind)).unwrap_or_default();
+    Ok(Event { id, kind, intent: intent.filter(|id| is_id(id)) })
+}
+
+fn is_id(text: &str) -> bool {
+    (1..=ID_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn malformed(fault: FieldError) -> Refusal {
+    Refusal::new(Code::Malformed, format!("The event cannot be read: {}.", fault.detail))
+        .field(fault.pointer, fault.detail)
 }
 
 #[cfg(test)]
-mod tests {
-    use chrono::DateTime;
-
-    use super::*;
-
-    const BODY: &[u8] = br#"{"id":"evt_1"}"#;
-    const AT: i64 = 1_492_774_577;
-    /// Computed with `printf '%s' '1492774577.{"id":"evt_1"}' | openssl dgst -sha256 -hmac whsec_test`.
-    const FITS: &str = "7656fc2882a7ca0a651666b36bf2f2f22ee204f54f608f227498a2419f2890b2";
-    const OTHER: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-
-    fn check(header: &str, body: &[u8], seconds_later: i64) -> Result<(), Forged> {
-        let now = MachineTime::new(DateTime::from_timestamp(AT + seconds_later, 0).expect("in range"));
-        verify(&WebhookSecret::new("whsec_test"), header, body, now)
-    }
-
-    #[test]
-    fn a_signature_as_another_implementation_makes_it() {
-        assert_eq!(check(&format!("t={AT},v1={FITS}"), BODY, 0), Ok(()));
-    }
-
-    #[test]
-    fn one_of_several_signatures_is_enough() {
-        assert_eq!(check(&format!("t={AT},v1={OTHER},v0={OTHER},v1={FITS}"), BODY, 0), Ok(()));
-        assert_eq!(check(&format!("t={AT}, v1={FITS} ,v1={OTHER}"), BODY, 0), Ok(()));
-    }
-
-    #[test]
-    fn another_secret_body_stamp_or_scheme_does_not_fit() {
-        let header = format!("t={AT},v1={FITS}");
-        let now = MachineTime::new(DateTime::from_timestamp(AT, 0).expect("in range"));
-        assert_eq!(verify(&WebhookSecret::new("whsec_other"), &header, BODY, now), Err(Forged::Signature));
-        assert_eq!(check(&header, br#"{"id":"evt_2"}"#, 0), Err(Forged::Signature));
-        assert_eq!(check(&format!("t={},v1={FITS}", AT + 1), BODY, 0), Err(Forged::Signature));
-        assert_eq!(check(&format!("t={AT},v0={FITS}"), BODY, 0), Err(Forged::Header));
-        assert_eq!(check(&format!("t={AT},v1={}", &FITS[..63]), BODY, 0), Err(Forged::Signature));
-    }
-
-    #[test]
-    fn a_header_that_is_something_else_is_refused() {
-        let without_value = format!("v1={FITS}");
-        for header in ["", "t=", "t=soon,v1=00", "nonsense", &without_value, "t=1492774577"] {
-            assert_eq!(check(header, BODY, 0), Err(Forged::Header), "{header}");
-        }
-    }
-
-    #[test]
-    fn a_time_stamp_may_be_five_minutes_off_and_no_more() {
-        let header = format!("t={AT},v1={FITS}");
-        for (seconds_later, verdict) in [
-            (TOLERANCE_S, Ok(())),
-            (-TOLERANCE_S, Ok(())),
-            (TOLERANCE_S + 1, Err(Forged::TimeStamp)),
-            (-TOLERANCE_S - 1, Err(Forged::TimeStamp)),
-        ] {
-            assert_eq!(check(&header, BODY, seconds_later), verdict, "{seconds_later} s");
-        }
-    }
-
-    #[test]
-    fn only_signatures_after_the_eighth_are_not_looked_at() {
-        let many = format!("v1={OTHER},").repeat(SIGNATURES_MAX);
-        assert_eq!(check(&format!("t={AT},{many}v1={FITS}"), BODY, 0), Err(Forged::Signature));
-    }
-
-    #[test]
-    fn an_event_names_its_intent_directly_or_by_its_charge_or_refund() {
-        let of = |text: &str| intent_of(text.as_bytes()).expect("an event");
-        assert_eq!(of(r#"{"data":{"object":{"object":"payment_intent","id":"pi_1"}}}"#).as_deref(), Some("pi_1"));
-        assert_eq!(
-            of(r#"{"data":{"object":{"object":"refund","id":"re_1","payment_intent":"pi_1"}}}"#).as_deref(),
-            Some("pi_1")
-        );
-        assert_eq!(of(r#"{"data":{"object":{"object":"customer","id":"cus_1"}}}"#), None);
-        assert_eq!(of("{\"data\":{\"object\":{\"object\":\"payment_intent\",\"id\":\"pi_\\u0000\"}}}"), None);
-        assert!(intent_of(b"[]").is_err());
-    }
-}
+mod tests;

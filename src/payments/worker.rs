@@ -17,10 +17,12 @@ use tracing::Instrument;
 
 use super::commands::work::{Aftermath, Round};
 use super::commands::{refunds, work};
+use super::gateway::breaker::Outlook;
 use super::gateway::{Answer, Gateway};
 use super::store;
 use crate::platform::Platform;
 use crate::platform::clock::MachineTime;
+use crate::platform::egress::TIMEOUT_MAX;
 use crate::platform::error::Result;
 use crate::platform::telemetry;
 
@@ -33,8 +35,11 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// The longest back-off. An outage of the provider is over for everybody within a minute.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
-/// The longest call (see `platform::egress`). Whoever has less of his lease left does not call any more.
-const CALL_MAX: TimeDelta = TimeDelta::seconds(10);
+/// What a lease has to be longer than the longest call by, seconds: to take the lease, and to commit what came of the call.
+const LEASE_SLACK_S: u64 = 3;
+
+// No configuration can make a call outlast the lease that it is made under.
+const _: () = assert!(TIMEOUT_MAX.as_secs() + LEASE_SLACK_S <= work::LEASE.num_seconds().unsigned_abs());
 
 /// What the worker needs. Clones share its hands.
 #[derive(Debug, Clone)]
@@ -73,16 +78,17 @@ impl PaymentsContext {
         answer
     }
 
-    /// Times and ids for what follows from a call, `failures` calls having failed before it.
-    fn aftermath(&self, failures: i16) -> Aftermath {
+    /// Times and ids for what follows from a call, `failures` calls having failed before it. If it is made again, then after
+    /// `turn` and the back-off.
+    fn aftermath(&self, failures: i16, turn: TimeDelta) -> Aftermath {
         let (clock, dice) = (&self.platform.clock, &self.platform.dice);
         let now = clock.machine();
         let doublings = u32::from(failures.unsigned_abs()).min(16);
-        let delay = dice.jitter(RETRY_FIRST.saturating_mul(2_u32.pow(doublings)).min(RETRY_MAX));
+        let back_off = dice.jitter(RETRY_FIRST.saturating_mul(2_u32.pow(doublings)).min(RETRY_MAX));
         Aftermath {
             now,
             domain_now: clock.domain(),
-            retry_at: now + TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX),
+            retry_at: now + turn + TimeDelta::from_std(back_off).unwrap_or_default(),
             attempt_id: dice.uuid(now),
             posting_id: dice.uuid(now),
             refund_id: dice.id(now),
@@ -94,20 +100,28 @@ impl PaymentsContext {
     /// Whether there is time for a call before a lease runs out. A process that was stopped for long, and wakes up with a call
     /// on its lips, holds its tongue: somebody else has long asked.
     fn may_call(&self, leased_until: MachineTime) -> bool {
-        self.platform.clock.machine() + CALL_MAX <= leased_until
+        self.platform.clock.machine() + self.gateway.call_max() <= leased_until
     }
 }
 
 type Drive = BoxFuture<'static, Result<()>>;
 
-/// Leases what is due, as much of it as there are free hands, and sets it going; returns how much. Zero means that nothing is due.
+/// Leases what is due, as much of it as there are free hands, and sets it going; returns how much. Zero means that nothing is due,
+/// or that the provider is left alone: then nothing is leased, so that an outage uses up no attempt and no patience.
 ///
-/// It does not wait for the provider: a slow answer holds up nothing but its own payment. [`PaymentsContext::finished`] does.
+/// It does not wait for the provider: a slow answer holds up nothing but its own payment. [`PaymentsContext::finished`] does. The
+/// one exception is the probe of a provider that did not answer: until it is back, there is nothing else to do.
 ///
 /// # Errors
 /// If the database does not answer.
 pub async fn run_once(context: &PaymentsContext) -> Result<usize> {
-    let hands = context.free_hands().await;
+    let mut hands = context.free_hands().await;
+    let outlook = context.gateway.outlook();
+    match outlook {
+        Outlook::Flow => {}
+        Outlook::Probe => hands.truncate(1),
+        Outlook::Wait(_) => return Ok(0),
+    }
     if hands.is_empty() {
         return Ok(0);
     }
@@ -115,22 +129,29 @@ pub async fn run_once(context: &PaymentsContext) -> Result<usize> {
     let count = drives.len();
     for (drive, hand) in zip(drives, hands) {
         let drive = traced(context, drive);
-        tokio::spawn(async move {
+        let drive = tokio::spawn(async move {
             let _hand = hand;
             drive.await;
         });
+        if outlook == Outlook::Probe {
+            let _end = drive.await;
+        }
     }
     Ok(count)
 }
 
-/// How long until something is due, by what is written now; `None` if nothing will be.
+/// How long until something is due, by what is written now, and the provider may be asked; `None` if nothing will be due.
 ///
 /// # Errors
 /// If the database does not answer.
 pub async fn until_next(context: &PaymentsContext) -> Result<Option<Duration>> {
     let due = context.platform.db.read((), |conn, ()| Box::pin(store::next_due(conn))).await?;
     let now = context.platform.clock.machine();
-    Ok(due.map(|due| due.since(now).to_std().unwrap_or_default()))
+    let rest = match context.gateway.outlook() {
+        Outlook::Flow | Outlook::Probe => TimeDelta::zero(),
+        Outlook::Wait(rest) => rest,
+    };
+    Ok(due.map(|due| due.since(now).max(rest).to_std().unwrap_or_default()))
 }
 
 /// Leases `limit` payments and refunds at most.
@@ -146,6 +167,9 @@ async fn lease(context: &PaymentsContext, limit: usize) -> Result<Vec<Drive>> {
         })
     });
     let (payments, refunds) = leased.await?;
+    let failures =
+        payments.iter().map(|task| task.payment.failures).chain(refunds.iter().map(|task| task.refund.failures));
+    context.gateway.begun(failures.filter(|failures| *failures == 0).count());
     let payments = payments.into_iter().map(|task| payment::drive(context.clone(), task).boxed());
     let refunds = refunds.into_iter().map(|task| refund::drive(context.clone(), task).boxed());
     Ok(payments.chain(refunds).collect())

@@ -1,12 +1,16 @@
 //! The configuration of the production service: flags and environment variables. `main.rs` and `startup.rs` read it whole; a
 //! room gets its own part.
 
+mod provider;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 use clap::Args;
 
+pub use self::provider::ProviderConfig;
 use super::auth::TokenKey;
+use super::secret::{InvalidSecret, Secret};
 
 /// How to run the service. Every option can be given by the environment variable that `--help` names.
 #[derive(Debug, Clone, Args)]
@@ -36,17 +40,13 @@ pub struct Config {
     #[arg(long, env = "RIDEMATCH_JWT_PUBLIC_KEY", value_name = "FILE", value_parser = public_key)]
     pub jwt_public_key: Option<TokenKey>,
 
-    /// The payment provider: Stripe's address, or psp-sim's
-    #[arg(long, env = "PSP_BASE_URL", value_name = "URL", value_parser = http_url)]
-    pub psp_base_url: String,
+    /// The payment provider.
+    #[command(flatten)]
+    pub psp: ProviderConfig,
 
-    /// The provider's secret key
-    #[arg(long, env = "PSP_SECRET_KEY", hide_env_values = true, value_parser = not_empty)]
-    pub psp_secret_key: String,
-
-    /// The secret that the provider signs its webhooks with
-    #[arg(long, env = "PSP_WEBHOOK_SECRET", hide_env_values = true, value_parser = not_empty)]
-    pub psp_webhook_secret: String,
+    /// The secret that the provider signs its webhooks with; `new,old` while it is being changed
+    #[arg(long, env = "PSP_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true, value_parser = secrets)]
+    pub psp_webhook_secret: Secret,
 
     /// Requests a second that one caller may make, on average
     #[arg(long, env = "RIDEMATCH_RATE_LIMIT", default_value = "100")]
@@ -85,22 +85,14 @@ fn database_url(text: &str) -> Result<String, String> {
     }
 }
 
-fn http_url(text: &str) -> Result<String, String> {
-    let known = text.starts_with("http://") || text.starts_with("https://");
-    if known {
-        Ok(text.trim_end_matches('/').to_owned())
-    } else {
-        Err("must start with http:// or https://".to_owned())
-    }
-}
-
 fn jwt_secret(text: &str) -> Result<String, String> {
     // RFC 7518, 3.2: the key of HS256 has at least the size of the hash.
     if text.len() >= 32 { Ok(text.to_owned()) } else { Err("must have at least 32 bytes".to_owned()) }
 }
 
-fn not_empty(text: &str) -> Result<String, String> {
-    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
+/// One secret, or several with commas between them.
+fn secrets(text: &str) -> Result<Secret, InvalidSecret> {
+    if text.split(',').any(str::is_empty) { Err(InvalidSecret) } else { text.parse() }
 }
 
 fn public_key(path: &str) -> Result<TokenKey, String> {

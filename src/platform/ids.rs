@@ -147,6 +147,12 @@ ids! {
     QuoteId = "quo";
     /// A refund of a part of a payment.
     RefundId = "rfd";
+    /// Somebody's address that events are sent to.
+    WebhookEndpointId = "whe";
+    /// An event, as it is sent to endpoints.
+    WebhookEventId = "evt";
+    /// The delivery of one event to one endpoint.
+    WebhookDeliveryId = "whd";
     /// An operator.
     OpsId = "ops";
     /// A device gateway that sends the positions of many drivers.

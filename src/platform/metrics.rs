@@ -21,6 +21,12 @@ pub struct Metrics {
     pub positions: IntCounterVec,
     pub candidates_refused: IntCounterVec,
     pub provider_calls: IntCounterVec,
+    pub provider_latency: HistogramVec,
+    pub psp_breaker_state: IntGauge,
+    pub psp_breaker_transitions: IntCounterVec,
+    pub psp_retry_budget: IntGauge,
+    pub provider_events: IntCounterVec,
+    pub provider_events_kept: IntGaugeVec,
     pub worker_rounds: IntCounterVec,
     pub pool_connections: IntGaugeVec,
     pub tasks: IntGauge,
@@ -61,6 +67,34 @@ impl Metrics {
                 "ridematch_provider_calls_total",
                 "Calls to the payment provider, by operation and outcome",
                 &["operation", "outcome"],
+            )?,
+            provider_latency: make.histogram(
+                "ridematch_provider_call_duration_seconds",
+                "Latency of calls to the payment provider, by operation and outcome",
+                &["operation", "outcome"],
+            )?,
+            psp_breaker_state: make.gauge(
+                "ridematch_psp_breaker_state",
+                "Circuit breaker before the payment provider: 0 closed, 1 half open, 2 open",
+            )?,
+            psp_breaker_transitions: make.counter(
+                "ridematch_psp_breaker_transitions_total",
+                "Times that the circuit breaker before the payment provider went to a state",
+                &["to"],
+            )?,
+            psp_retry_budget: make.gauge(
+                "ridematch_psp_retry_budget",
+                "Retries that may go to the payment provider at once; below 0: so many are waiting for their turn",
+            )?,
+            provider_events: make.counter(
+                "ridematch_provider_events_total",
+                "Events that the payment provider sent: stored, repeated or refused",
+                &["end"],
+            )?,
+            provider_events_kept: make.gauges(
+                "ridematch_provider_events",
+                "Stored events of the payment provider: waiting to be handled, or set aside for a person",
+                &["state"],
             )?,
             worker_rounds: make.counter(
                 "ridematch_worker_rounds_total",

@@ -19,6 +19,7 @@ pub mod money;
 pub mod outbox;
 pub mod page;
 pub mod schema;
+pub mod secret;
 pub mod telemetry;
 pub mod wake;
 

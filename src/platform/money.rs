@@ -1,8 +1,12 @@
 //! Money: whole minor units of one currency, and checked arithmetic. No float is ever near it.
 
+mod minor_units;
+
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An ISO 4217 code: three capital letters.
@@ -58,7 +62,7 @@ impl<'de> Deserialize<'de> for Currency {
 }
 
 /// A sum: an amount in the currency's minor unit (cents, for dollars).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"amount": 1234, "currency": "USD"}))]
 pub struct Money {
@@ -73,6 +77,35 @@ impl Money {
     /// A sum of `amount` minor units.
     pub fn new(amount: i64, currency: Currency) -> Self {
         Self { amount, currency }
+    }
+}
+
+impl<'de> Deserialize<'de> for Money {
+    /// From an object only: a derived one would take `[1234, "USD"]` too, and clients would come to rely on it.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Fields {
+            amount: i64,
+            currency: Currency,
+        }
+
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Money;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of `amount` and `currency`")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Money, A::Error> {
+                let Fields { amount, currency } = Fields::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Money { amount, currency })
+            }
+        }
+
+        deserializer.deserialize_map(Object)
     }
 }
 

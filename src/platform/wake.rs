@@ -22,6 +22,8 @@ pub enum Wake {
     Dispatch,
     /// A deadline was set that may be the next one.
     Deadlines,
+    /// The payment provider has sent an event.
+    ProviderEvents,
     /// The domain clock was set.
     Clock,
     /// This trip has events.
@@ -31,8 +33,14 @@ pub enum Wake {
 }
 
 /// The kinds of wake that name no object, each with its letter in a NOTIFY.
-const PLAIN: [(Wake, char); 5] =
-    [(Wake::Payments, 'p'), (Wake::Outbox, 'o'), (Wake::Dispatch, 's'), (Wake::Deadlines, 'd'), (Wake::Clock, 'c')];
+const PLAIN: [(Wake, char); 6] = [
+    (Wake::Payments, 'p'),
+    (Wake::Outbox, 'o'),
+    (Wake::Dispatch, 's'),
+    (Wake::Deadlines, 'd'),
+    (Wake::ProviderEvents, 'e'),
+    (Wake::Clock, 'c'),
+];
 
 /// PostgreSQL refuses payloads of 8,000 bytes; more than this and the rest waits for its poll.
 const NOTIFY_BYTES_MAX: usize = 7_900;

@@ -9,6 +9,8 @@
 )]
 
 mod actor;
+pub mod hold;
+pub mod process;
 pub mod proxy;
 pub mod second;
 
@@ -19,8 +21,9 @@ use std::time::Duration;
 
 use embedded_postgres::{Database, TestCluster};
 use reqwest::Client;
-use ridematch::platform::config::Config;
+use ridematch::platform::config::{Config, ProviderConfig};
 use ridematch::platform::schema;
+use ridematch::platform::secret::Secret;
 use ridematch::startup::{self, Running};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -28,6 +31,7 @@ use sqlx::postgres::PgPoolOptions;
 use tempfile::TempDir;
 
 pub use actor::{Actor, Answer, new_key};
+use hold::provider::ProviderProxy;
 
 pub const JWT_SECRET: &str = "a secret for tests, of at least 32 bytes";
 pub const PSP_SECRET: &str = "sk_test_harness";
@@ -59,6 +63,8 @@ pub struct App {
     pub config: Config,
     pub database: Database,
     pub provider: psp_sim::Running,
+    /// What the service's calls to the provider go through.
+    pub calls: ProviderProxy,
     service: Option<Running>,
     pool: PgPool,
     _books: TempDir,
@@ -68,15 +74,17 @@ pub struct App {
 pub struct Options {
     pub pool_max: u32,
     pub rate_limit: u32,
-    /// Run on the database before the service starts: to break it.
+    /// Run on the database before the service starts: to break it, or to watch.
     pub sql: &'static str,
     /// Where the service looks for the provider, if not at its own address: at something in between.
     pub psp_base_url: Option<String>,
+    /// Where the provider's events go; to the service if absent.
+    pub events_to: Option<SocketAddr>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { pool_max: 8, rate_limit: 100_000, sql: "", psp_base_url: None }
+        Self { pool_max: 8, rate_limit: 100_000, sql: "", psp_base_url: None, events_to: None }
     }
 }
 
@@ -95,11 +103,12 @@ impl App {
         let books = tempfile::tempdir().unwrap();
         let mut settings = psp_sim::Settings::new(books.path(), PSP_SECRET);
         settings.webhook = Some(psp_sim::Webhook {
-            url: format!("http://{listen}/v1/webhooks/psp"),
+            url: format!("http://{}/v1/webhooks/psp", options.events_to.unwrap_or(listen)),
             secret: WEBHOOK_SECRET.to_owned(),
         });
         let provider = psp_sim::start(settings).await.expect("the payment simulator");
-        let config = config(&database.url(), listen, provider.address(), &options);
+        let calls = ProviderProxy::start(provider.address()).await;
+        let config = config(&database.url(), listen, calls.address(), &options);
         let service = startup::start(&config).await.expect("the service");
         let app = Self {
             base_url: format!("http://{}", service.address),
@@ -108,6 +117,7 @@ impl App {
             config,
             database,
             provider,
+            calls,
             service: Some(service),
             pool,
             _books: books,
@@ -240,9 +250,11 @@ pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, opti
         http_workers: 2,
         jwt_secret: Some(JWT_SECRET.to_owned()),
         jwt_public_key: None,
-        psp_base_url: options.psp_base_url.clone().unwrap_or_else(|| format!("http://{provider}")),
-        psp_secret_key: PSP_SECRET.to_owned(),
-        psp_webhook_secret: WEBHOOK_SECRET.to_owned(),
+        psp: ProviderConfig::new(
+            options.psp_base_url.clone().unwrap_or_else(|| format!("http://{provider}")).parse().unwrap(),
+            Secret::new(PSP_SECRET),
+        ),
+        psp_webhook_secret: Secret::new(WEBHOOK_SECRET),
         rate_limit: NonZeroU32::new(options.rate_limit).unwrap(),
         log: "warn".to_owned(),
         sandbox: true,
@@ -252,6 +264,11 @@ pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, opti
 
 /// Waits until `look` finds something, and gives up loudly after a while.
 pub async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    within(SOON, what, look).await
+}
+
+/// The same, for what takes its time.
+pub async fn within<T>(limit: Duration, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
     let found = async {
         loop {
             if let Some(found) = look().await {
@@ -260,7 +277,7 @@ pub async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(SOON, found).await.unwrap_or_else(|_| panic!("waited {SOON:?} in vain until {what}"))
+    tokio::time::timeout(limit, found).await.unwrap_or_else(|_| panic!("waited {limit:?} in vain until {what}"))
 }
 
 /// A rider's trip that a driver has accepted.

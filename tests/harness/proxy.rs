@@ -77,13 +77,14 @@ impl Proxy {
 
 /// Where PostgreSQL listens.
 #[derive(Clone)]
-enum Target {
+pub enum Target {
     Socket(PathBuf),
     Tcp(String, u16),
 }
 
 impl Target {
-    fn of(url: &Url) -> Self {
+    /// Where the database at this URL listens.
+    pub fn of(url: &Url) -> Self {
         let port = url.port().unwrap_or(5432);
         let dir = url.query_pairs().find(|(name, value)| name == "host" && value.starts_with('/'));
         match dir {

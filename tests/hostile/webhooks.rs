@@ -22,7 +22,7 @@ async fn send(app: &App, signature: &str, body: &[u8]) -> Answer {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_not_signed_is_not_read() {
     let app = App::start().await;
-    let body = br#"{"data": {"object": {"object": "payment_intent", "id": "pi_1"}}}"#;
+    let body = br#"{"id": "evt_1", "data": {"object": {"object": "payment_intent", "id": "pi_1"}}}"#;
     let good = signature(WEBHOOK_SECRET, body);
     send(&app, &good, body).await.expect(200);
     let old = good.replacen("t=1", "t=0", 1);
@@ -36,19 +36,27 @@ async fn an_event_that_is_not_signed_is_not_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_makes_no_sense_does_no_harm() {
     let app = App::start().await;
-    let long = format!(r#"{{"data": {{"object": {{"payment_intent": "{}"}}}}}}"#, "x".repeat(500_000));
+    let long = format!(r#"{{"id": "evt_5", "data": {{"object": {{"payment_intent": "{}"}}}}}}"#, "x".repeat(500_000));
     let understood: [&[u8]; 5] = [
-        br#"{"data": {"object": {}}}"#,
-        br#"{"data": {"object": {"payment_intent": "pi_\u0000"}}}"#,
-        br#"{"data": {"object": {"object": "payment_intent", "id": "\ud83d\ude95"}}}"#,
-        br#"{"data": {"object": {"payment_intent": null}}, "more": [1e308, -0.0, 18446744073709551615]}"#,
+        br#"{"id": "evt_1", "data": {"object": {}}}"#,
+        br#"{"id": "evt_2", "type": "\u0000", "data": {"object": {"payment_intent": "pi_\u0000"}}}"#,
+        br#"{"id": "evt_3", "data": {"object": {"object": "payment_intent", "id": "\ud83d\ude95"}}}"#,
+        br#"{"id": "evt_4", "data": {"object": {"payment_intent": null}}, "more": [1e308, -0.0, 18446744073709551615]}"#,
         long.as_bytes(),
     ];
     for body in understood {
         send(&app, &signature(WEBHOOK_SECRET, body), body).await.expect(200);
     }
     let nested = "[".repeat(100_000).into_bytes();
-    for body in [&b""[..], b"{}", b"null", b"{\"data\": 1}", b"\xff", &nested] {
+    for body in [
+        &b""[..],
+        b"{}",
+        b"null",
+        b"{\"data\": 1}",
+        b"{\"id\": \"\\u0000\", \"data\": {\"object\": {}}}",
+        b"\xff",
+        &nested,
+    ] {
         send(&app, &signature(WEBHOOK_SECRET, body), body).await.expect_problem(400, "malformed");
     }
     let large = vec![b' '; 2 << 20];

@@ -12,6 +12,9 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// Exit when standard input ends: for supervisors that may die.
+    #[arg(long, hide = true)]
+    pub exit_with_parent: bool,
 }
 
 /// What the city can do.

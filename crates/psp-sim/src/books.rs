@@ -1,13 +1,14 @@
 //! Everything that the provider remembers, in memory. [`Books::post`] is the only way to change it, live and at start
 //! alike: what the journal's lines add up to *is* the books.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::errors::ApiError;
-use crate::model::{Intent, Minor, Refund};
+use crate::mailbox::{Event, Mailbox};
+use crate::model::{Intent, Refund, UnixSeconds};
 use crate::operations::Request;
 use crate::shelf::Shelf;
 
@@ -17,9 +18,6 @@ pub const KEY_RETENTION_MS: i64 = 24 * 60 * 60 * 1000;
 /// How many keys are remembered at most, at roughly 2 KB each. A provider that forgot one too early would charge twice,
 /// so that beyond this it refuses new ones instead.
 pub const KEYS_MAX: usize = 1_000_000;
-
-/// How many events wait for delivery at most; beyond this the oldest is given up.
-pub const EVENTS_MAX: usize = 100_000;
 
 /// One line of the journal: everything that one request did. Values are whole, so that the last line about a thing says
 /// all about it, and posting a line twice is posting it once.
@@ -41,6 +39,9 @@ pub struct Line {
     /// The event that needs no further delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled_event: Option<String>,
+    /// The event that needs another delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resent_event: Option<String>,
 }
 
 /// An answer that is replayed to whoever sends the same request under the same key.
@@ -62,33 +63,30 @@ pub struct StoredAnswer {
     pub body: String,
 }
 
-/// Something that happened, to be posted to the webhook.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
-    /// `evt_…`
-    pub id: String,
-    /// The body of the request.
-    pub payload: String,
-}
-
 /// The provider's memory.
 #[derive(Debug, Default)]
 pub struct Books {
     intents: Shelf<Intent>,
+    /// The intents that have money reserved, the oldest reservation first.
+    reserved: BTreeSet<(UnixSeconds, String)>,
     refunds: Shelf<Refund>,
     answers: HashMap<String, Arc<StoredAnswer>>,
     /// The same answers, oldest first.
     answers_by_age: VecDeque<Arc<StoredAnswer>>,
-    /// In the order in which they happened; by number, so that one in the middle can go.
-    events: BTreeMap<u64, Arc<Event>>,
-    event_numbers: HashMap<String, u64>,
-    events_seen: u64,
+    events: Mailbox,
 }
 
 impl Books {
     /// Takes a line in. Nothing here can fail: what could be wrong was refused before the line was written.
     pub fn post(&mut self, line: &Line) {
         if let Some(intent) = &line.intent {
+            let before = self.intents.get(&intent.id).and_then(|before| before.authorized_s());
+            if let Some(since_s) = before {
+                self.reserved.remove(&(since_s, intent.id.clone()));
+            }
+            if let Some(since_s) = intent.authorized_s() {
+                self.reserved.insert((since_s, intent.id.clone()));
+            }
             self.intents.put(Arc::clone(intent));
         }
         if let Some(refund) = &line.refund {
@@ -98,26 +96,9 @@ impl Books {
             self.answers.insert(answer.key.clone(), Arc::clone(answer));
             self.answers_by_age.push_back(Arc::clone(answer));
         }
-        for event in &line.events {
-            self.events.insert(self.events_seen, Arc::clone(event));
-            self.event_numbers.insert(event.id.clone(), self.events_seen);
-            self.events_seen += 1;
-        }
-        if let Some(id) = &line.settled_event {
-            self.settle(id);
-        }
-        while self.events.len() > EVENTS_MAX
-            && let Some((_, oldest)) = self.events.pop_first()
-        {
-            self.event_numbers.remove(&oldest.id);
-            tracing::warn!(event = oldest.id, "too many events wait for delivery: given up");
-        }
-    }
-
-    fn settle(&mut self, event_id: &str) {
-        if let Some(number) = self.event_numbers.remove(event_id) {
-            self.events.remove(&number);
-        }
+        line.events.iter().cloned().for_each(|event| self.events.put(event));
+        line.settled_event.iter().for_each(|id| self.events.settle(id));
+        line.resent_event.iter().for_each(|id| self.events.resend(id));
     }
 
     /// All intents.
@@ -130,9 +111,31 @@ impl Books {
         &self.refunds
     }
 
-    /// The events that still wait for delivery and are younger than `number`, with their numbers, oldest first.
-    pub fn events_from(&self, number: u64) -> impl Iterator<Item = (u64, &Arc<Event>)> {
-        self.events.range(number..).map(|(&number, event)| (number, event))
+    /// The intent with this id, or the one that was refunded by the refund with this id.
+    pub fn intent_of(&self, id: &str) -> Option<&Arc<Intent>> {
+        let refunded = || self.intents.get(&self.refunds.get(id)?.payment_intent);
+        self.intents.get(id).or_else(refunded)
+    }
+
+    /// The oldest reservation, if it is of `until_s` or before. O(log n).
+    pub fn reserved_until(&self, until_s: UnixSeconds) -> Option<&Arc<Intent>> {
+        let (since_s, id) = self.reserved.first()?;
+        if *since_s <= until_s { self.intents.get(id) } else { None }
+    }
+
+    /// All events.
+    pub fn events(&self) -> &Mailbox {
+        &self.events
+    }
+
+    /// How many idempotency keys are remembered.
+    pub fn keys(&self) -> usize {
+        self.answers.len()
+    }
+
+    /// Whether a request with this key was answered.
+    pub fn has_answered(&self, key: &str) -> bool {
+        self.answers.contains_key(key)
     }
 
     /// Forgets the keys that are older than [`KEY_RETENTION_MS`].
@@ -180,8 +183,11 @@ impl Books {
             self.refunds.all().iter().map(|refund| Line { refund: Some(Arc::clone(refund)), ..Line::default() });
         let answers =
             self.answers_by_age.iter().map(|answer| Line { answer: Some(Arc::clone(answer)), ..Line::default() });
-        let events = self.events.values().map(|event| Line { events: vec![Arc::clone(event)], ..Line::default() });
-        intents.chain(refunds).chain(answers).chain(events).collect()
+        let event = |event: &Arc<Event>| Line { events: vec![Arc::clone(event)], ..Line::default() };
+        let settled =
+            self.events.settled().map(|settled| Line { settled_event: Some(settled.id.clone()), ..event(settled) });
+        let pending = self.events.pending().map(event);
+        intents.chain(refunds).chain(answers).chain(settled).chain(pending).collect()
     }
 
     /// The ids that were given out last.
@@ -191,58 +197,4 @@ impl Books {
         let request = self.answers_by_age.back().map(|answer| answer.request_id.as_str());
         [intent, refund, request].into_iter().flatten().collect()
     }
-
-    /// What the books add up to. O(n) in the intents.
-    pub fn totals(&self) -> Totals {
-        let mut totals = Totals {
-            payment_intents: self.intents.all().len(),
-            refunds: self.refunds.all().len(),
-            idempotency_keys: self.answers.len(),
-            events_pending: self.events.len(),
-            ..Totals::default()
-        };
-        for intent in self.intents.all() {
-            let add = |sums: &mut BTreeMap<String, Minor>, amount: Minor| {
-                if amount > 0 {
-                    *sums.entry(intent.currency.clone()).or_default() += amount;
-                }
-            };
-            add(&mut totals.captured, intent.received());
-            add(&mut totals.refunded, intent.refunded());
-            if intent.capturable() > 0 {
-                let open = totals.open_authorizations.entry(intent.currency.clone()).or_default();
-                open.count += 1;
-                open.amount += intent.capturable();
-            }
-        }
-        totals
-    }
-}
-
-/// Sums over all payments, by currency, in minor units.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Totals {
-    /// How many intents there are.
-    pub payment_intents: usize,
-    /// How many refunds there are.
-    pub refunds: usize,
-    /// Money taken, whatever went back since.
-    pub captured: BTreeMap<String, Minor>,
-    /// Money given back.
-    pub refunded: BTreeMap<String, Minor>,
-    /// Money reserved, neither taken nor released.
-    pub open_authorizations: BTreeMap<String, OpenAuthorizations>,
-    /// How many idempotency keys are remembered.
-    pub idempotency_keys: usize,
-    /// How many events wait for delivery.
-    pub events_pending: usize,
-}
-
-/// The reservations in one currency.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub struct OpenAuthorizations {
-    /// How many.
-    pub count: u64,
-    /// Their sum in minor units.
-    pub amount: Minor,
 }

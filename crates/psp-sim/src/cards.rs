@@ -3,7 +3,7 @@
 //! Names and outcomes are those of the Stripe documentation's page "Testing"; a decline is accepted with and without
 //! a brand in its name (`pm_card_chargeDeclined`, `pm_card_visa_chargeDeclined`).
 
-use crate::faults::Fault;
+use crate::faults::Strike;
 
 /// What the card's bank says to a confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +26,6 @@ pub struct Decline {
     /// What a person may be shown.
     pub message: &'static str,
 }
-
-const DECLINED_MESSAGE: &str = "Your card was declined.";
 
 /// The decline of a card that wants a challenge, where nobody is there to answer one (`off_session`).
 pub const AUTHENTICATION_REQUIRED: Decline = Decline {
@@ -52,9 +50,63 @@ const APPROVING: [&str; 11] = [
 
 const CHALLENGING: [&str; 3] = ["authenticationRequired", "threeDSecure2Required", "threeDSecureRequired"];
 
+/// The decline code of a bank that doesn't say why.
+pub const GENERIC: &str = "generic_decline";
+/// What a bank says that doesn't say why.
+pub const GENERIC_DECLINE: Decline = bank_says(GENERIC);
+
+/// A decline whose reason is the bank's own: the code is `card_declined`.
+const fn bank_says(decline_code: &'static str) -> Decline {
+    Decline { code: "card_declined", decline_code: Some(decline_code), message: "Your card was declined." }
+}
+
+/// A decline for which the provider has a code.
+const fn provider_says(code: &'static str, message: &'static str) -> Decline {
+    Decline { code, decline_code: None, message }
+}
+
+/// The declines: the end of the test method's name, where there is one (`pm_card_chargeDeclined…`), the name by which a
+/// fault asks for it, and what is said.
+const DECLINES: [(Option<&str>, &str, Decline); 18] = [
+    (Some(""), GENERIC, GENERIC_DECLINE),
+    (
+        Some("InsufficientFunds"),
+        "insufficient_funds",
+        Decline { message: "Your card has insufficient funds.", ..bank_says("insufficient_funds") },
+    ),
+    (Some("LostCard"), "lost_card", bank_says("lost_card")),
+    (Some("StolenCard"), "stolen_card", bank_says("stolen_card")),
+    (Some("Fraudulent"), "fraudulent", bank_says("fraudulent")),
+    (Some("VelocityLimitExceeded"), "card_velocity_exceeded", bank_says("card_velocity_exceeded")),
+    (Some("ExpiredCard"), "expired_card", provider_says("expired_card", "Your card has expired.")),
+    (Some("IncorrectCvc"), "incorrect_cvc", provider_says("incorrect_cvc", "Your card's security code is incorrect.")),
+    (
+        Some("ProcessingError"),
+        "processing_error",
+        provider_says("processing_error", "An error occurred while processing your card. Try again in a little bit."),
+    ),
+    (None, "authentication_required", AUTHENTICATION_REQUIRED),
+    (None, "call_issuer", bank_says("call_issuer")),
+    (None, "card_not_supported", bank_says("card_not_supported")),
+    (None, "currency_not_supported", bank_says("currency_not_supported")),
+    (None, "do_not_honor", bank_says("do_not_honor")),
+    (None, "issuer_not_available", bank_says("issuer_not_available")),
+    (None, "pickup_card", bank_says("pickup_card")),
+    (None, "transaction_not_allowed", bank_says("transaction_not_allowed")),
+    (None, "try_again_later", bank_says("try_again_later")),
+];
+
+/// The decline with this code, or nothing if there is no such code.
+pub fn decline_of_code(code: &str) -> Option<Decline> {
+    DECLINES.iter().find(|(_, known, _)| *known == code).map(|(_, _, decline)| *decline)
+}
+
 /// The card behind a test payment method such as `pm_card_visa`, or nothing if there is no such method.
 pub fn look_up(payment_method: &str) -> Option<Card> {
-    if Fault::of_payment_method(payment_method).is_some() {
+    if payment_method == "pm_sim_requires_action" {
+        return Some(Card::Challenges);
+    }
+    if Strike::of_payment_method(payment_method).is_some() {
         // The card is good; it is the provider that has a bad day.
         return Some(Card::Approves);
     }
@@ -66,32 +118,8 @@ pub fn look_up(payment_method: &str) -> Option<Card> {
         return Some(Card::Challenges);
     }
     let reason = name.strip_prefix("visa_").unwrap_or(name).strip_prefix("chargeDeclined")?;
-    decline(reason).map(Card::Declines)
-}
-
-fn decline(reason: &str) -> Option<Decline> {
-    let declined =
-        |decline_code| Decline { code: "card_declined", decline_code: Some(decline_code), message: DECLINED_MESSAGE };
-    Some(match reason {
-        "" => declined("generic_decline"),
-        "LostCard" => declined("lost_card"),
-        "StolenCard" => declined("stolen_card"),
-        "Fraudulent" => declined("fraudulent"),
-        "VelocityLimitExceeded" => declined("card_velocity_exceeded"),
-        "InsufficientFunds" => {
-            Decline { message: "Your card has insufficient funds.", ..declined("insufficient_funds") }
-        }
-        "ExpiredCard" => Decline { code: "expired_card", decline_code: None, message: "Your card has expired." },
-        "IncorrectCvc" => {
-            Decline { code: "incorrect_cvc", decline_code: None, message: "Your card's security code is incorrect." }
-        }
-        "ProcessingError" => Decline {
-            code: "processing_error",
-            decline_code: None,
-            message: "An error occurred while processing your card. Try again in a little bit.",
-        },
-        _ => return None,
-    })
+    let known = DECLINES.iter().find(|(method, ..)| *method == Some(reason));
+    known.map(|(_, _, decline)| Card::Declines(*decline))
 }
 
 #[cfg(test)]

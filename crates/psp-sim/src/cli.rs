@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
 
-use crate::{Error, Settings, Webhook, clock, start};
+use crate::{AUTHORISATION_TTL, Error, Settings, Webhook, clock, start};
 
 /// Run a payment provider with a memory that speaks a subset of the Stripe API.
 #[derive(clap::Args)]
@@ -30,9 +30,15 @@ pub struct Cli {
     /// Throw the same dice every time: the same requests get the same ids
     #[arg(long)]
     seed: Option<u64>,
+    /// The same for the pauses and faults of webhooks; --seed's number unless told
+    #[arg(long)]
+    webhook_seed: Option<u64>,
     /// Start the clock at this moment, in seconds since 1970, instead of the machine's time
     #[arg(long, value_name = "UNIX_SECONDS")]
     time: Option<u64>,
+    /// How long money stays reserved
+    #[arg(long, value_name = "SECONDS", default_value_t = AUTHORISATION_TTL.as_secs())]
+    authorisation_ttl: u64,
     /// Exit when standard input ends, as it does when whoever started this process is gone
     #[arg(long)]
     exit_with_parent: bool,
@@ -46,6 +52,8 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
     let mut settings = Settings::new(cli.data_dir, cli.secret_key);
     settings.listen = cli.listen;
     settings.seed = cli.seed;
+    settings.webhook_seed = cli.webhook_seed;
+    settings.authorisation_ttl = Duration::from_secs(cli.authorisation_ttl);
     settings.webhook = cli.webhook_url.zip(cli.webhook_secret).map(|(url, secret)| Webhook { url, secret });
     if let Some(seconds) = cli.time {
         settings.clock = clock::clock_starting_at(UNIX_EPOCH + Duration::from_secs(seconds));

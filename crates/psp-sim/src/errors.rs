@@ -72,6 +72,17 @@ impl ApiError {
         Self::new(429, "invalid_request_error", message).code("rate_limit")
     }
 
+    /// 429: too many requests.
+    pub fn rate_limited() -> Self {
+        let message = "Too many requests hit the API too quickly. Retry later, with an exponential backoff.";
+        Self::new(429, "invalid_request_error", message).code("rate_limit")
+    }
+
+    /// 503: not now.
+    pub fn unavailable() -> Self {
+        Self::new(503, "api_error", "The service is temporarily unavailable. Try again later.")
+    }
+
     /// 500: the provider's own fault.
     pub fn internal() -> Self {
         Self::new(500, "api_error", "An unknown error occurred.")

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::books::Event;
 use crate::clock::Dice;
 use crate::machine::Done;
+use crate::mailbox::Event;
 use crate::model::UnixSeconds;
 use crate::operations::{Effect, Request};
 use crate::render;
 
-/// The events of an effect; none for an intent that was only created.
-pub fn of(effect: &Effect, request: &Request, dice: &Dice, now_s: UnixSeconds) -> Vec<Arc<Event>> {
+/// The events of an effect; none for an intent that was only created. `request` is whoever asked, if anybody did.
+pub fn of(effect: &Effect, request: Option<&Request>, dice: &Dice, now_s: UnixSeconds) -> Vec<Arc<Event>> {
     let intent = || render::payment_intent(&effect.intent);
     let told: Vec<(&str, Value)> = match &effect.done {
         None => vec![],
@@ -20,7 +20,7 @@ pub fn of(effect: &Effect, request: &Request, dice: &Dice, now_s: UnixSeconds) -
         Some(Done::Taken) => vec![("payment_intent.succeeded", intent())],
         Some(Done::Challenged) => vec![("payment_intent.requires_action", intent())],
         Some(Done::Refused(_)) => vec![("payment_intent.payment_failed", intent())],
-        Some(Done::Canceled) => vec![("payment_intent.canceled", intent())],
+        Some(Done::Canceled | Done::Expired) => vec![("payment_intent.canceled", intent())],
         Some(Done::Refunded(_)) => {
             let refund = effect.refund.as_ref().map(|refund| ("refund.updated", render::refund(refund)));
             let charge = ("charge.refunded", render::charge(&effect.intent));
@@ -37,10 +37,18 @@ pub fn of(effect: &Effect, request: &Request, dice: &Dice, now_s: UnixSeconds) -
             "data": { "object": object },
             "livemode": false,
             "pending_webhooks": 1,
-            "request": { "id": request.id, "idempotency_key": request.key },
+            "request": {
+                "id": request.map(|request| &request.id),
+                "idempotency_key": request.and_then(|request| request.key.as_ref()),
+            },
             "type": kind,
         });
-        Arc::new(Event { id, payload: payload.to_string() })
+        Arc::new(Event {
+            id,
+            kind: kind.to_owned(),
+            payment_intent: effect.intent.id.clone(),
+            payload: payload.to_string(),
+        })
     };
     told.into_iter().map(event).collect()
 }

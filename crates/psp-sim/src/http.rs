@@ -1,22 +1,24 @@
-//! The protocol's routes, and the control door under `/_sim`.
+//! The protocol's routes, under `/v1`.
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::{Value, json};
+use serde_json::Value;
 use subtle::{Choice, ConstantTimeEq};
 
+use crate::answer::{Answer, Reply};
 use crate::errors::ApiError;
+use crate::faults::Step;
 use crate::operations::{Request, Target};
 use crate::params::Params;
-use crate::provider::{Answer, JournalBroken, Provider, State};
-use crate::render;
+use crate::provider::{Provider, State};
 use crate::shelf::PageQuery;
+use crate::{connection, control, render};
 
 /// The longest body: 50 metadata entries of full length, percent-encoded, and some more.
 const BODY_BYTES_MAX: usize = 128 * 1024;
@@ -27,9 +29,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const ORIGINAL_REQUEST: HeaderName = HeaderName::from_static("original-request");
+const STRIPE_SHOULD_RETRY: HeaderName = HeaderName::from_static("stripe-should-retry");
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
 
-type Shared = web::Data<Provider>;
+/// The provider, as routes get it.
+pub type Shared = web::Data<Provider>;
 
 /// The values of `Authorization` that open the door.
 pub struct Credentials([String; 2]);
@@ -42,7 +46,7 @@ impl Credentials {
     }
 
     /// Compares in constant time.
-    fn admit(&self, request: &ServiceRequest) -> bool {
+    pub fn admit(&self, request: &ServiceRequest) -> bool {
         let shown = request.headers().get(AUTHORIZATION).map_or(&[][..], HeaderValue::as_bytes);
         let matches = self.0.iter().map(|known| known.as_bytes().ct_eq(shown));
         matches.fold(Choice::from(0), |any, this| any | this).into()
@@ -63,11 +67,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/refunds", web::get().to(list_refunds))
         .route("/refunds/{id}", web::get().to(get_refund))
         .default_service(web::to(unrecognized));
-    let sim = web::scope("/_sim")
-        .route("/health", web::get().to(health))
-        .route("/books", web::get().to(books))
-        .default_service(web::to(unrecognized));
-    config.service(v1).service(sim).default_service(web::to(unrecognized));
+    config.service(v1).configure(control::routes).default_service(web::to(unrecognized));
 }
 
 /// What every request under `/v1` has in common: credentials before, and the protocol's headers after.
@@ -103,7 +103,8 @@ async fn envelope(
     Ok(response)
 }
 
-fn app_data<T: 'static>(request: &ServiceRequest) -> &T {
+/// What `start` gave to the routes.
+pub fn app_data<T: 'static>(request: &ServiceRequest) -> &T {
     request.app_data::<T>().expect("`start` sets it")
 }
 
@@ -130,17 +131,18 @@ async fn refund(provider: Shared, request: HttpRequest, body: web::Payload) -> H
     post(provider, request, body, Target::Refund).await
 }
 
-async fn post(provider: Shared, request: HttpRequest, body: web::Payload, target: Target) -> HttpResponse {
-    let request = match read(&request, body, target).await {
+async fn post(provider: Shared, http_request: HttpRequest, body: web::Payload, target: Target) -> HttpResponse {
+    let request = match read(&http_request, body, target).await {
         Ok(request) => request,
         Err(error) => return respond(error.into()),
     };
     // In a task of its own: a caller that hangs up cancels nothing.
     let executed = tokio::spawn(provider.into_inner().execute(request)).await;
-    respond(executed.unwrap_or_else(|error| {
+    let reply = executed.unwrap_or_else(|error| {
         tracing::error!(%error, "a request's task failed");
         ApiError::internal().into()
-    }))
+    });
+    send(reply, &http_request)
 }
 
 async fn read(request: &HttpRequest, body: web::Payload, target: Target) -> Result<Request, ApiError> {
@@ -167,7 +169,7 @@ async fn read(request: &HttpRequest, body: web::Payload, target: Target) -> Resu
 }
 
 async fn get_intent(provider: Shared, request: HttpRequest, id: web::Path<String>) -> HttpResponse {
-    get(&provider, &request, |state, params| {
+    get(&provider, &request, (Step::Get, Some(&id)), |state, params| {
         // What a browser would show instead of the secret key; of no use here, and harmless.
         params.ignore(&["client_secret"]);
         let missing = || ApiError::no_such(404, "payment_intent", &id, "intent");
@@ -177,7 +179,7 @@ async fn get_intent(provider: Shared, request: HttpRequest, id: web::Path<String
 }
 
 async fn list_intents(provider: Shared, request: HttpRequest) -> HttpResponse {
-    get(&provider, &request, |state, params| {
+    get(&provider, &request, (Step::List, None), |state, params| {
         let page = state.books.intents().page(&PageQuery::take(params)?, |_| true)?;
         let data = page.items.iter().map(|intent| render::payment_intent(intent)).collect();
         Ok(render::list("/v1/payment_intents", data, page.has_more))
@@ -186,7 +188,7 @@ async fn list_intents(provider: Shared, request: HttpRequest) -> HttpResponse {
 }
 
 async fn get_refund(provider: Shared, request: HttpRequest, id: web::Path<String>) -> HttpResponse {
-    get(&provider, &request, |state, _| {
+    get(&provider, &request, (Step::Get, Some(&id)), |state, _| {
         let missing = || ApiError::no_such(404, "refund", &id, "refund");
         state.books.refunds().get(&id).map(|refund| render::refund(refund)).ok_or_else(missing)
     })
@@ -194,7 +196,7 @@ async fn get_refund(provider: Shared, request: HttpRequest, id: web::Path<String
 }
 
 async fn list_refunds(provider: Shared, request: HttpRequest) -> HttpResponse {
-    get(&provider, &request, |state, params| {
+    get(&provider, &request, (Step::List, None), |state, params| {
         let intent = params.text("payment_intent")?;
         let of_intent = |id: &str| intent.as_ref().is_none_or(|intent| intent == id);
         let page = state.books.refunds().page(&PageQuery::take(params)?, |refund| of_intent(&refund.payment_intent))?;
@@ -204,53 +206,66 @@ async fn list_refunds(provider: Shared, request: HttpRequest) -> HttpResponse {
     .await
 }
 
-/// Answers a look-up, when what it saw is on the disk.
+/// Answers a look-up, when what it saw is on the disk. `subject` is the step, and the id of what is looked up.
 async fn get(
     provider: &Provider,
     request: &HttpRequest,
+    subject: (Step, Option<&str>),
     look_up: impl FnOnce(&mut State, &mut Params) -> Result<Value, ApiError>,
 ) -> HttpResponse {
-    let found = Params::parse(request.query_string().as_bytes()).map(|mut params| {
-        provider.transact(|state| {
-            let found = look_up(state, &mut params)?;
-            params.finish()?;
-            Ok(found)
-        })
-    });
-    let found = match found {
-        Ok(found) => found.await.unwrap_or_else(|JournalBroken| Err(ApiError::internal())),
-        Err(error) => Err(error),
+    let mut params = match Params::parse(request.query_string().as_bytes()) {
+        Ok(params) => params,
+        Err(error) => return respond(error.into()),
     };
-    respond(match found {
-        Ok(object) => Answer { status: 200, body: object.to_string(), replay_of: None },
+    let (step, id) = subject;
+    let weather = provider.forecast((step, id.or(params.peek("payment_intent"))), &params, None);
+    if let Some(reply) = weather.before(&provider.bad_days).await {
+        return send(reply, request);
+    }
+    let found = provider.look_up(|state| {
+        let found = look_up(state, &mut params)?;
+        params.finish()?;
+        Ok(found)
+    });
+    let answer = match found.await {
+        Ok(object) => Answer::ok(object.to_string()),
         Err(error) => error.into(),
-    })
+    };
+    send(weather.after(&provider.bad_days, answer).await, request)
 }
 
-async fn health(provider: Shared) -> HttpResponse {
-    match provider.transact(|_| ()).await {
-        Ok(()) => HttpResponse::Ok().json(json!({ "status": "ok" })),
-        Err(broken) => HttpResponse::InternalServerError().json(json!({ "status": broken.to_string() })),
-    }
-}
-
-async fn books(provider: Shared) -> HttpResponse {
-    match provider.transact(|state| state.books.totals()).await {
-        Ok(totals) => HttpResponse::Ok().json(totals),
-        Err(JournalBroken) => respond(ApiError::internal().into()),
-    }
-}
-
-async fn unrecognized(request: HttpRequest) -> HttpResponse {
+/// Answers where nothing is.
+pub async fn unrecognized(request: HttpRequest) -> HttpResponse {
     respond(ApiError::unrecognized(request.method().as_str(), request.path()).into())
 }
 
-fn respond(answer: Answer) -> HttpResponse {
+/// Sends a reply by the connection that the request came by.
+fn send(reply: Reply, request: &HttpRequest) -> HttpResponse {
+    match reply {
+        Reply::Answer(answer) => respond(answer),
+        Reply::Silence => {
+            connection::close(request);
+            respond(ApiError::internal().into())
+        }
+    }
+}
+
+/// An answer as a response.
+pub fn respond(answer: Answer) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     response.content_type("application/json");
     if let Some(original) = answer.replay_of {
         response.insert_header((IDEMPOTENT_REPLAYED, "true")).insert_header((ORIGINAL_REQUEST, original));
+    }
+    if let Some(seconds) = answer.retry_after_s {
+        response.insert_header((RETRY_AFTER, seconds));
+    }
+    match answer.status {
+        // It is stored under its key: the same request would get the same answer.
+        500 => drop(response.insert_header((STRIPE_SHOULD_RETRY, "false"))),
+        409 => drop(response.insert_header((STRIPE_SHOULD_RETRY, "true"))),
+        _ => {}
     }
     response.body(answer.body)
 }

@@ -12,22 +12,31 @@
 //! # Ok(()) }
 //! ```
 
+mod accounts;
+mod answer;
+mod bad_days;
 mod books;
 mod cards;
 mod cli;
 mod clock;
+mod connection;
+mod control;
 mod errors;
 mod events;
+mod expiry;
 mod faults;
 mod http;
 mod journal;
 mod machine;
+mod mailbox;
 mod model;
 mod operations;
 mod params;
+mod plan;
 mod provider;
 mod render;
 mod shelf;
+mod weather;
 mod webhooks;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -48,7 +57,8 @@ use crate::books::Books;
 use crate::clock::Dice;
 use crate::http::Credentials;
 use crate::journal::Journal;
-use crate::provider::Provider;
+use crate::plan::Seeds;
+use crate::provider::{JournalBroken, Provider, Rules};
 use crate::webhooks::Courier;
 
 /// How a provider is set up.
@@ -65,6 +75,10 @@ pub struct Settings {
     pub clock: Clock,
     /// For the same ids from the same requests; the operating system's dice if absent.
     pub seed: Option<u64>,
+    /// For the pauses and faults of webhooks; `seed` if absent.
+    pub webhook_seed: Option<u64>,
+    /// How long money stays reserved; in whole seconds.
+    pub authorisation_ttl: Duration,
     /// The journal is not written anew while it is shorter than this.
     pub journal_rewrite_min_bytes: u64,
 }
@@ -79,11 +93,16 @@ impl Settings {
             webhook: None,
             clock: clock::machine_clock(),
             seed: None,
+            webhook_seed: None,
+            authorisation_ttl: AUTHORISATION_TTL,
             // Some 30,000 requests: read in well under a second at start.
             journal_rewrite_min_bytes: 64 * 1024 * 1024,
         }
     }
 }
+
+/// How long Stripe keeps money reserved on most cards.
+const AUTHORISATION_TTL: Duration = Duration::from_hours(7 * 24);
 
 /// Why a provider doesn't start.
 #[derive(Debug, thiserror::Error)]
@@ -156,7 +175,13 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
         Some(seed) => Dice::seeded(seed, &books.newest_ids()),
         None => Dice::from_system().map_err(Error::Dice)?,
     };
-    let provider = Arc::new(Provider::new(books, settings.clock, dice, settings.webhook.is_some()));
+    let webhook_seed = settings.webhook_seed.or(settings.seed).unwrap_or_default();
+    let rules = Rules {
+        has_webhook: settings.webhook.is_some(),
+        authorisation_ttl_s: settings.authorisation_ttl.as_secs().try_into().unwrap_or(i64::MAX),
+        seeds: Seeds { seed: settings.seed.unwrap_or_default(), webhook_seed },
+    };
+    let provider = Arc::new(Provider::new(books, settings.clock, dice, rules));
 
     let data = web::Data::from(Arc::clone(&provider));
     let credentials = web::Data::new(Credentials::of(&settings.secret_key));
@@ -164,6 +189,7 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
     let server = HttpServer::new(move || {
         App::new().app_data(data.clone()).app_data(credentials.clone()).configure(http::routes)
     })
+    .on_connect(connection::take)
     .workers(HTTP_WORKERS)
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(SHUTDOWN_MAX_S)
@@ -174,7 +200,8 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
 
     let webhooks = match settings.webhook {
         Some(webhook) => {
-            let courier = Courier::new(Arc::clone(&provider), webhook).map_err(Error::Client)?;
+            let dice = Dice::seeded(webhook_seed, "webhooks");
+            let courier = Courier::new(Arc::clone(&provider), webhook, dice).map_err(Error::Client)?;
             Some(tokio::spawn(webhooks::post_events(Arc::new(courier))))
         }
         None => None,
@@ -184,17 +211,19 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
         .name("psp-sim-journal".to_owned())
         .spawn(move || writer.write_journal(journal))
         .map_err(Error::Thread)?;
+    let expiry = tokio::spawn(Arc::clone(&provider).keep_expiring());
     let server = server.run();
     let handle = server.handle();
     tokio::spawn(server);
-    Ok(Running { address, server: handle, webhooks, provider, journal })
+    Ok(Running { address, server: handle, expiry, webhooks, provider, journal })
 }
 
 /// A provider at work. It goes on working when this is dropped.
 pub struct Running {
     address: SocketAddr,
     server: ServerHandle,
-    webhooks: Option<JoinHandle<Result<(), provider::JournalBroken>>>,
+    expiry: JoinHandle<Result<(), JournalBroken>>,
+    webhooks: Option<JoinHandle<Result<(), JournalBroken>>>,
     provider: Arc<Provider>,
     journal: thread::JoinHandle<()>,
 }
@@ -205,10 +234,13 @@ impl Running {
         self.address
     }
 
-    /// Finishes the requests that are under way (for two seconds at most), writes the journal, and lets the books go.
+    /// Finishes the requests that are under way (for two seconds at most; what a fault holds is let go), writes the
+    /// journal, and lets the books go.
     /// Events that wait for delivery wait for the next start.
     pub async fn stop(self) {
+        self.provider.bad_days.heal();
         self.server.stop(true).await;
+        self.expiry.abort();
         if let Some(webhooks) = self.webhooks {
             webhooks.abort();
         }

@@ -8,10 +8,10 @@
 //! ```
 //!
 //! A declined confirmation leads to `requires_payment_method`, a challenged one to `requires_action`; a cancellation
-//! leads from everywhere but `succeeded` to `canceled`.
+//! leads from everywhere but `succeeded` to `canceled`, and so does the expiry of what is reserved.
 
 use crate::cards::{AUTHENTICATION_REQUIRED, Card};
-use crate::model::{CaptureMethod, Intent, Minor, Refusal, Stage, UnixSeconds};
+use crate::model::{CaptureMethod, Intent, Minor, Movement, MovementKind, Refusal, Stage, UnixSeconds};
 
 /// What a caller can ask of an intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum Command {
         /// Why.
         reason: Option<String>,
     },
+    /// Release what nobody took in time; the provider's own command.
+    Expire,
     /// Give taken money back.
     Refund {
         /// How much; everything that is left if absent.
@@ -50,12 +52,13 @@ pub struct Payment {
 }
 
 impl Command {
-    /// The command's name; also the step by which a fault is planned.
+    /// The command's name.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Confirm { .. } => "confirm",
             Self::Capture { .. } => "capture",
             Self::Cancel { .. } => "cancel",
+            Self::Expire => "expire",
             Self::Refund { .. } => "refund",
         }
     }
@@ -74,6 +77,8 @@ pub enum Done {
     Refused(Refusal),
     /// The intent is over.
     Canceled,
+    /// The intent is over, because its time was.
+    Expired,
     /// So much went back.
     Refunded(Minor),
 }
@@ -99,6 +104,9 @@ pub enum Denied {
     },
 }
 
+/// The `cancellation_reason` of an authorisation that nobody captured in time.
+const EXPIRED_REASON: &str = "automatic";
+
 /// What the machine can't know by itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Circumstances<'a> {
@@ -106,14 +114,44 @@ pub struct Circumstances<'a> {
     pub now_s: UnixSeconds,
     /// The id for a charge, should one be made.
     pub charge: &'a str,
+    /// The key of the request, for the books.
+    pub idempotency_key: Option<&'a str>,
 }
 
 impl Intent {
-    /// Does `command`: the intent as it is afterwards, and what was done.
+    /// Does `command`: the intent as it is afterwards, its movements included, and what was done.
     ///
     /// # Errors
     /// [`Denied`] if the state or the amounts don't allow it.
     pub fn apply(&self, command: &Command, circumstances: Circumstances<'_>) -> Result<(Self, Done), Denied> {
+        let (mut after, done) = self.step(command, circumstances)?;
+        let moved = self.moved(&done, after.received()).into_iter().filter(|(_, amount)| *amount > 0);
+        after.movements.extend(moved.map(|(kind, amount)| Movement {
+            kind,
+            amount,
+            at: circumstances.now_s,
+            idempotency_key: circumstances.idempotency_key.map(str::to_owned),
+        }));
+        Ok((after, done))
+    }
+
+    /// How money moved in what was done to this intent.
+    fn moved(&self, done: &Done, received: Minor) -> Vec<(MovementKind, Minor)> {
+        use MovementKind::{Authorized, Captured, Expired, Released};
+        match done {
+            Done::Reserved => vec![(Authorized, self.amount)],
+            Done::Taken if self.capturable() > 0 => {
+                vec![(Captured, received), (Released, self.capturable() - received)]
+            }
+            Done::Taken => vec![(Authorized, received), (Captured, received)],
+            Done::Canceled => vec![(Released, self.capturable())],
+            Done::Expired => vec![(Expired, self.capturable())],
+            // What goes back is in the refund.
+            Done::Refunded(_) | Done::Challenged | Done::Refused(_) => vec![],
+        }
+    }
+
+    fn step(&self, command: &Command, circumstances: Circumstances<'_>) -> Result<(Self, Done), Denied> {
         use Stage::{RequiresAction, RequiresConfirmation, RequiresPaymentMethod};
         match (&self.stage, command) {
             (
@@ -137,6 +175,10 @@ impl Intent {
                 let charge = self.latest_charge().map(str::to_owned);
                 let at_s = circumstances.now_s;
                 Ok((self.at(Stage::Canceled { at_s, reason: reason.clone(), charge }), Done::Canceled))
+            }
+            (Stage::RequiresCapture { charge }, Command::Expire) => {
+                let (at_s, reason) = (circumstances.now_s, Some(EXPIRED_REASON.to_owned()));
+                Ok((self.at(Stage::Canceled { at_s, reason, charge: Some(charge.clone()) }), Done::Expired))
             }
             (Stage::Succeeded { charge, received, refunded }, Command::Refund { amount }) => {
                 let refundable = received - refunded;
@@ -205,6 +247,7 @@ mod tests {
             metadata: Metadata::new(),
             created_s: 0,
             stage,
+            movements: Vec::new(),
         }
     }
 
@@ -241,6 +284,7 @@ mod tests {
             ("capture 600", Command::Capture { amount: Some(600) }),
             ("capture 1001", Command::Capture { amount: Some(1001) }),
             ("cancel", Command::Cancel { reason: Some("abandoned".to_owned()) }),
+            ("expire", Command::Expire),
             ("refund", Command::Refund { amount: None }),
             ("refund 600", Command::Refund { amount: Some(600) }),
             ("refund 1001", Command::Refund { amount: Some(1001) }),
@@ -267,7 +311,7 @@ mod tests {
     #[test]
     fn the_whole_grid() {
         let mut grid = String::new();
-        let circumstances = Circumstances { now_s: 9, charge: "ch_1" };
+        let circumstances = Circumstances { now_s: 9, charge: "ch_1", idempotency_key: None };
         for capture_method in [CaptureMethod::Manual, CaptureMethod::Automatic] {
             for (state, stage) in stages() {
                 grid += &format!("{state} ({capture_method:?})\n");

@@ -50,6 +50,40 @@ pub struct Intent {
     pub created_s: UnixSeconds,
     /// Where it stands.
     pub stage: Stage,
+    /// How its money moved, oldest first; what went back is in its refunds.
+    #[serde(default)]
+    pub movements: Vec<Movement>,
+}
+
+/// Money that moved, as the provider's books have it. At any time, what is authorised is captured, released, expired or
+/// still reserved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Movement {
+    /// What it was.
+    #[serde(rename = "type")]
+    pub kind: MovementKind,
+    /// How much; positive.
+    pub amount: Minor,
+    /// When, in seconds since 1970.
+    pub at: UnixSeconds,
+    /// The key of the request that moved it; absent if it had none, or if nobody asked.
+    pub idempotency_key: Option<String>,
+}
+
+/// How money moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MovementKind {
+    /// Reserved.
+    Authorized,
+    /// Taken out of what is reserved.
+    Captured,
+    /// Set free by a cancellation, or by a capture of less.
+    Released,
+    /// Set free because nobody took it in time.
+    Expired,
+    /// Given back out of what was taken.
+    Refunded,
 }
 
 /// A state, with the data that only this state has.
@@ -130,12 +164,23 @@ impl Stage {
             Self::Canceled { .. } => "canceled",
         }
     }
+
+    /// Whether a confirmation would charge something.
+    pub fn is_confirmable(&self) -> bool {
+        matches!(self, Self::RequiresPaymentMethod { .. } | Self::RequiresConfirmation | Self::RequiresAction)
+    }
 }
 
 impl Intent {
     /// What a capture could take.
     pub fn capturable(&self) -> Minor {
         if matches!(self.stage, Stage::RequiresCapture { .. }) { self.amount } else { 0 }
+    }
+
+    /// Since when money is reserved, if it is.
+    pub fn authorized_s(&self) -> Option<UnixSeconds> {
+        matches!(self.stage, Stage::RequiresCapture { .. })
+            .then(|| self.movements.last().map_or(self.created_s, |authorized| authorized.at))
     }
 
     /// What was taken, whatever went back since.
@@ -178,4 +223,7 @@ pub struct Refund {
     pub metadata: Metadata,
     /// When it was made.
     pub created_s: UnixSeconds,
+    /// The key of the request that made it.
+    #[serde(default)]
+    pub idempotency_key: Option<String>,
 }

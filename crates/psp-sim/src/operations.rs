@@ -5,11 +5,12 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::answer::Answer;
 use crate::books::Books;
-use crate::cards;
+use crate::cards::{self, Card, Decline};
 use crate::clock::Dice;
 use crate::errors::ApiError;
-use crate::faults::Occasion;
+use crate::faults::{Occasion, Step};
 use crate::machine::{Circumstances, Command, Done, Payment};
 use crate::model::{CaptureMethod, Intent, Metadata, Refund, Stage, UnixSeconds};
 use crate::params::Params;
@@ -56,6 +57,17 @@ impl Target {
 }
 
 impl Request {
+    /// The step, and the id of the intent that it is about, if that exists already.
+    pub fn subject(&self) -> (Step, Option<&str>) {
+        match &self.target {
+            Target::Create => (Step::Create, None),
+            Target::Confirm(id) => (Step::Confirm, Some(id)),
+            Target::Capture(id) => (Step::Capture, Some(id)),
+            Target::Cancel(id) => (Step::Cancel, Some(id)),
+            Target::Refund => (Step::Refund, self.params.peek("payment_intent")),
+        }
+    }
+
     /// The endpoint that a key belongs to. All of them are POSTs.
     pub fn endpoint(&self) -> String {
         self.target.path()
@@ -76,7 +88,6 @@ impl Request {
 /// A request that makes sense: the intent as it is (or would be, if new), and what is to be done to it.
 #[derive(Debug)]
 pub struct Order {
-    step: &'static str,
     intent: Intent,
     command: Option<Command>,
     /// The request's own metadata, where the object is not the intent.
@@ -131,27 +142,42 @@ impl Order {
     }
 
     fn on(intent: Intent, command: Command) -> Self {
-        Self { step: command.name(), intent, command: Some(command), metadata: Metadata::new(), refund_reason: None }
+        Self { intent, command: Some(command), metadata: Metadata::new(), refund_reason: None }
     }
 
-    /// What a fault is planned by.
-    pub fn occasion(&self) -> Occasion<'_> {
-        let payment_method = match &self.command {
-            Some(Command::Confirm { payment: Some(payment), .. }) => Some(payment.method.as_str()),
-            _ => None,
-        };
-        Occasion { step: self.step, metadata: [&self.metadata, &self.intent.metadata], payment_method }
+    /// The expiry of what is reserved, which nobody asks for.
+    pub fn expiry(intent: Intent) -> Self {
+        Self::on(intent, Command::Expire)
+    }
+
+    /// What a fault may strike.
+    pub fn occasion<'a>(&self, request: &'a Request) -> Occasion<'a> {
+        let (step, payment_intent) = request.subject();
+        let charges = matches!(self.command, Some(Command::Confirm { payment: Some(_), .. }))
+            && self.intent.stage.is_confirmable();
+        Occasion { step, payment_intent, charges }
+    }
+
+    /// Lets the bank refuse, should this order charge a card.
+    pub fn decline(&mut self, decline: Decline) {
+        if let Some(Command::Confirm { payment: Some(payment), .. }) = &mut self.command {
+            payment.card = Card::Declines(decline);
+        }
     }
 
     /// Does it.
     ///
     /// # Errors
     /// 400: the intent's state or the amounts don't allow it.
-    pub fn carry_out(self, dice: &Dice, now_s: UnixSeconds) -> Result<Effect, ApiError> {
+    pub fn carry_out(self, key: Option<&str>, dice: &Dice, now_s: UnixSeconds) -> Result<Effect, ApiError> {
         let Some(command) = self.command else {
             return Ok(Effect { intent: self.intent, refund: None, done: None });
         };
-        let circumstances = Circumstances { now_s, charge: &dice.id("ch") };
+        let charge = match &command {
+            Command::Confirm { .. } => dice.id("ch"),
+            _ => String::new(),
+        };
+        let circumstances = Circumstances { now_s, charge: &charge, idempotency_key: key };
         let (intent, done) = self
             .intent
             .apply(&command, circumstances)
@@ -166,6 +192,7 @@ impl Order {
                 reason: self.refund_reason,
                 metadata: self.metadata,
                 created_s: now_s,
+                idempotency_key: key.map(str::to_owned),
             }),
             _ => None,
         };
@@ -174,15 +201,12 @@ impl Order {
 }
 
 impl Effect {
-    /// The status and the body that tell of it.
-    pub fn answer(&self) -> (u16, String) {
+    /// The answer that tells of it.
+    pub fn answer(&self) -> Answer {
         match (&self.done, &self.refund) {
-            (Some(Done::Refused(refusal)), _) => {
-                let error = ApiError::declined(refusal, &self.intent);
-                (error.status, error.body())
-            }
-            (_, Some(refund)) => (200, render::refund(refund).to_string()),
-            (_, None) => (200, render::payment_intent(&self.intent).to_string()),
+            (Some(Done::Refused(refusal)), _) => ApiError::declined(refusal, &self.intent).into(),
+            (_, Some(refund)) => Answer::ok(render::refund(refund).to_string()),
+            (_, None) => Answer::ok(render::payment_intent(&self.intent).to_string()),
         }
     }
 }
@@ -226,9 +250,9 @@ fn read_create(params: &mut Params, dice: &Dice, now_s: UnixSeconds) -> Result<O
         description,
         metadata,
         created_s: now_s,
+        movements: Vec::new(),
     };
     Ok(Order {
-        step: "create",
         intent,
         command: confirm.then_some(Command::Confirm { payment, off_session }),
         metadata: Metadata::new(),

@@ -10,14 +10,19 @@ use std::time::SystemTime;
 
 use tokio::sync::{Notify, watch};
 
+use crate::answer::{Answer, Reply};
+use crate::bad_days::BadDays;
 use crate::books::{Books, Line, StoredAnswer};
 use crate::clock::{Clock, Dice, unix_ms, unix_s};
 use crate::errors::ApiError;
 use crate::events;
-use crate::faults::{self, Fault};
+use crate::faults::{Group, Kind, Occasion, Step, Strike, planned_by_caller};
 use crate::journal::{self, Journal};
 use crate::model::UnixSeconds;
-use crate::operations::{Order, Request};
+use crate::operations::{Effect, Order, Request};
+use crate::params::Params;
+use crate::plan::Seeds;
+use crate::weather::Weather;
 
 /// Everything that the provider's parts share.
 pub struct Provider {
@@ -30,8 +35,21 @@ pub struct Provider {
     /// What ids are made with.
     pub dice: Dice,
     clock: Clock,
+    /// What goes wrong.
+    pub bad_days: BadDays,
+    /// What it was told about itself.
+    pub rules: Rules,
+}
+
+/// What a provider is told about itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
     /// Whether anybody wants to hear of events.
-    has_webhook: bool,
+    pub has_webhook: bool,
+    /// How long money stays reserved.
+    pub authorisation_ttl_s: UnixSeconds,
+    /// For the dice of plans that come without seeds.
+    pub seeds: Seeds,
 }
 
 /// What the lock protects.
@@ -69,32 +87,9 @@ struct Written {
 #[error("the journal can't be written")]
 pub struct JournalBroken;
 
-/// What a request is answered.
-#[derive(Debug)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// JSON.
-    pub body: String,
-    /// The `Request-Id` of the request whose answer this is, if it is a replay.
-    pub replay_of: Option<String>,
-}
-
-impl From<ApiError> for Answer {
-    fn from(error: ApiError) -> Self {
-        Self { status: error.status, body: error.body(), replay_of: None }
-    }
-}
-
-impl From<&StoredAnswer> for Answer {
-    fn from(stored: &StoredAnswer) -> Self {
-        Self { status: stored.status, body: stored.body.clone(), replay_of: Some(stored.request_id.clone()) }
-    }
-}
-
 impl Provider {
     /// A provider that remembers `books`.
-    pub fn new(books: Books, clock: Clock, dice: Dice, has_webhook: bool) -> Self {
+    pub fn new(books: Books, clock: Clock, dice: Dice, rules: Rules) -> Self {
         Self {
             state: Mutex::new(State { books, ..State::default() }),
             work_for_journal: Condvar::new(),
@@ -102,13 +97,14 @@ impl Provider {
             news: Notify::new(),
             dice,
             clock,
-            has_webhook,
+            bad_days: BadDays::new(rules.seeds),
+            rules,
         }
     }
 
     /// The time.
-    pub fn now_s(&self) -> UnixSeconds {
-        unix_s((self.clock)())
+    pub fn now(&self) -> SystemTime {
+        (self.clock)()
     }
 
     /// Works on the state, and returns when everything that the work did or saw is on the disk. `work` is short and
@@ -134,20 +130,25 @@ impl Provider {
         }
     }
 
-    /// Does what a request asks for, once per idempotency key.
-    pub async fn execute(self: Arc<Self>, request: Request) -> Answer {
-        // Faults that take time will sleep in here, on either side of the transaction, with the key in use.
+    /// Does what a request asks for, once per idempotency key, if the day is a good one.
+    pub async fn execute(self: Arc<Self>, request: Request) -> Reply {
+        // Faults that take time do so with the key in use, as work that takes time does.
         let Ok(_in_use) = KeyInUse::claim(&self, request.key.as_deref()) else {
             return ApiError::key_in_use().into();
         };
-        let answer = self.transact(|state| self.perform(state, &request)).await;
+        let weather = self.forecast(request.subject(), &request.params, request.key.as_deref());
+        if let Some(reply) = weather.before(&self.bad_days).await {
+            return reply;
+        }
+        let answer = self.transact(|state| self.perform(state, &request, weather.work)).await;
         self.news.notify_one();
-        answer.unwrap_or_else(|JournalBroken| ApiError::internal().into())
+        weather.after(&self.bad_days, answer.unwrap_or_else(|JournalBroken| ApiError::internal().into())).await
     }
 
     /// Replays the stored answer; or does what is asked, and stores the effect and the answer in one line.
-    fn perform(&self, state: &mut State, request: &Request) -> Answer {
-        let now = (self.clock)();
+    fn perform(&self, state: &mut State, request: &Request, planned: Option<Strike>) -> Answer {
+        let now = self.now();
+        self.expire_due(state, now);
         state.books.prune(unix_ms(now));
         let order = match state.books.stored_answer(request) {
             Ok(Some(stored)) => return stored.as_ref().into(),
@@ -155,18 +156,29 @@ impl Provider {
             Err(error) => Err(error),
         };
         // An error here means that nothing began: it isn't stored.
-        let order = match order {
+        let mut order = match order {
             Ok(order) => order,
             Err(error) => return error.into(),
         };
-        let fault = faults::planned(&order.occasion());
+        let strike = self.bad_days.strike(Group::Work, &order.occasion(request), planned);
+        let fault = strike.map(|strike| strike.kind);
+        if let Some(strike) = strike.filter(|strike| strike.kind == Kind::Decline) {
+            order.decline(strike.decline);
+        }
         let mut line = Line::default();
-        let mut answer = if fault == Some(Fault::Error500) {
+        let mut answer = if fault == Some(Kind::Error500) {
             ApiError::internal().into()
         } else {
-            self.carry_out(order, request, now, &mut line)
+            match order.carry_out(request.key.as_deref(), &self.dice, unix_s(now)) {
+                Ok(effect) => {
+                    let answer = effect.answer();
+                    line = self.line_of(effect, Some(request), now);
+                    answer
+                }
+                Err(error) => error.into(),
+            }
         };
-        if fault == Some(Fault::Error500After) {
+        if fault == Some(Kind::Error500After) {
             answer = ApiError::internal().into();
         }
         if let Some(key) = &request.key {
@@ -186,19 +198,62 @@ impl Provider {
         answer
     }
 
-    /// Does what is asked, writes what it did to `line`, and answers.
-    fn carry_out(&self, order: Order, request: &Request, now: SystemTime, line: &mut Line) -> Answer {
-        let effect = match order.carry_out(&self.dice, unix_s(now)) {
-            Ok(effect) => effect,
-            Err(error) => return error.into(),
+    /// What an effect is in the journal; `request` is whoever asked for it, if anybody did.
+    pub fn line_of(&self, effect: Effect, request: Option<&Request>, now: SystemTime) -> Line {
+        let events = match self.rules.has_webhook {
+            true => events::of(&effect, request, &self.dice, unix_s(now)),
+            false => Vec::new(),
         };
-        if self.has_webhook {
-            line.events = events::of(&effect, request, &self.dice, unix_s(now));
+        Line { intent: Some(Arc::new(effect.intent)), refund: effect.refund.map(Arc::new), events, ..Line::default() }
+    }
+
+    /// Looks something up.
+    ///
+    /// # Errors
+    /// What `work` says, or 500 if the journal can't be written.
+    pub async fn look_up<T>(&self, work: impl FnOnce(&mut State) -> Result<T, ApiError>) -> Result<T, ApiError> {
+        let found = self.transact(|state| {
+            self.expire_due(state, self.now());
+            work(state)
+        });
+        found.await.unwrap_or_else(|JournalBroken| Err(ApiError::internal()))
+    }
+
+    /// What this request meets at the door. `subject` is its step and the id of what it is about; the caller's own
+    /// faults don't strike a replay, or nobody would ever see one.
+    pub fn forecast(&self, subject: (Step, Option<&str>), params: &Params, key: Option<&str>) -> Weather {
+        let (step, id) = subject;
+        let (by_caller, payment_intent) = {
+            let state = self.lock();
+            let intent = id.and_then(|id| state.books.intent_of(id)).cloned();
+            let is_new = key.is_none_or(|key| !state.books.has_answered(key));
+            (is_new.then(|| planned_by_caller(step, params, intent.as_deref())).flatten(), intent)
+        };
+        let payment_intent = payment_intent.as_ref().map(|intent| intent.id.as_str());
+        let occasion = Occasion { step, payment_intent, charges: false };
+        let slowed = self.bad_days.strike(Group::Pace, &occasion, by_caller);
+        Weather {
+            latency: slowed.map(|strike| strike.delay).unwrap_or_default(),
+            door: self.bad_days.strike(Group::Door, &occasion, by_caller),
+            work: by_caller,
         }
-        let (status, body) = effect.answer();
-        line.intent = Some(Arc::new(effect.intent));
-        line.refund = effect.refund.map(Arc::new);
-        Answer { status, body, replay_of: None }
+    }
+
+    /// Puts an event that was told already, or is being told, behind those that wait.
+    ///
+    /// # Errors
+    /// 404 if nobody remembers it.
+    pub async fn resend(&self, id: &str) -> Result<(), ApiError> {
+        self.look_up(|state| {
+            if !state.books.events().knows(id) {
+                return Err(ApiError::no_such(404, "event", id, "id"));
+            }
+            state.post(&Line { resent_event: Some(id.to_owned()), ..Line::default() });
+            Ok(())
+        })
+        .await?;
+        self.news.notify_one();
+        Ok(())
     }
 
     /// Writes the journal until [`Self::close`] or until the disk refuses. Blocks; has a thread of its own.
@@ -279,7 +334,15 @@ mod tests {
 
     fn provider() -> Arc<Provider> {
         let dice = Dice::seeded(1, "");
-        Arc::new(Provider::new(Books::default(), machine_clock(), dice, false))
+        let rules = Rules { has_webhook: false, authorisation_ttl_s: 60, seeds: Seeds::default() };
+        Arc::new(Provider::new(Books::default(), machine_clock(), dice, rules))
+    }
+
+    async fn answer(provider: &Arc<Provider>, request: Request) -> Answer {
+        match Arc::clone(provider).execute(request).await {
+            Reply::Answer(answer) => answer,
+            Reply::Silence => panic!("no fault is planned"),
+        }
     }
 
     fn create(key: &str) -> Request {
@@ -296,16 +359,17 @@ mod tests {
         let data_dir = tempfile::TempDir::new().unwrap();
         let provider = provider();
         // Nobody writes the journal yet, so that the first request can't be answered.
-        let first = tokio::spawn(Arc::clone(&provider).execute(create("key")));
+        let one = Arc::clone(&provider);
+        let first = tokio::spawn(async move { answer(&one, create("key")).await });
         tokio::task::yield_now().await;
-        assert_eq!(Arc::clone(&provider).execute(create("key")).await.status, 409);
+        assert_eq!(answer(&provider, create("key")).await.status, 409);
 
         let journal = Journal::open(data_dir.path(), 1000, &mut Books::default()).unwrap();
         let writer = Arc::clone(&provider);
         let writer = thread::spawn(move || writer.write_journal(journal));
         let first = first.await.unwrap();
         assert_eq!(first.status, 200);
-        let again = Arc::clone(&provider).execute(create("key")).await;
+        let again = answer(&provider, create("key")).await;
         assert_eq!((again.body, again.replay_of.as_deref()), (first.body, Some("req_1")));
         provider.close();
         writer.join().unwrap();
@@ -319,7 +383,7 @@ mod tests {
         let writer = Arc::clone(&provider);
         let writer = thread::spawn(move || writer.write_journal(journal));
         for key in ["one", "two"] {
-            let answer = Arc::clone(&provider).execute(create(key)).await;
+            let answer = answer(&provider, create(key)).await;
             assert_eq!((answer.status, answer.replay_of), (500, None));
         }
         assert!(provider.transact(|_| ()).await.is_err());

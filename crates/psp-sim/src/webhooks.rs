@@ -1,17 +1,20 @@
 //! Webhooks: every event is posted until somebody answers 2xx, or a ladder of attempts is at its end.
 //!
 //! What waits is in the journal, so that a restart forgets nothing; an event may come twice, and in any order. A
-//! restart begins the ladder anew.
+//! restart begins the ladder anew, and forgets what a fault was doing to an event.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::books::{Event, Line};
+use crate::books::Line;
+use crate::clock::{Dice, unix_s};
+use crate::faults::{Group, Kind, Occasion, Step, Strike};
+use crate::mailbox::Event;
 use crate::model::UnixSeconds;
 use crate::provider::{JournalBroken, Provider};
 
@@ -32,6 +35,10 @@ const PAUSE_MAX: Duration = Duration::from_mins(1);
 const CONCURRENT_MAX: usize = 16;
 /// How long a receiver may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How many events faults hold back at once; beyond this, none is struck.
+const HELD_MAX: usize = 1_000;
+/// What a delivery with a wrong signature is signed with.
+const WRONG_SECRET: &str = "whsec_of_somebody_else";
 
 /// The value of `Stripe-Signature` for a payload: the HMAC-SHA256 of time stamp, dot and payload.
 pub fn signature(secret: &str, timestamp_s: UnixSeconds, payload: &str) -> String {
@@ -52,10 +59,10 @@ pub async fn post_events(courier: Arc<Courier>) -> Result<(), JournalBroken> {
         // The transaction waits for the disk: nobody hears of an event that a crash could take back.
         let found = |(number, event): (u64, &Arc<Event>)| (number, Arc::clone(event));
         let events: Vec<_> =
-            courier.provider.transact(|state| state.books.events_from(next).map(found).collect()).await?;
+            courier.provider.transact(|state| state.books.events().pending_from(next).map(found).collect()).await?;
         for (number, event) in events {
             next = number + 1;
-            deliveries.spawn(deliver(Arc::clone(&courier), event));
+            deliveries.spawn(deliver(Arc::clone(&courier), number, event));
         }
         tokio::select! {
             () = courier.provider.news.notified() => {}
@@ -73,7 +80,12 @@ pub struct Courier {
     provider: Arc<Provider>,
     webhook: Webhook,
     client: reqwest::Client,
+    /// Apart from the provider's, so that the pauses between attempts change no id.
+    dice: Dice,
     slots: Semaphore,
+    held: Semaphore,
+    /// The first number that is younger than everything that was delivered.
+    delivered_below: watch::Sender<u64>,
 }
 
 impl Courier {
@@ -81,23 +93,91 @@ impl Courier {
     ///
     /// # Errors
     /// The HTTP client can't be built.
-    pub fn new(provider: Arc<Provider>, webhook: Webhook) -> Result<Self, reqwest::Error> {
+    pub fn new(provider: Arc<Provider>, webhook: Webhook, dice: Dice) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
             .timeout(ANSWER_MAX)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
-        Ok(Self { provider, webhook, client, slots: Semaphore::new(CONCURRENT_MAX) })
+        Ok(Self {
+            provider,
+            webhook,
+            client,
+            dice,
+            slots: Semaphore::new(CONCURRENT_MAX),
+            held: Semaphore::new(HELD_MAX),
+            delivered_below: watch::Sender::default(),
+        })
+    }
+
+    fn strike(&self, group: Group, event: &Event) -> Option<Strike> {
+        let payment_intent = Some(event.payment_intent.as_str());
+        self.provider.bad_days.strike(group, &Occasion { step: Step::Webhook, payment_intent, charges: false }, None)
+    }
+
+    /// Holds an event back, if a fault says so, and returns how often it is to be delivered.
+    async fn schedule(&self, number: u64, event: &Event) -> u32 {
+        let Ok(_place) = self.held.try_acquire() else {
+            return 1;
+        };
+        let Some(strike) = self.strike(Group::Schedule, event) else {
+            return 1;
+        };
+        match strike.kind {
+            Kind::Lost => return 0,
+            Kind::Doubled => return 2,
+            Kind::Reordered => {
+                let mut delivered_below = self.delivered_below.subscribe();
+                tokio::select! {
+                    () = self.provider.bad_days.hold_event(strike.delay) => {}
+                    _ = delivered_below.wait_for(|&below| below > number) => {}
+                }
+            }
+            _ => self.provider.bad_days.hold_event(strike.delay).await,
+        }
+        1
+    }
+
+    /// Climbs the ladder; whether somebody took the event.
+    async fn climb(&self, number: u64, event: &Event) -> bool {
+        for attempt in 0..ATTEMPTS_MAX {
+            if attempt > 0 {
+                let pause = FIRST_PAUSE * 2_u32.pow(attempt - 1);
+                self.provider.bad_days.hold_event(self.dice.jittered(pause.min(PAUSE_MAX))).await;
+            }
+            let Ok(_slot) = self.slots.acquire().await else {
+                return false;
+            };
+            if self.post(event).await {
+                self.delivered_below.send_if_modified(|below| {
+                    let is_younger = number >= *below;
+                    *below = (*below).max(number + 1);
+                    is_younger
+                });
+                return true;
+            }
+        }
+        tracing::warn!(event = event.id, attempts = ATTEMPTS_MAX, "webhook given up");
+        false
     }
 
     async fn post(&self, event: &Event) -> bool {
+        let strike = self.strike(Group::Stamp, event);
         // The stamp is the attempt's time, not the event's: a retry isn't taken for an old message played again.
-        let signature = signature(&self.webhook.secret, self.provider.now_s(), &event.payload);
+        let mut stamp_s = unix_s(self.provider.now());
+        let mut secret = self.webhook.secret.as_str();
+        match strike.map(|strike| (strike.kind, strike.delay)) {
+            Some((Kind::OldTimeStamp, age)) => {
+                stamp_s = stamp_s.saturating_sub(age.as_secs().try_into().unwrap_or(UnixSeconds::MAX));
+            }
+            Some(_) => secret = WRONG_SECRET,
+            None => {}
+        }
         let sent = self
             .client
             .post(&self.webhook.url)
             .header("Content-Type", "application/json; charset=utf-8")
-            .header("Stripe-Signature", signature)
+            .header("Stripe-Signature", signature(secret, stamp_s, &event.payload))
             .body(event.payload.clone())
             .send()
             .await;
@@ -115,24 +195,12 @@ impl Courier {
     }
 }
 
-/// Climbs the ladder with one event. Faults of delivery (lost, late, doubled, wrongly signed) belong in here.
-async fn deliver(courier: Arc<Courier>, event: Arc<Event>) {
-    let mut delivered = false;
-    for attempt in 0..ATTEMPTS_MAX {
-        if attempt > 0 {
-            let pause = FIRST_PAUSE * 2_u32.pow(attempt - 1);
-            tokio::time::sleep(courier.provider.dice.jittered(pause.min(PAUSE_MAX))).await;
-        }
-        let Ok(_slot) = courier.slots.acquire().await else {
-            return;
-        };
-        delivered = courier.post(&event).await;
-        if delivered {
+/// Delivers one event, on a good day or a bad one.
+async fn deliver(courier: Arc<Courier>, number: u64, event: Arc<Event>) {
+    for _ in 0..courier.schedule(number, &event).await {
+        if !courier.climb(number, &event).await {
             break;
         }
-    }
-    if !delivered {
-        tracing::warn!(event = event.id, attempts = ATTEMPTS_MAX, "webhook given up");
     }
     let line = Line { settled_event: Some(event.id.clone()), ..Line::default() };
     // If this can't be noted, the event comes again after the next start; receivers know that it may.

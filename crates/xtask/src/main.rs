@@ -1,6 +1,7 @@
-//! Chores of this workspace that need a database: `cargo xtask prepare`, `cargo xtask with-db`.
+//! Chores of this workspace that need a database: `cargo xtask prepare`, `cargo xtask with-db`, `cargo xtask variants`.
 
 mod prepare;
+mod variants;
 mod workspace;
 
 use std::{env, process::ExitCode};
@@ -10,7 +11,10 @@ use prepare::Mode;
 const USAGE: &str = "\
 usage: cargo xtask prepare             write the query data in .sqlx anew
        cargo xtask prepare --check     fail if .sqlx is not what the queries and migrations make
-       cargo xtask with-db -- CMD …    run a command with DATABASE_URL naming a new, migrated database";
+       cargo xtask with-db -- CMD …    run a command with DATABASE_URL naming a new, migrated database
+       cargo xtask variants [NAME…]    break the service in every way of variants/, and see the tests find it
+       cargo xtask variants --list     name those ways
+       cargo xtask variants --markdown print the table of docs/guards.md";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -19,6 +23,7 @@ async fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         ["prepare"] => prepare::run(Mode::Write).await,
         ["prepare", "--check"] => prepare::run(Mode::Check).await,
+        ["variants", arguments @ ..] => variants::run(arguments).await,
         ["with-db", "--", command @ ..] if !command.is_empty() => workspace::with_database(command).await,
         _ => {
             eprintln!("{USAGE}");

@@ -32,17 +32,26 @@ pub async fn start_database() -> Result<(Cluster, String)> {
     let mut settings = Settings::scratch();
     settings.progress = Arc::new(|step| eprintln!("{step}"));
     let cluster = Cluster::start(settings).await?;
-    cluster.server().ensure_database(DATABASE).await?;
+    migrated_database(&cluster, DATABASE, &root().join("migrations")).await?;
     let url = cluster.url(DATABASE);
-    let mut session = PgConnection::connect(&url).await?;
-    let migrations = root().join("migrations");
-    Migrator::new(migrations.as_path())
+    Ok((cluster, url))
+}
+
+/// Makes a database with every one of these migrations applied.
+///
+/// # Errors
+///
+/// The server does not answer, or a migration fails.
+pub async fn migrated_database(cluster: &Cluster, name: &str, migrations: &Path) -> Result<()> {
+    cluster.server().ensure_database(name).await?;
+    let mut session = PgConnection::connect(&cluster.url(name)).await?;
+    Migrator::new(migrations)
         .await?
         .run(&mut session)
         .await
         .map_err(|error| format!("{}: {error}", migrations.display()))?;
     session.close().await?;
-    Ok((cluster, url))
+    Ok(())
 }
 
 /// Runs a command of the caller's with a database of its own.

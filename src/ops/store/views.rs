@@ -102,7 +102,7 @@ pub(in crate::ops) struct Attention {
 }
 
 /// What waits for a person, how much of it, and the first `limit`: payments and refunds that say so, trips whose driver has not
-/// been heard of since `silent_since`, trips whose PIN is locked, deliveries that were given up.
+/// been heard of since `silent_since`, trips whose PIN is locked, deliveries that were given up, events that were set aside.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -130,7 +130,10 @@ pub(in crate::ops) async fn attention(
                from trips where state = 'arrived' and pin_failures >= 5
                union all
                select 'delivery', event_id || '/' || subscriber, aggregate_id, format('was given up: %s', coalesce(last_error, 'no reason'))
-               from outbox_deliveries where dead_at is not null)
+               from outbox_deliveries where dead_at is not null
+               union all
+               select 'provider event', event_id, null, format('was set aside: %s of %s, an intent that no payment has', type, intent_id)
+               from provider_events where set_aside_at is not null)
            select kind as "kind!", id as "id!", trip_id as "trip_id?: TripId", what as "what!", count(*) over () as "total!"
            from found order by kind, id limit $2"#,
         silent_since as _,

@@ -83,6 +83,9 @@ pub(super) async fn stale(conn: &mut PgConnection, limits: Limits) -> Result<Vec
         select 'delivery', event_id || '/' || subscriber, aggregate_id, format('was given up: %s', coalesce(last_error, 'no reason'))
         from outbox_deliveries where dead_at is not null
         union all
+        select 'provider event', event_id, null, 'came long ago, and has not been handled'
+        from provider_events where due_at < $1
+        union all
         select 'payment', id::text, trip_id, format('is %s to %s, and nothing is due on it', state, intent)
         from payments
         where due_at is null and attention is null

@@ -1,11 +1,24 @@
+use std::time::Duration;
+
+use super::breaker::Health;
 use super::*;
+use crate::payments::machine::Status;
+use crate::platform::egress::{Failure, Reply};
 
 const INTENT: &str = r#"{"id": "pi_1", "status": "requires_capture", "amount": 500, "currency": "usd",
     "amount_capturable": 500, "amount_received": 0, "metadata": {"payment_id": "pay_1"}, "something": {"new": true}}"#;
 
-fn answer(status: u16, body: &str) -> Answer<ProviderIntent> {
-    classify(&Reply { status, body: body.as_bytes().to_vec() }).and_then(WireIntent::read)
+fn heard(status: u16, body: &str) -> (Answer<ProviderIntent>, Health) {
+    let reply = Reply { status, body: body.as_bytes().to_vec(), retry_after: None };
+    let (answer, health) = classify(Ok(reply));
+    (answer.and_then(WireIntent::read), health)
 }
+
+fn answer(status: u16, body: &str) -> Answer<ProviderIntent> {
+    heard(status, body).0
+}
+
+const ILL: Health = Health::Ill { rest: Duration::ZERO };
 
 fn with_status(status: &str) -> String {
     INTENT.replace("requires_capture", status)
@@ -74,8 +87,51 @@ fn a_refusal_shows_the_intent_if_it_can() {
 }
 
 #[test]
-fn nothing_secret_is_shown() {
-    let egress = Egress::new().expect("a client");
-    let gateway = Gateway::new(egress, "https://example.org".to_owned(), "sk_live_secret".to_owned());
-    assert!(!format!("{gateway:?}").contains("secret"));
+fn a_refusal_is_only_what_says_so_in_the_providers_words() {
+    for body in [r#"{"error": {"type": "api_error"}}"#, r#"{"error": {}}"#, r#"{"error": "no"}"#, "no", ""] {
+        for status in [400, 404, 405, 408, 422, 424, 451] {
+            assert!(matches!(heard(status, body), (Answer::Unknown { answered: true, .. }, ILL)), "{status} {body}");
+        }
+    }
+}
+
+#[test]
+fn the_providers_health_is_judged_by_whether_it_answers_in_its_own_words() {
+    let refusal = r#"{"error": {"type": "invalid_request_error"}}"#;
+    let in_use = r#"{"error": {"type": "idempotency_error"}}"#;
+    for (status, body) in
+        [(200, INTENT), (200, &with_status("sim_mystery")), (402, refusal), (400, in_use), (409, in_use)]
+    {
+        assert_eq!(heard(status, body).1, Health::Well, "{status} {body}");
+    }
+    for (status, body) in
+        [(200, "<html>"), (204, ""), (302, ""), (401, refusal), (403, refusal), (404, "<html>"), (500, "")]
+    {
+        assert_eq!(heard(status, body).1, ILL, "{status} {body}");
+    }
+}
+
+#[test]
+fn a_call_that_was_not_answered_was_not_sent_or_is_unknown() {
+    let (answer, health) = classify::<WireIntent>(Err(Failure::NotSent("refused".to_owned())));
+    assert_eq!((answer.label(), health), ("not_sent", ILL));
+    let (answer, health) = classify::<WireIntent>(Err(Failure::NoAnswer("reset".to_owned())));
+    assert!(matches!(answer, Answer::Unknown { answered: false, .. }));
+    assert_eq!(health, ILL);
+}
+
+#[test]
+fn who_wants_to_be_left_alone_is_believed() {
+    let rest = Duration::from_secs(7);
+    for (status, body) in [(429, "{}"), (503, "")] {
+        let reply = Reply { status, body: body.as_bytes().to_vec(), retry_after: Some(rest) };
+        assert_eq!(classify::<WireIntent>(Ok(reply)).1, Health::Ill { rest }, "{status}");
+    }
+}
+
+#[test]
+fn an_answer_about_something_else_says_nothing() {
+    let intent = || serde_json::from_str::<WireIntent>(INTENT).expect("an intent");
+    assert!(intent().read_as("pi_1").is_ok());
+    assert!(intent().read_as("pi_2").is_err());
 }

@@ -4,6 +4,7 @@
 //! Rows are locked `for no key update`: nobody changes their keys, and other rows go on referring to them meanwhile.
 
 mod attempts;
+mod events;
 mod leases;
 mod ledger;
 mod payments;
@@ -13,6 +14,10 @@ mod resolutions;
 pub use attempts::{
     Finished, Started, finish_attempt, forsake_attempts, forsake_refund_attempts, resolve_attempts,
     resolve_refund_attempts, start_attempt, unresolved_attempts, unresolved_refund_attempts,
+};
+pub use events::{
+    DueEvent, event_counts, finish_event, insert_event, knows_intent, lock_due_event, next_event_due, put_off_event,
+    set_aside_event,
 };
 pub use leases::{Lease, Pace, lease_payments, leased_payment, next_due, save_payment};
 pub use ledger::post;

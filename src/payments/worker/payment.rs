@@ -1,5 +1,7 @@
 //! One payment, step by step, under one lease.
 
+use chrono::TimeDelta;
+
 use super::PaymentsContext;
 use crate::payments::commands::work::{Attempt, Heard, Report, Task, conclude};
 use crate::payments::gateway::{Answer, ProviderIntent};
@@ -18,13 +20,17 @@ pub(super) async fn drive(context: PaymentsContext, task: Task) -> Result<()> {
         }
         let (end, heard) = take(&context, &task).await;
         tracing::debug!(payment_id = %task.payment.id, step = ?task.step, ?heard, "a step was taken");
+        let turn = match heard {
+            Heard::Nothing(_) => context.gateway.plan_retry(),
+            Heard::News { .. } => TimeDelta::zero(),
+        };
         let report = Report {
             payment_id: task.payment.id,
             lease_token: task.payment.lease_token,
             step: task.step,
             end,
             heard,
-            aftermath: context.aftermath(task.payment.failures),
+            aftermath: context.aftermath(task.payment.failures, turn),
         };
         next = context.platform.db.transaction(report, |tx, report| Box::pin(conclude(tx, report))).await?;
     }

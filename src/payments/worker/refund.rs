@@ -1,5 +1,7 @@
 //! One refund, step by step, under one lease.
 
+use chrono::TimeDelta;
+
 use super::PaymentsContext;
 use super::payment::finished;
 use crate::payments::commands::refunds::{Heard, Report, Task, conclude};
@@ -18,6 +20,10 @@ pub(super) async fn drive(context: PaymentsContext, task: Task) -> Result<()> {
         }
         let (end, heard) = take(&context, &task).await;
         tracing::debug!(refund_id = %task.refund.id, step = ?task.step, ?heard, "a step was taken");
+        let turn = match heard {
+            Heard::Nothing(_) => context.gateway.plan_retry(),
+            Heard::Seen { .. } | Heard::Refused(_) | Heard::Absent => TimeDelta::zero(),
+        };
         let report = Report {
             refund_id: task.refund.id,
             payment_id: task.refund.payment_id,
@@ -26,7 +32,7 @@ pub(super) async fn drive(context: PaymentsContext, task: Task) -> Result<()> {
             step: task.step,
             end,
             heard,
-            aftermath: context.aftermath(task.refund.failures),
+            aftermath: context.aftermath(task.refund.failures, turn),
         };
         next = context.platform.db.transaction(report, |tx, report| Box::pin(conclude(tx, report))).await?;
     }

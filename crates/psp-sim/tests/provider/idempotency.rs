@@ -27,7 +27,7 @@ async fn the_same_request_is_answered_byte_for_byte_and_done_once() {
         assert_eq!(again.header("original-request"), first.header("request-id"));
         assert_ne!(again.header("request-id"), first.header("request-id"));
     }
-    assert_eq!(http.books().await["payment_intents"], 1);
+    assert_eq!(http.sums().await["payment_intents"], 1);
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn every_step_can_be_made_to_fail() {
     let failing = |step: &str| format!("{step}:500");
     let created = http.post(INTENTS, &[MANUAL, &[("metadata[sim_fault]", &failing("create"))]].concat()).await;
     assert_eq!(created.status, 500);
-    assert_eq!(http.books().await["payment_intents"], 0);
+    assert_eq!(http.sums().await["payment_intents"], 0);
     for step in ["capture", "cancel"] {
         let id = http.create(&[MANUAL, &[("metadata[sim_fault]", &failing(step))]].concat()).await;
         assert_eq!(http.act(&id, "confirm", &[]).await.status, 200);
@@ -113,7 +113,7 @@ async fn every_step_can_be_made_to_fail() {
     let id = http.captured().await;
     let refund = [("payment_intent", id.as_str()), ("metadata[sim_fault]", "refund:500_after")];
     assert_eq!(http.post("/v1/refunds", &refund).await.status, 500);
-    assert_eq!(http.books().await["refunded"], json!({ "usd": 1000 }));
+    assert_eq!(http.sums().await["refunded"], json!({ "USD": 1000 }));
 }
 
 #[tokio::test]
@@ -126,12 +126,12 @@ async fn a_key_is_forgotten_after_a_day() {
     time.advance(1);
     let second = sim.http.post_once("key", INTENTS, MANUAL).await;
     assert_ne!(second.id(), first.id());
-    assert_eq!(sim.http.books().await["idempotency_keys"], 1);
+    assert_eq!(sim.http.sums().await["idempotency_keys"], 1);
 
     // The journal has the key twice; the younger answer is the one that counts.
     let sim = sim.restart_with(|settings| settings.clock = time.clock()).await;
     assert_eq!(sim.http.post_once("key", INTENTS, MANUAL).await.text, second.text);
-    assert_eq!(sim.http.books().await["payment_intents"], 2);
+    assert_eq!(sim.http.sums().await["payment_intents"], 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,5 +155,5 @@ async fn a_hundred_at_once_have_one_effect() {
         }
         assert_eq!(ids.len(), 1);
     }
-    assert_eq!(sim.http.books().await["payment_intents"], 10);
+    assert_eq!(sim.http.sums().await["payment_intents"], 10);
 }

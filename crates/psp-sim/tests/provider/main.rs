@@ -2,10 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
+mod books;
+mod control;
+mod deliveries;
+mod faults;
 mod idempotency;
 mod memory;
 mod protocol;
 mod races;
+mod receiver;
 mod shapes;
 mod sim;
 mod states;

@@ -91,7 +91,7 @@ async fn the_books_say_the_same_after_any_number_of_kills() {
     for reserved in 1..=5 {
         let process = Process::start(data_dir.path());
         process.http.reserved().await;
-        assert_eq!(process.http.books().await["open_authorizations"]["usd"]["count"], reserved);
+        assert_eq!(process.http.sums().await["authorized_open"]["USD"], 1000 * reserved);
         process.kill();
     }
 }
@@ -173,7 +173,7 @@ async fn the_same_seed_gives_the_same_ids_but_never_twice() {
     assert_eq!(two.http.create(MANUAL).await, first);
     let one = one.restart_with(seeded).await;
     assert_ne!(one.http.create(MANUAL).await, first);
-    assert_eq!(one.http.books().await["payment_intents"], 2);
+    assert_eq!(one.http.sums().await["payment_intents"], 2);
 }
 
 #[tokio::test]

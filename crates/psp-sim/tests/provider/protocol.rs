@@ -61,7 +61,7 @@ async fn a_wrong_parameter_is_named() {
     let form = [MANUAL, &[("metadata[note]", &long)]].concat();
     let refused = http.post("/v1/payment_intents", &form).await;
     assert_eq!(refused.json["error"]["param"], "metadata");
-    assert_eq!(http.books().await["payment_intents"], 0);
+    assert_eq!(http.sums().await["payment_intents"], 0);
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_url_or_a_body_that_means_nothing_is_an_error_of_the_protocol() {
         (Method::GET, "/v1/nowhere"),
         (Method::DELETE, "/v1/payment_intents"),
         (Method::GET, "/v1/payment_intents/pi_1/confirm"),
-        (Method::POST, "/_sim/books"),
+        (Method::POST, "/v1/books"),
         (Method::GET, "/"),
     ] {
         assert_eq!(read(send(method, path)).await.error(), (404, "invalid_request_error", ""), "{path}");

@@ -58,7 +58,7 @@ async fn of_capture_and_cancel_one_wins_and_the_others_are_told() {
             assert_eq!(loser.error(), (400, "invalid_request_error", "payment_intent_unexpected_state"));
         }
     }
-    assert_eq!(sim.http.books().await["open_authorizations"], json!({}));
+    assert_eq!(sim.http.sums().await["authorized_open"], json!({}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,5 +80,5 @@ async fn refunds_never_exceed_what_was_captured() {
         assert_eq!(amounts, [300, 300, 300]);
     }
     let rounds = i64::try_from(ROUNDS).unwrap();
-    assert_eq!(sim.http.books().await["refunded"], json!({ "usd": 900 * rounds }));
+    assert_eq!(sim.http.sums().await["refunded"], json!({ "USD": 900 * rounds }));
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use psp_sim::{Running, Settings};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub const SECRET_KEY: &str = "sk_test_secret";
@@ -161,7 +161,7 @@ impl Http {
         read(self.request(path, form, Some(key))).await
     }
 
-    /// Like `post_once`, for a provider that may die at any moment.
+    /// Like `post_once`, for a provider that may die, or fall silent, at any moment.
     pub async fn try_post_once(&self, key: &str, path: &str, form: Form<'_>) -> reqwest::Result<Reply> {
         try_read(self.request(path, form, Some(key))).await
     }
@@ -205,8 +205,42 @@ impl Http {
         self.post("/v1/refunds", &[("payment_intent", id), ("amount", amount)]).await
     }
 
+    /// Replaces the plan of faults.
+    pub async fn plan(&self, faults: Value) -> Reply {
+        let plan = json!({ "faults": faults });
+        read(self.client.put(self.url("/sim/faults")).bearer_auth(SECRET_KEY).json(&plan)).await
+    }
+
+    /// Ends all faults.
+    pub async fn heal(&self) -> Reply {
+        read(self.client.delete(self.url("/sim/faults")).bearer_auth(SECRET_KEY)).await
+    }
+
+    /// Returns when faults of this kind struck so many times.
+    pub async fn struck(&self, kind: &str, times: u64) {
+        for _ in 0..1_000 {
+            let faults = self.get("/sim/faults").await.json;
+            if faults["totals"][kind].as_u64().unwrap_or_default() >= times {
+                return;
+            }
+        }
+        panic!("{kind} didn't strike {times} times");
+    }
+
+    /// The provider's own books.
     pub async fn books(&self) -> Value {
-        read(self.client.get(self.url("/_sim/books"))).await.json
+        self.get("/sim/books").await.json
+    }
+
+    /// The books in short: how many payments and refunds, and the totals.
+    pub async fn sums(&self) -> Value {
+        let mut sums = self.books().await;
+        for name in ["payment_intents", "refunds"] {
+            sums[name] = sums[name].as_array().unwrap().len().into();
+        }
+        let totals = sums["totals"].take();
+        sums.as_object_mut().unwrap().extend(totals.as_object().unwrap().clone());
+        sums
     }
 }
 

@@ -9,17 +9,17 @@ async fn an_unconfirmed_intent_moves_no_money() {
     let sim = Sim::start().await;
     let created = sim.http.post("/v1/payment_intents", MANUAL).await;
     assert_eq!(created.state(), "requires_confirmation");
-    let books = sim.http.books().await;
+    let books = sim.http.sums().await;
     assert_eq!(books["payment_intents"], 1);
     assert_eq!(books["captured"], json!({}));
-    assert_eq!(books["open_authorizations"], json!({}));
+    assert_eq!(books["authorized_open"], json!({}));
 }
 
 #[tokio::test]
 async fn a_payment_is_reserved_taken_and_given_back() {
     let Sim { http, .. } = &Sim::start().await;
     let id = http.reserved().await;
-    assert_eq!(http.books().await["open_authorizations"], json!({ "usd": { "count": 1, "amount": 1000 } }));
+    assert_eq!(http.sums().await["authorized_open"], json!({ "USD": 1000 }));
 
     let captured = http.act(&id, "capture", &[]).await;
     assert_eq!(captured.state(), "succeeded");
@@ -35,10 +35,10 @@ async fn a_payment_is_reserved_taken_and_given_back() {
     assert_eq!(rest.json["amount"], 600);
     assert_eq!(http.get(&format!("/v1/refunds/{}", rest.id())).await.json, rest.json);
 
-    let books = http.books().await;
-    assert_eq!(books["captured"], json!({ "usd": 1000 }));
-    assert_eq!(books["refunded"], json!({ "usd": 1000 }));
-    assert_eq!(books["open_authorizations"], json!({}));
+    let books = http.sums().await;
+    assert_eq!(books["captured"], json!({ "USD": 1000 }));
+    assert_eq!(books["refunded"], json!({ "USD": 1000 }));
+    assert_eq!(books["authorized_open"], json!({}));
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn an_automatic_payment_is_taken_by_its_confirmation() {
     let paid = http.post("/v1/payment_intents", &form).await;
     assert_eq!(paid.state(), "succeeded");
     // A zero-decimal currency: the amount is 500 yen, here as everywhere.
-    assert_eq!(http.books().await["captured"], json!({ "jpy": 500 }));
+    assert_eq!(http.sums().await["captured"], json!({ "JPY": 500 }));
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn a_cancellation_releases_the_money_and_makes_a_late_confirmation_fail() 
     assert_eq!(canceled.state(), "canceled");
     assert_eq!(canceled.json["cancellation_reason"], "abandoned");
     assert!(canceled.json["canceled_at"].is_i64());
-    assert_eq!(http.books().await["open_authorizations"], json!({}));
+    assert_eq!(http.sums().await["authorized_open"], json!({}));
 
     let unconfirmed = http.create(MANUAL).await;
     assert_eq!(http.act(&unconfirmed, "cancel", &[]).await.state(), "canceled");
@@ -131,7 +131,7 @@ async fn a_challenge_waits_for_the_cardholder_or_is_a_decline_without_one() {
     let challenged = http.act(&id, "confirm", &[challenging]).await;
     assert_eq!(challenged.state(), "requires_action");
     assert!(challenged.json["next_action"].is_object());
-    assert_eq!(http.books().await["open_authorizations"], json!({}));
+    assert_eq!(http.sums().await["authorized_open"], json!({}));
     assert_eq!(http.act(&id, "cancel", &[]).await.state(), "canceled");
 
     let id = http.create(MANUAL).await;

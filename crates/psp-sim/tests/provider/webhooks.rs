@@ -1,90 +1,11 @@
 //! What the webhook hears.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
-use actix_web::http::StatusCode;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use hmac::{Hmac, KeyInit, Mac};
 use psp_sim::{Settings, Webhook};
-use serde_json::Value;
-use sha2::Sha256;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::receiver::{Receiver, SECRET};
 use crate::sim::{HandClock, MANUAL, Sim};
-
-const SECRET: &str = "whsec_test";
-
-/// Somebody who listens, and answers with the status that is set.
-struct Receiver {
-    url: String,
-    heard: UnboundedReceiver<Delivery>,
-    status: Arc<AtomicU16>,
-}
-
-struct Delivery {
-    signature: String,
-    payload: String,
-}
-
-impl Delivery {
-    fn event(&self) -> Value {
-        serde_json::from_str(&self.payload).unwrap()
-    }
-
-    fn kind(&self) -> String {
-        self.event()["type"].as_str().unwrap().to_owned()
-    }
-
-    /// Checks the signature as the protocol's description has it, and returns its time stamp.
-    fn verified(&self) -> i64 {
-        let (stamp, signature) = self.signature.split_once(',').unwrap();
-        let stamp = stamp.strip_prefix("t=").unwrap();
-        let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-        mac.update(format!("{stamp}.{}", self.payload).as_bytes());
-        mac.verify_slice(&hex::decode(signature.strip_prefix("v1=").unwrap()).unwrap()).unwrap();
-        stamp.parse().unwrap()
-    }
-}
-
-struct Ear {
-    tell: UnboundedSender<Delivery>,
-    status: Arc<AtomicU16>,
-}
-
-async fn hear(ear: web::Data<Ear>, request: HttpRequest, payload: String) -> HttpResponse {
-    let signature = request.headers().get("stripe-signature").unwrap().to_str().unwrap().to_owned();
-    // Before anybody hears of it: whoever does may set another status, for the next one.
-    let status = StatusCode::from_u16(ear.status.load(Ordering::SeqCst)).unwrap();
-    let _ = ear.tell.send(Delivery { signature, payload });
-    HttpResponse::new(status)
-}
-
-impl Receiver {
-    fn start() -> Self {
-        let (tell, heard) = unbounded_channel();
-        let status = Arc::new(AtomicU16::new(200));
-        let ear = web::Data::new(Ear { tell, status: Arc::clone(&status) });
-        let server = HttpServer::new(move || App::new().app_data(ear.clone()).default_service(web::to(hear)))
-            .workers(1)
-            .disable_signals()
-            .bind("127.0.0.1:0")
-            .unwrap();
-        let url = format!("http://{}/webhooks", server.addrs()[0]);
-        tokio::spawn(server.run());
-        Self { url, heard, status }
-    }
-
-    fn webhook(&self) -> Webhook {
-        Webhook { url: self.url.clone(), secret: SECRET.to_owned() }
-    }
-
-    async fn hear(&mut self) -> Delivery {
-        let heard = tokio::time::timeout(Duration::from_secs(20), self.heard.recv()).await;
-        heard.expect("nothing was delivered").unwrap()
-    }
-}
 
 #[tokio::test]
 async fn every_change_is_told_signed() {
@@ -151,7 +72,7 @@ async fn what_could_not_be_delivered_waits_for_the_next_start() {
     })
     .await;
     let ids = [sim.http.reserved().await, sim.http.reserved().await];
-    assert_eq!(sim.http.books().await["events_pending"], 2);
+    assert_eq!(sim.http.sums().await["events_pending"], 2);
 
     let listening = receiver.webhook();
     let sim = sim.restart_with(|settings: &mut Settings| settings.webhook = Some(listening)).await;

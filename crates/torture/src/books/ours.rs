@@ -1,0 +1,174 @@
+//! Our side of the books: the rows as they are, with as little SQL as possible. What they mean is decided elsewhere, in code
+//! that the service's own audit shares nothing with.
+
+use std::collections::BTreeMap;
+
+use sqlx::types::Uuid;
+use sqlx::{PgConnection, Row};
+
+use crate::BoxError;
+
+/// A payment.
+#[derive(Debug, Clone)]
+pub(crate) struct Payment {
+    pub id: Uuid,
+    pub trip_id: Uuid,
+    pub purpose: String,
+    pub state: String,
+    pub currency: String,
+    pub captured: i64,
+    pub intent_id: Option<String>,
+    pub attention: Option<String>,
+}
+
+/// A trip.
+#[derive(Debug, Clone)]
+pub(crate) struct Trip {
+    pub id: Uuid,
+    pub state: String,
+    pub total: Option<i64>,
+    pub is_over: bool,
+}
+
+/// A refund.
+#[derive(Debug, Clone)]
+pub(crate) struct Refund {
+    pub id: Uuid,
+    pub payment_id: Uuid,
+    pub state: String,
+    pub amount: i64,
+    pub provider_id: Option<String>,
+    pub attention: Option<String>,
+}
+
+/// A key that has an effect.
+#[derive(Debug, Clone)]
+pub(crate) struct Key {
+    pub status: u16,
+    pub body: Vec<u8>,
+    /// Trips, refunds and steps of trips that were made under it.
+    pub effects: i64,
+}
+
+/// Everything.
+#[derive(Debug)]
+pub(crate) struct Ours {
+    pub payments: Vec<Payment>,
+    pub trips: Vec<Trip>,
+    pub refunds: Vec<Refund>,
+    /// Keys of our own people, by their text.
+    pub keys: BTreeMap<String, Key>,
+    /// Postings that do not sum to zero: id, currency, sum.
+    pub unbalanced: Vec<(Uuid, String, i64)>,
+    /// What the clearing account holds, by currency.
+    pub clearing: BTreeMap<String, i64>,
+    /// Written off, by trip.
+    pub written_off: BTreeMap<Uuid, i64>,
+}
+
+impl Ours {
+    /// Reads everything, in one snapshot.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn read(conn: &mut PgConnection) -> Result<Self, BoxError> {
+        use sqlx::Connection;
+        let mut tx = conn.begin().await?;
+        sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
+        let ours = Self {
+            payments: payments(&mut tx).await?,
+            trips: trips(&mut tx).await?,
+            refunds: refunds(&mut tx).await?,
+            keys: keys(&mut tx).await?,
+            unbalanced: unbalanced(&mut tx).await?,
+            clearing: clearing(&mut tx).await?,
+            written_off: written_off(&mut tx).await?,
+        };
+        tx.rollback().await?;
+        Ok(ours)
+    }
+}
+
+async fn payments(conn: &mut PgConnection) -> Result<Vec<Payment>, BoxError> {
+    let sql =
+        "select id, trip_id, purpose, state, currency, captured_amount, provider_intent_id, attention from payments";
+    let rows = sqlx::query(sql).fetch_all(conn).await?;
+    let payment = |row: &sqlx::postgres::PgRow| -> Result<Payment, sqlx::Error> {
+        Ok(Payment {
+            id: row.try_get("id")?,
+            trip_id: row.try_get("trip_id")?,
+            purpose: row.try_get("purpose")?,
+            state: row.try_get("state")?,
+            currency: row.try_get("currency")?,
+            captured: row.try_get("captured_amount")?,
+            intent_id: row.try_get("provider_intent_id")?,
+            attention: row.try_get("attention")?,
+        })
+    };
+    Ok(rows.iter().map(payment).collect::<Result<_, _>>()?)
+}
+
+async fn trips(conn: &mut PgConnection) -> Result<Vec<Trip>, BoxError> {
+    let rows =
+        sqlx::query("select id, state, total, ended_at is not null as is_over from trips").fetch_all(conn).await?;
+    let trip = |row: &sqlx::postgres::PgRow| -> Result<Trip, sqlx::Error> {
+        Ok(Trip {
+            id: row.try_get("id")?,
+            state: row.try_get("state")?,
+            total: row.try_get("total")?,
+            is_over: row.try_get("is_over")?,
+        })
+    };
+    Ok(rows.iter().map(trip).collect::<Result<_, _>>()?)
+}
+
+async fn refunds(conn: &mut PgConnection) -> Result<Vec<Refund>, BoxError> {
+    let sql = "select id, payment_id, state, amount, provider_refund_id, attention from refunds";
+    let rows = sqlx::query(sql).fetch_all(conn).await?;
+    let refund = |row: &sqlx::postgres::PgRow| -> Result<Refund, sqlx::Error> {
+        Ok(Refund {
+            id: row.try_get("id")?,
+            payment_id: row.try_get("payment_id")?,
+            state: row.try_get("state")?,
+            amount: row.try_get("amount")?,
+            provider_id: row.try_get("provider_refund_id")?,
+            attention: row.try_get("attention")?,
+        })
+    };
+    Ok(rows.iter().map(refund).collect::<Result<_, _>>()?)
+}
+
+async fn keys(conn: &mut PgConnection) -> Result<BTreeMap<String, Key>, BoxError> {
+    let sql = "select key, status, body,
+                      (select count(*) from trips where request_key_id = k.id)
+                      + (select count(*) from refunds where key_id = k.id)
+                      + (select count(*) from trip_events where key_id = k.id and command <> 'request') as effects
+               from idempotency_keys k where key like 'torture-%'";
+    let rows = sqlx::query(sql).fetch_all(conn).await?;
+    let key = |row: &sqlx::postgres::PgRow| -> Result<(String, Key), sqlx::Error> {
+        let status: i16 = row.try_get("status")?;
+        let status = u16::try_from(status).unwrap_or_default();
+        Ok((row.try_get("key")?, Key { status, body: row.try_get("body")?, effects: row.try_get("effects")? }))
+    };
+    Ok(rows.iter().map(key).collect::<Result<_, _>>()?)
+}
+
+async fn unbalanced(conn: &mut PgConnection) -> Result<Vec<(Uuid, String, i64)>, BoxError> {
+    let sql = "select posting_id, currency, sum(amount)::bigint from ledger_entries
+               group by posting_id, currency having sum(amount) <> 0";
+    Ok(sqlx::query_as(sql).fetch_all(conn).await?)
+}
+
+async fn clearing(conn: &mut PgConnection) -> Result<BTreeMap<String, i64>, BoxError> {
+    let sql = "select currency, sum(amount)::bigint from ledger_entries where account = 'clearing' group by currency";
+    let sums: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(conn).await?;
+    Ok(sums.into_iter().collect())
+}
+
+async fn written_off(conn: &mut PgConnection) -> Result<BTreeMap<Uuid, i64>, BoxError> {
+    let sql = "select posting.trip_id, -sum(entry.amount)::bigint
+               from ledger_postings posting join ledger_entries entry on entry.posting_id = posting.id
+               where posting.kind = 'write_off' and entry.account = 'rider_receivable' group by posting.trip_id";
+    let sums: Vec<(Uuid, i64)> = sqlx::query_as(sql).fetch_all(conn).await?;
+    Ok(sums.into_iter().collect())
+}

@@ -1,0 +1,88 @@
+//! After the torture: time passes until every ride is over, and a person does what only a person may do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::types::Uuid;
+
+use crate::BoxError;
+use crate::books::{Ours, name};
+use crate::clock::Stopwatch;
+use crate::people::{People, Person, Role, Town};
+use crate::stack::Stack;
+
+/// How long rides may take to end, with time passing as below. The longest wait of a ride is a search of ten minutes.
+const ENDS_WITHIN: Duration = Duration::from_secs(90);
+
+/// Domain time passes in steps, so that nobody's deadline is passed over before it could be kept.
+const STEP_S: i64 = 45;
+const STEP_EVERY: Duration = Duration::from_millis(1_500);
+
+/// The operator's number here; 0 is taken.
+const OPERATOR: u32 = 1;
+
+/// How long a person's decision may take to have an effect.
+const ATTEND_WITHIN: Duration = Duration::from_secs(30);
+
+/// Lets time pass until every trip is over; those that are not, after a minute and a half.
+///
+/// # Errors
+/// If the database or the services do not answer.
+pub(crate) async fn come(stack: &Stack, people: &People) -> Result<Vec<String>, BoxError> {
+    people.close();
+    let mut operator = Person::new(&people.town, Role::Ops, OPERATOR);
+    let waited = Stopwatch::start();
+    loop {
+        let open = open_trips(stack).await?;
+        if open.is_empty() {
+            return Ok(Vec::new());
+        }
+        if waited.elapsed() >= ENDS_WITHIN {
+            return Ok(open.iter().map(|(id, state)| format!("{} is {state}", name("trip", *id))).collect());
+        }
+        // People end their own rides; the city is told to stop, and its rides under way are an operator's.
+        if waited.elapsed() > ENDS_WITHIN / 6 {
+            stack.city().stop().await;
+            for (id, _) in open.iter().filter(|(_, state)| state == "in_progress") {
+                operator.command(&format!("/v1/trips/{}/complete", name("trip", *id)), &json!({})).await;
+            }
+        }
+        stack.clock(&json!({ "advance_s": STEP_S })).await?;
+        tokio::time::sleep(STEP_EVERY).await;
+    }
+}
+
+/// Has an operator try again whatever waits for a person; what still waits then.
+///
+/// # Errors
+/// If the database or the services do not answer.
+pub(crate) async fn attend(stack: &Stack, town: &Arc<Town>) -> Result<Vec<String>, BoxError> {
+    let mut operator = Person::new(town, Role::Ops, OPERATOR + 1);
+    let body = json!({"action": "retry", "note": "torture: everything is healed"});
+    for (kind, id, _) in waiting(stack).await? {
+        let (kind, id) = if kind == "payment" { ("payments", name("pay", id)) } else { ("refunds", name("rfd", id)) };
+        operator.once_more(&format!("/v1/ops/{kind}/{id}/resolve"), &body).await;
+    }
+    let waited = Stopwatch::start();
+    loop {
+        let waiting = waiting(stack).await?;
+        if waiting.is_empty() || waited.elapsed() >= ATTEND_WITHIN {
+            return Ok(waiting.into_iter().map(|(kind, id, why)| format!("{kind} {id}: {why}")).collect());
+        }
+        tokio::time::sleep(STEP_EVERY).await;
+    }
+}
+
+async fn open_trips(stack: &Stack) -> Result<Vec<(Uuid, String)>, BoxError> {
+    let sql = "select id, state from trips where ended_at is null";
+    Ok(sqlx::query_as(sql).fetch_all(&mut stack.database.session().await?).await?)
+}
+
+/// Payments and refunds that wait for a person.
+async fn waiting(stack: &Stack) -> Result<Vec<(&'static str, Uuid, String)>, BoxError> {
+    let ours = Ours::read(&mut stack.database.session().await?).await?;
+    let payments = ours.payments.into_iter().filter_map(|one| Some(("payment", one.id, one.attention?)));
+    let refunds = ours.refunds.into_iter().filter_map(|one| Some(("refund", one.id, one.attention?)));
+    Ok(payments.chain(refunds).collect())
+}

@@ -1,0 +1,47 @@
+//! An operator: refunds, in parts and more than there is, and trips that are ended from outside.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::seq::IndexedRandom;
+use serde_json::{Value, json};
+
+use super::person::Person;
+
+/// How often something is done.
+const ACT_EVERY: Duration = Duration::from_millis(900);
+
+/// Works until the town closes.
+pub(crate) async fn live(mut me: Person) {
+    while !me.town.is_closing() {
+        me.wait(ACT_EVERY).await;
+        if me.dice.random_ratio(1, 15) {
+            abort(&mut me).await;
+        } else {
+            refund(&mut me).await;
+        }
+    }
+}
+
+/// A part of a payment, or what is left of it. Many are refused: there is nothing to give back, or not as much.
+async fn refund(me: &mut Person) {
+    let ended = me.town.ended();
+    let Some((_, payment)) = ended.choose(&mut me.dice) else { return };
+    let body = match me.dice.random_range(0..3) {
+        0 => json!({}),
+        _ => json!({"amount": money(me.dice.random_range(1..900))}),
+    };
+    me.command(&format!("/v1/payments/{payment}/refunds"), &body).await;
+}
+
+/// A trip that is under way, with or without a charge.
+async fn abort(me: &mut Person) {
+    let trips = me.town.under_way();
+    let Some(trip) = trips.choose(&mut me.dice) else { return };
+    let body = if me.dice.random_bool(0.5) { json!({"charge": money(300)}) } else { json!({}) };
+    me.command(&format!("/v1/trips/{trip}/abort"), &body).await;
+}
+
+fn money(amount: i64) -> Value {
+    json!({"amount": amount, "currency": "USD"})
+}

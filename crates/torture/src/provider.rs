@@ -1,0 +1,163 @@
+//! The payment provider from its own side: its bad days, through the simulator's control interface, and its books, through the
+//! interface that every provider of this kind has.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use reqwest::{Client, Method, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::BoxError;
+use crate::lock;
+
+/// How long the simulator may take to answer; it is on this machine, and past every proxy.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Entries of a page of a list; the provider gives no more.
+const PAGE: usize = 100;
+
+/// Pages that are read at most.
+const PAGES_MAX: usize = 10_000;
+
+/// A door to the provider that no adversary stands in.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    http: Client,
+    key: &'static str,
+    counted: Mutex<Counted>,
+}
+
+/// What its faults struck, over all of its lives.
+#[derive(Debug, Default)]
+struct Counted {
+    /// Of lives that are over.
+    before: BTreeMap<String, u64>,
+    /// Of this life, by its last answer.
+    now: BTreeMap<String, u64>,
+}
+
+/// An intent in its books.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Intent {
+    pub id: String,
+    pub status: String,
+    pub currency: String,
+    pub amount_received: i64,
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A refund in its books.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Refund {
+    pub id: String,
+    pub status: String,
+    pub amount: i64,
+    pub payment_intent: Option<String>,
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Page<T> {
+    data: Vec<T>,
+    has_more: bool,
+}
+
+impl Provider {
+    /// A door for whoever has the key.
+    ///
+    /// # Errors
+    /// If there can be no HTTP client.
+    pub fn new(key: &'static str) -> Result<Self, BoxError> {
+        let http = Client::builder().timeout(ANSWER_WITHIN).build()?;
+        Ok(Self { http, key, counted: Mutex::default() })
+    }
+
+    /// Plans a day. `false`: this provider has no bad days to plan.
+    ///
+    /// # Errors
+    /// If it does not answer, or refuses the plan.
+    pub async fn plan(&self, url: &str, faults: &Value, seed: u64) -> Result<bool, BoxError> {
+        let body = json!({ "faults": faults, "seed": seed });
+        let answer = self.request(Method::PUT, url, "/sim/faults").json(&body).send().await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(false);
+        }
+        if !answer.status().is_success() {
+            return Err(
+                format!("the provider refused a plan with {}: {}", answer.status(), answer.text().await?).into()
+            );
+        }
+        Ok(true)
+    }
+
+    /// Lets everything be well again.
+    pub async fn heal(&self, url: &str) {
+        let _perhaps = self.request(Method::DELETE, url, "/sim/faults").send().await;
+        let _perhaps = self.request(Method::POST, url, "/sim/webhooks/flush").send().await;
+    }
+
+    /// Lets an authorisation expire, as banks do when they like. Whether it was one.
+    pub async fn expire(&self, url: &str, intent: &str) -> bool {
+        let path = format!("/sim/payment_intents/{intent}/expire");
+        self.request(Method::POST, url, &path).send().await.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// Reads what struck; a count that has gone back is that of a new life.
+    pub async fn count(&self, url: &str) {
+        let Ok(answer) = self.request(Method::GET, url, "/sim/faults").send().await else { return };
+        let Ok(shown) = answer.json::<Value>().await else { return };
+        let totals: BTreeMap<String, u64> = serde_json::from_value(shown["totals"].clone()).unwrap_or_default();
+        let mut counted = lock(&self.counted);
+        let is_another_life = counted.now.iter().any(|(kind, count)| totals.get(kind).is_none_or(|now| now < count));
+        if is_another_life {
+            for (kind, count) in std::mem::take(&mut counted.now) {
+                *counted.before.entry(kind).or_default() += count;
+            }
+        }
+        counted.now = totals;
+    }
+
+    /// How often each kind of fault has struck.
+    pub fn struck(&self) -> BTreeMap<String, u64> {
+        let counted = lock(&self.counted);
+        let mut struck = counted.before.clone();
+        for (kind, count) in &counted.now {
+            *struck.entry(kind.clone()).or_default() += count;
+        }
+        struck
+    }
+
+    /// Its books.
+    ///
+    /// # Errors
+    /// If it does not show them.
+    pub async fn books(&self, url: &str) -> Result<(Vec<Intent>, Vec<Refund>), BoxError> {
+        let intents = self.list(url, "payment_intents", |intent: &Intent| intent.id.clone()).await?;
+        let refunds = self.list(url, "refunds", |refund: &Refund| refund.id.clone()).await?;
+        Ok((intents, refunds))
+    }
+
+    async fn list<T: DeserializeOwned>(&self, url: &str, what: &str, id: fn(&T) -> String) -> Result<Vec<T>, BoxError> {
+        let mut all: Vec<T> = Vec::new();
+        for _ in 0..PAGES_MAX {
+            let after = all.last().map(|last| format!("&starting_after={}", id(last))).unwrap_or_default();
+            let path = format!("/v1/{what}?limit={PAGE}{after}");
+            let page = self.request(Method::GET, url, &path).send().await?.error_for_status()?;
+            let Page { data, has_more } = page.json().await?;
+            all.extend(data);
+            if !has_more {
+                return Ok(all);
+            }
+        }
+        Err(format!("the provider has more than {PAGES_MAX} pages of {what}").into())
+    }
+
+    fn request(&self, method: Method, url: &str, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{url}{path}")).bearer_auth(self.key)
+    }
+}

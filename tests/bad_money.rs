@@ -1,0 +1,432 @@
+//! Bad amounts, currencies, signatures, time stamps, states and ids: each gets its problem document, which names what is at fault,
+//! and nothing has happened.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod harness;
+
+use harness::hold::Side;
+use harness::{Actor, Answer, App, HERE, WEBHOOK_SECRET, id, in_progress, new_key, until};
+use reqwest::Method;
+use ridematch::platform::clock::Clock;
+use serde_json::{Value, json};
+
+/// What is wrong, as it stands in the body, and what comes of it: status, code, and the field below the money that is named.
+type Row = (&'static str, u16, &'static str, &'static str);
+
+const AMOUNTS: &[Row] = &[
+    ("-1", 422, "invalid_request", "/amount"),
+    ("-9223372036854775808", 422, "invalid_request", "/amount"),
+    ("-9223372036854775809", 422, "invalid_request", "/amount"),
+    ("9223372036854775808", 422, "invalid_request", "/amount"),
+    ("18446744073709551615", 422, "invalid_request", "/amount"),
+    ("99999999999999999999999999999999999999999", 422, "invalid_request", "/amount"),
+    ("1.15", 422, "invalid_request", "/amount"),
+    ("1.0", 422, "invalid_request", "/amount"),
+    ("0.999999999999999999999", 422, "invalid_request", "/amount"),
+    ("1e2", 422, "invalid_request", "/amount"),
+    ("1E+2", 422, "invalid_request", "/amount"),
+    ("1e-2", 422, "invalid_request", "/amount"),
+    ("-0", 422, "invalid_request", "/amount"),
+    ("-0.0", 422, "invalid_request", "/amount"),
+    ("\"100\"", 422, "invalid_request", "/amount"),
+    ("\"1.15\"", 422, "invalid_request", "/amount"),
+    ("\"\"", 422, "invalid_request", "/amount"),
+    ("true", 422, "invalid_request", "/amount"),
+    ("null", 422, "invalid_request", "/amount"),
+    ("[100]", 422, "invalid_request", "/amount"),
+    ("{\"amount\": 100}", 422, "invalid_request", "/amount"),
+    ("100, \"amount\": 100", 422, "invalid_request", "/amount"),
+    ("100, \"value\": 1", 422, "invalid_request", "/value"),
+    ("1e400", 400, "malformed", "/amount"),
+    ("01", 400, "malformed", "/amount"),
+    ("+1", 400, "malformed", "/amount"),
+    (".5", 400, "malformed", "/amount"),
+    ("1.", 400, "malformed", "/amount"),
+    ("0x10", 400, "malformed", ""),
+    ("1_000", 400, "malformed", ""),
+    ("1,000", 400, "malformed", ""),
+    ("NaN", 400, "malformed", "/amount"),
+    ("-Infinity", 400, "malformed", "/amount"),
+    ("\u{661}", 400, "malformed", "/amount"),
+];
+
+const CURRENCIES: &[Row] = &[
+    ("\"usd\"", 422, "invalid_request", "/currency"),
+    ("\"Usd\"", 422, "invalid_request", "/currency"),
+    ("\"US\"", 422, "invalid_request", "/currency"),
+    ("\"USDX\"", 422, "invalid_request", "/currency"),
+    ("\"USD \"", 422, "invalid_request", "/currency"),
+    ("\"\"", 422, "invalid_request", "/currency"),
+    ("\"$\"", 422, "invalid_request", "/currency"),
+    ("\"US\\u0000\"", 422, "invalid_request", "/currency"),
+    ("\"\u{ff35}\u{ff33}\u{ff24}\"", 422, "invalid_request", "/currency"),
+    ("\"\u{dc}S\"", 422, "invalid_request", "/currency"),
+    ("840", 422, "invalid_request", "/currency"),
+    ("null", 422, "invalid_request", "/currency"),
+    ("[\"USD\"]", 422, "invalid_request", "/currency"),
+    // Good ones, but not the payment's: one of as many decimals, of none, of three, and one that nobody uses.
+    ("\"EUR\"", 422, "invalid_request", "/currency"),
+    ("\"JPY\"", 422, "invalid_request", "/currency"),
+    ("\"BHD\"", 422, "invalid_request", "/currency"),
+    ("\"XXX\"", 422, "invalid_request", "/currency"),
+];
+
+/// What stands where the money should be.
+const SHAPES: &[Row] = &[
+    ("100", 422, "invalid_request", ""),
+    ("1.15", 422, "invalid_request", ""),
+    ("\"12.34 USD\"", 422, "invalid_request", ""),
+    ("true", 422, "invalid_request", ""),
+    ("[]", 422, "invalid_request", ""),
+    ("[100, \"USD\"]", 422, "invalid_request", ""),
+    ("{}", 422, "invalid_request", "/amount"),
+    ("{\"amount\": 100}", 422, "invalid_request", "/currency"),
+    ("{\"currency\": \"USD\"}", 422, "invalid_request", "/amount"),
+];
+
+/// A fare that was captured, and a ride under way.
+struct World {
+    app: App,
+    ops: Actor,
+    rider: Actor,
+    paid: String,
+    running: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        let app = App::start().await;
+        let (ops, rider, driver) = (app.ops().await, app.rider().await, app.driver_at(HERE).await);
+        let over = in_progress(&app, &rider, &driver).await;
+        driver.act(id(&over), "complete").await.expect(200);
+        let paid = over["payment_id"].as_str().unwrap().to_owned();
+        until_payment(&ops, &paid, "captured").await;
+        let running = id(&in_progress(&app, &app.rider().await, &driver).await).to_owned();
+        Self { app, ops, rider, paid, running }
+    }
+
+    /// Every address that takes money, and the field that it takes it in.
+    fn doors(&self) -> [(String, &'static str); 2] {
+        [
+            (format!("/v1/payments/{}/refunds", self.paid), "amount"),
+            (format!("/v1/trips/{}/abort", self.running), "charge"),
+        ]
+    }
+
+    async fn post(&self, path: &str, body: String) -> Answer {
+        let request = self.ops.request(Method::POST, path).header("Idempotency-Key", new_key());
+        Answer::of(request.header("Content-Type", "application/json").body(body)).await
+    }
+
+    /// Fails unless the body is refused like this, and the field below `field` is named.
+    async fn assert_refused(&self, path: &str, field: &str, body: String, (_, status, code, below): Row) {
+        let pointer = format!("/{field}{below}");
+        let answer = self.post(path, body.clone()).await;
+        assert_eq!(answer.status, status, "{path} {body}");
+        let problem = answer.expect_problem(status, code);
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{path} {body}: {problem:#}");
+        assert!(problem["errors"][0]["detail"].is_string());
+    }
+
+    /// What money there is, where it is on its way to, and under which keys.
+    async fn everything(&self) -> Vec<String> {
+        let sql = "select to_jsonb(p)::text from payments p union all select to_jsonb(r)::text from refunds r
+                   union all select to_jsonb(a)::text from payment_attempts a
+                   union all select to_jsonb(e)::text from ledger_entries e
+                   union all select to_jsonb(t)::text from trips t
+                   union all select key from idempotency_keys order by 1";
+        sqlx::query_scalar(sql).fetch_all(self.app.sql()).await.unwrap()
+    }
+}
+
+async fn until_payment(ops: &Actor, payment: &str, state: &str) -> Value {
+    until(&format!("the payment is {state}"), async || {
+        let payment = ops.get(&format!("/v1/payments/{payment}")).await.expect(200);
+        (payment["state"] == state).then_some(payment)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_amounts_currencies_and_shapes_of_money() {
+    let world = World::new().await;
+    let before = world.everything().await;
+    for (path, field) in world.doors() {
+        for row in AMOUNTS {
+            let body = format!(r#"{{"{field}": {{"amount": {}, "currency": "USD"}}}}"#, row.0);
+            world.assert_refused(&path, field, body, *row).await;
+        }
+        for row in CURRENCIES {
+            let body = format!(r#"{{"{field}": {{"amount": 100, "currency": {}}}}}"#, row.0);
+            world.assert_refused(&path, field, body, *row).await;
+        }
+        for row in SHAPES {
+            world.assert_refused(&path, field, format!(r#"{{"{field}": {}}}"#, row.0), *row).await;
+        }
+    }
+    assert_eq!(world.everything().await, before);
+    world.app.assert_clean().await;
+    world.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_and_more_than_there_is() {
+    let world = World::new().await;
+    let captured = until_payment(&world.ops, &world.paid, "captured").await["captured"]["amount"].as_i64().unwrap();
+    let before = world.everything().await;
+    let [(refunds, _), (abort, _)] = world.doors();
+    let money = |field: &str, amount: i64| json!({field: {"amount": amount, "currency": "USD"}}).to_string();
+    // A refund is of something; an abort may be for free.
+    world.assert_refused(&refunds, "amount", money("amount", 0), ("0", 422, "invalid_request", "/amount")).await;
+    for amount in [captured + 1, i64::MAX] {
+        let refused = world.post(&refunds, money("amount", amount)).await.expect_problem(409, "not_refundable");
+        assert_eq!((&refused["state"], &refused["refundable"]["amount"]), (&json!("captured"), &json!(captured)));
+        let row = ("more than was authorised", 422, "invalid_request", "/amount");
+        world.assert_refused(&abort, "charge", money("charge", amount), row).await;
+    }
+    assert_eq!(world.everything().await, before);
+    world.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_payment_methods() {
+    let world = World::new().await;
+    let rider = world.app.rider().await;
+    let quote = rider.quote(HERE, HERE).await;
+    let long = format!("pm_{}", "x".repeat(253));
+    let before = world.everything().await;
+    // The last three are what a careless app might send: the number on a card is nobody's business here.
+    let texts = [
+        "",
+        " ",
+        "pm card",
+        "pm_\u{0}",
+        "pm_\n",
+        "pm\u{e9}",
+        &long,
+        "4242424242424242",
+        "4242-4242-4242-4242",
+        "5555555555554444",
+    ];
+    for method in texts.map(Value::from).into_iter().chain([json!(1), json!(null), json!(["pm_card_visa"]), json!({})])
+    {
+        let body = json!({"quote_id": quote["id"], "payment_method": method});
+        let refused = rider.post("/v1/trips", &body).await.expect_problem(422, "invalid_request");
+        assert_eq!(refused["errors"][0]["pointer"], "/payment_method", "{method}");
+    }
+    assert_eq!(world.everything().await, before);
+    world.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_was_not_captured_names_its_state() {
+    let app = App::start().await;
+    let ops = app.ops().await;
+    let refused = async |payment: &Value, state: &str| {
+        let path = format!("/v1/payments/{}/refunds", payment.as_str().unwrap());
+        for body in [json!({}), json!({"amount": {"amount": 1, "currency": "USD"}})] {
+            let refused = ops.post(&path, &body).await.expect_problem(409, "not_refundable");
+            assert_eq!(
+                (&refused["state"], &refused["refundable"]["amount"]),
+                (&json!(state), &json!(0)),
+                "{refused:#}"
+            );
+        }
+    };
+    let (first, second, third) = (app.rider().await, app.rider().await, app.rider().await);
+    let call = app.calls.hold("create", Side::Before);
+    let trip = first.request_trip().await;
+    let call = call.reached().await;
+    refused(&trip["payment_id"], "authorizing").await;
+    call.let_go();
+    first.until_state(id(&trip), "searching").await;
+    refused(&trip["payment_id"], "authorized").await;
+
+    let call = app.calls.hold("cancel", Side::Before);
+    first.act(id(&trip), "cancel").await.expect(200);
+    let call = call.reached().await;
+    refused(&trip["payment_id"], "voiding").await;
+    call.let_go();
+    until_payment(&ops, trip["payment_id"].as_str().unwrap(), "voided").await;
+    refused(&trip["payment_id"], "voided").await;
+
+    let trip = second.request_trip_with("pm_card_chargeDeclined").await;
+    second.until_state(id(&trip), "payment_failed").await;
+    refused(&trip["payment_id"], "declined").await;
+
+    let driver = app.driver_at(HERE).await;
+    let trip = in_progress(&app, &third, &driver).await;
+    let call = app.calls.hold("capture", Side::Before);
+    driver.act(id(&trip), "complete").await.expect(200);
+    let call = call.reached().await;
+    refused(&trip["payment_id"], "capturing").await;
+    call.let_go();
+    until_payment(&ops, trip["payment_id"].as_str().unwrap(), "captured").await;
+    let refunds = format!("/v1/payments/{}/refunds", trip["payment_id"].as_str().unwrap());
+    ops.post(&refunds, &json!({})).await.expect(201);
+    refused(&trip["payment_id"], "captured").await;
+    let refused = ops.post(&format!("/v1/trips/{}/abort", id(&trip)), &json!({})).await;
+    let refused = refused.expect_problem(409, "invalid_transition");
+    assert_eq!((&refused["state"], &refused["allowed"]), (&json!("completed"), &json!([])), "{refused:#}");
+    app.assert_clean().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_ids_of_payments() {
+    let world = World::new().await;
+    let good = &world.paid;
+    let upper = format!("pay_{}", good[4..].to_uppercase());
+    let (short, long) = (&good[..good.len() - 1], format!("{good}0"));
+    let (past_the_end, trip) = (format!("pay_8{}", &good[5..]), good.replace("pay_", "trip_"));
+    let ids = [
+        "pay",
+        "pay_",
+        "_",
+        "%20",
+        "%00",
+        "pi_123",
+        "null",
+        "-1",
+        "0",
+        "*",
+        "'%20or%201=1--",
+        "%F0%9F%9A%95",
+        "..%2f..%2fops",
+        "018f2a3c-0000-7000-8000-000000000000",
+        "pay_zzzzzzzzzzzzzzzzzzzzzzzzzz",
+        "pay_llllllllllllllllllllllllll",
+        &upper,
+        short,
+        &long,
+        &past_the_end,
+        &trip,
+        &format!("{good}%00"),
+        &format!("%20{good}"),
+        &good.to_uppercase(),
+    ];
+    let before = world.everything().await;
+    for id in ids {
+        let address = format!("/v1/payments/{id}");
+        for answer in [world.ops.get(&address).await, world.post(&format!("{address}/refunds"), "{}".to_owned()).await]
+        {
+            let problem = answer.expect_problem(400, "invalid_id");
+            assert_eq!(problem["errors"][0]["pointer"], "payment_id", "{id}: {problem:#}");
+        }
+    }
+    // A good one of nobody's, and a good one of somebody else's, look the same.
+    let nobodys = "pay_01h455vb4pex5vsknk084sn02q";
+    world.ops.get(&format!("/v1/payments/{nobodys}")).await.expect_problem(404, "not_found");
+    world.post(&format!("/v1/payments/{nobodys}/refunds"), "{}".to_owned()).await.expect_problem(404, "not_found");
+    world.app.rider().await.get(&format!("/v1/payments/{good}")).await.expect_problem(404, "not_found");
+    world.rider.get(&format!("/v1/payments/{good}")).await.expect(200);
+    assert_eq!(world.everything().await, before);
+    world.app.stop().await;
+}
+
+/// What an event is signed with.
+enum Signed {
+    /// `t=<now + seconds>,v1=<fits>`.
+    At(i64),
+    /// As in the text, with `T` for now, `S` for the signature that fits now, and `X` for one that never fits.
+    As(&'static str),
+    Not,
+}
+
+const SIGNATURES: &[(Signed, u16)] = &[
+    (Signed::At(0), 200),
+    (Signed::At(-280), 200),
+    (Signed::At(280), 200),
+    (Signed::At(-301), 400),
+    (Signed::At(330), 400),
+    (Signed::At(-31_536_000), 400),
+    (Signed::At(31_536_000), 400),
+    (Signed::At(-99_999_999_999), 400),
+    (Signed::Not, 400),
+    (Signed::As("t=T,v1=S"), 200),
+    (Signed::As("t=T, v1=S"), 200),
+    (Signed::As("v1=S,t=T"), 200),
+    (Signed::As("t=T,v1=X,v1=S"), 200),
+    (Signed::As("t=T,v0=X,v1=S"), 200),
+    (Signed::As(""), 400),
+    (Signed::As("nonsense"), 400),
+    (Signed::As("t=T"), 400),
+    (Signed::As("v1=S"), 400),
+    (Signed::As("t=T,v1="), 400),
+    (Signed::As("t=T,v1=X"), 400),
+    (Signed::As("t=T,v0=S"), 400),
+    (Signed::As("t=T,v2=S"), 400),
+    (Signed::As("t=T;v1=S"), 400),
+    (Signed::As("T,S"), 400),
+    (Signed::As("t=,v1=S"), 400),
+    (Signed::As("t=now,v1=S"), 400),
+    (Signed::As("t=T.0,v1=S"), 400),
+    (Signed::As("t=0T,v1=S"), 400),
+    (Signed::As("t=+T,v1=S"), 400),
+    (Signed::As("t=-T,v1=S"), 400),
+    (Signed::As("t=9223372036854775808,v1=S"), 400),
+    (Signed::As("t=0,t=T,v1=S"), 400),
+    (Signed::As("t=T,v1=S0"), 400),
+    (Signed::As("t=T,v1=0S"), 400),
+    (Signed::As("T=T,V1=S"), 400),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_signatures_and_time_stamps() {
+    let world = World::new().await;
+    let body = json!({"id": "evt_1", "object": "event", "type": "payment_intent.succeeded",
+                      "data": {"object": {"id": "pi_1", "object": "payment_intent"}}})
+    .to_string();
+    let send = async |signature: Option<&str>, body: &str| {
+        let mut request = world.app.http.post(world.app.url("/v1/webhooks/psp"));
+        if let Some(signature) = signature {
+            request = request.header("Stripe-Signature", signature);
+        }
+        Answer::of(request.header("Content-Type", "application/json").body(body.to_owned())).await
+    };
+    for (signed, status) in SIGNATURES {
+        let now = Clock::system().machine().utc().timestamp();
+        let fits = psp_sim::signature(WEBHOOK_SECRET, now, &body);
+        let (_, mac) = fits.split_once("v1=").unwrap();
+        let header = match signed {
+            Signed::At(seconds) => Some(psp_sim::signature(WEBHOOK_SECRET, now + seconds, &body)),
+            Signed::As(text) => Some(filled(text, now, mac)),
+            Signed::Not => None,
+        };
+        let answer = send(header.as_deref(), &body).await;
+        assert_eq!(answer.status, *status, "{header:?}");
+        if *status != 200 {
+            let problem = answer.expect_problem(400, "signature_invalid");
+            assert!(!problem["detail"].as_str().unwrap().contains(mac), "it does not tell the signature");
+        }
+    }
+    let now = Clock::system().machine().utc().timestamp();
+    for (secret, signed, sent) in [
+        ("whsec_other", body.as_str(), body.as_str()),
+        ("", body.as_str(), body.as_str()),
+        (WEBHOOK_SECRET, "{}", body.as_str()),
+        (WEBHOOK_SECRET, body.as_str(), &format!("{body} ")),
+    ] {
+        let header = psp_sim::signature(secret, now, signed);
+        send(Some(&header), sent).await.expect_problem(400, "signature_invalid");
+    }
+    for wrong in ["", "{", "[]", "null", "1", "{}", r#"{"data": 1}"#, r#"{"id": "evt_2", "data": {}}"#] {
+        let header = psp_sim::signature(WEBHOOK_SECRET, now, wrong);
+        send(Some(&header), wrong).await.expect_problem(400, "malformed");
+    }
+    world.app.assert_clean().await;
+    world.app.stop().await;
+}
+
+/// The text with now and the signatures in it.
+fn filled(text: &str, now: i64, mac: &str) -> String {
+    let of_value = |value: &str| {
+        let value = value.replace('S', mac).replace('X', &"0".repeat(64));
+        value.replace('T', &now.to_string())
+    };
+    let pair = |pair: &str| match pair.split_once('=') {
+        Some((name, value)) => format!("{name}={}", of_value(value)),
+        None => of_value(pair),
+    };
+    text.split(',').map(pair).collect::<Vec<_>>().join(",")
+}
