@@ -4,6 +4,7 @@ use std::iter::zip;
 
 use chrono::TimeDelta;
 
+use super::news;
 use super::work::{Aftermath, Attempt, FAILURES_MAX, LEASE, Round};
 use crate::payments::ledger::{self, Stamp};
 use crate::payments::machine::refund::{self as machine, Absent, Status, Step};
@@ -179,14 +180,16 @@ async fn send(tx: &mut Tx, report: &Report, before: Refund, next: &Absent) -> Re
 /// Writes what the end of a refund means for the payment and the ledger.
 async fn settle(tx: &mut Tx, payment: &Payment, after: &Refund, aftermath: &Aftermath) -> Result<()> {
     match after.state {
-        RefundState::Pending => Ok(()),
+        RefundState::Pending => return Ok(()),
         RefundState::Succeeded => {
             let stamp = Stamp { id: aftermath.posting_id, at: aftermath.domain_now };
             store::post(tx, &ledger::refund(after, payment, stamp)).await?;
-            store::reserve_refund(tx, payment, 0).await
+            store::reserve_refund(tx, payment, 0).await?;
         }
-        RefundState::Failed => store::reserve_refund(tx, payment, -after.amount).await,
+        RefundState::Failed => store::reserve_refund(tx, payment, -after.amount).await?,
     }
+    // Its end is a new version of the payment.
+    news::refund_changed(tx, (after, payment), payment.version + 1, aftermath.domain_now, aftermath.now).await
 }
 
 fn seen(before: &Refund, id: &str, status: &Status) -> Refund {
