@@ -110,6 +110,11 @@ fn money(all: &mut JoinSet<()>, platform: &Platform, payments: &PaymentsContext)
         |p| async move { payments::webhooks::inbox::run_once(&p).await },
         |p| async move { payments::webhooks::inbox::until_next(&p).await },
     ));
+    let books = ops::Reconciler::new(p(), payments.gateway().clone());
+    all.spawn(every("reconciliation", p(), SLOW_POLL, move |_| {
+        let books = books.clone();
+        async move { ops::worker::reconciliation::run_once(&books).await }
+    }));
 }
 
 /// Webhooks. News wake nobody here: a webhook may be a second late.

@@ -1,6 +1,10 @@
-//! Retention: what is kept for a while only, and goes in small batches.
+//! What ops does by itself: [`reconciliation`], and retention, which is below: what is kept for a while only goes in small batches.
+
+pub mod reconciliation;
 
 use chrono::TimeDelta;
+
+pub use reconciliation::RECENT;
 
 use super::store;
 use crate::platform::Platform;
@@ -22,6 +26,9 @@ const WEBHOOK_EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
 /// How long a quote that came to nothing is kept (domain time): for whoever asks what a rider was promised.
 const QUOTES_KEPT: TimeDelta = TimeDelta::hours(24);
 
+/// How long a run of reconciliation is kept that repaired nothing (machine time). Findings are kept for good.
+const RUNS_KEPT: TimeDelta = TimeDelta::days(30);
+
 /// Rows that one transaction removes. Small enough to hold nobody up, for locks and for the log.
 const BATCH: i64 = 1_000;
 
@@ -40,13 +47,16 @@ pub struct Reaped {
     pub webhook_events: u64,
     /// Quotes that nobody used.
     pub quotes: u64,
+    /// Runs of reconciliation that repaired nothing.
+    pub runs: u64,
 }
 
 impl Reaped {
     /// Whether a batch was full, so that there may be more.
     pub fn is_full(&self) -> bool {
         let full = BATCH.unsigned_abs();
-        [self.keys, self.outbox_events, self.driver_events, self.provider_events, self.webhook_events, self.quotes]
+        let Self { keys, outbox_events, driver_events, provider_events, webhook_events, quotes, runs } = *self;
+        [keys, outbox_events, driver_events, provider_events, webhook_events, quotes, runs]
             .into_iter()
             .any(|count| count >= full)
     }
@@ -78,5 +88,6 @@ pub async fn run_once(platform: &Platform) -> Result<Reaped> {
             })
             .await?,
         quotes: db.transaction((), move |tx, ()| Box::pin(store::reap_quotes(tx, domain - QUOTES_KEPT, BATCH))).await?,
+        runs: db.transaction((), move |tx, ()| Box::pin(store::reap_runs(tx, machine - RUNS_KEPT, BATCH))).await?,
     })
 }

@@ -45,7 +45,14 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("GET /v1/payments/{payment_id}", &["rider", "ops"]),
     ("POST /v1/payments/{payment_id}/refunds", &["ops"]),
     ("GET /v1/ops/ledger", &["ops"]),
+    ("GET /v1/ops/ledger/postings", &["ops"]),
     ("GET /v1/ops/reconciliation", &["ops"]),
+    ("GET /v1/ops/reconciliation/findings", &["ops"]),
+    ("GET /v1/ops/reconciliation/findings/{finding_id}", &["ops"]),
+    ("POST /v1/ops/reconciliation/findings/{finding_id}/resolve", &["ops"]),
+    ("GET /v1/ops/reconciliation/runs", &["ops"]),
+    ("POST /v1/ops/reconciliation/runs", &["ops"]),
+    ("GET /v1/ops/reconciliation/runs/{run_id}", &["ops"]),
     ("GET /v1/ops/audit", &["ops"]),
     ("GET /v1/ops/webhook_endpoints", &["ops"]),
     ("POST /v1/ops/webhook_endpoints", &["ops"]),
@@ -70,6 +77,8 @@ fn request(app: &App, operation: &str) -> RequestBuilder {
         ("{payment_id}", "pay"),
         ("{endpoint_id}", "whe"),
         ("{delivery_id}", "whd"),
+        ("{finding_id}", "fnd"),
+        ("{run_id}", "run"),
     ];
     let path = objects.into_iter().fold(template.to_owned(), |path, (parameter, prefix)| {
         path.replace(parameter, &format!("{prefix}_01h455vb4pex5vsknk084sn02q"))

@@ -83,3 +83,22 @@ pub(in crate::ops) async fn reap_quotes(conn: &mut PgConnection, before: DomainT
     .await?;
     Ok(done.rows_affected())
 }
+
+/// Removes runs of reconciliation that ended before `before` and repaired nothing, at most `limit` of them.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::ops) async fn reap_runs(conn: &mut PgConnection, before: MachineTime, limit: i64) -> Result<u64> {
+    let done = sqlx::query!(
+        "delete from reconciliation_runs where id in (
+             select run.id from reconciliation_runs run
+             where run.finished_at < $1
+               and not exists (select from reconciliation_repairs repair where repair.run_id = run.id)
+             order by run.finished_at limit $2)",
+        before as _,
+        limit,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}

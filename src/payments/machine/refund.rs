@@ -28,12 +28,21 @@ pub enum Step {
     Rest,
     /// Ask for it; with the key of an earlier attempt that may have arrived.
     Send(Option<String>),
-    /// Look for it in the provider's list, and ask for it again under this key if it is not there.
-    Find(String),
+    /// Look for it in the provider's list, and do this if it is not there.
+    Find(Absent),
     /// Ask how it stands.
     LookUp(String),
+}
+
+/// What to do about a refund that the provider does not list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Absent {
+    /// Ask for it again under its key, in case it is on its way.
+    Again(String),
+    /// Ask for it under another key: an operator has allowed that.
+    Anew,
     /// Leave it to a person.
-    GiveUp(&'static str),
+    GiveUp,
 }
 
 /// The next step. `unresolved` are attempts of which nobody knows what became of them.
@@ -42,10 +51,9 @@ pub fn next(refund: &Refund, unresolved: Option<&Unresolved>, now: MachineTime) 
         (RefundState::Succeeded | RefundState::Failed, ..) => Step::Rest,
         (RefundState::Pending, Some(id), _) => Step::LookUp(id.clone()),
         (RefundState::Pending, None, None) => Step::Send(None),
-        (RefundState::Pending, None, Some(sent)) if now.since(sent.since) >= KEY_USED_FOR => {
-            Step::GiveUp("a refund was never confirmed, and its key is too old to be used again")
-        }
-        (RefundState::Pending, None, Some(sent)) if sent.answered => Step::Find(sent.key.clone()),
+        (RefundState::Pending, None, Some(_)) if refund.another_key => Step::Find(Absent::Anew),
+        (RefundState::Pending, None, Some(sent)) if now.since(sent.since) >= KEY_USED_FOR => Step::Find(Absent::GiveUp),
+        (RefundState::Pending, None, Some(sent)) if sent.answered => Step::Find(Absent::Again(sent.key.clone())),
         (RefundState::Pending, None, Some(sent)) => Step::Send(Some(sent.key.clone())),
     }
 }

@@ -19,6 +19,7 @@ struct Row {
     failure_code: Option<String>,
     attention: Option<String>,
     failures: i16,
+    another_key: bool,
     lease_token: i64,
 }
 
@@ -41,6 +42,7 @@ impl TryFrom<Row> for Refund {
             failure_code: row.failure_code,
             attention: row.attention,
             failures: row.failures,
+            another_key: row.another_key,
             lease_token: row.lease_token,
         })
     }
@@ -51,11 +53,20 @@ macro_rules! refunds {
     ($rest:tt, $($arguments:tt)*) => {
         sqlx::query_as!(
             Row,
-            "select id, payment_id, amount, state, provider_refund_id, failure_code, attention, failures, lease_token
+            "select id, payment_id, amount, state, provider_refund_id, failure_code, attention, failures, another_key,
+                    lease_token
              from refunds " + $rest,
             $($arguments)*
         )
     };
+}
+
+/// A refund.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn refund(conn: &mut PgConnection, id: RefundId) -> Result<Option<Refund>> {
+    refunds!("where id = $1", id.uuid()).fetch_optional(conn).await?.map(Refund::try_from).transpose()
 }
 
 /// The refunds of a payment, oldest first.
@@ -65,6 +76,14 @@ macro_rules! refunds {
 pub async fn of_payment(conn: &mut PgConnection, payment: PaymentId) -> Result<Vec<Refund>> {
     let rows = refunds!("where payment_id = $1 order by id", payment.uuid()).fetch_all(conn).await?;
     rows.into_iter().map(Refund::try_from).collect()
+}
+
+/// A refund, its row locked until the transaction ends.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn lock_refund(conn: &mut PgConnection, id: RefundId) -> Result<Option<Refund>> {
+    refunds!("where id = $1 for no key update", id.uuid()).fetch_optional(conn).await?.map(Refund::try_from).transpose()
 }
 
 /// A refund, its row locked, if the lease with this token is still the latest.
@@ -111,7 +130,7 @@ pub async fn lease_refunds(conn: &mut PgConnection, lease: Lease) -> Result<Vec<
 pub async fn save_refund(conn: &mut PgConnection, after: &Refund, pace: Pace) -> Result<()> {
     let done = sqlx::query!(
         "update refunds set state = $3, provider_refund_id = $4, failure_code = $5, attention = $6, failures = $7,
-                due_at = $8, leased_until = $9
+                due_at = $8, leased_until = $9, another_key = $10
          where id = $1 and lease_token = $2 and state = 'pending'",
         after.id.uuid(),
         after.lease_token,
@@ -122,6 +141,7 @@ pub async fn save_refund(conn: &mut PgConnection, after: &Refund, pace: Pace) ->
         after.failures,
         pace.due_at as _,
         pace.leased_until as _,
+        after.another_key,
     )
     .execute(conn)
     .await?;
