@@ -3,6 +3,7 @@
 //!
 //! It reads every room's tables and changes none of their facts by itself. The audit only looks: one that repairs hides what
 //! went wrong. Reconciliation repairs what a rule covers, by the payments' own commands, and writes down what it did.
+//! What operators decide about money is a command of `payments`, with an address here.
 
 pub mod audit;
 mod commands;
@@ -10,6 +11,7 @@ mod compare;
 mod gauges;
 pub mod model;
 pub mod report;
+mod resolve;
 pub mod routes;
 mod store;
 pub mod worker;

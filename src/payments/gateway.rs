@@ -85,6 +85,14 @@ impl<T> Answer<T> {
         }
     }
 
+    /// Why it does not tell; empty if it does.
+    fn why(&self) -> &str {
+        match self {
+            Self::Unknown { why, .. } | Self::NotSent { why } => why,
+            Self::Done(_) | Self::Refused { .. } => "",
+        }
+    }
+
     /// How the metric calls it.
     pub fn label(&self) -> &'static str {
         match self {
@@ -303,7 +311,7 @@ impl Gateway {
         let (answer, health) = classify(egress.call(call).await);
         let latency = platform.metrics.provider_latency.with_label_values(&[operation, answer.label()]);
         latency.observe(watch.elapsed().as_secs_f64());
-        valve.record(pass, health);
+        valve.record(pass, health, answer.why());
         answer
     }
 }

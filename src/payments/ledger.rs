@@ -1,16 +1,19 @@
 //! The ledger's postings, as values. Debits are positive, credits negative, in minor units, and a posting sums to zero.
 //!
 //! ```text
-//! charge    debit rider_receivable    credit driver_payable, platform_revenue
-//! capture   debit clearing            credit rider_receivable
-//! refund    debit refunds             credit clearing
+//! charge      debit rider_receivable    credit driver_payable, platform_revenue
+//! tip         debit rider_receivable    credit driver_payable
+//! capture     debit clearing            credit rider_receivable
+//! refund      debit refunds             credit clearing
+//! write_off   debit bad_debt            credit rider_receivable
 //! ```
 //!
-//! An authorisation posts nothing: no money has moved, and none is owed yet.
+//! An authorisation posts nothing: no money has moved, and none is owed yet. A tip is charged in the moment in which it is
+//! captured, so that it is never a debt. The driver is paid whether or not the rider pays: bad debt and refunds are the house's.
 
 use uuid::Uuid;
 
-use super::model::{Payment, Refund};
+use super::model::{Payment, Purpose, Refund};
 use crate::platform::clock::DomainTime;
 use crate::platform::ids::{DriverId, Id, RiderId, TripId};
 use crate::platform::money::{Currency, Money};
@@ -28,6 +31,8 @@ pub enum Account {
     Clearing,
     /// Given back to riders.
     Refunds,
+    /// Owed by riders, and given up by an operator.
+    BadDebt,
 }
 
 impl Account {
@@ -39,6 +44,7 @@ impl Account {
             Self::PlatformRevenue => "platform_revenue",
             Self::Clearing => "clearing",
             Self::Refunds => "refunds",
+            Self::BadDebt => "bad_debt",
         }
     }
 
@@ -47,7 +53,7 @@ impl Account {
         match self {
             Self::RiderReceivable(rider) => Some(rider.uuid()),
             Self::DriverPayable(driver) => Some(driver.uuid()),
-            Self::PlatformRevenue | Self::Clearing | Self::Refunds => None,
+            Self::PlatformRevenue | Self::Clearing | Self::Refunds | Self::BadDebt => None,
         }
     }
 }
@@ -57,10 +63,14 @@ impl Account {
 pub enum Kind {
     /// A rider owes the total of a trip.
     Charge,
+    /// A rider gave a tip.
+    Tip,
     /// The provider took a payment.
     Capture,
     /// The provider gave a refund back.
     Refund,
+    /// An operator gave up what is owed of a payment.
+    WriteOff,
 }
 
 impl Kind {
@@ -68,8 +78,10 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Charge => "charge",
+            Self::Tip => "tip",
             Self::Capture => "capture",
             Self::Refund => "refund",
+            Self::WriteOff => "write_off",
         }
     }
 }
@@ -90,7 +102,7 @@ pub struct Posting {
     pub id: Uuid,
     /// Why.
     pub kind: Kind,
-    /// The trip charged, the payment captured, or the refund made.
+    /// The trip charged, the refund made, or the payment that the rest is about.
     pub source_id: Uuid,
     /// The trip that it concerns.
     pub trip_id: TripId,
@@ -167,27 +179,39 @@ pub fn charge(charge: &Charge, stamp: Stamp) -> Result<Posting, BadCharge> {
 
 /// Posts that the provider took what `payment` has captured.
 pub fn capture(payment: &Payment, stamp: Stamp) -> Posting {
-    Posting {
-        id: stamp.id,
-        kind: Kind::Capture,
-        source_id: payment.id.uuid(),
-        trip_id: payment.trip_id,
-        at: stamp.at,
-        currency: payment.amount.currency,
-        entries: moved(payment.captured, Account::Clearing, Account::RiderReceivable(payment.rider_id)),
-    }
+    let entries = moved(payment.captured, Account::Clearing, Account::RiderReceivable(payment.rider_id));
+    about(payment, Kind::Capture, entries, stamp)
+}
+
+/// Posts the tip that `payment` has captured: all of it is the driver's. `None` if it is no tip.
+pub fn tip(payment: &Payment, stamp: Stamp) -> Option<Posting> {
+    let driver = payment.driver_id.filter(|_| payment.purpose == Purpose::Tip)?;
+    let entries = moved(payment.captured, Account::RiderReceivable(payment.rider_id), Account::DriverPayable(driver));
+    Some(about(payment, Kind::Tip, entries, stamp))
+}
+
+/// Posts that `amount` minor units, owed of `payment`, will not be had.
+pub fn write_off(payment: &Payment, amount: i64, stamp: Stamp) -> Posting {
+    let entries = moved(amount, Account::BadDebt, Account::RiderReceivable(payment.rider_id));
+    about(payment, Kind::WriteOff, entries, stamp)
 }
 
 /// Posts that the provider gave back `refund`, a part of `payment`.
 pub fn refund(refund: &Refund, payment: &Payment, stamp: Stamp) -> Posting {
+    let entries = moved(refund.amount, Account::Refunds, Account::Clearing);
+    Posting { source_id: refund.id.uuid(), ..about(payment, Kind::Refund, entries, stamp) }
+}
+
+/// A posting about a payment.
+fn about(payment: &Payment, kind: Kind, entries: Vec<Entry>, stamp: Stamp) -> Posting {
     Posting {
         id: stamp.id,
-        kind: Kind::Refund,
-        source_id: refund.id.uuid(),
+        kind,
+        source_id: payment.id.uuid(),
         trip_id: payment.trip_id,
         at: stamp.at,
         currency: payment.amount.currency,
-        entries: moved(refund.amount, Account::Refunds, Account::Clearing),
+        entries,
     }
 }
 

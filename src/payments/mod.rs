@@ -16,6 +16,7 @@ pub mod machine;
 pub mod model;
 pub mod routes;
 pub mod store;
+pub mod views;
 pub mod webhooks;
 pub mod worker;
 

@@ -97,6 +97,8 @@ impl PaymentsContext {
             attempt_id: dice.uuid(now),
             posting_id: dice.uuid(now),
             refund_id: dice.id(now),
+            tip_posting_id: dice.uuid(now),
+            replacement_id: dice.id(now),
         }
     }
 

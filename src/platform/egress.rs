@@ -85,8 +85,7 @@ pub enum Failure {
 #[derive(Debug, Clone)]
 pub struct Egress(reqwest::Client);
 
-/// One request.
-#[derive(Debug, Clone)]
+/// One request. It cannot be printed: its form may name a card.
 pub struct Call<'a> {
     /// The whole URL.
     pub url: String,

@@ -38,6 +38,8 @@ pub enum Code {
     PinLocked,
     TooEarly,
     NotRefundable,
+    NotResolvable,
+    AlreadyTipped,
     SignatureInvalid,
     NotTheMatcher,
     OutcomeUnknown,

@@ -8,6 +8,7 @@ use utoipa::OpenApi;
 
 use super::audit::Auditor;
 use super::report::Report;
+use super::resolve;
 use crate::platform::http::{Operators, Reply, Request};
 
 /// The room's part of the published document.
@@ -23,6 +24,8 @@ use crate::platform::http::{Operators, Reply, Request};
     reconciliation::runs,
     reconciliation::run,
     reconciliation::ask,
+    resolve::payment,
+    resolve::refund,
 ))]
 pub struct Api;
 
@@ -45,7 +48,9 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .route(get().to(reconciliation::runs))
                 .route(post().to(reconciliation::ask)),
         )
-        .service(web::resource("/v1/ops/reconciliation/runs/{run_id}").route(get().to(reconciliation::run)));
+        .service(web::resource("/v1/ops/reconciliation/runs/{run_id}").route(get().to(reconciliation::run)))
+        .service(web::resource("/v1/ops/payments/{payment_id}/resolve").route(post().to(resolve::payment)))
+        .service(web::resource("/v1/ops/refunds/{refund_id}/resolve").route(post().to(resolve::refund)));
 }
 
 /// Is everything as it must be?

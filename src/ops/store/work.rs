@@ -43,7 +43,13 @@ pub(super) async fn keys(conn: &mut PgConnection, keyed: MachineTime) -> Result<
             union all
             select key_id, 'run', id, null, 'was asked for' from reconciliation_runs where key_id is not null
             union all
-            select key_id, 'finding', id, trip_id, 'was resolved' from reconciliation_findings where key_id is not null)
+            select key_id, 'finding', id, trip_id, 'was resolved' from reconciliation_findings where key_id is not null
+            union all
+            select key_id, 'payment', id, trip_id, 'was opened' from payments where key_id is not null
+            union all
+            select resolution.key_id, 'payment', payments.id, payments.trip_id, 'was decided about'
+            from payment_resolutions resolution join payments on payments.id = resolution.payment_id
+            where resolution.key_id is not null)
         select 'key', key_id::text, min(trip_id::text)::uuid, format('has %s effects', count(*))
         from effects group by key_id having count(*) > 1
         union all

@@ -17,6 +17,8 @@ fn payment(state: State, intent: Intent) -> Payment {
         id: Uuid::from_u128(1).into(),
         trip_id: Uuid::from_u128(2).into(),
         rider_id: Uuid::from_u128(3).into(),
+        driver_id: None,
+        replaces: None,
         purpose: Purpose::Fare,
         state,
         intent,

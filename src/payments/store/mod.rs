@@ -11,6 +11,7 @@ mod ledger;
 mod movements;
 mod payments;
 mod refunds;
+mod resolutions;
 
 pub use adopted::{Adopted, insert_adopted, name_refund};
 pub use attempts::{
@@ -24,5 +25,8 @@ pub use events::{
 pub use leases::{Lease, Pace, lease_payments, leased_payment, next_due, save_payment};
 pub use ledger::post;
 pub use movements::{Movement, movements};
-pub use payments::{Insert, hint, insert, lock, lock_fare, lock_held, of_trip, one, reserve_refund, want};
-pub use refunds::{InsertRefund, insert_refund, lease_refunds, leased_refund, of_payment, save_refund};
+pub use payments::{Insert, hint, insert, lock, lock_of_trip, of_trip, one, reserve_refund, want};
+pub use refunds::{
+    InsertRefund, insert_refund, lease_refunds, leased_refund, lock_refund, of_payment, refund, save_refund,
+};
+pub use resolutions::{Resolution, due_again, insert_resolution, refund_due_again, save_closed, save_closed_refund};

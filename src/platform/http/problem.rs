@@ -101,6 +101,10 @@ meanings! {
         "The rider has 300 seconds to come to the car before it is a no-show.";
     NotRefundable 409 "not_refundable" "It cannot be refunded"
         "Refunds never exceed what was captured, pending ones included.";
+    NotResolvable 409 "not_resolvable" "Nobody has to decide that"
+        "The payment or refund waits for nobody, or the action does not fit how it stands.";
+    AlreadyTipped 409 "already_tipped" "There is a tip already"
+        "A trip has one tip. Another one can be given when the first was declined.";
     SignatureInvalid 400 "signature_invalid" "The signature does not fit"
         "The webhook is not signed with our secret, or its time stamp is more than 300 s off.";
     NotTheMatcher 503 "not_the_matcher" "Another process owns the positions"

@@ -7,6 +7,7 @@ mod payment;
 mod request;
 mod ride;
 mod time;
+mod tip;
 
 pub use availability::{NewAvailability, set_availability};
 pub use offers::{Answer, NewOffer, accept, decline, offer};
@@ -14,12 +15,14 @@ pub use payment::{payment_authorised, payment_declined};
 pub use request::{NewTrip, request};
 pub use ride::{Act, Deed, Facts, act, reset_pin};
 pub use time::{driver_silent, time_passed};
+pub use tip::{NewTip, TIP_MAX, tip};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::machine::{Command, CommandKind, MoneyEffect, PIN_FAILURES_MAX, Trip};
+use super::machine::{Command, CommandKind, MoneyEffect, PIN_FAILURES_MAX, State, Trip};
 use super::{store, views};
+use crate::payments::Purpose;
 use crate::payments::commands as payments;
 use crate::platform::Platform;
 use crate::platform::clock::{DomainTime, MachineTime};
@@ -159,7 +162,7 @@ async fn settle_engagement(
     command: CommandKind,
     stamp: &Stamp,
 ) -> Result<()> {
-    let keeps = after.state.has_driver() || after.state == super::State::Offered;
+    let keeps = after.state.has_driver() || after.state == State::Offered;
     let freed = if keeps { None } else { store::disengage(tx, after.id).await? };
     if before.driver_id.is_some() && after.driver_id.is_none() {
         store::release_offer(tx, after.id, stamp.now).await?;
@@ -193,6 +196,7 @@ async fn move_money(tx: &mut Tx, before: &Trip, after: &Trip, money: MoneyEffect
                 driver_id: before.driver_id,
                 total: Money::new(total, after.price.currency),
                 driver_share: driver_share(total),
+                rest: if after.state == State::Completed { Purpose::Remainder } else { Purpose::Fee },
                 remainder_id: stamp.remainder_id,
                 posting_id: stamp.posting_id,
             };

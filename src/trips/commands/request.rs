@@ -84,6 +84,7 @@ pub async fn request(tx: &mut Tx, new: &NewTrip) -> Result<Trip> {
         id: new.payment_id,
         trip_id: trip.id,
         rider_id: trip.rider_id,
+        driver_id: None,
         purpose: Purpose::Fare,
         intent: Intent::Hold,
         amount: trip.price,
