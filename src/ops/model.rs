@@ -72,6 +72,9 @@ const LATE: TimeDelta = TimeDelta::minutes(5);
 /// (24 h), and it is a person's.
 const UNKNOWN: TimeDelta = TimeDelta::hours(23);
 
+/// A webhook that has not been delivered is given up after three days; a day more means that nobody does it.
+const UNDELIVERED: TimeDelta = TimeDelta::days(4);
+
 /// The effect of an idempotency key that is younger than this must still have its key. An hour less than keys are kept.
 const KEYED: TimeDelta = TimeDelta::hours(23);
 
@@ -82,6 +85,8 @@ pub struct Limits {
     pub late: MachineTime,
     /// Attempts begun before this should be known by now.
     pub unknown: MachineTime,
+    /// Webhooks on their way since before this should have been given up.
+    pub undelivered: MachineTime,
     /// Effects made after this still have their key.
     pub keyed: MachineTime,
 }
@@ -89,7 +94,7 @@ pub struct Limits {
 impl Limits {
     /// The limits as of `now`.
     pub fn at(now: MachineTime) -> Self {
-        Self { late: now - LATE, unknown: now - UNKNOWN, keyed: now - KEYED }
+        Self { late: now - LATE, unknown: now - UNKNOWN, undelivered: now - UNDELIVERED, keyed: now - KEYED }
     }
 }
 

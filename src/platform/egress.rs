@@ -5,6 +5,7 @@
 //! only the caller knows what a second one would do. What comes back is an answer, or one of two [`Failure`]s.
 
 mod address;
+pub mod public;
 
 use std::error::Error as _;
 use std::fmt;

@@ -27,6 +27,8 @@ pub struct Metrics {
     pub psp_retry_budget: IntGauge,
     pub provider_events: IntCounterVec,
     pub provider_events_kept: IntGaugeVec,
+    pub webhook_attempts: IntCounterVec,
+    pub webhook_deliveries: IntGaugeVec,
     pub worker_rounds: IntCounterVec,
     pub reconciliation_open: IntGaugeVec,
     pub reconciliation_age: IntGauge,
@@ -96,6 +98,16 @@ impl Metrics {
             provider_events_kept: make.gauges(
                 "ridematch_provider_events",
                 "Stored events of the payment provider: waiting to be handled, or set aside for a person",
+                &["state"],
+            )?,
+            webhook_attempts: make.counter(
+                "ridematch_webhook_attempts_total",
+                "Attempts to deliver a webhook, by end; swept: given up without one",
+                &["end"],
+            )?,
+            webhook_deliveries: make.gauges(
+                "ridematch_webhook_deliveries",
+                "Webhook deliveries that are pending, or dead",
                 &["state"],
             )?,
             worker_rounds: make.counter(

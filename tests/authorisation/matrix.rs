@@ -54,6 +54,15 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("POST /v1/ops/reconciliation/runs", &["ops"]),
     ("GET /v1/ops/reconciliation/runs/{run_id}", &["ops"]),
     ("GET /v1/ops/audit", &["ops"]),
+    ("GET /v1/ops/webhook_endpoints", &["ops"]),
+    ("POST /v1/ops/webhook_endpoints", &["ops"]),
+    ("GET /v1/ops/webhook_endpoints/{endpoint_id}", &["ops"]),
+    ("DELETE /v1/ops/webhook_endpoints/{endpoint_id}", &["ops"]),
+    ("POST /v1/ops/webhook_endpoints/{endpoint_id}/enable", &["ops"]),
+    ("POST /v1/ops/webhook_endpoints/{endpoint_id}/disable", &["ops"]),
+    ("POST /v1/ops/webhook_endpoints/{endpoint_id}/rotate_secret", &["ops"]),
+    ("GET /v1/ops/webhook_endpoints/{endpoint_id}/deliveries", &["ops"]),
+    ("POST /v1/ops/webhook_deliveries/{delivery_id}/redeliver", &["ops"]),
 ];
 
 /// What is no part of the document and open to all.
@@ -66,6 +75,8 @@ fn request(app: &App, operation: &str) -> RequestBuilder {
         ("{trip_id}", "trip"),
         ("{offer_id}", "ofr"),
         ("{payment_id}", "pay"),
+        ("{endpoint_id}", "whe"),
+        ("{delivery_id}", "whd"),
         ("{finding_id}", "fnd"),
         ("{run_id}", "run"),
     ];

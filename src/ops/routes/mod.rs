@@ -1,7 +1,8 @@
-//! `GET /v1/ops/audit`, the ledger and reconciliation: for operators only.
+//! `GET /v1/ops/audit`, the ledger, reconciliation and decisions about money: for operators only.
 
 mod ledger;
 mod reconciliation;
+mod resolve;
 
 use actix_web::{HttpResponse, web};
 use utoipa::OpenApi;

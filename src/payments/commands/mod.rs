@@ -3,6 +3,7 @@
 //! writes is in [`work`] and [`refunds`].
 
 pub mod adopt;
+mod news;
 pub mod refunds;
 pub mod resolve;
 pub mod work;
@@ -243,6 +244,7 @@ pub async fn refund(
         failure_code: None,
         attention: None,
         failures: 0,
+        another_key: false,
         lease_token: 0,
     };
     Ok((payment, refund))

@@ -107,6 +107,8 @@ meanings! {
         "A trip has one tip. Another one can be given when the first was declined.";
     SignatureInvalid 400 "signature_invalid" "The signature does not fit"
         "The webhook is not signed with our secret, or its time stamp is more than 300 s off.";
+    EndpointLimit 409 "endpoint_limit" "No more endpoints"
+        "There are at most 20 webhook endpoints. Delete one that nobody needs.";
     NotTheMatcher 503 "not_the_matcher" "Another process owns the positions"
         "One process at a time keeps the index. Repeat the request: it reaches the right one, or this one becomes it.";
     OutcomeUnknown 503 "outcome_unknown" "It is done, or it is not"
