@@ -9,7 +9,6 @@ use utoipa::OpenApi;
 
 use super::audit::Auditor;
 use super::report::Report;
-use super::resolve;
 use crate::platform::http::{Operators, Reply, Request};
 
 /// The room's part of the published document.
