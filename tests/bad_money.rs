@@ -71,6 +71,9 @@ const CURRENCIES: &[Row] = &[
     ("\"XXX\"", 422, "invalid_request", "/currency"),
 ];
 
+/// The largest tip, minor units; published.
+const TIP_MAX: i64 = 10_000;
+
 /// What stands where the money should be.
 const SHAPES: &[Row] = &[
     ("100", 422, "invalid_request", ""),
@@ -89,7 +92,9 @@ struct World {
     app: App,
     ops: Actor,
     rider: Actor,
+    /// A payment that was captured, and its trip.
     paid: String,
+    over: String,
     running: String,
 }
 
@@ -102,30 +107,16 @@ impl World {
         let paid = over["payment_id"].as_str().unwrap().to_owned();
         until_payment(&ops, &paid, "captured").await;
         let running = id(&in_progress(&app, &app.rider().await, &driver).await).to_owned();
-        Self { app, ops, rider, paid, running }
+        Self { app, ops, rider, paid, over: id(&over).to_owned(), running }
     }
 
-    /// Every address that takes money, and the field that it takes it in.
-    fn doors(&self) -> [(String, &'static str); 2] {
+    /// Every address that takes money, who may give it, and the field that it is given in.
+    fn doors(&self) -> [Door<'_>; 3] {
         [
-            (format!("/v1/payments/{}/refunds", self.paid), "amount"),
-            (format!("/v1/trips/{}/abort", self.running), "charge"),
+            Door { who: &self.ops, path: format!("/v1/payments/{}/refunds", self.paid), field: "amount" },
+            Door { who: &self.ops, path: format!("/v1/trips/{}/abort", self.running), field: "charge" },
+            Door { who: &self.rider, path: format!("/v1/trips/{}/tip", self.over), field: "amount" },
         ]
-    }
-
-    async fn post(&self, path: &str, body: String) -> Answer {
-        let request = self.ops.request(Method::POST, path).header("Idempotency-Key", new_key());
-        Answer::of(request.header("Content-Type", "application/json").body(body)).await
-    }
-
-    /// Fails unless the body is refused like this, and the field below `field` is named.
-    async fn assert_refused(&self, path: &str, field: &str, body: String, (_, status, code, below): Row) {
-        let pointer = format!("/{field}{below}");
-        let answer = self.post(path, body.clone()).await;
-        assert_eq!(answer.status, status, "{path} {body}");
-        let problem = answer.expect_problem(status, code);
-        assert_eq!(problem["errors"][0]["pointer"], pointer, "{path} {body}: {problem:#}");
-        assert!(problem["errors"][0]["detail"].is_string());
     }
 
     /// What money there is, where it is on its way to, and under which keys.
@@ -137,6 +128,38 @@ impl World {
                    union all select key from idempotency_keys order by 1";
         sqlx::query_scalar(sql).fetch_all(self.app.sql()).await.unwrap()
     }
+}
+
+struct Door<'a> {
+    who: &'a Actor,
+    path: String,
+    field: &'static str,
+}
+
+impl Door<'_> {
+    /// Comes with this where the money should be.
+    async fn send(&self, money: &str) -> Answer {
+        post(self.who, &self.path, format!(r#"{{"{}": {money}}}"#, self.field)).await
+    }
+
+    async fn send_amount(&self, amount: i64) -> Answer {
+        self.send(&format!(r#"{{"amount": {amount}, "currency": "USD"}}"#)).await
+    }
+
+    /// Fails unless this is refused, and the field below the money's is named.
+    async fn assert_refuses(&self, money: &str, (_, status, code, below): Row) {
+        let answer = self.send(money).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{} {money}", self.path);
+        let problem = answer.expect_problem(status, code);
+        let pointer = format!("/{}{below}", self.field);
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{} {money}: {problem:#}", self.path);
+        assert!(problem["errors"][0]["detail"].is_string());
+    }
+}
+
+async fn post(who: &Actor, path: &str, body: String) -> Answer {
+    let request = who.request(Method::POST, path).header("Idempotency-Key", new_key());
+    Answer::of(request.header("Content-Type", "application/json").body(body)).await
 }
 
 async fn until_payment(ops: &Actor, payment: &str, state: &str) -> Value {
@@ -151,17 +174,15 @@ async fn until_payment(ops: &Actor, payment: &str, state: &str) -> Value {
 async fn bad_amounts_currencies_and_shapes_of_money() {
     let world = World::new().await;
     let before = world.everything().await;
-    for (path, field) in world.doors() {
+    for door in world.doors() {
         for row in AMOUNTS {
-            let body = format!(r#"{{"{field}": {{"amount": {}, "currency": "USD"}}}}"#, row.0);
-            world.assert_refused(&path, field, body, *row).await;
+            door.assert_refuses(&format!(r#"{{"amount": {}, "currency": "USD"}}"#, row.0), *row).await;
         }
         for row in CURRENCIES {
-            let body = format!(r#"{{"{field}": {{"amount": 100, "currency": {}}}}}"#, row.0);
-            world.assert_refused(&path, field, body, *row).await;
+            door.assert_refuses(&format!(r#"{{"amount": 100, "currency": {}}}"#, row.0), *row).await;
         }
         for row in SHAPES {
-            world.assert_refused(&path, field, format!(r#"{{"{field}": {}}}"#, row.0), *row).await;
+            door.assert_refuses(row.0, *row).await;
         }
     }
     assert_eq!(world.everything().await, before);
@@ -174,15 +195,21 @@ async fn nothing_and_more_than_there_is() {
     let world = World::new().await;
     let captured = until_payment(&world.ops, &world.paid, "captured").await["captured"]["amount"].as_i64().unwrap();
     let before = world.everything().await;
-    let [(refunds, _), (abort, _)] = world.doors();
-    let money = |field: &str, amount: i64| json!({field: {"amount": amount, "currency": "USD"}}).to_string();
-    // A refund is of something; an abort may be for free.
-    world.assert_refused(&refunds, "amount", money("amount", 0), ("0", 422, "invalid_request", "/amount")).await;
+    let [refund, abort, tip] = world.doors();
+    let of_amount = async |door: &Door<'_>, amount: i64| {
+        let problem = door.send_amount(amount).await.expect_problem(422, "invalid_request");
+        assert_eq!(problem["errors"][0]["pointer"], format!("/{}/amount", door.field), "{problem:#}");
+    };
+    // A refund and a tip are of something; an abort may be for free.
+    of_amount(&refund, 0).await;
+    of_amount(&tip, 0).await;
     for amount in [captured + 1, i64::MAX] {
-        let refused = world.post(&refunds, money("amount", amount)).await.expect_problem(409, "not_refundable");
+        let refused = refund.send_amount(amount).await.expect_problem(409, "not_refundable");
         assert_eq!((&refused["state"], &refused["refundable"]["amount"]), (&json!("captured"), &json!(captured)));
-        let row = ("more than was authorised", 422, "invalid_request", "/amount");
-        world.assert_refused(&abort, "charge", money("charge", amount), row).await;
+        of_amount(&abort, amount).await;
+    }
+    for amount in [TIP_MAX + 1, i64::MAX] {
+        of_amount(&tip, amount).await;
     }
     assert_eq!(world.everything().await, before);
     world.app.stop().await;
@@ -308,7 +335,8 @@ async fn hostile_ids_of_payments() {
     let before = world.everything().await;
     for id in ids {
         let address = format!("/v1/payments/{id}");
-        for answer in [world.ops.get(&address).await, world.post(&format!("{address}/refunds"), "{}".to_owned()).await]
+        for answer in
+            [world.ops.get(&address).await, post(&world.ops, &format!("{address}/refunds"), "{}".to_owned()).await]
         {
             let problem = answer.expect_problem(400, "invalid_id");
             assert_eq!(problem["errors"][0]["pointer"], "payment_id", "{id}: {problem:#}");
@@ -317,7 +345,9 @@ async fn hostile_ids_of_payments() {
     // A good one of nobody's, and a good one of somebody else's, look the same.
     let nobodys = "pay_01h455vb4pex5vsknk084sn02q";
     world.ops.get(&format!("/v1/payments/{nobodys}")).await.expect_problem(404, "not_found");
-    world.post(&format!("/v1/payments/{nobodys}/refunds"), "{}".to_owned()).await.expect_problem(404, "not_found");
+    post(&world.ops, &format!("/v1/payments/{nobodys}/refunds"), "{}".to_owned())
+        .await
+        .expect_problem(404, "not_found");
     world.app.rider().await.get(&format!("/v1/payments/{good}")).await.expect_problem(404, "not_found");
     world.rider.get(&format!("/v1/payments/{good}")).await.expect(200);
     assert_eq!(world.everything().await, before);
