@@ -3,12 +3,11 @@
 alter table payments
     add column driver_id uuid,                                          -- of a tip: whom it is for
     add column replaces  uuid constraint replaced_once unique references payments,
-    add column look_at   timestamptz,                                   -- domain time: is the authorisation still there?
+    add column look_at   timestamptz,                                   -- domain time: is what is held still there?
     add column key_id    uuid constraint one_payment_per_key unique,    -- of a tip; a fare is of one piece with its trip
-    add constraint tip_has_a_driver check ((purpose = 'tip') = (driver_id is not null)),
-    add constraint only_a_hold_is_looked_at check (look_at is null or state = 'authorized');
+    add constraint tip_has_a_driver check ((purpose = 'tip') = (driver_id is not null));
 update payments set look_at = authorized_at + interval '6 days' where state = 'authorized';
-create index payments_to_look_at on payments (look_at) where look_at is not null;
+create index payments_to_look_at on payments (look_at) where state = 'authorized';
 
 -- A payment that could not be captured is dead too: another one asks for the debt.
 drop index one_live_payment_per_purpose;
@@ -21,6 +20,9 @@ alter table ledger_postings
     drop constraint ledger_postings_kind_check,
     -- A charge is for a trip, a refund for a refund, the others are for a payment.
     add constraint ledger_postings_kind_check check (kind in ('charge', 'tip', 'capture', 'refund', 'write_off'));
+
+-- A second key is a second refund if the first arrives after all. An operator allows it; the worker looks for the first one before.
+alter table refunds add column another_key boolean not null default false;
 
 -- What operators decided about payments and refunds that waited for a person. Nothing is ever changed or taken back.
 create table payment_resolutions (

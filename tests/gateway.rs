@@ -16,6 +16,8 @@ mod options;
 mod outage;
 #[path = "gateway/server.rs"]
 mod server;
+#[path = "gateway/sim.rs"]
+mod sim;
 #[path = "gateway/suite.rs"]
 mod suite;
 #[path = "gateway/tls.rs"]

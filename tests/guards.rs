@@ -17,10 +17,18 @@ mod world;
 
 use chrono::{DateTime, Utc};
 use ridematch::platform::error::{Error, Result};
+use sqlx::PgConnection;
+
+use crate::harness::App;
 
 /// The time of a test that is not to meet the service's own workers: nothing of theirs is due so late.
 fn late() -> DateTime<Utc> {
     "2099-01-01T00:00:00Z".parse().unwrap()
+}
+
+/// A connection to the service's database that is not the service's.
+async fn session(app: &App) -> PgConnection {
+    app.sql().acquire().await.unwrap().detach()
 }
 
 /// Fails unless it was the guard that refused: it finds no row to change, and that is an answer, not an error of the database.

@@ -177,17 +177,16 @@ pub fn charge(charge: &Charge, stamp: Stamp) -> Result<Posting, BadCharge> {
     })
 }
 
-/// Posts that the provider took what `payment` has captured.
-pub fn capture(payment: &Payment, stamp: Stamp) -> Posting {
-    let entries = moved(payment.captured, Account::Clearing, Account::RiderReceivable(payment.rider_id));
-    about(payment, Kind::Capture, entries, stamp)
-}
-
-/// Posts the tip that `payment` has captured: all of it is the driver's. `None` if it is no tip.
-pub fn tip(payment: &Payment, stamp: Stamp) -> Option<Posting> {
-    let driver = payment.driver_id.filter(|_| payment.purpose == Purpose::Tip)?;
-    let entries = moved(payment.captured, Account::RiderReceivable(payment.rider_id), Account::DriverPayable(driver));
-    Some(about(payment, Kind::Tip, entries, stamp))
+/// Posts that the provider took what `payment` has captured; a tip is charged at the same time, and all of it is the driver's.
+/// Each posting under the stamp of its name.
+pub fn capture(payment: &Payment, capture: Stamp, tip: Stamp) -> Vec<Posting> {
+    let rider = Account::RiderReceivable(payment.rider_id);
+    let tipped = payment
+        .driver_id
+        .filter(|_| payment.purpose == Purpose::Tip)
+        .map(|driver| about(payment, Kind::Tip, moved(payment.captured, rider, Account::DriverPayable(driver)), tip));
+    let captured = about(payment, Kind::Capture, moved(payment.captured, Account::Clearing, rider), capture);
+    tipped.into_iter().chain([captured]).collect()
 }
 
 /// Posts that `amount` minor units, owed of `payment`, will not be had.
@@ -221,44 +220,4 @@ fn moved(amount: i64, debit: Account, credit: Account) -> Vec<Entry> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn posting(driver_id: Option<DriverId>, total: i64, driver_share: i64) -> Result<Posting, BadCharge> {
-        let (trip_id, rider_id) = (Uuid::from_u128(1).into(), Uuid::from_u128(2).into());
-        let total = Money::new(total, Currency::USD);
-        let at = DomainTime::new(chrono::DateTime::UNIX_EPOCH);
-        charge(&Charge { trip_id, rider_id, driver_id, total, driver_share }, Stamp { id: Uuid::nil(), at })
-    }
-
-    proptest! {
-        #[test]
-        fn every_charge_sums_to_zero_and_has_no_empty_entry(
-            (total, share) in (1_i64..).prop_flat_map(|total| (Just(total), 0..=total)),
-            has_driver: bool,
-        ) {
-            let driver = has_driver.then(|| Uuid::from_u128(3).into());
-            let posting = posting(driver, total, share).expect("the share is a part");
-            prop_assert_eq!(posting.entries.iter().map(|entry| i128::from(entry.amount)).sum::<i128>(), 0);
-            prop_assert!(posting.entries.len() >= 2);
-            prop_assert!(posting.entries.iter().all(|entry| entry.amount != 0));
-        }
-    }
-
-    #[test]
-    fn the_driver_is_owed_the_share_and_we_keep_the_rest() {
-        let driver: DriverId = Uuid::from_u128(3).into();
-        let entries = posting(Some(driver), 1_001, 751).expect("a part").entries;
-        let amounts: Vec<_> = entries.iter().map(|entry| (entry.account.code(), entry.amount)).collect();
-        assert_eq!(amounts, [("rider_receivable", 1_001), ("driver_payable", -751), ("platform_revenue", -250)]);
-    }
-
-    #[test]
-    fn a_share_that_is_not_a_part_is_refused() {
-        for (total, driver_share) in [(0, 0), (-5, 0), (100, 101), (100, -1)] {
-            assert_eq!(posting(None, total, driver_share), Err(BadCharge { total, driver_share }));
-        }
-    }
-}
+mod tests;

@@ -41,6 +41,7 @@ pub enum Code {
     NotResolvable,
     AlreadyTipped,
     SignatureInvalid,
+    EndpointLimit,
     NotTheMatcher,
     OutcomeUnknown,
     Overloaded,

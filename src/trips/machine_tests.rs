@@ -205,6 +205,86 @@ fn waiting_beyond_two_minutes_is_charged_with_the_fare() {
     assert_eq!(outcome(&started, &Command::Complete, at(3_000)), "completed Charge(1570)");
 }
 
+#[test]
+fn time_does_its_work_at_the_deadline_and_not_a_second_before() {
+    for state in State::ALL {
+        let trip = Trip { due_at: Some(at(1_000)), ..trip(*state) };
+        let work = match state {
+            State::Requested => Some(Command::PaymentTimeout),
+            State::Searching => Some(Command::GiveUp),
+            State::Offered => Some(Command::Expire),
+            _ => None,
+        };
+        assert_eq!(
+            (trip.due(at(999)), trip.due(at(1_000)), trip.due(at(1_001))),
+            (None, work.clone(), work),
+            "{state:?}"
+        );
+        assert_eq!(Trip { due_at: None, ..trip }.due(at(5_000)), None);
+    }
+}
+
+#[test]
+fn every_step_of_a_ride_leaves_its_mark() {
+    let step = |trip: &Trip, command: Command, second| trip.step(&command, at(second)).expect("legal").trip;
+    let authorised_at = MachineTime::new(DateTime::from_timestamp(1, 0).expect("in range"));
+    let searching = step(&trip(State::Requested), Command::Authorised { at: authorised_at }, 10);
+    assert_eq!((searching.version, searching.authorised_at), (6, Some(authorised_at)));
+    assert_eq!((searching.search_at, searching.search_deadline_at), (Some(at(10)), Some(at(610))));
+    assert_eq!(searching.due_at, Some(at(610)));
+
+    let offered = step(&searching, Command::Offer { expires_at: at(25) }, 10);
+    assert_eq!((offered.offers_made, offered.due_at), (2, Some(at(25))));
+    let again = step(&offered, Command::Expire, 25);
+    assert_eq!((again.search_at, again.due_at), (Some(at(25)), Some(at(610))), "the deadline stays");
+
+    let driver = DriverId::from(Uuid::from_u128(9));
+    let assigned = step(&step(&again, Command::Offer { expires_at: at(40) }, 30), Command::Accept { driver }, 31);
+    assert_eq!((assigned.driver_id, assigned.assigned_at, assigned.due_at), (Some(driver), Some(at(31)), None));
+    let arrived = step(&assigned, Command::Arrive { distance_m: Some(0.0) }, 60);
+    let started = step(&arrived, Command::Start { pin: "0420".to_owned() }, 70);
+    assert_eq!((arrived.arrived_at, started.started_at), (Some(at(60)), Some(at(70))));
+    let completed = step(&started, Command::Complete, 900);
+    assert_eq!((completed.ended_at, completed.total, completed.cancelled_by), (Some(at(900)), Some(1_500), None));
+    assert_eq!((completed.version, completed.driver_id), (13, Some(driver)));
+}
+
+#[test]
+fn who_ended_a_trip_is_remembered_with_a_fee_and_without() {
+    let end = |state, command: Command| {
+        let over = trip(state).step(&command, at(2_000)).expect("legal").trip;
+        (over.cancelled_by, over.total)
+    };
+    let cancel = Command::RiderCancel { driver_silent: false };
+    assert_eq!(end(State::Searching, cancel.clone()), (Some("rider".to_owned()), Some(0)));
+    assert_eq!(end(State::Arrived, cancel), (Some("rider".to_owned()), Some(500)));
+    assert_eq!(end(State::InProgress, Command::Abort { charge: None }), (Some("ops".to_owned()), Some(0)));
+    assert_eq!(end(State::InProgress, Command::Abort { charge: Some(7) }), (Some("ops".to_owned()), Some(7)));
+    assert_eq!(end(State::Searching, Command::GiveUp), (None, Some(0)), "nobody cancelled it");
+    assert_eq!(end(State::Requested, Command::PaymentDeclined), (None, Some(0)));
+}
+
+#[test]
+fn a_refusal_says_what_would_have_helped() {
+    let refused = |state, command: Command, second| trip(state).step(&command, at(second)).expect_err("refused");
+    let over = refused(State::Completed, Command::Complete, 2_000);
+    assert_eq!(
+        over.detail,
+        "The trip is completed: complete does not go from there; it is over, and nothing does any more."
+    );
+    let early = refused(State::Requested, Command::Complete, 2_000);
+    assert!(early.detail.ends_with("what does is authorised, payment_declined, payment_timeout, rider_cancel."));
+    assert_eq!(early.more["state"], "requested");
+
+    assert_eq!(refused(State::Arrived, Command::NoShow, 1_240).more["seconds_left"], 11);
+    assert_eq!(refused(State::Assigned, Command::Arrive { distance_m: Some(150.6) }, 1_000).more["distance_m"], 151);
+    let wrong_pin = |failures| {
+        let trip = Trip { pin_failures: failures, ..trip(State::Arrived) };
+        trip.step(&Command::Start { pin: "9999".to_owned() }, at(1_000)).expect_err("wrong").more["tries_left"].clone()
+    };
+    assert_eq!((wrong_pin(0), wrong_pin(1), wrong_pin(4)), (4.into(), 3.into(), 0.into()));
+}
+
 proptest! {
     /// Whatever is thrown at a trip, it ends at most once and a trip that is over never moves again.
     #[test]

@@ -155,4 +155,28 @@ mod tests {
         }
         insta::assert_snapshot!(grid);
     }
+
+    #[test]
+    fn a_decision_has_its_time_and_changes_nothing_else() {
+        let decided = offer(Status::Pending).decide(Decision::Accept, at(14)).expect("in time");
+        let pending = Offer { status: Status::Pending, decided_at: None, ..decided.clone() };
+        assert_eq!((decided.decided_at, pending), (Some(at(14)), offer(Status::Pending)));
+    }
+
+    #[test]
+    fn a_status_is_read_as_it_is_written_and_nothing_else_is() {
+        for status in Status::ALL {
+            assert_eq!(Status::parse(status.as_str()), Some(status));
+        }
+        assert_eq!(Status::ALL.map(Status::as_str), ["pending", "accepted", "declined", "expired", "withdrawn"]);
+        assert_eq!(Status::parse("lost"), None);
+    }
+
+    #[test]
+    fn a_refusal_tells_a_late_answer_from_a_contradiction() {
+        let refused = |status| offer(status).decide(Decision::Accept, at(20)).expect_err("refused");
+        assert_eq!(refused(Status::Expired).detail, refused(Status::Pending).detail);
+        assert_eq!(refused(Status::Withdrawn).more["state"], "withdrawn");
+        assert_ne!(refused(Status::Accepted).detail, refused(Status::Declined).detail);
+    }
 }

@@ -10,11 +10,10 @@ use uuid::Uuid;
 
 use crate::harness::App;
 use crate::world::world;
-use crate::{assert_guarded, late};
+use crate::{assert_guarded, late, session};
 
 const LEASE: TimeDelta = TimeDelta::seconds(30);
 
-const RETRY: Pace = Pace { due_at: None, leased_until: None };
 
 fn now() -> MachineTime {
     MachineTime::new(late())
@@ -49,14 +48,14 @@ async fn the_captured_one(conn: &mut PgConnection) -> Payment {
 }
 
 fn lease(at: MachineTime) -> Lease {
-    Lease { now: at, until: at + LEASE, limit: 9 }
+    Lease { now: at, domain_now: DomainTime::new(chrono::DateTime::UNIX_EPOCH), until: at + LEASE, limit: 9 }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_is_leased_to_one_at_a_time() {
     let app = world().await;
     due_payment(&app).await;
-    let conn = &mut *app.sql().acquire().await.unwrap();
+    let conn = &mut session(&app).await;
     assert_eq!(store::lease_payments(conn, lease(now())).await.unwrap().len(), 1);
     let too_early = now() + LEASE - TimeDelta::milliseconds(1);
     assert_eq!(store::lease_payments(conn, lease(too_early)).await.unwrap(), []);
@@ -68,7 +67,7 @@ async fn a_payment_is_leased_to_one_at_a_time() {
 async fn a_refund_is_leased_to_one_at_a_time() {
     let app = world().await;
     due_refund(&app).await;
-    let conn = &mut *app.sql().acquire().await.unwrap();
+    let conn = &mut session(&app).await;
     assert_eq!(store::lease_refunds(conn, lease(now())).await.unwrap().len(), 1);
     let too_early = now() + LEASE - TimeDelta::milliseconds(1);
     assert_eq!(store::lease_refunds(conn, lease(too_early)).await.unwrap(), []);
@@ -80,17 +79,17 @@ async fn a_refund_is_leased_to_one_at_a_time() {
 async fn whoever_has_lost_the_lease_of_a_payment_reads_and_writes_nothing() {
     let app = world().await;
     due_payment(&app).await;
-    let conn = &mut *app.sql().acquire().await.unwrap();
+    let conn = &mut session(&app).await;
     let stopped = store::lease_payments(conn, lease(now())).await.unwrap().remove(0);
     let successor = store::lease_payments(conn, lease(now() + LEASE)).await.unwrap().remove(0);
     let at = DomainTime::new(late());
 
     assert_eq!(store::leased_payment(conn, stopped.id, stopped.lease_token).await.unwrap(), None);
     let told = Payment { provider_intent_id: Some("pi_stale".to_owned()), ..stopped.clone() };
-    assert_guarded(store::save_payment(conn, &stopped, &told, RETRY, at).await);
+    assert_guarded(store::save_payment(conn, &stopped, &told, Pace::REST, at).await);
 
     assert!(store::leased_payment(conn, successor.id, successor.lease_token).await.unwrap().is_some());
-    store::save_payment(conn, &successor, &successor, RETRY, at).await.unwrap();
+    store::save_payment(conn, &successor, &successor, Pace::REST, at).await.unwrap();
     app.stop().await;
 }
 
@@ -98,14 +97,14 @@ async fn whoever_has_lost_the_lease_of_a_payment_reads_and_writes_nothing() {
 async fn whoever_has_lost_the_lease_of_a_refund_reads_and_writes_nothing() {
     let app = world().await;
     due_refund(&app).await;
-    let conn = &mut *app.sql().acquire().await.unwrap();
+    let conn = &mut session(&app).await;
     let stopped = store::lease_refunds(conn, lease(now())).await.unwrap().remove(0);
     let successor = store::lease_refunds(conn, lease(now() + LEASE)).await.unwrap().remove(0);
 
     assert_eq!(store::leased_refund(conn, stopped.id, stopped.lease_token).await.unwrap(), None);
-    assert_guarded(store::save_refund(conn, &stopped, RETRY).await);
+    assert_guarded(store::save_refund(conn, &stopped, Pace::REST).await);
     assert!(store::leased_refund(conn, successor.id, successor.lease_token).await.unwrap().is_some());
-    store::save_refund(conn, &successor, RETRY).await.unwrap();
+    store::save_refund(conn, &successor, Pace::REST).await.unwrap();
     app.stop().await;
 }
 
@@ -113,7 +112,7 @@ async fn whoever_has_lost_the_lease_of_a_refund_reads_and_writes_nothing() {
 async fn an_attempt_is_finished_once_and_by_whoever_started_it() {
     let app = world().await;
     due_payment(&app).await;
-    let conn = &mut *app.sql().acquire().await.unwrap();
+    let conn = &mut session(&app).await;
     let payment = store::lease_payments(conn, lease(now())).await.unwrap().remove(0);
     let started = Started {
         id: Uuid::from_u128(7),
@@ -141,7 +140,7 @@ async fn an_attempt_is_finished_once_and_by_whoever_started_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wish_changes_no_payment_that_has_changed() {
     let app = world().await;
-    let conn = &mut *app.sql().acquire().await.unwrap();
+    let conn = &mut session(&app).await;
     let held = "select id from payments where state = 'authorized' and intent = 'hold' limit 1";
     let id: Uuid = sqlx::query_scalar(held).fetch_one(&mut *conn).await.unwrap();
     let payment = store::one(conn, PaymentId::from(id)).await.unwrap().unwrap();
@@ -159,7 +158,7 @@ async fn a_wish_changes_no_payment_that_has_changed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn refunds_reserve_what_was_captured_and_no_more() {
     let app = world().await;
-    let conn = &mut *app.sql().acquire().await.unwrap();
+    let conn = &mut session(&app).await;
     let payment = the_captured_one(conn).await;
     let left = payment.refundable();
     assert_guarded(store::reserve_refund(conn, &payment, left + 1).await);

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::harness::App;
 use crate::world::world;
-use crate::{assert_guarded, late};
+use crate::{assert_guarded, late, session};
 
 /// An offer of the searching trip to the driver who is idle, without an end in this century.
 async fn pending_offer(app: &App, conn: &mut PgConnection) -> Offer {
@@ -32,7 +32,7 @@ fn accepted(offer: &Offer) -> Offer {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offer_that_has_expired_meanwhile_is_not_accepted() {
     let app = world().await;
-    let conn = &mut *app.sql().acquire().await.unwrap();
+    let conn = &mut session(&app).await;
     let offer = pending_offer(&app, conn).await;
     app.break_with("update offers set expires_at = '2098-12-31' where status = 'pending'").await;
     assert_guarded(store::decide_offer(conn, &accepted(&offer)).await);
@@ -44,7 +44,7 @@ async fn an_offer_that_has_expired_meanwhile_is_not_accepted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offer_is_decided_once() {
     let app = world().await;
-    let conn = &mut *app.sql().acquire().await.unwrap();
+    let conn = &mut session(&app).await;
     let offer = pending_offer(&app, conn).await;
     let withdrawn = offer.decide(Decision::Withdraw, DomainTime::new(late())).unwrap();
     store::decide_offer(conn, &withdrawn).await.unwrap();
@@ -55,7 +55,7 @@ async fn an_offer_is_decided_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_from_another_version_of_a_trip_is_not_written() {
     let app = world().await;
-    let conn = &mut *app.sql().acquire().await.unwrap();
+    let conn = &mut session(&app).await;
     let id: Uuid =
         sqlx::query_scalar("select id from trips where state = 'searching'").fetch_one(&mut *conn).await.unwrap();
     let trip = store::find(conn, TripId::from(id)).await.unwrap().unwrap();
@@ -68,7 +68,7 @@ async fn a_step_from_another_version_of_a_trip_is_not_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engagement_becomes_a_ride_by_its_own_offer_and_once() {
     let app = world().await;
-    let conn = &mut *app.sql().acquire().await.unwrap();
+    let conn = &mut session(&app).await;
     let offer = pending_offer(&app, conn).await;
     assert!(store::engage(conn, &offer).await.unwrap());
     assert!(!store::engage(conn, &offer).await.unwrap(), "engaged twice");

@@ -80,11 +80,13 @@ pub struct Options {
     pub sql: &'static str,
     /// Where the provider's events go; to the service if absent.
     pub events_to: Option<SocketAddr>,
+    /// Where the service looks for the provider, if not at its own address: at something in between.
+    pub psp_base_url: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { pool_max: 8, rate_limit: 100_000, sql: "", events_to: None }
+        Self { pool_max: 8, rate_limit: 100_000, sql: "", events_to: None, psp_base_url: None }
     }
 }
 
@@ -243,6 +245,7 @@ pub fn free_address() -> SocketAddr {
 }
 
 pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, options: &Options) -> Config {
+    let psp_base_url = options.psp_base_url.clone().unwrap_or_else(|| format!("http://{provider}"));
     Config {
         database_url: database_url.to_owned(),
         listen,
@@ -250,11 +253,12 @@ pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, opti
         http_workers: 2,
         jwt_secret: Some(JWT_SECRET.to_owned()),
         jwt_public_key: None,
-        psp: ProviderConfig::new(format!("http://{provider}").parse().unwrap(), Secret::new(PSP_SECRET)),
+        psp: ProviderConfig::new(psp_base_url.parse().unwrap(), Secret::new(PSP_SECRET)),
         psp_webhook_secret: Secret::new(WEBHOOK_SECRET),
         rate_limit: NonZeroU32::new(options.rate_limit).unwrap(),
         log: "warn".to_owned(),
         sandbox: true,
+        webhook_loopback: true,
         exit_with_parent: false,
     }
 }

@@ -2,6 +2,8 @@
 //! point at them. None of this calls the provider: it writes what is wanted, and the worker sees to it. What the worker itself
 //! writes is in [`work`] and [`refunds`].
 
+pub mod adopt;
+mod news;
 pub mod refunds;
 pub mod resolve;
 pub mod work;
@@ -242,6 +244,7 @@ pub async fn refund(
         failure_code: None,
         attention: None,
         failures: 0,
+        another_key: false,
         lease_token: 0,
     };
     Ok((payment, refund))

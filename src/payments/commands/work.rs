@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Replacement, replace};
+use super::{Replacement, news, replace};
 use crate::payments::ledger::{self, Stamp};
 use crate::payments::machine::{self, News, Step};
 use crate::payments::model::{Operation, Payment, Purpose, State};
@@ -17,7 +17,7 @@ use crate::platform::ids::{PaymentId, RefundId};
 use crate::platform::outbox;
 use crate::platform::wake::Wake;
 
-/// How long a lease lasts; each commit under it begins it anew. Three times the longest call.
+/// How long a lease lasts; each commit under it begins it anew. Longer than any call (`worker.rs` has that checked).
 pub const LEASE: TimeDelta = TimeDelta::seconds(30);
 
 /// After so many calls in a row without an answer (about five minutes) a person is told. The calls go on.
@@ -278,12 +278,12 @@ async fn consequences(tx: &mut Tx, before: &Payment, after: &Payment, aftermath:
         return Ok(());
     }
     let (now, domain_now) = (aftermath.now, aftermath.domain_now);
+    news::payment_changed(tx, after, domain_now, now).await?;
     if after.state == State::Captured {
-        if let Some(tip) = ledger::tip(after, Stamp { id: aftermath.tip_posting_id, at: domain_now }) {
-            store::post(tx, &tip).await?;
+        let stamp = |id| Stamp { id, at: domain_now };
+        for posting in ledger::capture(after, stamp(aftermath.posting_id), stamp(aftermath.tip_posting_id)) {
+            store::post(tx, &posting).await?;
         }
-        let stamp = Stamp { id: aftermath.posting_id, at: domain_now };
-        store::post(tx, &ledger::capture(after, stamp)).await?;
     }
     if after.refund_reserved > before.refund_reserved {
         let refund = InsertRefund {

@@ -31,7 +31,7 @@ pub async fn lease_payments(conn: &mut PgConnection, lease: Lease) -> Result<Vec
     let ids = sqlx::query_scalar!(
         "with due as materialized (
              select id from payments
-             where (due_at <= $1 or look_at <= $4) and (leased_until is null or leased_until <= $1)
+             where (due_at <= $1 or (state = 'authorized' and look_at <= $4)) and (leased_until is null or leased_until <= $1)
              order by due_at limit $3
              for no key update skip locked)
          update payments set lease_token = lease_token + 1, leased_until = $2
@@ -68,7 +68,7 @@ pub struct Pace {
     pub due_at: Option<MachineTime>,
     /// Until when the lease lasts; `None` gives it back.
     pub leased_until: Option<MachineTime>,
-    /// When a hold is looked at next; `None` for everything else.
+    /// When a hold is looked at next, unless later is written already.
     pub look_at: Option<DomainTime>,
 }
 
@@ -101,7 +101,7 @@ pub async fn save_payment(
     let done = sqlx::query!(
         "update payments set state = $4, authorized_amount = $5, captured_amount = $6, refund_reserved = $7,
                 provider_intent_id = $8, decline_code = $9, attention = $10, failures = $11, due_at = $12,
-                leased_until = $13, version = $14, look_at = $16,
+                leased_until = $13, version = $14, look_at = greatest(look_at, $16),
                 authorized_at = coalesce(authorized_at, case when $5::bigint > 0 then $15::timestamptz end),
                 captured_at = coalesce(captured_at, case when $6::bigint > 0 then $15::timestamptz end)
          where id = $1 and lease_token = $2 and version = $3",

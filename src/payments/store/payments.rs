@@ -207,7 +207,7 @@ pub async fn want(
     now: MachineTime,
 ) -> Result<()> {
     let done = sqlx::query!(
-        "update payments set intent = $3, capture_amount = $4, state = $5, due_at = $6, look_at = null, version = version + 1
+        "update payments set intent = $3, capture_amount = $4, state = $5, due_at = $6, version = version + 1
          where id = $1 and version = $2 and intent = 'hold'",
         payment.id.uuid(),
         payment.version,

@@ -44,7 +44,7 @@ meanings! {
     Malformed 400 "malformed" "The request cannot be read"
         "The body is not JSON, or a parameter is not of its type. The detail says where reading stopped.";
     InvalidId 400 "invalid_id" "An id of the wrong kind"
-        "Ids say what they are: trip_, drv_, rdr_, ofr_, pay_, quo_, rfd_. This one has another prefix, or is cut short.";
+        "Ids say what they are: trip_, drv_, rdr_, ofr_, pay_, quo_, rfd_, run_, fnd_. This one has another prefix, or is cut short.";
     InvalidRequest 422 "invalid_request" "A field cannot be right"
         "The request can be read, but a field is unknown, missing or out of its range. `errors` names each one.";
     UnsupportedMediaType 415 "unsupported_media_type" "Not JSON"
@@ -107,6 +107,8 @@ meanings! {
         "A trip has one tip. Another one can be given when the first was declined.";
     SignatureInvalid 400 "signature_invalid" "The signature does not fit"
         "The webhook is not signed with our secret, or its time stamp is more than 300 s off.";
+    EndpointLimit 409 "endpoint_limit" "No more endpoints"
+        "There are at most 20 webhook endpoints. Delete one that nobody needs.";
     NotTheMatcher 503 "not_the_matcher" "Another process owns the positions"
         "One process at a time keeps the index. Repeat the request: it reaches the right one, or this one becomes it.";
     OutcomeUnknown 503 "outcome_unknown" "It is done, or it is not"

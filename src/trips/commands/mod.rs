@@ -30,6 +30,7 @@ use crate::platform::db::Tx;
 use crate::platform::error::{Code, Error, Refusal, Result};
 use crate::platform::ids::{DriverId, Id, PaymentId, RiderId, TripId};
 use crate::platform::money::Money;
+use crate::platform::outbox;
 use crate::platform::wake::Wake;
 use crate::pricing::driver_share;
 
@@ -142,6 +143,7 @@ async fn advance(tx: &mut Tx, trip: &Trip, command: &Command, cause: Cause<'_>) 
         at: stamp.now,
     };
     store::insert_event(tx, event).await?;
+    publish(tx, &next, stamp).await?;
     settle_engagement(tx, trip, &next, command.kind(), stamp).await?;
     move_money(tx, trip, &next, step.money, stamp).await?;
     tx.wake(Wake::Trip(next.id.uuid()));
@@ -152,6 +154,11 @@ async fn advance(tx: &mut Tx, trip: &Trip, command: &Command, cause: Cause<'_>) 
         tx.wake(Wake::Dispatch);
     }
     Ok(next)
+}
+
+/// Tells the outbox of a step that a trip has taken.
+async fn publish(tx: &mut Tx, trip: &Trip, stamp: &Stamp) -> Result<()> {
+    outbox::publish(tx, "trip.changed", trip.id, views::trip_news(trip, stamp.now), stamp.machine_now).await
 }
 
 /// Frees the driver when the trip lets go of them, and tells them what became of it.

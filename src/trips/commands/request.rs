@@ -80,6 +80,7 @@ pub async fn request(tx: &mut Tx, new: &NewTrip) -> Result<Trip> {
         at: now,
     };
     store::insert_event(tx, event).await?;
+    super::publish(tx, &trip, &new.stamp).await?;
     let payment = payments::NewPayment {
         id: new.payment_id,
         trip_id: trip.id,

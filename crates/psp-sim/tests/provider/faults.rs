@@ -95,6 +95,7 @@ async fn hang_before_holds_the_connection_and_does_nothing() {
     http.struck("hang_before", 1).await;
     let meanwhile = http.post_once(KEY, &confirm, &[]).await;
     assert_eq!(meanwhile.error(), (409, "idempotency_error", "idempotency_key_in_use"));
+    assert_eq!(meanwhile.header("stripe-should-retry"), Some("true"));
     http.heal().await;
     assert!(hung.await.unwrap().is_err(), "closed without an answer");
     is_undone_and_can_be_retried(http, &id, &confirm).await;
@@ -135,6 +136,7 @@ async fn error_500_does_nothing_and_is_stored() {
         let failed = http.post_once(KEY, &confirm, &[]).await;
         assert_eq!(failed.error(), (500, "api_error", ""));
         assert_eq!(failed.header("idempotent-replayed"), replayed);
+        assert_eq!(failed.header("stripe-should-retry"), Some("false"), "it would be answered the same");
     }
     assert_eq!(status(http, &id).await, "requires_confirmation");
     assert_eq!(http.post_once("another key", &confirm, &[]).await.state(), "requires_capture");
@@ -262,7 +264,7 @@ async fn a_payment_method_plans_a_fault_for_its_confirmation() {
         assert_eq!(confirmed.ok().map(|reply| reply.status), *answer, "{fault}");
         assert_eq!(status(http, &id).await, *after, "{fault}");
     }
-    let unknown = [&MANUAL[..3], &[("payment_method", "pm_sim_lost")]].concat();
+    let unknown = [&MANUAL[..3], &[("payment_method", "pm_sim_explode")]].concat();
     assert_eq!(http.post("/v1/payment_intents", &unknown).await.error().2, "resource_missing");
 }
 

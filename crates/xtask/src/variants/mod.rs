@@ -122,19 +122,23 @@ mod tests {
     #[test]
     fn every_variant_fits_the_source_and_its_tests_exist() {
         let root = workspace::root();
+        let mut misfits = Vec::new();
         for variant in model::load(&root).expect("the variants") {
-            variant.overlay(&root).expect("it fits");
-            for finder in &variant.found_by {
-                let Finder::Test { target, name } = finder else { continue };
-                let found = match target {
-                    Target::Lib => has_function(&root.join("src"), name),
-                    Target::File(file) => {
-                        let file = root.join("tests").join(file);
-                        has_function(&file.with_extension("rs"), name) || has_function(&file, name)
-                    }
-                };
-                assert!(found, "{}: there is no {finder}", variant.name);
+            misfits.extend(variant.overlay(&root).err().map(|misfit| misfit.to_string()));
+            let missing = variant.found_by.iter().filter(|finder| !exists(&root, finder));
+            misfits.extend(missing.map(|finder| format!("{}: there is no {finder}", variant.name)));
+        }
+        assert!(misfits.is_empty(), "{}", misfits.join("\n"));
+    }
+
+    fn exists(root: &Path, finder: &Finder) -> bool {
+        match finder {
+            Finder::Test { target: Target::Lib, name } => has_function(&root.join("src"), name),
+            Finder::Test { target: Target::File(file), name } => {
+                let file = root.join("tests").join(file);
+                has_function(&file.with_extension("rs"), name) || has_function(&file, name)
             }
+            Finder::Torture(_) => true,
         }
     }
 

@@ -5,7 +5,7 @@
 pub enum Verdict {
     /// It passed.
     Passed,
-    /// It failed, and this is the first line of why.
+    /// It failed, and this is why.
     Died(String),
     /// It waited for something until its patience was at an end: that tells that something is wrong, but not what.
     Waited(String),
@@ -33,28 +33,33 @@ pub fn of_test(success: bool, output: &str) -> Verdict {
     if why.contains(IN_VAIN) { Verdict::Waited(why) } else { Verdict::Died(why) }
 }
 
-/// The line after the last `panicked at …`: what came before it may be a panic of a task that the test provoked.
+/// How much of an assertion is shown, characters.
+const SHOWN_MAX: usize = 240;
+
+/// What follows the last `panicked at …`, on one line: what came before it may be a panic of a task that the test provoked.
 fn first_assertion(output: &str) -> Option<String> {
-    let mut lines = output.lines().skip_while(|line| !line.starts_with("---- "));
-    let mut last = None;
-    while lines.any(|line| line.contains("panicked at ")) {
-        last = lines.by_ref().find(|line| !line.trim().is_empty()).or(last);
-    }
-    last.map(|line| line.trim().to_owned())
+    let shown = output.lines().skip_while(|line| !line.starts_with("---- ")).collect::<Vec<_>>();
+    let last = shown.iter().rposition(|line| line.contains("panicked at "))?;
+    let message = shown[last + 1..].iter().map(|line| line.trim()).take_while(|line| !line.is_empty());
+    let message = message.filter(|line| !line.starts_with("note: ")).collect::<Vec<_>>().join(" ");
+    Some(message.chars().take(SHOWN_MAX).collect())
 }
 
-/// The exit code by which the torture says that the books are wrong. Others say that it could not be run.
-const VIOLATED: i32 = 1;
+/// Where a torture's report begins to say what is wrong. One that could not be run has no report.
+const VIOLATIONS: &str = "Violations";
 
 /// The verdict of a torture.
-pub fn of_torture(code: Option<i32>, output: &str) -> Verdict {
-    match code {
-        Some(0) => Verdict::Passed,
-        Some(VIOLATED) => {
-            let violation = output.lines().find(|line| line.to_lowercase().contains("violat"));
-            Verdict::Died(violation.unwrap_or("the books are wrong").trim().to_owned())
+pub fn of_torture(success: bool, output: &str) -> Verdict {
+    let mut lines = output.lines().skip_while(|line| *line != VIOLATIONS).skip(1).map(str::trim);
+    match (success, lines.clone().next()) {
+        (true, _) => Verdict::Passed,
+        (false, None) => Verdict::NotRun("it ended without a report".to_owned()),
+        (false, Some(_)) => {
+            let counted = |line: &&str| {
+                line.split(' ').next().is_some_and(|count| count.parse().is_ok_and(|count: u64| count > 0))
+            };
+            Verdict::Died(lines.find(counted).unwrap_or("the audit is not clean, or something is unsettled").to_owned())
         }
-        code => Verdict::NotRun(format!("torture ended with {code:?}")),
     }
 }
 
@@ -83,7 +88,7 @@ test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 29 filtered out;
 
     #[test]
     fn a_test_that_failed_shows_its_assertion() {
-        let why = "assertion `left == right` failed: \"too late by clock\" was seen 0 times";
+        let why = "assertion `left == right` failed: \"too late by clock\" was seen 0 times left: 1";
         assert_eq!(of_test(false, FAILED), Verdict::Died(why.to_owned()));
     }
 
@@ -107,10 +112,11 @@ test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 29 filtered out;
     }
 
     #[test]
-    fn a_torture_finds_by_its_exit_code() {
-        assert_eq!(of_torture(Some(0), ""), Verdict::Passed);
-        assert_eq!(of_torture(Some(1), "a\n2 violations: x\n"), Verdict::Died("2 violations: x".to_owned()));
-        assert!(matches!(of_torture(Some(2), ""), Verdict::NotRun(_)));
-        assert!(matches!(of_torture(None, ""), Verdict::NotRun(_)));
+    fn a_torture_finds_what_its_report_counts() {
+        let report = "Faults\n  9  kill\n\nViolations\n        0  double charges\n        2  lost charges\n";
+        assert_eq!(of_torture(true, report), Verdict::Passed);
+        assert_eq!(of_torture(false, report), Verdict::Died("2  lost charges".to_owned()));
+        assert!(matches!(of_torture(false, &report.replace(" 2 ", " 0 ")), Verdict::Died(_)));
+        assert!(matches!(of_torture(false, "Faults\n  9  kill\n"), Verdict::NotRun(_)));
     }
 }
