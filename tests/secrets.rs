@@ -206,6 +206,19 @@ impl World {
         told.tokens.push(rider.token);
     }
 
+    /// A database that refuses a row, and says to us which.
+    async fn refused_rows(&self, told: &mut Told) {
+        let refuse = "alter table payments add constraint refused check (payment_method <> 'pm_card_amex') not valid";
+        sqlx::raw_sql(refuse).execute(&self.sql).await.unwrap();
+        let rider = self.service.actor("rider").await;
+        let quote = rider.quote(HERE, harness::THERE).await;
+        let body = json!({"quote_id": quote["id"], "payment_method": "pm_card_amex"});
+        let answer = rider.post("/v1/trips", &body).await;
+        assert_eq!(answer.status, 500, "{:#}", answer.json());
+        told.note(answer);
+        told.tokens.push(rider.token);
+    }
+
     /// Callers who are not who they say, in all the ways that a secret gets lost.
     async fn bad_callers(&self, told: &mut Told) {
         let rider = self.service.actor("rider").await;
@@ -278,6 +291,7 @@ async fn neither_log_nor_problem_nor_metric_nor_row_shows_a_secret_or_a_card() {
     world.ask(&mut told, "pm_card_chargeDeclinedInsufficientFunds", "payment_failed").await;
     world.ask(&mut told, "pm_card_authenticationRequired", "payment_failed").await;
     world.bad_days(&mut told).await;
+    world.refused_rows(&mut told).await;
     world.bad_callers(&mut told).await;
     world.bad_events(&mut told).await;
     let metrics = world.service.http.get(format!("{}/metrics", world.service.base_url)).send().await.unwrap();
