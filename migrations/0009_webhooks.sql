@@ -59,11 +59,15 @@ create table webhook_deliveries (
     lease_token  bigint      not null default 0,      -- grows with every lease; guards every write under it
     leased_until timestamptz,                         -- machine time
     delivered_at timestamptz,                         -- machine time: the last success
+    ladder_at    timestamptz not null,                -- machine time: when its ladder began
     created_at   timestamptz not null,                -- machine time
     constraint one_delivery_per_endpoint unique (event_id, endpoint_id),
     constraint pending_is_due check ((state = 'pending') = (due_at is not null))
 );
 create index webhook_deliveries_due on webhook_deliveries (endpoint_id, due_at) where state = 'pending';
+create index webhook_deliveries_leased on webhook_deliveries (endpoint_id) where leased_until is not null;
+create index webhook_deliveries_pending on webhook_deliveries (ladder_at) where state = 'pending';
+create index webhook_deliveries_dead on webhook_deliveries (id) where state = 'dead';
 create index webhook_deliveries_log on webhook_deliveries (endpoint_id, id);
 create index webhook_deliveries_done on webhook_deliveries (endpoint_id, delivered_at) where delivered_at is not null;
 

@@ -14,7 +14,7 @@ use crate::platform::http::problem::Document;
 use crate::platform::http::{Everybody, Reply, Request};
 use crate::platform::schema;
 use crate::supply::Supply;
-use crate::{dispatch, ops, payments, pricing, sandbox, supply, trips};
+use crate::{dispatch, ops, payments, pricing, sandbox, supply, trips, webhooks};
 
 /// Readiness that takes longer than this is none.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -39,6 +39,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(1);
         (name = "drivers", description = "Being a driver: availability, positions, offers."),
         (name = "payments", description = "The money of a trip."),
         (name = "ops", description = "For operators: the ledger, differences, the audit."),
+        (name = "webhooks", description = "For operators: who is told what happens here."),
         (name = "sandbox", description = "Tokens for everybody and a clock that can be set; not in production."),
         (name = "health", description = "For whoever runs the service."),
     ),
@@ -69,12 +70,13 @@ pub fn document() -> utoipa::openapi::OpenApi {
         dispatch::routes::Api::openapi(),
         payments::routes::Api::openapi(),
         ops::routes::Api::openapi(),
+        webhooks::routes::Api::openapi(),
         sandbox::routes::Api::openapi(),
     ] {
         document.merge(part);
     }
     for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.put, &mut item.post].into_iter().flatten() {
+        for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten() {
             operation.responses.responses.insert("default".to_owned(), refused().into());
         }
     }
@@ -143,6 +145,9 @@ async fn metrics(request: Request<Everybody>, supply: web::Data<Supply>) -> Repl
     }
     if let Err(error) = payments::webhooks::inbox::gauges(platform).await {
         tracing::warn!(%error, "the gauges of the provider's events are stale");
+    }
+    if let Err(error) = webhooks::worker::gauges(platform).await {
+        tracing::warn!(%error, "the gauges of the webhooks are stale");
     }
     let text = platform.metrics.render()?;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))

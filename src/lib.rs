@@ -14,6 +14,7 @@ pub mod sandbox;
 pub mod startup;
 pub mod supply;
 pub mod trips;
+pub mod webhooks;
 mod workers;
 
 pub use doors::document;

@@ -195,6 +195,7 @@ fn environment(listen: SocketAddr, database_url: &str, psp_url: &str, time_scale
         ("RIDEMATCH_JWT_SECRET", secret),
         ("RIDEMATCH_RATE_LIMIT", rate_limit.to_string()),
         ("RIDEMATCH_SANDBOX", "true".to_owned()),
+        ("RIDEMATCH_WEBHOOK_LOOPBACK", "true".to_owned()),
         ("PSP_BASE_URL", psp_url.to_owned()),
         ("PSP_SECRET_KEY", PSP_SECRET_KEY.to_owned()),
         ("PSP_WEBHOOK_SECRET", PSP_WEBHOOK_SECRET.to_owned()),

@@ -18,6 +18,7 @@ use crate::platform::clock::Clock;
 use crate::platform::config::Config;
 use crate::platform::db::Db;
 use crate::platform::dice::Dice;
+use crate::platform::egress::public::Reach;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::middleware::observe;
 use crate::platform::http::request::BODY_BYTES_MAX;
@@ -28,7 +29,8 @@ use crate::platform::metrics::Metrics;
 use crate::platform::wake::Hub;
 use crate::platform::{Parts, Platform, schema};
 use crate::supply::Supply;
-use crate::{dispatch, doors, ops, payments, pricing, sandbox, supply, trips, workers};
+use crate::webhooks::WebhooksContext;
+use crate::{dispatch, doors, ops, payments, pricing, sandbox, supply, trips, webhooks, workers};
 
 /// How long open requests get to finish, seconds. With the workers' rounds it stays under the 10 s that a supervisor gives.
 const DRAIN_S: u64 = 7;
@@ -43,6 +45,7 @@ pub struct Running {
     pub address: SocketAddr,
     platform: Platform,
     payments: PaymentsContext,
+    webhooks: WebhooksContext,
     server: ServerHandle,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     workers: JoinSet<()>,
@@ -96,9 +99,15 @@ pub async fn start(config: &Config) -> Result<Running> {
     let handle = server.handle();
     let serving = tokio::spawn(server);
     let payments = PaymentsContext::new(platform.clone(), gateway);
-    let workers = workers::start(&platform, &supply, &payments);
+    let webhooks = WebhooksContext::new(platform.clone(), reach(config))?;
+    let workers = workers::start(&platform, &supply, &payments, &webhooks);
     tracing::info!(%address, process = platform.process, "ridematch is up");
-    Ok(Running { address, platform, payments, server: handle, serving, workers })
+    Ok(Running { address, platform, payments, webhooks, server: handle, serving, workers })
+}
+
+/// How far webhooks go.
+fn reach(config: &Config) -> Reach {
+    if config.webhook_loopback { Reach::PublicAndLoopback } else { Reach::Public }
 }
 
 async fn prepare(platform: &Platform) -> Result<()> {
@@ -130,16 +139,18 @@ fn listen(
 ) -> Result<(actix_web::dev::Server, SocketAddr)> {
     let (platform_data, supply) = (web::Data::new(platform.clone()), web::Data::from(Arc::clone(supply)));
     let auditor = web::Data::new(Auditor::new(platform.clone(), gateway.clone()));
-    let webhooks = payments::WebhookSecrets::parse(config.psp_webhook_secret.expose())
+    let reach = web::Data::new(reach(config));
+    let secrets = payments::WebhookSecrets::parse(config.psp_webhook_secret.expose())
         .map_err(|wrong| Error::Bug(format!("PSP_WEBHOOK_SECRET {wrong}")))?;
-    let webhooks = web::Data::new(webhooks);
+    let secrets = web::Data::new(secrets);
     let with_sandbox = config.sandbox;
     let server = HttpServer::new(move || {
         App::new()
             .app_data(platform_data.clone())
             .app_data(supply.clone())
             .app_data(auditor.clone())
-            .app_data(webhooks.clone())
+            .app_data(secrets.clone())
+            .app_data(reach.clone())
             .app_data(PayloadConfig::new(BODY_BYTES_MAX))
             .wrap(from_fn(observe))
             .configure(pricing::routes::configure)
@@ -148,6 +159,7 @@ fn listen(
             .configure(trips::routes::configure)
             .configure(payments::routes::configure)
             .configure(ops::routes::configure)
+            .configure(webhooks::routes::configure)
             .configure(|config| {
                 if with_sandbox {
                     sandbox::routes::configure(config);
@@ -176,6 +188,7 @@ impl Running {
         self.server.stop(true).await;
         while self.workers.join_next().await.is_some() {}
         self.payments.finished().await;
+        self.webhooks.finished().await;
         self.platform.db.drain().await;
         let _ended = self.serving.await;
     }

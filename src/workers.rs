@@ -13,6 +13,7 @@ use crate::platform::error::Result;
 use crate::platform::wake::{self, Wake};
 use crate::platform::{Platform, leader, schema};
 use crate::supply::Supply;
+use crate::webhooks::{self, WebhooksContext};
 use crate::{dispatch, ops, payments, supply, trips};
 
 /// A worker that found nothing looks again after this, whatever wakes may have been lost.
@@ -24,8 +25,16 @@ const AFTER_ERROR: Duration = Duration::from_millis(500);
 /// How often positions are written behind.
 const WRITE_BEHIND_EVERY: Duration = Duration::from_millis(500);
 
+/// How often webhooks are given up that nobody will get.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
 /// Starts the workers. Each is a loop of rounds; between two it waits for work, never within one.
-pub fn start(platform: &Platform, supply: &Arc<Supply>, payments: &PaymentsContext) -> JoinSet<()> {
+pub fn start(
+    platform: &Platform,
+    supply: &Arc<Supply>,
+    payments: &PaymentsContext,
+    webhooks: &WebhooksContext,
+) -> JoinSet<()> {
     let mut all = JoinSet::new();
     let p = || platform.clone();
     let s = || Arc::clone(supply);
@@ -71,6 +80,19 @@ pub fn start(platform: &Platform, supply: &Arc<Supply>, payments: &PaymentsConte
         |p| async move { payments::webhooks::inbox::run_once(&p).await },
         |p| async move { payments::webhooks::inbox::until_next(&p).await },
     ));
+    // Nobody wakes it for news: a webhook may be a second late.
+    let hooks = webhooks.clone();
+    all.spawn(work(
+        "webhooks",
+        p(),
+        Wake::Webhooks,
+        move |_| {
+            let hooks = hooks.clone();
+            async move { webhooks::worker::run_once(&hooks).await }
+        },
+        no_deadline,
+    ));
+    all.spawn(every("webhook-sweep", p(), SWEEP_EVERY, |p| async move { webhooks::worker::sweep_once(&p).await }));
     let silence = s();
     all.spawn(every("silence", p(), SLOW_POLL, move |p| {
         let supply = Arc::clone(&silence);
@@ -83,6 +105,11 @@ pub fn start(platform: &Platform, supply: &Arc<Supply>, payments: &PaymentsConte
     }));
     all.spawn(every("reaper", p(), Duration::from_secs(60), |p| async move {
         ops::worker::run_once(&p).await.map(|reaped| usize::from(reaped.is_full()))
+    }));
+    let books = ops::Reconciler::new(p(), payments.gateway().clone());
+    all.spawn(every("reconciliation", p(), SLOW_POLL, move |_| {
+        let books = books.clone();
+        async move { ops::worker::reconciliation::run_once(&books).await }
     }));
     all.spawn(every("clock", p(), SLOW_POLL, |p| async move { follow_clock(&p).await }));
     all.spawn(until_shutdown(p(), index(p(), s())));

@@ -258,9 +258,6 @@ async fn provider() {
     let report = app.audit().await;
     assert_eq!(broken(&report), ["provider"], "{report:#}");
     assert_eq!(report["examples"][0]["subject"], trip["payment_id"]);
-    let listed = app.ops().await.get("/v1/ops/reconciliation").await.expect(200);
-    assert_eq!(listed["differences"]["total"], 1, "{listed:#}");
-    assert_eq!(listed["differences"]["items"][0]["payment_id"], trip["payment_id"]);
     app.stop().await;
 }
 

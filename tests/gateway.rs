@@ -16,6 +16,8 @@ mod options;
 mod outage;
 #[path = "gateway/server.rs"]
 mod server;
+#[path = "gateway/sim.rs"]
+mod sim;
 #[path = "gateway/suite.rs"]
 mod suite;
 #[path = "gateway/tls.rs"]
@@ -52,7 +54,9 @@ fn fare(platform: &Platform, amount: i64, currency: &str, method: &str) -> Payme
         id,
         trip_id: platform.dice.id(now),
         rider_id: platform.dice.id(now),
+        driver_id: None,
         purpose: Purpose::Fare,
+        replaces: None,
         state: State::Authorizing,
         intent: Intent::Hold,
         amount: Money::new(amount, currency.parse().unwrap()),

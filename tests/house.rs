@@ -35,6 +35,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("dispatch", 4),
     ("ops", 5),
     ("sandbox", 5),
+    ("webhooks", 5),
 ];
 
 /// The one door on a floor: `(from, to)`. Geo is made of the ground's own values (ids, times).

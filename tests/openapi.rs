@@ -86,11 +86,11 @@ fn every_reference_leads_somewhere() {
     walk(&document, &document);
 }
 
-/// Commands on trips, offers and money need a key, and the document says so.
+/// Commands on trips, offers, money and webhooks need a key, and the document says so.
 #[test]
 fn every_keyed_operation_asks_for_its_key() {
     for (operation, item) in operations(&document()) {
-        let is_keyed = ["POST /v1/trips", "POST /v1/offers/", "POST /v1/payments/"]
+        let is_keyed = ["POST /v1/trips", "POST /v1/offers/", "POST /v1/payments/", "POST /v1/ops/"]
             .iter()
             .any(|start| operation.starts_with(start));
         let parameters = item["parameters"].as_array().cloned().unwrap_or_default();

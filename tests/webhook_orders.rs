@@ -9,8 +9,10 @@ mod harness;
 #[path = "webhook_orders/mailbox.rs"]
 mod mailbox;
 
+use std::time::Duration;
+
 use harness::hold::Side;
-use harness::{Actor, App, HERE, Options, at_once, id, in_progress, until};
+use harness::{Actor, App, HERE, Options, at_once, id, in_progress, until, within};
 use mailbox::{Event, Mailbox};
 use serde_json::{Value, json};
 
@@ -178,6 +180,16 @@ impl World {
             }
         });
         at_once(lanes).await;
+        self.until_handled().await;
+    }
+
+    /// Waits until whatever was received has been acted upon.
+    async fn until_handled(&self) {
+        within(HANDLED_WITHIN, "every event is handled", async || {
+            let open = "select count(*) from provider_events where due_at is not null";
+            (self.app.count(open).await == 0).then_some(())
+        })
+        .await;
     }
 
     /// The states that the payment and its refunds went through.
@@ -195,6 +207,9 @@ impl World {
         (life.payment().await, postings, sum, self.steps(life).await)
     }
 }
+
+/// Thousands of events may wait for a busy machine.
+const HANDLED_WITHIN: Duration = Duration::from_secs(120);
 
 /// Orders that are delivered at the same time.
 const LANES: usize = 8;
@@ -269,6 +284,7 @@ async fn whatever_two_events_say_of_a_payment_it_stays_what_it_is() {
                 event.deliver(&world.app).await;
             }
         }
+        world.until_handled().await;
         world.app.assert_clean().await;
         assert_eq!(world.everything(life).await, before);
     }

@@ -1,27 +1,21 @@
-//! The audit: is everything as it must be? Our own books are read in one snapshot, then the provider's.
+//! The audit: is everything as it must be? Our own books are read in one snapshot, then the provider's. It changes nothing: an
+//! audit that repairs hides what went wrong.
 //!
-//! *The order, and why it raises no false alarm on a live system.* The two books cannot be read at one moment. Read the
-//! provider first, and every trip that was paid meanwhile looks as if we had made it up; read it second, and it may know of a
-//! refund that began after our snapshot. So: our snapshot, the provider's books, and if they differ a second look at our side
-//! of each difference. Only payments of trips that were settled in the snapshot are judged: nobody was at work on them. A
-//! difference counts only if our side of it was the same, and still settled, after the provider's books were read. Every call
-//! to the provider is recorded before it is made and after, so such a payment had no call in between, and both books spoke of
-//! the same state of it. An intent that no payment of ours is known for counts only if there is still none at the second look.
+//! The two books cannot be read at one moment; why that raises no false alarm, [`super::compare`] says.
 
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use uuid::Uuid;
 
-use super::model::{self, Difference, Found, Invariant, Limits, OurPayment, Sums};
+use super::compare::{self, OurBooks};
+use super::model::{Found, Invariant, Limits};
 use super::report::Report;
 use super::store;
-use crate::payments::{self, Gateway};
+use crate::payments::Gateway;
 use crate::platform::Platform;
-use crate::platform::clock::{MachineTime, Stopwatch};
+use crate::platform::clock::Stopwatch;
 use crate::platform::config::ProviderConfig;
 use crate::platform::error::{Error, Result};
-use crate::platform::ids::Id;
 
 /// How often a wait for the unsettled trips looks again.
 const SETTLE_POLL: Duration = Duration::from_millis(250);
@@ -43,29 +37,10 @@ pub struct Auditor {
     turn: Semaphore,
 }
 
-/// Our books compared with the provider's.
-#[derive(Debug)]
-pub(super) struct Reconciliation {
-    /// When our side was read.
-    pub checked_at: MachineTime,
-    /// Whether the provider answered.
-    pub is_checked: bool,
-    /// Trips that are over and have unfinished work; they are not compared.
-    pub unsettled: u64,
-    /// Captured, by our books.
-    pub ours: Sums,
-    /// Captured, by the provider's.
-    pub theirs: Sums,
-    /// Every difference that stood.
-    pub differences: Vec<Difference>,
-}
-
 /// What one snapshot of our own books says.
 struct Snapshot {
-    taken_at: MachineTime,
     found: Vec<(Invariant, Found)>,
-    unsettled: Vec<Uuid>,
-    books: Vec<OurPayment>,
+    books: OurBooks,
 }
 
 impl Auditor {
@@ -83,21 +58,10 @@ impl Auditor {
         if let Some(wait_max) = settle {
             self.wait_until_settled(wait_max).await?;
         }
-        let snapshot = self.snapshot(true).await?;
-        let mut found = snapshot.found.clone();
-        let reconciliation = self.compare(snapshot).await?;
-        found.push((Invariant::Provider, super::report::found(&reconciliation.differences)));
-        Ok(Report::new(&reconciliation, found, settle.is_some()))
-    }
-
-    /// Compares our books with the provider's, and nothing else.
-    ///
-    /// # Errors
-    /// As [`Auditor::run`].
-    pub(super) async fn reconcile(&self) -> Result<Reconciliation> {
-        let _turn = self.turn().await?;
-        let snapshot = self.snapshot(false).await?;
-        self.compare(snapshot).await
+        let Snapshot { mut found, books } = self.snapshot().await?;
+        let comparison = compare::with_provider(&self.platform, &self.gateway, books).await?;
+        found.push((Invariant::Provider, super::report::found(&comparison.differences)));
+        Ok(Report::new(&comparison, found, settle.is_some()))
     }
 
     async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>> {
@@ -117,60 +81,15 @@ impl Auditor {
         }
     }
 
-    async fn snapshot(&self, with_checks: bool) -> Result<Snapshot> {
+    async fn snapshot(&self) -> Result<Snapshot> {
         let taken_at = self.platform.clock.machine();
         self.platform
             .db
             .snapshot((), move |conn, ()| {
                 Box::pin(async move {
-                    let limits = Limits::at(taken_at);
-                    let unsettled = store::unsettled(conn, limits).await?;
-                    let found = if with_checks { store::check(conn, &unsettled, limits).await? } else { Vec::new() };
-                    let books = store::books(conn, &unsettled, None).await?;
-                    Ok(Snapshot { taken_at, found, unsettled, books })
-                })
-            })
-            .await
-    }
-
-    async fn compare(&self, snapshot: Snapshot) -> Result<Reconciliation> {
-        let Snapshot { taken_at, unsettled, books: ours, .. } = snapshot;
-        let mut reconciliation = Reconciliation {
-            checked_at: taken_at,
-            is_checked: false,
-            unsettled: u64::try_from(unsettled.len()).unwrap_or(u64::MAX),
-            ours: model::sums(ours.iter().map(|payment| (payment.currency.as_str(), payment.captured))),
-            theirs: Sums::new(),
-            differences: Vec::new(),
-        };
-        let theirs = match payments::books(&self.gateway).await {
-            Ok(theirs) => theirs.intents,
-            Err(error) => {
-                tracing::warn!(%error, "the provider's books could not be read: unchecked");
-                return Ok(reconciliation);
-            }
-        };
-        reconciliation.is_checked = true;
-        reconciliation.theirs =
-            model::sums(theirs.iter().map(|intent| (intent.currency.as_str(), intent.amount_received)));
-        let differences = model::compare(&ours, &theirs);
-        if !differences.is_empty() {
-            let now = self.look_again(&differences).await?;
-            reconciliation.differences = model::confirm(differences, &ours, &now);
-        }
-        Ok(reconciliation)
-    }
-
-    /// Our side of each difference, as it is now.
-    async fn look_again(&self, differences: &[Difference]) -> Result<Vec<OurPayment>> {
-        let ids: Vec<Uuid> = differences.iter().filter_map(|difference| difference.payment_id).map(Id::uuid).collect();
-        let limits = Limits::at(self.platform.clock.machine());
-        self.platform
-            .db
-            .snapshot(ids, move |conn, ids| {
-                Box::pin(async move {
-                    let unsettled = store::unsettled(conn, limits).await?;
-                    store::books(conn, &unsettled, Some(ids)).await
+                    let books = compare::our_books(conn, taken_at, None).await?;
+                    let found = store::check(conn, &books.unsettled, Limits::at(taken_at)).await?;
+                    Ok(Snapshot { found, books })
                 })
             })
             .await

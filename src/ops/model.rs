@@ -1,12 +1,15 @@
-//! What the audit judges, and the comparison of two sets of books: pure.
+//! What the audit judges: pure. The comparison of our books with the provider's is in [`books`].
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+pub mod books;
+pub mod findings;
+pub mod kinds;
+
+use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 
-use crate::payments::BookedIntent;
 use crate::platform::clock::MachineTime;
-use crate::platform::ids::{PaymentId, TripId};
+use crate::platform::ids::TripId;
 
 /// What must always hold, in the contract's order. The names are stable: reports, dashboards and `docs/audit.md` use them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,6 +72,9 @@ const LATE: TimeDelta = TimeDelta::minutes(5);
 /// (24 h), and it is a person's.
 const UNKNOWN: TimeDelta = TimeDelta::hours(23);
 
+/// A webhook that has not been delivered is given up after three days; a day more means that nobody does it.
+const UNDELIVERED: TimeDelta = TimeDelta::days(4);
+
 /// The effect of an idempotency key that is younger than this must still have its key. An hour less than keys are kept.
 const KEYED: TimeDelta = TimeDelta::hours(23);
 
@@ -79,6 +85,8 @@ pub struct Limits {
     pub late: MachineTime,
     /// Attempts begun before this should be known by now.
     pub unknown: MachineTime,
+    /// Webhooks on their way since before this should have been given up.
+    pub undelivered: MachineTime,
     /// Effects made after this still have their key.
     pub keyed: MachineTime,
 }
@@ -86,7 +94,7 @@ pub struct Limits {
 impl Limits {
     /// The limits as of `now`.
     pub fn at(now: MachineTime) -> Self {
-        Self { late: now - LATE, unknown: now - UNKNOWN, keyed: now - KEYED }
+        Self { late: now - LATE, unknown: now - UNKNOWN, undelivered: now - UNDELIVERED, keyed: now - KEYED }
     }
 }
 
@@ -115,40 +123,6 @@ pub struct Found {
 /// Sums of money in minor units, by currency.
 pub type Sums = BTreeMap<String, i64>;
 
-/// A payment as our books have it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OurPayment {
-    /// Whose payment.
-    pub id: PaymentId,
-    /// For which trip.
-    pub trip_id: TripId,
-    /// The provider's name for it, once it has one.
-    pub intent_id: Option<String>,
-    /// ISO 4217.
-    pub currency: String,
-    /// Captured, minor units.
-    pub captured: i64,
-    /// Given back, minor units.
-    pub refunded: i64,
-    /// Grows with every change of the payment.
-    pub version: i64,
-    /// Its trip is settled: the books have to agree.
-    pub settled: bool,
-}
-
-/// Something that the two books do not agree on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// Our payment, if there is one.
-    pub payment_id: Option<PaymentId>,
-    /// Its trip.
-    pub trip_id: Option<TripId>,
-    /// The provider's intent, if there is one.
-    pub intent_id: Option<String>,
-    /// What differs.
-    pub what: String,
-}
-
 /// Sums amounts by currency.
 pub fn sums<'a>(amounts: impl Iterator<Item = (&'a str, i64)>) -> Sums {
     amounts.fold(Sums::new(), |mut sums, (currency, amount)| {
@@ -158,83 +132,14 @@ pub fn sums<'a>(amounts: impl Iterator<Item = (&'a str, i64)>) -> Sums {
     })
 }
 
-/// Every difference between the two books, over the payments of settled trips, and intents that we know nothing of.
-pub fn compare(ours: &[OurPayment], theirs: &[BookedIntent]) -> Vec<Difference> {
-    let payments: HashMap<PaymentId, &OurPayment> = ours.iter().map(|payment| (payment.id, payment)).collect();
-    let intents: HashSet<&str> = theirs.iter().map(|intent| intent.id.as_str()).collect();
-    let lost = ours.iter().filter(|payment| payment.settled).filter_map(|payment| {
-        let intent_id = payment.intent_id.as_deref().filter(|id| !intents.contains(id))?;
-        Some(difference(Some(payment), Some(intent_id), "the provider does not know this intent".to_owned()))
-    });
-    let strange = theirs.iter().flat_map(|intent| {
-        let payment = intent.payment_id.and_then(|id| payments.get(&id).copied());
-        let what = match payment {
-            None => vec!["the intent belongs to no payment of ours".to_owned()],
-            Some(payment) if !payment.settled => vec![],
-            Some(payment) => disagreements(payment, intent),
-        };
-        what.into_iter().map(move |what| match payment {
-            None => Difference { payment_id: intent.payment_id, ..difference(None, Some(&intent.id), what) },
-            payment => difference(payment, Some(&intent.id), what),
-        })
-    });
-    lost.chain(strange).collect()
-}
-
-fn difference(payment: Option<&OurPayment>, intent_id: Option<&str>, what: String) -> Difference {
-    Difference {
-        payment_id: payment.map(|payment| payment.id),
-        trip_id: payment.map(|payment| payment.trip_id),
-        intent_id: intent_id.map(str::to_owned),
-        what,
-    }
-}
-
-/// What the two sides of one payment disagree on.
-fn disagreements(payment: &OurPayment, intent: &BookedIntent) -> Vec<String> {
-    if payment.intent_id.as_deref() != Some(&intent.id) {
-        // One that was made by a call whose answer was lost, and never confirmed, holds nothing: it does no harm.
-        return if has_money(intent) {
-            vec!["there is money on an intent that is not the payment's".to_owned()]
-        } else {
-            vec![]
-        };
-    }
-    let mut found = Vec::new();
-    if intent.is_open() {
-        found.push("the authorisation is still open, and the trip is over".to_owned());
-    }
-    if payment.currency != intent.currency {
-        found.push(format!("in {} here, in {} at the provider", payment.currency, intent.currency));
-    }
-    for (word, ours, theirs) in
-        [("captured", payment.captured, intent.amount_received), ("refunded", payment.refunded, intent.amount_refunded)]
-    {
-        if ours != theirs {
-            found.push(format!("{word} {ours} here, {theirs} at the provider"));
-        }
-    }
-    found
-}
-
-/// Whether any money has moved on an intent, or may.
-fn has_money(intent: &BookedIntent) -> bool {
-    intent.is_open() || intent.amount_received != 0
-}
-
-/// Leaves the differences that are still ones: our side of a payment did not move while the provider's books were read, and
-/// an intent of a payment that we did not know at first is not merely younger than the look at our own books.
-pub fn confirm(differences: Vec<Difference>, before: &[OurPayment], after: &[OurPayment]) -> Vec<Difference> {
-    let by_id =
-        |books: &[OurPayment]| books.iter().map(|payment| (payment.id, payment.clone())).collect::<HashMap<_, _>>();
-    let (before, after) = (by_id(before), by_id(after));
-    let stands = |difference: &Difference| match difference.payment_id {
-        None => true,
-        Some(id) => before.get(&id) == after.get(&id),
-    };
-    differences.into_iter().filter(stands).collect()
-}
-
 #[cfg(test)]
-#[path = "model_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_kept_by_currency_and_never_wrap() {
+        let all = sums([("USD", 1), ("EUR", 2), ("USD", 3)].into_iter());
+        assert_eq!(all, Sums::from([("EUR".to_owned(), 2), ("USD".to_owned(), 4)]));
+        assert_eq!(sums([("USD", i64::MAX), ("USD", 1)].into_iter())["USD"], i64::MAX);
+    }
+}

@@ -6,8 +6,9 @@ use std::fmt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::audit::Reconciliation;
-use super::model::{Difference, Example, Found, Invariant, Sums};
+use super::compare::Comparison;
+use super::model::books::Difference;
+use super::model::{Example, Found, Invariant, Sums};
 use crate::platform::clock::MachineTime;
 use crate::platform::ids::TripId;
 
@@ -79,7 +80,7 @@ pub struct ExampleBody {
 
 impl Report {
     /// Puts a report together. `settled`: what is unsettled makes it unclean.
-    pub(super) fn new(books: &Reconciliation, found: Vec<(Invariant, Found)>, settled: bool) -> Self {
+    pub(super) fn new(books: &Comparison, found: Vec<(Invariant, Found)>, settled: bool) -> Self {
         let mut violations: BTreeMap<_, _> =
             Invariant::ALL.into_iter().map(|invariant| (invariant.as_str(), 0)).collect();
         let mut examples = Vec::new();
@@ -89,11 +90,11 @@ impl Report {
         }
         let unbroken = violations.values().all(|count| *count == 0);
         Self {
-            clean: unbroken && books.is_checked && (books.unsettled == 0 || !settled),
+            clean: unbroken && books.unchecked.is_none() && (books.unsettled == 0 || !settled),
             checked_at: books.checked_at,
             violations,
-            unsettled: books.unsettled,
-            provider: ProviderCheck::from_checked(books.is_checked),
+            unsettled: u64::try_from(books.unsettled).unwrap_or(u64::MAX),
+            provider: ProviderCheck::from_checked(books.unchecked.is_none()),
             captured: Captured { service: books.ours.clone(), provider: books.theirs.clone() },
             examples,
         }
@@ -107,26 +108,26 @@ impl From<Example> for ExampleBody {
     }
 }
 
-/// The differences between the books, as violations.
+/// The differences between the books that money is in, as violations.
 pub(super) fn found(differences: &[Difference]) -> Found {
-    let example = |difference: &Difference| Example {
+    let violations: Vec<_> = differences.iter().filter(|difference| !difference.kind.is_harmless()).collect();
+    let example = |difference: &&Difference| Example {
         invariant: Invariant::Provider,
         subject: subject(difference),
         trip_id: difference.trip_id,
-        what: difference.what.clone(),
+        what: format!("{}: {} {}", difference.kind.as_str(), difference.subject, difference.what),
     };
     Found {
-        violations: u64::try_from(differences.len()).unwrap_or(u64::MAX),
-        examples: differences.iter().take(EXAMPLES_MAX).map(example).collect(),
+        violations: u64::try_from(violations.len()).unwrap_or(u64::MAX),
+        examples: violations.iter().take(EXAMPLES_MAX).map(example).collect(),
     }
 }
 
-/// Our payment where we know it, else the provider's intent.
+/// Our payment where there is one, else the provider's intent.
 fn subject(difference: &Difference) -> String {
-    match (difference.payment_id, &difference.intent_id) {
-        (Some(payment), _) => payment.to_string(),
-        (None, Some(intent)) => format!("intent {intent}"),
-        (None, None) => "nothing".to_owned(),
+    match difference.payment_id {
+        Some(payment) => payment.to_string(),
+        None => format!("intent {}", difference.subject),
     }
 }
 

@@ -1,10 +1,14 @@
-//! The SQL of the audit: for each invariant one query that finds what breaks it. All of them are read in one snapshot
-//! ([`crate::platform::db::Db::snapshot`]), so that they speak of the same moment.
+//! The room's SQL. Of the audit: for each invariant one query that finds what breaks it, all of them read in one snapshot
+//! ([`crate::platform::db::Db::snapshot`]), so that they speak of the same moment. And reconciliation's runs and findings, the
+//! views of the ledger, and what is removed when it has been kept for long enough.
 
 mod books;
+mod findings;
+mod ledger;
 mod money;
 mod retention;
 mod rides;
+mod runs;
 mod views;
 mod work;
 
@@ -13,12 +17,23 @@ use uuid::Uuid;
 
 use super::model::{Example, Found, Invariant, Limits};
 use crate::platform::error::Result;
-use crate::platform::ids::{DriverId, OfferId, PaymentId, RefundId, RiderId, TripId};
+use crate::platform::ids::{DriverId, FindingId, OfferId, PaymentId, RefundId, RiderId, RunId, TripId};
 
-pub(super) use books::books;
-pub(super) use retention::{reap_driver_events, reap_provider_events, reap_quotes};
-pub(super) use views::{Account, Attention, Entry, accounts, attention, postings};
-pub(super) use work::unsettled;
+pub(super) use books::{Which, books};
+pub(super) use findings::{
+    End, FindingsQuery, RepairRow, StartRepair, end_finding, finding, findings, finish_repair, insert_finding,
+    latest_finding, lock_finding, note_seen, open_by_kind, open_findings, repairs_of, see_finding, start_repair,
+};
+pub(super) use ledger::{Account, Entry, Filter, Posting, accounts, chart, postings};
+pub(super) use retention::{
+    reap_driver_events, reap_provider_events, reap_quotes, reap_runs, reap_webhook_events,
+};
+pub(super) use runs::{
+    Ask, Start, abandon_run, ask_run, finish_run, hold_run, last_checked, last_starts, run, runs, start_asked,
+    start_scheduled, widen_asked,
+};
+pub(super) use views::{Attention, attention};
+pub(super) use work::{first_id_of, unsettled};
 
 /// One thing that a check found, as SQL gives it.
 struct Row {
@@ -86,6 +101,8 @@ fn subject(kind: &str, id: &str) -> String {
             "offer" => OfferId::from(uuid).to_string(),
             "payment" => PaymentId::from(uuid).to_string(),
             "refund" => RefundId::from(uuid).to_string(),
+            "run" => RunId::from(uuid).to_string(),
+            "finding" => FindingId::from(uuid).to_string(),
             _ => return None,
         })
     });

@@ -41,7 +41,7 @@ const FIND_PAGES_MAX: usize = 100;
 pub(super) const BOOK_PAGES_MAX: usize = 10_000;
 
 /// How much the provider's clock may differ from ours, seconds.
-const CLOCK_SLACK_S: i64 = 300;
+pub(super) const CLOCK_SLACK_S: i64 = 300;
 
 /// The longest code or reason that is kept of an answer.
 const REASON_CHARS_MAX: usize = 120;
@@ -82,6 +82,14 @@ impl<T> Answer<T> {
             Self::Refused { code, object } => Answer::Refused { code, object: object.and_then(|it| read(it).ok()) },
             Self::Unknown { answered, why } => Answer::Unknown { answered, why },
             Self::NotSent { why } => Answer::NotSent { why },
+        }
+    }
+
+    /// Why it does not tell; empty if it does.
+    fn why(&self) -> &str {
+        match self {
+            Self::Unknown { why, .. } | Self::NotSent { why } => why,
+            Self::Done(_) | Self::Refused { .. } => "",
         }
     }
 
@@ -303,7 +311,7 @@ impl Gateway {
         let (answer, health) = classify(egress.call(call).await);
         let latency = platform.metrics.provider_latency.with_label_values(&[operation, answer.label()]);
         latency.observe(watch.elapsed().as_secs_f64());
-        valve.record(pass, health);
+        valve.record(pass, health, answer.why());
         answer
     }
 }

@@ -1,16 +1,19 @@
 //! The ledger's postings, as values. Debits are positive, credits negative, in minor units, and a posting sums to zero.
 //!
 //! ```text
-//! charge    debit rider_receivable    credit driver_payable, platform_revenue
-//! capture   debit clearing            credit rider_receivable
-//! refund    debit refunds             credit clearing
+//! charge      debit rider_receivable    credit driver_payable, platform_revenue
+//! tip         debit rider_receivable    credit driver_payable
+//! capture     debit clearing            credit rider_receivable
+//! refund      debit refunds             credit clearing
+//! write_off   debit bad_debt            credit rider_receivable
 //! ```
 //!
-//! An authorisation posts nothing: no money has moved, and none is owed yet.
+//! An authorisation posts nothing: no money has moved, and none is owed yet. A tip is charged in the moment in which it is
+//! captured, so that it is never a debt. The driver is paid whether or not the rider pays: bad debt and refunds are the house's.
 
 use uuid::Uuid;
 
-use super::model::{Payment, Refund};
+use super::model::{Payment, Purpose, Refund};
 use crate::platform::clock::DomainTime;
 use crate::platform::ids::{DriverId, Id, RiderId, TripId};
 use crate::platform::money::{Currency, Money};
@@ -28,6 +31,8 @@ pub enum Account {
     Clearing,
     /// Given back to riders.
     Refunds,
+    /// Owed by riders, and given up by an operator.
+    BadDebt,
 }
 
 impl Account {
@@ -39,6 +44,7 @@ impl Account {
             Self::PlatformRevenue => "platform_revenue",
             Self::Clearing => "clearing",
             Self::Refunds => "refunds",
+            Self::BadDebt => "bad_debt",
         }
     }
 
@@ -47,7 +53,7 @@ impl Account {
         match self {
             Self::RiderReceivable(rider) => Some(rider.uuid()),
             Self::DriverPayable(driver) => Some(driver.uuid()),
-            Self::PlatformRevenue | Self::Clearing | Self::Refunds => None,
+            Self::PlatformRevenue | Self::Clearing | Self::Refunds | Self::BadDebt => None,
         }
     }
 }
@@ -57,10 +63,14 @@ impl Account {
 pub enum Kind {
     /// A rider owes the total of a trip.
     Charge,
+    /// A rider gave a tip.
+    Tip,
     /// The provider took a payment.
     Capture,
     /// The provider gave a refund back.
     Refund,
+    /// An operator gave up what is owed of a payment.
+    WriteOff,
 }
 
 impl Kind {
@@ -68,8 +78,10 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Charge => "charge",
+            Self::Tip => "tip",
             Self::Capture => "capture",
             Self::Refund => "refund",
+            Self::WriteOff => "write_off",
         }
     }
 }
@@ -90,7 +102,7 @@ pub struct Posting {
     pub id: Uuid,
     /// Why.
     pub kind: Kind,
-    /// The trip charged, the payment captured, or the refund made.
+    /// The trip charged, the refund made, or the payment that the rest is about.
     pub source_id: Uuid,
     /// The trip that it concerns.
     pub trip_id: TripId,
@@ -165,29 +177,40 @@ pub fn charge(charge: &Charge, stamp: Stamp) -> Result<Posting, BadCharge> {
     })
 }
 
-/// Posts that the provider took what `payment` has captured.
-pub fn capture(payment: &Payment, stamp: Stamp) -> Posting {
-    Posting {
-        id: stamp.id,
-        kind: Kind::Capture,
-        source_id: payment.id.uuid(),
-        trip_id: payment.trip_id,
-        at: stamp.at,
-        currency: payment.amount.currency,
-        entries: moved(payment.captured, Account::Clearing, Account::RiderReceivable(payment.rider_id)),
-    }
+/// Posts that the provider took what `payment` has captured; a tip is charged at the same time, and all of it is the driver's.
+/// Each posting under the stamp of its name.
+pub fn capture(payment: &Payment, capture: Stamp, tip: Stamp) -> Vec<Posting> {
+    let rider = Account::RiderReceivable(payment.rider_id);
+    let tipped = payment
+        .driver_id
+        .filter(|_| payment.purpose == Purpose::Tip)
+        .map(|driver| about(payment, Kind::Tip, moved(payment.captured, rider, Account::DriverPayable(driver)), tip));
+    let captured = about(payment, Kind::Capture, moved(payment.captured, Account::Clearing, rider), capture);
+    tipped.into_iter().chain([captured]).collect()
+}
+
+/// Posts that `amount` minor units, owed of `payment`, will not be had.
+pub fn write_off(payment: &Payment, amount: i64, stamp: Stamp) -> Posting {
+    let entries = moved(amount, Account::BadDebt, Account::RiderReceivable(payment.rider_id));
+    about(payment, Kind::WriteOff, entries, stamp)
 }
 
 /// Posts that the provider gave back `refund`, a part of `payment`.
 pub fn refund(refund: &Refund, payment: &Payment, stamp: Stamp) -> Posting {
+    let entries = moved(refund.amount, Account::Refunds, Account::Clearing);
+    Posting { source_id: refund.id.uuid(), ..about(payment, Kind::Refund, entries, stamp) }
+}
+
+/// A posting about a payment.
+fn about(payment: &Payment, kind: Kind, entries: Vec<Entry>, stamp: Stamp) -> Posting {
     Posting {
         id: stamp.id,
-        kind: Kind::Refund,
-        source_id: refund.id.uuid(),
+        kind,
+        source_id: payment.id.uuid(),
         trip_id: payment.trip_id,
         at: stamp.at,
         currency: payment.amount.currency,
-        entries: moved(refund.amount, Account::Refunds, Account::Clearing),
+        entries,
     }
 }
 
@@ -197,44 +220,4 @@ fn moved(amount: i64, debit: Account, credit: Account) -> Vec<Entry> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn posting(driver_id: Option<DriverId>, total: i64, driver_share: i64) -> Result<Posting, BadCharge> {
-        let (trip_id, rider_id) = (Uuid::from_u128(1).into(), Uuid::from_u128(2).into());
-        let total = Money::new(total, Currency::USD);
-        let at = DomainTime::new(chrono::DateTime::UNIX_EPOCH);
-        charge(&Charge { trip_id, rider_id, driver_id, total, driver_share }, Stamp { id: Uuid::nil(), at })
-    }
-
-    proptest! {
-        #[test]
-        fn every_charge_sums_to_zero_and_has_no_empty_entry(
-            (total, share) in (1_i64..).prop_flat_map(|total| (Just(total), 0..=total)),
-            has_driver: bool,
-        ) {
-            let driver = has_driver.then(|| Uuid::from_u128(3).into());
-            let posting = posting(driver, total, share).expect("the share is a part");
-            prop_assert_eq!(posting.entries.iter().map(|entry| i128::from(entry.amount)).sum::<i128>(), 0);
-            prop_assert!(posting.entries.len() >= 2);
-            prop_assert!(posting.entries.iter().all(|entry| entry.amount != 0));
-        }
-    }
-
-    #[test]
-    fn the_driver_is_owed_the_share_and_we_keep_the_rest() {
-        let driver: DriverId = Uuid::from_u128(3).into();
-        let entries = posting(Some(driver), 1_001, 751).expect("a part").entries;
-        let amounts: Vec<_> = entries.iter().map(|entry| (entry.account.code(), entry.amount)).collect();
-        assert_eq!(amounts, [("rider_receivable", 1_001), ("driver_payable", -751), ("platform_revenue", -250)]);
-    }
-
-    #[test]
-    fn a_share_that_is_not_a_part_is_refused() {
-        for (total, driver_share) in [(0, 0), (-5, 0), (100, 101), (100, -1)] {
-            assert_eq!(posting(None, total, driver_share), Err(BadCharge { total, driver_share }));
-        }
-    }
-}
+mod tests;

@@ -8,17 +8,22 @@
 //!                                  └──────▶ captured, when the provider says so: with a refund due
 //! ```
 //!
+//! *A payment ends when its intent has ended*, and the provider's intents end in two ways: canceled, or succeeded. Until then a
+//! call that was held up anywhere, by a stopped process or by the network, may still arrive and change it; afterwards none can.
+//! So whatever the provider refuses is cancelled before it is called declined or failed (`docs/decisions/stale-calls.md`).
+//!
 //! Three questions are asked, each by somebody else: the trip asks what its wish does to a payment ([`want`]), the worker what
 //! to do next ([`next`]), and then what the provider's answer means ([`learn`]). Whatever was called, the answer is the same
 //! kind of fact, the provider's intent as it stands, so that an answer to a call and a look-up afterwards are learnt from alike.
 
 pub mod refund;
+pub mod resolve;
 #[cfg(test)]
 mod tests;
 
 use chrono::TimeDelta;
 
-use super::model::{Intent, Payment, State, Unresolved};
+use super::model::{Intent, Payment, Purpose, State, Unresolved};
 use crate::platform::clock::MachineTime;
 
 /// How long a call is repeated under its key. Providers forget keys after 24 hours, and a repeat under a forgotten key is a
@@ -118,7 +123,7 @@ pub enum Step {
     Rest,
     /// Make the intent; with the key of an earlier attempt that may not have arrived.
     Create(Option<String>),
-    /// Look for the intent in the provider's list: a create was answered, and the answer did not say.
+    /// Look for the intent in the provider's list: a create was answered, and the answer did not say, or its key is too old.
     Find(MachineTime),
     /// There is nothing at the provider to release: no call is needed.
     Forget,
@@ -130,15 +135,14 @@ pub enum Step {
     Cancel,
     /// Ask how it stands.
     LookUp,
-    /// Leave it to a person.
-    GiveUp(&'static str),
 }
 
 /// The next step. `unresolved` is the call, if there is one, of which nobody knows what became of it.
 ///
 /// Such a call is first found out about, never simply made again: confirm, capture and cancel by a look at the intent. A create
 /// is repeated under its key while it may still be on its way, because one that is absent today may arrive tomorrow; once it was
-/// answered, the provider's list tells.
+/// answered, or its key is too old, the provider's list tells. An intent that is not in it is made anew, under a new key: nobody
+/// confirms a second one, and unconfirmed it moves no money.
 pub fn next(payment: &Payment, unresolved: Option<&Unresolved>, now: MachineTime) -> Step {
     let is_given_up = payment.intent == Intent::Release || payment.decline_code.is_some();
     match (payment.state, &payment.provider_intent_id, unresolved) {
@@ -147,25 +151,19 @@ pub fn next(payment: &Payment, unresolved: Option<&Unresolved>, now: MachineTime
         }
         (State::Authorizing, None, None) if is_given_up => Step::Forget,
         (State::Authorizing, None, None) => Step::Create(None),
-        (State::Authorizing, None, Some(create)) => {
-            if create.answered {
-                Step::Find(create.since)
-            } else if now.since(create.since) < KEY_USED_FOR {
-                Step::Create(Some(create.key.clone()))
-            } else if is_given_up {
-                // Nobody has confirmed it, and now nobody will: if there is an intent, it reserves nothing.
-                Step::Forget
-            } else {
-                Step::GiveUp("a create was never answered, and its key is too old to be used again")
-            }
+        (State::Authorizing, None, Some(create)) if create.answered || now.since(create.since) >= KEY_USED_FOR => {
+            Step::Find(create.since)
         }
+        (State::Authorizing, None, Some(create)) => Step::Create(Some(create.key.clone())),
         (State::Authorizing | State::Authorized | State::Capturing | State::Voiding, _, Some(_)) => Step::LookUp,
         (State::Authorizing, Some(_), None) if is_given_up => Step::Cancel,
         (State::Authorizing, Some(_), None) => Step::Confirm,
         (State::Authorized, _, None) => Step::Rest,
+        (State::Capturing, _, None) if is_given_up => Step::Cancel,
         (State::Capturing, _, None) => match payment.intent {
             Intent::Capture(amount) => Step::Capture(amount),
-            Intent::Hold | Intent::Release => Step::GiveUp("it is capturing, and nobody said how much"),
+            // The database refuses such a row.
+            Intent::Hold | Intent::Release => Step::LookUp,
         },
         (State::Voiding, _, None) => Step::Cancel,
     }
@@ -186,17 +184,17 @@ pub fn learn(payment: &Payment, news: &News) -> Payment {
         {
             ended(State::Voided, payment)
         }
-        (News::Absent, State::Authorizing) if !is_known => heard(payment),
+        // It will be asked for anew. That may go on for a while, so the failures are not forgotten.
+        (News::Absent, State::Authorizing) if !is_known => Payment { attention: None, ..payment.clone() },
         (News::Absent, _) => look_at(payment, "the provider has no intent for it".to_owned()),
         (News::Refused { code, seen: None }, State::Authorizing) if !is_known => declined(payment, code),
         (News::Refused { code, seen: None }, _) => {
             look_at(payment, format!("the provider does not show its intent: {code}"))
         }
         (News::Refused { code, seen: Some(seen) }, state) => match (state, seen.status) {
-            // No more is known of it than that it cannot be confirmed. It is cancelled, so that nobody ever does.
-            (State::Authorizing, Status::Unconfirmed) => doomed(payment, code),
-            (State::Capturing, Status::Authorized) => {
-                capture_failed(payment, format!("the provider refused to capture it: {code}"))
+            (State::Authorizing, Status::Unconfirmed) | (State::Capturing, Status::Authorized) => doomed(payment, code),
+            (State::Authorizing, Status::MethodRefused) => {
+                doomed(payment, seen.decline_code.as_deref().unwrap_or(code))
             }
             _ => see(payment, seen),
         },
@@ -212,7 +210,7 @@ fn see(payment: &Payment, seen: &Seen) -> Payment {
 
         (Authorizing, Status::Unconfirmed) => heard(payment),
         (Authorizing, Status::MethodRefused) => {
-            declined(payment, seen.decline_code.as_deref().unwrap_or("payment_method_refused"))
+            doomed(payment, seen.decline_code.as_deref().unwrap_or("payment_method_refused"))
         }
         (Authorizing, Status::ActionRequired) => doomed(payment, "requires_action"),
         (Authorizing | Authorized, Status::Authorized) => authorized(payment, seen),
@@ -221,9 +219,9 @@ fn see(payment: &Payment, seen: &Seen) -> Payment {
             Intent::Hold | Intent::Capture(_) => declined(payment, "canceled"),
         },
 
-        (Authorized, Status::Canceled) => ended(AuthExpired, payment),
+        (Authorized, Status::Canceled) => lost(AuthExpired, payment),
         (Capturing, Status::Authorized) => heard(payment),
-        (Capturing, Status::Canceled) => capture_failed(payment, "its authorisation is gone".to_owned()),
+        (Capturing, Status::Canceled) => lost(CaptureFailed, payment),
         (Authorized | Capturing, Status::Unconfirmed | Status::MethodRefused | Status::ActionRequired) => {
             look_at(payment, format!("it was authorised, and the provider says {:?}", seen.status))
         }
@@ -245,16 +243,36 @@ fn ended(state: State, payment: &Payment) -> Payment {
     Payment { state, ..heard(payment) }
 }
 
-/// The rider owes it still, and only a person can help.
-fn capture_failed(payment: &Payment, why: String) -> Payment {
-    Payment { state: State::CaptureFailed, ..look_at(payment, why) }
+/// Its authorisation is gone. Unless another payment takes its place, or nobody owes it, a person has to look.
+fn lost(state: State, payment: &Payment) -> Payment {
+    let after = ended(state, payment);
+    if replacement(&after).is_some() || after.purpose == Purpose::Tip {
+        return after;
+    }
+    let why = after.decline_code.as_ref().map(|code| format!(": {code}")).unwrap_or_default();
+    let owed = after.missing();
+    let owed = if owed > 0 { format!(", and {owed} of it are owed") } else { String::new() };
+    look_at(&after, format!("its authorisation is gone{why}{owed}"))
+}
+
+/// What is wanted of the payment that takes this one's place, if one does. One that lost its authorisation is replaced once: the
+/// hold is made anew, or the debt is asked for. What takes a place is not replaced itself: then it is a person's.
+pub fn replacement(payment: &Payment) -> Option<Intent> {
+    match (payment.state, payment.intent, payment.replaces) {
+        (State::AuthExpired, Intent::Hold, None) => Some(Intent::Hold),
+        (State::CaptureFailed, Intent::Capture(_), None) if payment.missing() > 0 => {
+            Some(Intent::Capture(payment.missing()))
+        }
+        _ => None,
+    }
 }
 
 fn look_at(payment: &Payment, attention: String) -> Payment {
     Payment { attention: Some(attention), ..heard(payment) }
 }
 
-/// It will be declined as soon as its intent is cancelled: until then it could still be authorised. The first reason stays.
+/// It will have failed as soon as its intent is cancelled: until then a call that is late could still succeed. The first reason
+/// stays.
 fn doomed(payment: &Payment, code: &str) -> Payment {
     let decline_code = payment.decline_code.clone().or_else(|| Some(code.to_owned()));
     Payment { decline_code, ..heard(payment) }
@@ -262,11 +280,9 @@ fn doomed(payment: &Payment, code: &str) -> Payment {
 
 /// It is over, and nothing is reserved. What was to be captured is owed still.
 fn declined(payment: &Payment, code: &str) -> Payment {
-    let attention = match payment.intent {
-        Intent::Capture(amount) => Some(format!("declined, and {amount} of it are owed")),
-        Intent::Hold | Intent::Release => None,
-    };
-    Payment { state: State::Declined, attention, ..doomed(payment, code) }
+    let after = Payment { state: State::Declined, ..doomed(payment, code) };
+    let owed = after.missing();
+    Payment { attention: (owed > 0).then(|| format!("declined, and {owed} of it are owed")), ..after }
 }
 
 fn authorized(payment: &Payment, seen: &Seen) -> Payment {

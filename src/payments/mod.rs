@@ -16,10 +16,11 @@ pub mod machine;
 pub mod model;
 pub mod routes;
 pub mod store;
+pub mod views;
 pub mod webhooks;
 pub mod worker;
 
-pub use books::{BookedIntent, ProviderBooks, books};
+pub use books::{BookedIntent, BookedRefund, ProviderBooks, RefundStage, Stage, books};
 pub use commands::{NewPayment, Settlement};
 pub use gateway::Gateway;
 pub use model::{Intent, Payment, Purpose, State};

@@ -1,7 +1,7 @@
 //! What a payment and a refund are, as values.
 
 use crate::platform::clock::MachineTime;
-use crate::platform::ids::{PaymentId, RefundId, RiderId, TripId};
+use crate::platform::ids::{DriverId, PaymentId, RefundId, RiderId, TripId};
 use crate::platform::money::Money;
 
 /// Enums with one name each, the same in the database, on the wire and in metrics.
@@ -39,9 +39,9 @@ named! {
         Fare = "fare",
         /// What the final fare exceeds the authorised one by.
         Remainder = "remainder",
-        /// A fee with a payment of its own.
+        /// The fee for a ride that did not take place, where the authorised fare is gone.
         Fee = "fee",
-        /// A tip.
+        /// What a rider gives on top. Nobody owes it: one that cannot be taken is no debt.
         Tip = "tip",
     }
 
@@ -61,7 +61,7 @@ named! {
         Voiding = "voiding",
         /// Nothing is reserved, and nothing was taken. Terminal.
         Voided = "voided",
-        /// The provider has given up the reservation by itself. Terminal.
+        /// The reservation is gone, and nobody here gave it up. Terminal.
         AuthExpired = "auth_expired",
         /// The money cannot be taken any more; the debt stays on the ledger. Terminal.
         CaptureFailed = "capture_failed",
@@ -155,8 +155,12 @@ pub struct Payment {
     pub trip_id: TripId,
     /// Who pays.
     pub rider_id: RiderId,
+    /// Whom a tip is for; `None` for everything else.
+    pub driver_id: Option<DriverId>,
     /// What for.
     pub purpose: Purpose,
+    /// The payment in whose place this one is: it had lost its authorisation, or was declined.
+    pub replaces: Option<PaymentId>,
     /// What we know.
     pub state: State,
     /// What the trip wants.
@@ -175,11 +179,11 @@ pub struct Payment {
     pub method: String,
     /// The provider's id for its payment intent, once we know it.
     pub provider_intent_id: Option<String>,
-    /// Why it was declined; or, while authorizing, why it is about to be, once the intent is cancelled.
+    /// Why the provider refused it. Before the end: why it will have failed, once the intent is cancelled.
     pub decline_code: Option<String>,
     /// Why a person has to look at it.
     pub attention: Option<String>,
-    /// Calls in a row that brought no answer.
+    /// Calls in a row that brought no answer. While there are any, the calls go on.
     pub failures: i16,
     /// The token of its latest lease.
     pub lease_token: i64,
@@ -196,6 +200,16 @@ impl Payment {
     /// What may still be refunded, minor units.
     pub fn refundable(&self) -> i64 {
         self.captured - self.refund_reserved
+    }
+
+    /// What was to be taken and was not, now that it is over, minor units: a debt. A tip is none.
+    pub fn missing(&self) -> i64 {
+        match self.intent {
+            Intent::Capture(wanted) if self.state.is_terminal() && self.purpose != Purpose::Tip => {
+                (wanted - self.captured).max(0)
+            }
+            Intent::Capture(_) | Intent::Hold | Intent::Release => 0,
+        }
     }
 }
 

@@ -1,18 +1,18 @@
 //! Payments over HTTP: riders see their own, operators see all and refund them, and the provider has a door.
 
 use actix_web::{HttpResponse, web};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::{OpenApi, ToSchema};
 
 use super::commands::{self, NewRefund};
-use super::model::{self, Intent, RefundState};
 use super::store;
+use super::views::{PaymentBody, RefundBody};
 use super::webhooks::{self, WebhookSecrets, inbox};
 use crate::platform::error::{Code, Refusal};
 use crate::platform::http::request::{KeyHeader, VersionHeader};
 use crate::platform::http::{Everybody, Operators, Reply, Request, RidersAndOperators};
 use crate::platform::idempotency::Answer;
-use crate::platform::ids::{PaymentId, RefundId, TripId};
+use crate::platform::ids::PaymentId;
 use crate::platform::money::Money;
 
 /// This room's part of the published document.
@@ -25,78 +25,6 @@ pub fn configure(cfg: &mut web::ServiceConfig) {
     cfg.service(web::resource("/v1/payments/{payment_id}").route(web::get().to(get_payment)))
         .service(web::resource("/v1/payments/{payment_id}/refunds").route(web::post().to(create_refund)))
         .service(web::resource("/v1/webhooks/psp").route(web::post().to(receive_event)));
-}
-
-/// A payment.
-#[derive(Debug, Serialize, ToSchema)]
-struct PaymentBody {
-    id: PaymentId,
-    trip_id: TripId,
-    /// `fare`, `remainder`, `fee` or `tip`.
-    purpose: &'static str,
-    /// `authorizing`, `authorized`, `capturing`, `captured`, `declined`, `voiding`, `voided`, `auth_expired` or `capture_failed`.
-    state: &'static str,
-    /// What the trip wants of it: `hold`, `capture` or `release`.
-    intent: &'static str,
-    /// What was asked of the provider.
-    amount: Money,
-    /// What the provider reserved.
-    authorized: Money,
-    /// What was taken, whatever went back since.
-    captured: Money,
-    /// What went back.
-    refunded: Money,
-    /// Why it was declined.
-    decline_code: Option<String>,
-    /// Oldest first.
-    refunds: Vec<RefundBody>,
-}
-
-impl PaymentBody {
-    fn new(payment: &model::Payment, refunds: &[model::Refund]) -> Self {
-        // While authorizing, the code is what the payment will be declined for: not yet anybody's business.
-        let is_over = payment.state.is_terminal();
-        // Summed here, because a refund may end between the reading of the payment and that of its refunds.
-        let refunded =
-            refunds.iter().filter(|refund| refund.state == RefundState::Succeeded).map(|refund| refund.amount);
-        Self {
-            id: payment.id,
-            trip_id: payment.trip_id,
-            purpose: payment.purpose.as_str(),
-            state: payment.state.as_str(),
-            intent: Intent::as_str(payment.intent),
-            amount: payment.amount,
-            authorized: payment.money(payment.authorized),
-            captured: payment.money(payment.captured),
-            refunded: payment.money(refunded.sum()),
-            decline_code: payment.decline_code.clone().filter(|_| is_over),
-            refunds: refunds.iter().map(|refund| RefundBody::new(refund, payment)).collect(),
-        }
-    }
-}
-
-/// A part of a payment on its way back.
-#[derive(Debug, Serialize, ToSchema)]
-struct RefundBody {
-    id: RefundId,
-    payment_id: PaymentId,
-    amount: Money,
-    /// `pending`, `succeeded` or `failed`.
-    state: &'static str,
-    /// Why it failed.
-    failure_code: Option<String>,
-}
-
-impl RefundBody {
-    fn new(refund: &model::Refund, payment: &model::Payment) -> Self {
-        Self {
-            id: refund.id,
-            payment_id: refund.payment_id,
-            amount: payment.money(refund.amount),
-            state: refund.state.as_str(),
-            failure_code: refund.failure_code.clone(),
-        }
-    }
 }
 
 /// What to refund.

@@ -56,6 +56,11 @@ impl PaymentsContext {
         Self { platform, gateway, hands: Arc::new(Semaphore::new(HANDS)) }
     }
 
+    /// The provider that it asks.
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
     /// Returns when everything is finished that was set going so far.
     pub async fn finished(&self) {
         let all = u32::try_from(HANDS).unwrap_or(u32::MAX);
@@ -92,6 +97,8 @@ impl PaymentsContext {
             attempt_id: dice.uuid(now),
             posting_id: dice.uuid(now),
             refund_id: dice.id(now),
+            tip_posting_id: dice.uuid(now),
+            replacement_id: dice.id(now),
         }
     }
 

@@ -60,6 +60,10 @@ pub struct Config {
     #[arg(long, env = "RIDEMATCH_SANDBOX")]
     pub sandbox: bool,
 
+    /// Let webhooks go to this machine as well, by http too: for development. Never in production
+    #[arg(long, env = "RIDEMATCH_WEBHOOK_LOOPBACK")]
+    pub webhook_loopback: bool,
+
     /// Exit when standard input ends: for supervisors that may die
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,

@@ -1,4 +1,4 @@
-//! The only source of chance: ids, PINs, jitter. Whoever needs some is handed it, so that decisions stay functions of their input.
+//! The only source of chance: ids, PINs, secrets, jitter. Whoever needs some is handed it, so that decisions stay functions of their input.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -35,6 +35,11 @@ impl Dice {
     /// A rider's PIN: four digits, each as likely as the next.
     pub fn pin(&self) -> String {
         format!("{:04}", self.with(|rng| rng.random_range(0..10_000)))
+    }
+
+    /// A secret that nobody can guess: 256 bits.
+    pub fn secret(&self) -> [u8; 32] {
+        self.with(|rng| rng.random())
     }
 
     /// A time between half of `delay` and all of it, so that those who failed together do not come back together.

@@ -5,6 +5,7 @@
 //! only the caller knows what a second one would do. What comes back is an answer, or one of two [`Failure`]s.
 
 mod address;
+pub mod public;
 
 use std::error::Error as _;
 use std::fmt;
@@ -85,8 +86,7 @@ pub enum Failure {
 #[derive(Debug, Clone)]
 pub struct Egress(reqwest::Client);
 
-/// One request.
-#[derive(Debug, Clone)]
+/// One request. It cannot be printed: its form may name a card.
 pub struct Call<'a> {
     /// The whole URL.
     pub url: String,

@@ -155,6 +155,10 @@ ids! {
     WebhookDeliveryId = "whd";
     /// An operator.
     OpsId = "ops";
+    /// A comparison of our books with the provider's.
+    RunId = "run";
+    /// A difference that such a comparison found.
+    FindingId = "fnd";
     /// A device gateway that sends the positions of many drivers.
     GatewayId = "gwy";
 }

@@ -43,15 +43,16 @@ pub struct Delivery {
     lease: Uuid,
 }
 
-/// Writes an event and a delivery for each room that subscribed to its topic.
+/// Writes an event and a delivery for each room that subscribed to its topic; nothing if none did.
 ///
 /// # Errors
 /// If the database does not answer.
 pub async fn publish(tx: &mut Tx, topic: &str, trip_id: TripId, payload: Value, now: MachineTime) -> Result<()> {
-    sqlx::query!(
+    let done = sqlx::query!(
         "with event as (
              insert into outbox_events (topic, aggregate_id, payload, trace_id, created_at)
-             values ($1, $2, $3, $4, $5)
+             select $1::text, $2::uuid, $3::jsonb, $4::text, $5::timestamptz
+             where exists (select from outbox_subscriptions where topic = $1)
              returning id, topic, aggregate_id, created_at)
          insert into outbox_deliveries (event_id, subscriber, aggregate_id, due_at)
          select event.id, outbox_subscriptions.subscriber, event.aggregate_id, event.created_at
@@ -64,7 +65,9 @@ pub async fn publish(tx: &mut Tx, topic: &str, trip_id: TripId, payload: Value, 
     )
     .execute(&mut **tx)
     .await?;
-    tx.wake(Wake::Outbox);
+    if done.rows_affected() > 0 {
+        tx.wake(Wake::Outbox);
+    }
     Ok(())
 }
 

@@ -24,6 +24,8 @@ pub enum Wake {
     Deadlines,
     /// The payment provider has sent an event.
     ProviderEvents,
+    /// A webhook endpoint takes another delivery.
+    Webhooks,
     /// The domain clock was set.
     Clock,
     /// This trip has events.
@@ -33,12 +35,13 @@ pub enum Wake {
 }
 
 /// The kinds of wake that name no object, each with its letter in a NOTIFY.
-const PLAIN: [(Wake, char); 6] = [
+const PLAIN: [(Wake, char); 7] = [
     (Wake::Payments, 'p'),
     (Wake::Outbox, 'o'),
     (Wake::Dispatch, 's'),
     (Wake::Deadlines, 'd'),
     (Wake::ProviderEvents, 'e'),
+    (Wake::Webhooks, 'w'),
     (Wake::Clock, 'c'),
 ];
 

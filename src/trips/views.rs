@@ -50,6 +50,18 @@ pub struct TripBody {
     ended_at: Option<DomainTime>,
 }
 
+/// What the outbox tells of a trip's step: whose, which number, the state. No more: it may be read long after.
+pub fn trip_news(trip: &Trip, at: DomainTime) -> Value {
+    json!({
+        "at": at,
+        "trip_id": trip.id,
+        "rider_id": trip.rider_id,
+        "driver_id": trip.driver_id,
+        "seq": trip.version,
+        "state": trip.state.as_str(),
+    })
+}
+
 /// Who looks at a trip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Viewer {

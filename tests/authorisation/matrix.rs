@@ -45,8 +45,24 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("GET /v1/payments/{payment_id}", &["rider", "ops"]),
     ("POST /v1/payments/{payment_id}/refunds", &["ops"]),
     ("GET /v1/ops/ledger", &["ops"]),
+    ("GET /v1/ops/ledger/postings", &["ops"]),
     ("GET /v1/ops/reconciliation", &["ops"]),
+    ("GET /v1/ops/reconciliation/findings", &["ops"]),
+    ("GET /v1/ops/reconciliation/findings/{finding_id}", &["ops"]),
+    ("POST /v1/ops/reconciliation/findings/{finding_id}/resolve", &["ops"]),
+    ("GET /v1/ops/reconciliation/runs", &["ops"]),
+    ("POST /v1/ops/reconciliation/runs", &["ops"]),
+    ("GET /v1/ops/reconciliation/runs/{run_id}", &["ops"]),
     ("GET /v1/ops/audit", &["ops"]),
+    ("GET /v1/ops/webhook_endpoints", &["ops"]),
+    ("POST /v1/ops/webhook_endpoints", &["ops"]),
+    ("GET /v1/ops/webhook_endpoints/{endpoint_id}", &["ops"]),
+    ("DELETE /v1/ops/webhook_endpoints/{endpoint_id}", &["ops"]),
+    ("POST /v1/ops/webhook_endpoints/{endpoint_id}/enable", &["ops"]),
+    ("POST /v1/ops/webhook_endpoints/{endpoint_id}/disable", &["ops"]),
+    ("POST /v1/ops/webhook_endpoints/{endpoint_id}/rotate_secret", &["ops"]),
+    ("GET /v1/ops/webhook_endpoints/{endpoint_id}/deliveries", &["ops"]),
+    ("POST /v1/ops/webhook_deliveries/{delivery_id}/redeliver", &["ops"]),
 ];
 
 /// What is no part of the document and open to all.
@@ -55,7 +71,15 @@ const PAGES: &[&str] = &["/", "/metrics", "/openapi.json", "/docs/", "/problems/
 /// A request that has all it needs but a caller and an object.
 fn request(app: &App, operation: &str) -> RequestBuilder {
     let (method, template) = operation.split_once(' ').unwrap();
-    let objects = [("{trip_id}", "trip"), ("{offer_id}", "ofr"), ("{payment_id}", "pay")];
+    let objects = [
+        ("{trip_id}", "trip"),
+        ("{offer_id}", "ofr"),
+        ("{payment_id}", "pay"),
+        ("{endpoint_id}", "whe"),
+        ("{delivery_id}", "whd"),
+        ("{finding_id}", "fnd"),
+        ("{run_id}", "run"),
+    ];
     let path = objects.into_iter().fold(template.to_owned(), |path, (parameter, prefix)| {
         path.replace(parameter, &format!("{prefix}_01h455vb4pex5vsknk084sn02q"))
     });

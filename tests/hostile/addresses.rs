@@ -23,7 +23,7 @@ fn documented() -> BTreeMap<String, Vec<String>> {
 
 /// The path with ids in it that nobody has.
 fn filled(template: &str) -> String {
-    [("trip_id", "trip"), ("offer_id", "ofr"), ("payment_id", "pay")]
+    [("trip_id", "trip"), ("offer_id", "ofr"), ("payment_id", "pay"), ("finding_id", "fnd"), ("run_id", "run")]
         .into_iter()
         .fold(template.to_owned(), |path, (name, prefix)| {
             path.replace(&format!("{{{name}}}"), &format!("{prefix}_01h455vb4pex5vsknk084sn02q"))
@@ -50,6 +50,9 @@ async fn an_id_of_the_wrong_kind_is_named_with_the_kind_that_belongs_there() {
         (&driver, "POST", "/v1/offers/{}/decline", "offer_id", "ofr"),
         (&rider, "GET", "/v1/payments/{}", "payment_id", "pay"),
         (&ops, "POST", "/v1/payments/{}/refunds", "payment_id", "pay"),
+        (&ops, "GET", "/v1/ops/reconciliation/findings/{}", "finding_id", "fnd"),
+        (&ops, "POST", "/v1/ops/reconciliation/findings/{}/resolve", "finding_id", "fnd"),
+        (&ops, "GET", "/v1/ops/reconciliation/runs/{}", "run_id", "run"),
     ];
     let wrong = [
         "quo_01h455vb4pex5vsknk084sn02q",

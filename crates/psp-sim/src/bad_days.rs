@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::faults::{Fault, Group, Occasion, Strike};
@@ -14,10 +14,10 @@ use crate::plan::{Plan, Seeds};
 pub struct BadDays {
     /// Locked after the books, where both are.
     plan: Mutex<Plan>,
-    /// Told when the requests that are held shall go on.
-    healed: Notify,
-    /// Told when the events that are held, or wait for their next attempt, shall go on.
-    flushed: Notify,
+    /// How often the requests that are held were let go.
+    healed: watch::Sender<u64>,
+    /// How often the events that are held, or wait for their next attempt, were let go.
+    flushed: watch::Sender<u64>,
     /// For plans that come without.
     seeds: Seeds,
 }
@@ -25,7 +25,7 @@ pub struct BadDays {
 impl BadDays {
     /// Good days, until somebody plans others; `seeds` are for plans that come without.
     pub fn new(seeds: Seeds) -> Self {
-        Self { plan: Mutex::default(), healed: Notify::new(), flushed: Notify::new(), seeds }
+        Self { plan: Mutex::default(), healed: watch::Sender::default(), flushed: watch::Sender::default(), seeds }
     }
 
     /// The plan of faults. A lock: let it go soon.
@@ -46,28 +46,51 @@ impl BadDays {
     /// Ends all faults: nothing is planned any more, and what is held goes on.
     pub fn heal(&self) {
         self.replace(Vec::new(), None);
-        self.healed.notify_waiters();
+        self.healed.send_modify(|times| *times += 1);
         self.flush();
     }
 
     /// Lets all events that wait for something be delivered now.
     pub fn flush(&self) {
-        self.flushed.notify_waiters();
+        self.flushed.send_modify(|times| *times += 1);
     }
 
-    /// Holds a request for a while, or until the provider is healed.
-    pub async fn hold(&self, delay: Duration) {
-        hold(delay, &self.healed).await;
+    /// For a request that may be held, until somebody heals the provider.
+    pub fn patience(&self) -> Patience {
+        Patience::of(&self.healed)
     }
 
-    /// Holds an event for a while, or until all are flushed.
-    pub async fn hold_event(&self, delay: Duration) {
-        hold(delay, &self.flushed).await;
+    /// For an event that may be held, until somebody flushes them.
+    pub fn patience_of_event(&self) -> Patience {
+        Patience::of(&self.flushed)
     }
 }
 
-async fn hold(delay: Duration, until: &Notify) {
-    if delay > Duration::ZERO {
-        let _told_before = timeout(delay, until.notified()).await;
+/// A wait that somebody can end. Taken before anybody can know that there is something to wait for, so that whoever ends
+/// it is never too early.
+#[derive(Debug)]
+pub struct Patience {
+    ended: watch::Receiver<u64>,
+    since: u64,
+}
+
+impl Patience {
+    fn of(end: &watch::Sender<u64>) -> Self {
+        let ended = end.subscribe();
+        let since = *ended.borrow();
+        Self { ended, since }
+    }
+
+    /// Waits so long, or until the end; after that, not at all.
+    pub async fn wait(&mut self, delay: Duration) {
+        if delay > Duration::ZERO {
+            let since = self.since;
+            let _ended_before = timeout(delay, self.ended.wait_for(|times| *times > since)).await;
+        }
+    }
+
+    /// Begins anew.
+    pub fn renew(&mut self) {
+        self.since = *self.ended.borrow_and_update();
     }
 }

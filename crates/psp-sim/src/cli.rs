@@ -9,8 +9,27 @@ use tokio::sync::oneshot;
 
 use crate::{AUTHORISATION_TTL, Error, Settings, Webhook, clock, start};
 
-/// Run a payment provider with a memory that speaks a subset of the Stripe API.
+/// Where to go from here, at the end of `--help`.
+const FIRST_STEPS: &str = "\
+First steps, with the id that the first one answers in the place of PI, and the books at the end:
+  curl localhost:12111/v1/payment_intents -u sk_test_psp_sim: -d amount=1250 -d currency=usd \\
+       -d capture_method=manual -d payment_method=pm_card_visa
+  curl -X POST localhost:12111/v1/payment_intents/PI/confirm -u sk_test_psp_sim:
+  curl -X POST localhost:12111/v1/payment_intents/PI/capture -u sk_test_psp_sim:
+  curl localhost:12111/sim/books -u sk_test_psp_sim:
+
+A bad day, on which every second capture is done and never answered, and its end:
+  curl -X PUT localhost:12111/sim/faults -u sk_test_psp_sim: \\
+       -d '{\"faults\": [{\"on\": \"capture\", \"kind\": \"hang_after\", \"share\": 0.5}], \"seed\": 1}'
+  curl -X DELETE localhost:12111/sim/faults -u sk_test_psp_sim:
+
+Faults of requests: decline, latency, hang_before, hang_after, error_500, error_500_after, error_503, rate_limited,
+reset_before, reset_after, malformed, unknown_status; paying with pm_sim_<fault> strikes one confirmation.
+Faults of webhooks: lost, late, doubled, reordered, wrong_signature, old_time_stamp.";
+
+/// Run a payment provider with a memory, and with bad days, that speaks a subset of the Stripe API.
 #[derive(clap::Args)]
+#[command(after_help = FIRST_STEPS)]
 pub struct Cli {
     /// Where to listen; port 0 takes a free one, and the first line of output says which
     #[arg(long, default_value = "127.0.0.1:12111")]

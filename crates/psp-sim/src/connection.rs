@@ -10,7 +10,7 @@ use actix_web::rt::net::TcpStream;
 use socket2::{SockRef, Socket};
 
 /// The second handle; dropped with the connection.
-struct Line(Socket);
+struct Handle(Socket);
 
 /// Takes hold of a new connection.
 pub fn take(connection: &dyn Any, data: &mut Extensions) {
@@ -18,14 +18,14 @@ pub fn take(connection: &dyn Any, data: &mut Extensions) {
         return;
     };
     match SockRef::from(stream).try_clone() {
-        Ok(socket) => drop(data.insert(Line(socket))),
+        Ok(socket) => drop(data.insert(Handle(socket))),
         Err(error) => tracing::warn!(%error, "a connection that no fault can close"),
     }
 }
 
 /// Closes the connection that `request` came by. What is answered to it afterwards, nobody hears.
 pub fn close(request: &HttpRequest) {
-    let Some(Line(socket)) = request.conn_data() else {
+    let Some(Handle(socket)) = request.conn_data() else {
         return;
     };
     // What is still to be sent is thrown away, and the peer gets a reset after the end.

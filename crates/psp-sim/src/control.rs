@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::accounts::Snapshot;
+use crate::books::Line;
 use crate::errors::ApiError;
 use crate::faults::Fault;
 use crate::http::{Credentials, Shared, app_data, respond, unrecognized};
@@ -150,8 +151,18 @@ async fn events(provider: Shared, request: HttpRequest) -> HttpResponse {
 }
 
 async fn resend(provider: Shared, id: web::Path<String>) -> HttpResponse {
-    match provider.resend(&id).await {
-        Ok(()) => HttpResponse::Ok().json(json!({ "id": *id, "pending": true })),
+    let waits_again = provider.look_up(|state| {
+        if !state.books.events().knows(&id) {
+            return Err(ApiError::no_such(404, "event", &id, "id"));
+        }
+        state.post(&Line { resent_event: Some(id.clone()), ..Line::default() });
+        Ok(())
+    });
+    match waits_again.await {
+        Ok(()) => {
+            provider.news.notify_one();
+            HttpResponse::Ok().json(json!({ "id": *id, "pending": true }))
+        }
         Err(error) => respond(error.into()),
     }
 }

@@ -48,6 +48,7 @@ pub fn of(effect: &Effect, request: Option<&Request>, dice: &Dice, now_s: UnixSe
             kind: kind.to_owned(),
             payment_intent: effect.intent.id.clone(),
             payload: payload.to_string(),
+            is_resent: false,
         })
     };
     told.into_iter().map(event).collect()

@@ -2,7 +2,7 @@
 //!
 //! A fault is planned in one of two ways. A plan (`PUT /sim/faults`, [`crate::plan`]) strikes whoever comes by. A caller
 //! plans one for itself: `metadata[sim_fault]=capture:hang_after` on an intent or a request strikes that step, and
-//! paying with `pm_sim_hang_after` strikes the confirmation.
+//! paying with `pm_sim_hang_after` strikes the confirmation, or with `pm_sim_lost` the events.
 //!
 //! Faults are grouped by what they touch, and at most one of each group strikes a request, so that a slow request can
 //! also be cut, and a failed one answered with half a body. A further kind is a variant here and an arm where its group
@@ -266,7 +266,7 @@ pub struct Strike {
 impl Strike {
     /// A fault named by a caller, with its detail: milliseconds, or a decline code.
     fn named(kind: &str, detail: Option<&str>) -> Option<Self> {
-        let kind = Kind::named(kind).filter(|kind| !kind.is_of_webhooks())?;
+        let kind = Kind::named(kind)?;
         let ms = detail.and_then(|detail| detail.parse().ok()).unwrap_or_else(|| kind.default_ms());
         let code = detail.filter(|_| kind == Kind::Decline).unwrap_or(cards::GENERIC);
         let delay = Duration::from_millis(ms.min(kind.ms_max().unwrap_or(0)));
@@ -284,7 +284,7 @@ impl Strike {
 }
 
 /// The fault that a caller planned for this step: in the request's metadata, in the intent's, or by the method that a
-/// confirmation would charge.
+/// confirmation would charge. Whether it is one that can strike there, is for whoever strikes to say.
 pub fn planned_by_caller(step: Step, params: &Params, intent: Option<&Intent>) -> Option<Strike> {
     let of_request = params.peek("metadata[sim_fault]");
     let of_intent = intent.and_then(|intent| intent.metadata.get(METADATA_KEY)).map(String::as_str);
@@ -298,6 +298,8 @@ pub fn planned_by_caller(step: Step, params: &Params, intent: Option<&Intent>) -
     by_metadata.or_else(|| {
         let charged = params.peek("payment_method");
         let charged = match step {
+            // What was charged strikes its own events, too.
+            Step::Webhook => intent?.payment_method.as_deref()?,
             Step::Create if params.peek("confirm") == Some("true") => charged?,
             Step::Confirm => charged.or_else(|| intent?.payment_method.as_deref())?,
             _ => return None,

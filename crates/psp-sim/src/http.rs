@@ -218,8 +218,8 @@ async fn get(
         Err(error) => return respond(error.into()),
     };
     let (step, id) = subject;
-    let weather = provider.forecast((step, id.or(params.peek("payment_intent"))), &params, None);
-    if let Some(reply) = weather.before(&provider.bad_days).await {
+    let mut weather = provider.forecast((step, id.or(params.peek("payment_intent"))), &params, None);
+    if let Some(reply) = weather.before().await {
         return send(reply, request);
     }
     let found = provider.look_up(|state| {
@@ -231,7 +231,7 @@ async fn get(
         Ok(object) => Answer::ok(object.to_string()),
         Err(error) => error.into(),
     };
-    send(weather.after(&provider.bad_days, answer).await, request)
+    send(weather.after(answer).await, request)
 }
 
 /// Answers where nothing is.

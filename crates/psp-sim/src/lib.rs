@@ -21,6 +21,7 @@ mod cli;
 mod clock;
 mod connection;
 mod control;
+mod currencies;
 mod errors;
 mod events;
 mod expiry;

@@ -23,6 +23,9 @@ pub struct Event {
     pub payment_intent: String,
     /// The body of the request.
     pub payload: String,
+    /// Somebody asked for it again: what its payment plans for it strikes no more.
+    #[serde(default)]
+    pub is_resent: bool,
 }
 
 /// All events that are remembered.
@@ -67,7 +70,9 @@ impl Mailbox {
             Some(place) => self.settled.remove(place),
             None => self.numbers.remove(id).and_then(|number| self.pending.remove(&number)),
         };
-        event.into_iter().for_each(|event| self.put(event));
+        if let Some(event) = event {
+            self.put(Arc::new(Event { is_resent: true, ..Event::clone(&event) }));
+        }
     }
 
     /// Whether the event is remembered. O(n) in the settled ones.

@@ -12,9 +12,9 @@ use crate::clock::Dice;
 use crate::errors::ApiError;
 use crate::faults::{Occasion, Step};
 use crate::machine::{Circumstances, Command, Done, Payment};
-use crate::model::{CaptureMethod, Intent, Metadata, Refund, Stage, UnixSeconds};
+use crate::model::{CaptureMethod, Intent, Metadata, Minor, Refund, Stage, UnixSeconds};
 use crate::params::Params;
-use crate::render;
+use crate::{currencies, render};
 
 /// A request that changes something, as it came.
 #[derive(Debug)]
@@ -127,8 +127,9 @@ impl Order {
             Target::Create => read_create(&mut params, dice, now_s)?,
             Target::Confirm(id) => read_confirm(&mut params, find(books, id)?)?,
             Target::Capture(id) => {
-                let amount = params.amount("amount_to_capture")?;
-                Self::on(find(books, id)?, Command::Capture { amount })
+                let intent = find(books, id)?;
+                let amount = amount_of(&intent, &mut params, "amount_to_capture")?;
+                Self::on(intent, Command::Capture { amount })
             }
             Target::Cancel(id) => {
                 let reasons = ["duplicate", "fraudulent", "requested_by_customer", "abandoned"];
@@ -216,12 +217,20 @@ fn find(books: &Books, id: &str) -> Result<Intent, ApiError> {
     Ok(Intent::clone(intent))
 }
 
+/// An amount in the intent's currency.
+fn amount_of(intent: &Intent, params: &mut Params, name: &str) -> Result<Option<Minor>, ApiError> {
+    let amount = params.amount(name)?;
+    amount.map_or(Ok(()), |amount| currencies::check(amount, &intent.currency, name))?;
+    Ok(amount)
+}
+
 fn read_create(params: &mut Params, dice: &Dice, now_s: UnixSeconds) -> Result<Order, ApiError> {
     let amount = params.amount("amount")?.ok_or_else(|| ApiError::missing("amount"))?;
     let currency = params.required("currency")?.to_ascii_lowercase();
     if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_lowercase()) {
         return Err(ApiError::invalid(format!("Invalid currency: {currency}.")).param("currency"));
     }
+    currencies::check(amount, &currency, "amount")?;
     let capture_method = match params.choice("capture_method", &["automatic", "manual"])?.as_deref() {
         Some("manual") => CaptureMethod::Manual,
         _ => CaptureMethod::Automatic,
@@ -271,7 +280,7 @@ fn read_confirm(params: &mut Params, intent: Intent) -> Result<Order, ApiError> 
 fn read_refund(params: &mut Params, books: &Books) -> Result<Order, ApiError> {
     let id = params.required("payment_intent")?;
     let intent = find(books, &id).map_err(|_| ApiError::no_such(400, "payment_intent", &id, "payment_intent"))?;
-    let amount = params.amount("amount")?;
+    let amount = amount_of(&intent, params, "amount")?;
     let refund_reason = params.choice("reason", &["duplicate", "fraudulent", "requested_by_customer"])?;
     let metadata = params.metadata()?;
     Ok(Order { metadata, refund_reason, ..Order::on(intent, Command::Refund { amount }) })

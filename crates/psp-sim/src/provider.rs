@@ -18,6 +18,7 @@ use crate::errors::ApiError;
 use crate::events;
 use crate::faults::{Group, Kind, Occasion, Step, Strike, planned_by_caller};
 use crate::journal::{self, Journal};
+use crate::mailbox::Event;
 use crate::model::UnixSeconds;
 use crate::operations::{Effect, Order, Request};
 use crate::params::Params;
@@ -136,13 +137,13 @@ impl Provider {
         let Ok(_in_use) = KeyInUse::claim(&self, request.key.as_deref()) else {
             return ApiError::key_in_use().into();
         };
-        let weather = self.forecast(request.subject(), &request.params, request.key.as_deref());
-        if let Some(reply) = weather.before(&self.bad_days).await {
+        let mut weather = self.forecast(request.subject(), &request.params, request.key.as_deref());
+        if let Some(reply) = weather.before().await {
             return reply;
         }
         let answer = self.transact(|state| self.perform(state, &request, weather.work)).await;
         self.news.notify_one();
-        weather.after(&self.bad_days, answer.unwrap_or_else(|JournalBroken| ApiError::internal().into())).await
+        weather.after(answer.unwrap_or_else(|JournalBroken| ApiError::internal().into())).await
     }
 
     /// Replays the stored answer; or does what is asked, and stores the effect and the answer in one line.
@@ -223,6 +224,7 @@ impl Provider {
     /// faults don't strike a replay, or nobody would ever see one.
     pub fn forecast(&self, subject: (Step, Option<&str>), params: &Params, key: Option<&str>) -> Weather {
         let (step, id) = subject;
+        let patience = self.bad_days.patience();
         let (by_caller, payment_intent) = {
             let state = self.lock();
             let intent = id.and_then(|id| state.books.intent_of(id)).cloned();
@@ -236,24 +238,14 @@ impl Provider {
             latency: slowed.map(|strike| strike.delay).unwrap_or_default(),
             door: self.bad_days.strike(Group::Door, &occasion, by_caller),
             work: by_caller,
+            patience,
         }
     }
 
-    /// Puts an event that was told already, or is being told, behind those that wait.
-    ///
-    /// # Errors
-    /// 404 if nobody remembers it.
-    pub async fn resend(&self, id: &str) -> Result<(), ApiError> {
-        self.look_up(|state| {
-            if !state.books.events().knows(id) {
-                return Err(ApiError::no_such(404, "event", id, "id"));
-            }
-            state.post(&Line { resent_event: Some(id.to_owned()), ..Line::default() });
-            Ok(())
-        })
-        .await?;
-        self.news.notify_one();
-        Ok(())
+    /// What its payment plans for the delivery of an event.
+    pub fn planned_for(&self, event: &Event) -> Option<Strike> {
+        let intent = self.lock().books.intents().get(&event.payment_intent).cloned()?;
+        if event.is_resent { None } else { planned_by_caller(Step::Webhook, &Params::default(), Some(&intent)) }
     }
 
     /// Writes the journal until [`Self::close`] or until the disk refuses. Blocks; has a thread of its own.

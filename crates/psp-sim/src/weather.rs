@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::answer::{Answer, Reply};
-use crate::bad_days::BadDays;
+use crate::bad_days::Patience;
 use crate::errors::ApiError;
 use crate::faults::{Kind, Strike};
 
 /// The faults that strike one request at the door; none, mostly.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Weather {
     /// How long the request takes on top of its work.
     pub latency: Duration,
@@ -18,16 +18,18 @@ pub struct Weather {
     pub door: Option<Strike>,
     /// What the caller planned for the work, for whoever does it.
     pub work: Option<Strike>,
+    /// How it is held.
+    pub patience: Patience,
 }
 
 impl Weather {
     /// What happens before the work; a reply if that is all that happens.
-    pub async fn before(&self, bad_days: &BadDays) -> Option<Reply> {
-        bad_days.hold(self.latency / 2).await;
+    pub async fn before(&mut self) -> Option<Reply> {
+        self.patience.wait(self.latency / 2).await;
         let strike = self.door?;
         match strike.kind {
             Kind::HangBefore => {
-                bad_days.hold(strike.delay).await;
+                self.patience.wait(strike.delay).await;
                 Some(Reply::Silence)
             }
             Kind::ResetBefore => Some(Reply::Silence),
@@ -41,14 +43,14 @@ impl Weather {
     }
 
     /// What becomes of the work's answer.
-    pub async fn after(&self, bad_days: &BadDays, answer: Answer) -> Reply {
-        bad_days.hold(self.latency / 2).await;
+    pub async fn after(mut self, answer: Answer) -> Reply {
+        self.patience.wait(self.latency / 2).await;
         let Some(strike) = self.door else {
             return Reply::Answer(answer);
         };
         match strike.kind {
             Kind::HangAfter => {
-                bad_days.hold(strike.delay).await;
+                self.patience.wait(strike.delay).await;
                 Reply::Silence
             }
             Kind::ResetAfter => Reply::Silence,

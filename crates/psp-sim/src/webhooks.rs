@@ -110,17 +110,20 @@ impl Courier {
         })
     }
 
-    fn strike(&self, group: Group, event: &Event) -> Option<Strike> {
+    /// The fault of this group that strikes the event; `by_caller` is what its payment plans for it.
+    fn strike(&self, group: Group, event: &Event, by_caller: Option<Strike>) -> Option<Strike> {
         let payment_intent = Some(event.payment_intent.as_str());
-        self.provider.bad_days.strike(group, &Occasion { step: Step::Webhook, payment_intent, charges: false }, None)
+        let occasion = Occasion { step: Step::Webhook, payment_intent, charges: false };
+        self.provider.bad_days.strike(group, &occasion, by_caller)
     }
 
     /// Holds an event back, if a fault says so, and returns how often it is to be delivered.
-    async fn schedule(&self, number: u64, event: &Event) -> u32 {
+    async fn schedule(&self, number: u64, event: &Event, by_caller: Option<Strike>) -> u32 {
         let Ok(_place) = self.held.try_acquire() else {
             return 1;
         };
-        let Some(strike) = self.strike(Group::Schedule, event) else {
+        let mut patience = self.provider.bad_days.patience_of_event();
+        let Some(strike) = self.strike(Group::Schedule, event, by_caller) else {
             return 1;
         };
         match strike.kind {
@@ -129,26 +132,30 @@ impl Courier {
             Kind::Reordered => {
                 let mut delivered_below = self.delivered_below.subscribe();
                 tokio::select! {
-                    () = self.provider.bad_days.hold_event(strike.delay) => {}
+                    () = patience.wait(strike.delay) => {}
                     _ = delivered_below.wait_for(|&below| below > number) => {}
                 }
             }
-            _ => self.provider.bad_days.hold_event(strike.delay).await,
+            _ => patience.wait(strike.delay).await,
         }
         1
     }
 
     /// Climbs the ladder; whether somebody took the event.
-    async fn climb(&self, number: u64, event: &Event) -> bool {
+    async fn climb(&self, number: u64, event: &Event, by_caller: Option<Strike>) -> bool {
+        let mut patience = self.provider.bad_days.patience_of_event();
         for attempt in 0..ATTEMPTS_MAX {
             if attempt > 0 {
                 let pause = FIRST_PAUSE * 2_u32.pow(attempt - 1);
-                self.provider.bad_days.hold_event(self.dice.jittered(pause.min(PAUSE_MAX))).await;
+                patience.wait(self.dice.jittered(pause.min(PAUSE_MAX))).await;
+                // From here on, a flush is for the next pause.
+                patience.renew();
             }
             let Ok(_slot) = self.slots.acquire().await else {
                 return false;
             };
-            if self.post(event).await {
+            // The payment's own plan strikes the first attempt alone, or nobody would ever take the event.
+            if self.post(event, by_caller.filter(|_| attempt == 0)).await {
                 self.delivered_below.send_if_modified(|below| {
                     let is_younger = number >= *below;
                     *below = (*below).max(number + 1);
@@ -161,8 +168,8 @@ impl Courier {
         false
     }
 
-    async fn post(&self, event: &Event) -> bool {
-        let strike = self.strike(Group::Stamp, event);
+    async fn post(&self, event: &Event, by_caller: Option<Strike>) -> bool {
+        let strike = self.strike(Group::Stamp, event, by_caller);
         // The stamp is the attempt's time, not the event's: a retry isn't taken for an old message played again.
         let mut stamp_s = unix_s(self.provider.now());
         let mut secret = self.webhook.secret.as_str();
@@ -197,8 +204,9 @@ impl Courier {
 
 /// Delivers one event, on a good day or a bad one.
 async fn deliver(courier: Arc<Courier>, number: u64, event: Arc<Event>) {
-    for _ in 0..courier.schedule(number, &event).await {
-        if !courier.climb(number, &event).await {
+    let by_caller = courier.provider.planned_for(&event);
+    for _ in 0..courier.schedule(number, &event, by_caller).await {
+        if !courier.climb(number, &event, by_caller).await {
             break;
         }
     }

@@ -119,12 +119,12 @@ async fn start(dir: &Path) -> Result<Cluster, BoxError> {
 }
 
 fn place(cluster: &Cluster) -> Result<Place, BoxError> {
-    let socket = cluster.run_dir().join(".s.PGSQL.5432");
+    let url = cluster.url(NAME);
     // The first line of a socket's lock file is the postmaster's process id.
     let lock = std::fs::read_to_string(cluster.run_dir().join(".s.PGSQL.5432.lock"))?;
     let process_id = lock.lines().next().unwrap_or_default().trim().to_owned();
     if process_id.parse::<u32>().is_err() {
-        return Err(format!("no process id in the lock of {}", socket.display()).into());
+        return Err(format!("no process id in the lock of the socket in {}", cluster.run_dir().display()).into());
     }
-    Ok(Place { url: cluster.url(NAME), target: Target::Socket(socket), process_id })
+    Ok(Place { target: Target::of(&url)?, url, process_id })
 }

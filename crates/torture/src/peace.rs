@@ -1,5 +1,6 @@
 //! After the torture: time passes until every ride is over, and a person does what only a person may do.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +23,12 @@ const STEP_EVERY: Duration = Duration::from_millis(1_500);
 /// The operator's number here; 0 is taken.
 const OPERATOR: u32 = 1;
 
-/// How long a person's decision may take to have an effect.
-const ATTEND_WITHIN: Duration = Duration::from_secs(30);
+/// How long work may take to settle once everything is healed. A refund to which the provider has stored a 500 takes longest: it is
+/// asked for again, with back-off, for five minutes, until a person has to look.
+const SETTLES_WITHIN: Duration = Duration::from_secs(420);
+
+/// How long a retry by a person may take to help.
+const RETRY_HELPS_WITHIN: Duration = Duration::from_secs(20);
 
 /// Lets time pass until every trip is over; those that are not, after a minute and a half.
 ///
@@ -53,22 +58,30 @@ pub(crate) async fn come(stack: &Stack, people: &People) -> Result<Vec<String>, 
     }
 }
 
-/// Has an operator try again whatever waits for a person; what still waits then.
+/// Waits until no work is open any more, and has an operator decide whatever waits for a person: try again first, and if that
+/// does not help, close it, which writes a debt off. What is left when there is no more patience.
 ///
 /// # Errors
 /// If the database or the services do not answer.
-pub(crate) async fn attend(stack: &Stack, town: &Arc<Town>) -> Result<Vec<String>, BoxError> {
+pub(crate) async fn settle(stack: &Stack, town: &Arc<Town>) -> Result<Vec<String>, BoxError> {
     let mut operator = Person::new(town, Role::Ops, OPERATOR + 1);
-    let body = json!({"action": "retry", "note": "torture: everything is healed"});
-    for (kind, id, _) in waiting(stack).await? {
-        let (kind, id) = if kind == "payment" { ("payments", name("pay", id)) } else { ("refunds", name("rfd", id)) };
-        operator.once_more(&format!("/v1/ops/{kind}/{id}/resolve"), &body).await;
-    }
+    let mut tried: BTreeMap<Uuid, Stopwatch> = BTreeMap::new();
     let waited = Stopwatch::start();
     loop {
         let waiting = waiting(stack).await?;
-        if waiting.is_empty() || waited.elapsed() >= ATTEND_WITHIN {
-            return Ok(waiting.into_iter().map(|(kind, id, why)| format!("{kind} {id}: {why}")).collect());
+        if (waiting.is_empty() && open_work(stack).await? == 0) || waited.elapsed() >= SETTLES_WITHIN {
+            return Ok(waiting.into_iter().map(|(kind, id, why)| format!("{}: {why}", name(kind, id))).collect());
+        }
+        for (kind, id, _) in waiting {
+            let action = match tried.get(&id) {
+                None => "retry",
+                Some(since) if since.elapsed() >= RETRY_HELPS_WITHIN => "close",
+                Some(_) => continue,
+            };
+            tried.insert(id, Stopwatch::start());
+            let what = if kind == "pay" { "payments" } else { "refunds" };
+            let body = json!({"action": action, "note": "torture: everything is healed"});
+            operator.once_more(&format!("/v1/ops/{what}/{}/resolve", name(kind, id)), &body).await;
         }
         tokio::time::sleep(STEP_EVERY).await;
     }
@@ -79,10 +92,15 @@ async fn open_trips(stack: &Stack) -> Result<Vec<(Uuid, String)>, BoxError> {
     Ok(sqlx::query_as(sql).fetch_all(&mut stack.database.session().await?).await?)
 }
 
-/// Payments and refunds that wait for a person.
+/// Pieces of work that are due, leased, back off, or wait to be understood.
+async fn open_work(stack: &Stack) -> Result<i64, BoxError> {
+    Ok(sqlx::query_scalar("select count(*) from open_work").fetch_one(&mut stack.database.session().await?).await?)
+}
+
+/// Payments and refunds that wait for a person: their prefix, id, and why.
 async fn waiting(stack: &Stack) -> Result<Vec<(&'static str, Uuid, String)>, BoxError> {
     let ours = Ours::read(&mut stack.database.session().await?).await?;
-    let payments = ours.payments.into_iter().filter_map(|one| Some(("payment", one.id, one.attention?)));
-    let refunds = ours.refunds.into_iter().filter_map(|one| Some(("refund", one.id, one.attention?)));
+    let payments = ours.payments.into_iter().filter_map(|one| Some(("pay", one.id, one.attention?)));
+    let refunds = ours.refunds.into_iter().filter_map(|one| Some(("rfd", one.id, one.attention?)));
     Ok(payments.chain(refunds).collect())
 }

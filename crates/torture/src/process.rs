@@ -136,3 +136,59 @@ impl Process {
 fn is_configuration(variable: &str) -> bool {
     variable == "DATABASE_URL" || ["RIDEMATCH_", "PSP_", "PG"].iter().any(|prefix| variable.starts_with(prefix))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn cat(dir: &std::path::Path) -> Spec {
+        Spec {
+            name: "cat",
+            program: "/bin/cat".into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            log: dir.join("cat.log"),
+            announces: false,
+        }
+    }
+
+    async fn until_in_state(process: &Process, wanted: impl Fn(&str) -> bool) {
+        let id = process.child.id().unwrap().to_string();
+        let look = async {
+            loop {
+                let output = Command::new("ps").args(["-o", "stat=", "-p", &id]).output().await.unwrap();
+                if wanted(String::from_utf8_lossy(&output.stdout).trim()) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(STOPS_WITHIN, look).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_paused_process_goes_on_when_its_pauser_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let process = cat(dir.path()).start().await.unwrap();
+        let paused = process.pause().unwrap();
+        until_in_state(&process, |state| state.starts_with('T')).await;
+        drop(paused);
+        until_in_state(&process, |state| state.starts_with('S')).await;
+    }
+
+    #[tokio::test]
+    async fn a_process_ends_when_it_is_let_go_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut process = cat(dir.path()).start().await.unwrap();
+        tokio::time::timeout(STOPS_WITHIN / 2, process.stop()).await.unwrap();
+        assert!(process.child.id().is_none(), "it has been waited for");
+    }
+
+    #[tokio::test]
+    async fn one_that_ends_before_it_listens_is_an_error_that_names_its_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = Spec { program: "/bin/true".into(), announces: true, ..cat(dir.path()) };
+        let error = spec.start().await.unwrap_err().to_string();
+        assert!(error.contains("ended at its start") && error.contains("cat.log"), "{error}");
+    }
+}

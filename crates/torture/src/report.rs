@@ -35,6 +35,8 @@ pub(crate) struct Report {
     pub keys: u64,
     pub sent: u64,
     pub unanswered: u64,
+    /// What they were refused, by code.
+    pub refused: BTreeMap<String, u64>,
     /// Processes that ended without being told to.
     pub died_by_themselves: BTreeMap<&'static str, u64>,
     /// Payments and refunds that wait for a person, and what for.
@@ -84,8 +86,9 @@ impl fmt::Display for Report {
             "Keys of our own people: {}, sent {} times, {} never answered",
             self.keys, self.sent, self.unanswered
         )?;
-        if self.died_by_themselves.values().any(|count| *count > 0) {
-            writeln!(f, "Processes that ended by themselves: {}", States(&self.died_by_themselves))?;
+        writeln!(f, "Refused {}", States(&self.refused))?;
+        if !self.died_by_themselves.is_empty() {
+            writeln!(f, "Processes that ended by themselves {}", States(&self.died_by_themselves))?;
         }
         for (title, list) in [("Waits for a person", &self.attention), ("Did not end", &self.open_trips)] {
             for one in list {

@@ -23,8 +23,8 @@ use crate::report::Report;
 use crate::stack::{Options, Stack};
 use crate::wire::Side;
 
-/// How long work may take to settle once everything is healed: two leases, and the longest back-off.
-const SETTLE: Duration = Duration::from_secs(180);
+/// How long the audit may wait for what is unsettled: everything is, or will not be.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// Tortures. `program` is the service's, unless the options name another.
 ///
@@ -41,7 +41,10 @@ pub async fn run(cli: &Cli, program: PathBuf) -> Result<ExitCode, BoxError> {
         drivers: cli.drivers,
         time_scale: cli.time_scale,
     };
-    let end = torture(cli, options).await;
+    let end = tokio::select! {
+        end = torture(cli, options) => end,
+        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+    };
     if let Ok(report) = &end {
         print!("{report}");
         let json = serde_json::to_vec_pretty(report)?;
@@ -72,8 +75,10 @@ async fn torture(cli: &Cli, options: Options) -> Result<Report, BoxError> {
     say("time passes: rides end, keys get their answers");
     let open_trips = peace::come(&stack, &people).await?;
     let town = people.go_home().await;
-    let attention = peace::attend(&stack, &town).await?;
-    say("settling, and auditing");
+    stack.wire.heal();
+    say("settling: leases run out, back-offs end, a person decides what waits for one");
+    let attention = peace::settle(&stack, &town).await?;
+    say("auditing");
     let audit = stack.audit(SETTLE).await?;
 
     say("comparing the books");
@@ -82,8 +87,10 @@ async fn torture(cli: &Cli, options: Options) -> Result<Report, BoxError> {
     let ours = Ours::read(&mut stack.database.session().await?).await?;
     let record = town.record.all();
     let violations = books::compare(&ours, &intents, &refunds, &record);
+    let died_by_themselves = deaths(&stack);
+    let nothing_is_left = open_trips.is_empty() && attention.is_empty() && died_by_themselves.is_empty();
     let mut report = Report {
-        clean: violations.count() == 0 && open_trips.is_empty() && attention.is_empty() && audit["clean"] == true,
+        clean: violations.count() == 0 && nothing_is_left && audit["clean"] == true,
         seed: cli.seed,
         seconds: cli.seconds,
         total_seconds: 0,
@@ -95,8 +102,9 @@ async fn torture(cli: &Cli, options: Options) -> Result<Report, BoxError> {
         refunds: states(ours.refunds.iter().map(|refund| refund.state.as_str())),
         keys: record.len() as u64,
         sent: record.values().map(|asked| u64::from(asked.sent)).sum(),
+        refused: refused(&record),
         unanswered: record.values().filter(|asked| is_unanswered(asked)).count() as u64,
-        died_by_themselves: deaths(&stack),
+        died_by_themselves,
         attention,
         open_trips,
         violations,
@@ -141,6 +149,11 @@ fn faults(scene: &Scene) -> BTreeMap<String, u64> {
     faults
 }
 
+/// Refusals that stood, by code.
+fn refused(record: &BTreeMap<String, Asked>) -> BTreeMap<String, u64> {
+    states(record.values().flat_map(|asked| asked.refusals.iter().map(String::as_str)))
+}
+
 fn is_unanswered(asked: &Asked) -> bool {
     asked.successes.is_empty() && asked.refusals.is_empty()
 }
@@ -153,16 +166,17 @@ fn states<'a>(states: impl Iterator<Item = &'a str>) -> BTreeMap<String, u64> {
     counts
 }
 
+/// Who ended without being told to, after having started. The city may: it ends when it cannot read the clock.
 fn deaths(stack: &Stack) -> BTreeMap<&'static str, u64> {
-    let keepers = [&stack.services[0], &stack.services[1], &stack.provider, stack.city()];
-    keepers.into_iter().map(|keeper| (keeper.name, keeper.deaths())).collect()
+    let keepers = [&stack.services[0], &stack.services[1], &stack.provider];
+    keepers.into_iter().map(|keeper| (keeper.name, keeper.deaths())).filter(|(_, deaths)| *deaths > 0).collect()
 }
 
 fn say(what: &str) {
     eprintln!("torture: {what}");
 }
 
-/// One line, written over and over on a terminal; every ten seconds elsewhere it would only fill a log.
+/// One line, written over and over; on a terminal only, since elsewhere it would fill a log.
 fn progress(scene: &Scene, elapsed: Duration, seconds: u64) {
     if !std::io::stderr().is_terminal() {
         return;

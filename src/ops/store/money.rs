@@ -7,27 +7,31 @@ use super::{Row, find};
 use crate::platform::error::Result;
 use crate::platform::ids::TripId;
 
-/// Invariant 3: What was captured for a settled trip is what its receipt says. Less is a debt, and then a payment says that it failed or
-/// waits for a person; what is free took nothing, or gave it all back. The ledger charges what the receipt says.
+/// Invariant 3: What was captured for a settled trip, tips apart, is what its receipt says. Less is a debt: it is written off, or a
+/// payment waits for a person. What is free took nothing, or gave it all back. The ledger charges what the receipt says, and a
+/// tip when it was captured.
 pub(super) async fn receipts(conn: &mut PgConnection, unsettled: &[Uuid]) -> Result<Vec<Row>> {
     Ok(find!(
         conn,
         r#"
         with paid as (
-            select trip_id, sum(captured_amount) as captured,
-                   bool_or(attention is not null or state in ('declined', 'auth_expired', 'capture_failed')) as known_debt
+            select trip_id, sum(captured_amount) filter (where purpose <> 'tip') as captured,
+                   sum(captured_amount) filter (where purpose = 'tip') as tipped,
+                   bool_or(attention is not null and purpose <> 'tip') as known_debt
             from payments group by trip_id),
         returned as (
             select payments.trip_id, sum(refunds.amount) as refunded
             from refunds join payments on payments.id = refunds.payment_id
-            where refunds.state = 'succeeded' group by payments.trip_id),
+            where refunds.state = 'succeeded' and payments.purpose <> 'tip' group by payments.trip_id),
         charged as (
-            select posting.trip_id, sum(entry.amount) as charged
+            select posting.trip_id, sum(entry.amount) filter (where kind = 'charge') as charged,
+                   sum(entry.amount) filter (where kind = 'tip') as tips, -sum(entry.amount) filter (where kind = 'write_off') as lost
             from ledger_postings posting join ledger_entries entry on entry.posting_id = posting.id
-            where posting.kind = 'charge' and entry.account = 'rider_receivable' group by posting.trip_id),
+            where entry.account = 'rider_receivable' group by posting.trip_id),
         bill as (
             select t.id, t.state, t.total is null as open, coalesce(t.total, 0) as total, coalesce(captured, 0) as captured,
-                   coalesce(refunded, 0) as refunded, coalesce(charged, 0) as charged, coalesce(known_debt, false) as known_debt
+                   coalesce(refunded, 0) as refunded, coalesce(charged, 0) as charged, coalesce(known_debt, false) as known_debt,
+                   coalesce(tipped, 0) as tipped, coalesce(tips, 0) as tips, coalesce(lost, 0) as lost
             from trips t
             left join paid on paid.trip_id = t.id
             left join returned on returned.trip_id = t.id
@@ -39,7 +43,10 @@ pub(super) async fn receipts(conn: &mut PgConnection, unsettled: &[Uuid]) -> Res
             when open and state in ('completed', 'no_show') then format('is %s and has no total', state)
             when charged <> total then format('costs %s by its receipt, and %s by the ledger', total, charged)
             when captured - refunded > total then format('costs %s; %s were captured and %s given back', total, captured, refunded)
-            when captured < total and not known_debt then format('costs %s; %s were captured, and nobody knows of the debt', total, captured)
+            when captured + lost < total and not known_debt then
+                format('costs %s; %s were captured and %s given up, and nobody knows of the debt', total, captured, lost)
+            when captured + lost > total and lost > 0 then format('costs %s; %s were captured, and %s given up all the same', total, captured, lost)
+            when tips <> tipped then format('has tips of %s by the ledger; %s were captured', tips, tipped)
             end) as verdict (problem)
         where problem is not null
         "#,
@@ -47,8 +54,9 @@ pub(super) async fn receipts(conn: &mut PgConnection, unsettled: &[Uuid]) -> Res
     )?)
 }
 
-/// Invariant 4: Every posting sums to zero. For each settled trip its rider owes what was charged and not captured, clearing holds what
-/// was captured and not given back, refunds what was given back; and nobody is posted to who was not on the trip.
+/// Invariant 4: Every posting sums to zero. For each settled trip its rider owes what was charged, tips included, and neither captured
+/// nor given up; clearing holds what was captured and not given back, refunds what was given back, the driver has the tips; and
+/// nobody is posted to who was not on the trip.
 pub(super) async fn ledger(conn: &mut PgConnection, unsettled: &[Uuid]) -> Result<Vec<Row>> {
     Ok(find!(
         conn,
@@ -63,7 +71,10 @@ pub(super) async fn ledger(conn: &mut PgConnection, unsettled: &[Uuid]) -> Resul
         balances as (
             select trip_id,
                    sum(amount) filter (where account = 'rider_receivable') as receivable,
-                   sum(amount) filter (where account = 'rider_receivable' and kind = 'charge') as charged,
+                   sum(amount) filter (where account = 'rider_receivable' and kind in ('charge', 'tip')) as charged,
+                   sum(amount) filter (where account = 'bad_debt') as lost,
+                   sum(amount) filter (where account = 'rider_receivable' and kind = 'tip') as tips,
+                   -sum(amount) filter (where account = 'driver_payable' and kind = 'tip') as driver_tips,
                    sum(amount) filter (where account = 'clearing') as clearing,
                    sum(amount) filter (where account = 'refunds') as refunds
             from entries group by trip_id),
@@ -74,6 +85,7 @@ pub(super) async fn ledger(conn: &mut PgConnection, unsettled: &[Uuid]) -> Resul
             where refunds.state = 'succeeded' group by payments.trip_id),
         accounts as (
             select settled.id, coalesce(receivable, 0) as receivable, coalesce(charged, 0) as charged,
+                   coalesce(lost, 0) as lost, coalesce(tips, 0) as tips, coalesce(driver_tips, 0) as driver_tips,
                    coalesce(clearing, 0) as clearing, coalesce(refunds, 0) as refunds,
                    coalesce(captured, 0) as captured, coalesce(refunded, 0) as refunded
             from settled
@@ -85,8 +97,11 @@ pub(super) async fn ledger(conn: &mut PgConnection, unsettled: &[Uuid]) -> Resul
         from ledger_postings posting left join ledger_entries entry on entry.posting_id = posting.id
         group by posting.id, entry.currency having sum(entry.amount) is distinct from 0
         union all
-        select 'trip', id::text, id, format('has %s receivable; %s were charged and %s captured', receivable, charged, captured)
-        from accounts where receivable <> charged - captured
+        select 'trip', id::text, id, format('has %s receivable; %s were charged, %s captured and %s given up', receivable, charged, captured, lost)
+        from accounts where receivable <> charged - captured - lost
+        union all
+        select 'trip', id::text, id, format('has tips of %s, and its driver %s of them', tips, driver_tips)
+        from accounts where tips <> driver_tips
         union all
         select 'trip', id::text, id, format('has %s in clearing; %s were captured and %s given back', clearing, captured, refunded)
         from accounts where clearing <> captured - refunded

@@ -1,94 +1,11 @@
-//! What operators look at: the ledger, and what waits for a person.
+//! What waits for a person.
 
 use sqlx::PgConnection;
 
 use super::{Row, subject};
 use crate::platform::clock::DomainTime;
 use crate::platform::error::Result;
-use crate::platform::ids::{Id, TripId};
-
-/// Entries of one trip that are shown. A trip has a charge, a capture or two, and its refunds.
-const ENTRIES_MAX: i64 = 1_000;
-
-/// What an account holds.
-#[derive(Debug)]
-pub(in crate::ops) struct Account {
-    /// Its code, such as `rider_receivable`.
-    pub code: String,
-    /// What it is for.
-    pub meaning: String,
-    /// ISO 4217.
-    pub currency: String,
-    /// Sum of the debits, minor units.
-    pub debits: i64,
-    /// Sum of the credits, minor units, positive.
-    pub credits: i64,
-}
-
-/// The accounts that anything was posted to, over all trips or for one.
-///
-/// # Errors
-/// If the database does not answer.
-pub(in crate::ops) async fn accounts(conn: &mut PgConnection, trip_id: Option<TripId>) -> Result<Vec<Account>> {
-    let accounts = sqlx::query_as!(
-        Account,
-        r#"select account.code, account.meaning, entry.currency,
-                  coalesce(sum(entry.amount) filter (where entry.amount > 0), 0)::bigint as "debits!",
-                  coalesce(-sum(entry.amount) filter (where entry.amount < 0), 0)::bigint as "credits!"
-           from ledger_entries entry
-           join ledger_accounts account on account.code = entry.account
-           join ledger_postings posting on posting.id = entry.posting_id
-           where $1::uuid is null or posting.trip_id = $1
-           group by account.code, entry.currency
-           order by account.code, entry.currency"#,
-        trip_id.map(Id::uuid),
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(accounts)
-}
-
-/// One line of a posting.
-#[derive(Debug)]
-pub(in crate::ops) struct Entry {
-    /// The posting.
-    pub posting_id: uuid::Uuid,
-    /// `charge`, `capture` or `refund`.
-    pub kind: String,
-    /// The trip charged, the payment captured or the refund made.
-    pub source_id: uuid::Uuid,
-    /// When it was posted.
-    pub posted_at: DomainTime,
-    /// The account.
-    pub account: String,
-    /// Whose, where the account is kept per rider or driver.
-    pub owner_id: Option<uuid::Uuid>,
-    /// Debit if positive, credit if negative; minor units.
-    pub amount: i64,
-    /// ISO 4217.
-    pub currency: String,
-}
-
-/// The entries of a trip's postings, in the order in which they were posted.
-///
-/// # Errors
-/// If the database does not answer.
-pub(in crate::ops) async fn postings(conn: &mut PgConnection, trip_id: TripId) -> Result<Vec<Entry>> {
-    let entries = sqlx::query_as!(
-        Entry,
-        "select posting.id as posting_id, posting.kind, posting.source_id, posting.posted_at,
-                entry.account, entry.owner_id, entry.amount, entry.currency
-         from ledger_postings posting join ledger_entries entry on entry.posting_id = posting.id
-         where posting.trip_id = $1
-         order by posting.posted_at, posting.id, entry.line
-         limit $2",
-        trip_id.uuid(),
-        ENTRIES_MAX,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(entries)
-}
+use crate::platform::ids::TripId;
 
 /// Something that waits for a person.
 #[derive(Debug)]

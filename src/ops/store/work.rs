@@ -39,7 +39,20 @@ pub(super) async fn keys(conn: &mut PgConnection, keyed: MachineTime) -> Result<
             select key_id, 'trip', trip_id, trip_id, 'had event ' || seq from trip_events where key_id is not null and command <> 'request'
             union all
             select refunds.key_id, 'refund', refunds.id, payments.trip_id, 'was made'
-            from refunds join payments on payments.id = refunds.payment_id where refunds.key_id is not null)
+            from refunds join payments on payments.id = refunds.payment_id where refunds.key_id is not null
+            union all
+            select key_id, 'payment', id, trip_id, 'was opened' from payments where key_id is not null
+            union all
+            select resolution.key_id, 'payment', payments.id, payments.trip_id, 'was decided about'
+            from payment_resolutions resolution join payments on payments.id = resolution.payment_id
+            where resolution.key_id is not null
+            union all
+            select request_key_id, 'webhook endpoint', id, null, 'was registered'
+            from webhook_endpoints where request_key_id is not null
+            union all
+            select key_id, 'run', id, null, 'was asked for' from reconciliation_runs where key_id is not null
+            union all
+            select key_id, 'finding', id, trip_id, 'was resolved' from reconciliation_findings where key_id is not null)
         select 'key', key_id::text, min(trip_id::text)::uuid, format('has %s effects', count(*))
         from effects group by key_id having count(*) > 1
         union all
@@ -56,7 +69,7 @@ pub(super) async fn keys(conn: &mut PgConnection, keyed: MachineTime) -> Result<
 }
 
 /// The least id that was made at `time` or later: ids start with the moment of their making.
-fn first_id_of(time: MachineTime) -> Uuid {
+pub(in crate::ops) fn first_id_of(time: MachineTime) -> Uuid {
     let millis = u64::try_from(time.utc().timestamp_millis()).unwrap_or(0);
     Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
 }
@@ -80,6 +93,10 @@ pub(super) async fn stale(conn: &mut PgConnection, limits: Limits) -> Result<Vec
         select 'provider event', event_id, null, 'came long ago, and has not been handled'
         from provider_events where due_at < $1
         union all
+        select 'webhook delivery', d.id::text, null, 'should have been made, or given up, long ago'
+        from webhook_deliveries d
+        where d.state = 'pending' and d.ladder_at < $3
+        union all
         select 'payment', id::text, trip_id, format('is %s to %s, and nothing is due on it', state, intent)
         from payments
         where due_at is null and attention is null
@@ -91,5 +108,6 @@ pub(super) async fn stale(conn: &mut PgConnection, limits: Limits) -> Result<Vec
         "#,
         limits.late as _,
         limits.unknown as _,
+        limits.undelivered as _,
     )?)
 }

@@ -1,8 +1,11 @@
-//! What may be done to payments. Trips open, settle and release them, operators refund them, the provider's events point at them.
-//! None of this calls the provider: it writes what is wanted, and the worker sees to it. What the worker itself writes is in
-//! [`work`] and [`refunds`].
+//! What may be done to payments. Trips open, settle and release them, operators refund and resolve them, the provider's events
+//! point at them. None of this calls the provider: it writes what is wanted, and the worker sees to it. What the worker itself
+//! writes is in [`work`] and [`refunds`].
 
+pub mod adopt;
+mod news;
 pub mod refunds;
+pub mod resolve;
 pub mod work;
 
 use serde_json::json;
@@ -28,6 +31,8 @@ pub struct NewPayment {
     pub trip_id: TripId,
     /// Who pays.
     pub rider_id: RiderId,
+    /// Whom it is for, if it is a tip.
+    pub driver_id: Option<DriverId>,
     /// What for.
     pub purpose: Purpose,
     /// [`Intent::Hold`] for a fare; [`Intent::Capture`] for what is owed already.
@@ -47,12 +52,55 @@ pub async fn open(tx: &mut Tx, new: &NewPayment, now: DomainTime, machine_now: M
         id: new.id,
         trip_id: new.trip_id,
         rider_id: new.rider_id,
+        driver_id: new.driver_id,
         purpose: new.purpose,
+        replaces: None,
         intent: new.intent,
         amount: new.amount,
         method: &new.method,
         created_at: now,
         due_at: machine_now,
+        // A fare's key is its trip's.
+        key_id: tx.key_id().filter(|_| new.purpose == Purpose::Tip),
+    };
+    store::insert(tx, &insert).await?;
+    tx.wake(Wake::Payments);
+    Ok(())
+}
+
+/// A payment in the place of another one that has ended, of the same purpose and by the same method.
+#[derive(Debug, Clone, Copy)]
+struct Replacement {
+    id: PaymentId,
+    intent: Intent,
+    /// Minor units.
+    amount: i64,
+}
+
+/// Opens a payment in the place of `old`.
+///
+/// # Errors
+/// `replaced_once` if there is one already.
+async fn replace(
+    tx: &mut Tx,
+    old: &Payment,
+    new: Replacement,
+    now: DomainTime,
+    machine_now: MachineTime,
+) -> Result<()> {
+    let insert = Insert {
+        id: new.id,
+        trip_id: old.trip_id,
+        rider_id: old.rider_id,
+        driver_id: old.driver_id,
+        purpose: old.purpose,
+        replaces: Some(old.id),
+        intent: new.intent,
+        amount: old.money(new.amount),
+        method: &old.method,
+        created_at: now,
+        due_at: machine_now,
+        key_id: None,
     };
     store::insert(tx, &insert).await?;
     tx.wake(Wake::Payments);
@@ -72,7 +120,10 @@ pub struct Settlement {
     pub total: Money,
     /// The driver's part of it, minor units; the rest is the platform's.
     pub driver_share: i64,
-    /// The id of the payment for what exceeds the authorised amount, should one be needed.
+    /// The purpose of the payment for what the fare payment is not good for: [`Purpose::Remainder`] of a ride, [`Purpose::Fee`]
+    /// for one that did not take place.
+    pub rest: Purpose,
+    /// The id of that payment, should one be needed.
     pub remainder_id: PaymentId,
     /// The id of the ledger's posting.
     pub posting_id: Uuid,
@@ -84,12 +135,13 @@ pub struct Settlement {
 /// # Errors
 /// [`Error::Bug`] if the settlement does not add up or the trip has no fare payment; `posted_once` if the trip was settled before.
 pub async fn settle(tx: &mut Tx, settlement: &Settlement, now: DomainTime, machine_now: MachineTime) -> Result<()> {
-    let Settlement { trip_id, rider_id, driver_id, total, driver_share, .. } = *settlement;
+    let Settlement { trip_id, rider_id, driver_id, total, driver_share, rest, .. } = *settlement;
     if total.amount == 0 {
         return release(tx, trip_id, machine_now).await;
     }
-    let fare = store::lock_fare(tx, trip_id).await?.filter(|fare| fare.amount.currency == total.currency);
-    let Some(fare) = fare else {
+    let payments = store::lock_of_trip(tx, trip_id).await?;
+    let fare = payments.into_iter().rfind(|payment| payment.purpose == Purpose::Fare);
+    let Some(fare) = fare.filter(|fare| fare.amount.currency == total.currency) else {
         return Err(Error::Bug(format!("{trip_id} has no fare payment in {}", total.currency)));
     };
     let charge = Charge { trip_id, rider_id, driver_id, total, driver_share };
@@ -99,17 +151,18 @@ pub async fn settle(tx: &mut Tx, settlement: &Settlement, now: DomainTime, machi
 
     let covered = cover(tx, &fare, total.amount, machine_now).await?;
     if covered < total.amount {
-        let rest = total.amount - covered;
-        let remainder = NewPayment {
+        let left = total.amount - covered;
+        let another = NewPayment {
             id: settlement.remainder_id,
             trip_id,
             rider_id,
-            purpose: Purpose::Remainder,
-            intent: Intent::Capture(rest),
-            amount: fare.money(rest),
+            driver_id: None,
+            purpose: rest,
+            intent: Intent::Capture(left),
+            amount: fare.money(left),
             method: fare.method.clone(),
         };
-        open(tx, &remainder, now, machine_now).await?;
+        open(tx, &another, now, machine_now).await?;
     }
     Ok(())
 }
@@ -135,7 +188,7 @@ async fn cover(tx: &mut Tx, fare: &Payment, total: i64, now: MachineTime) -> Res
 /// # Errors
 /// If the database does not answer.
 pub async fn release(tx: &mut Tx, trip_id: TripId, now: MachineTime) -> Result<()> {
-    for payment in store::lock_held(tx, trip_id).await? {
+    for payment in store::lock_of_trip(tx, trip_id).await? {
         if let Ok(state) = machine::want(&payment, Intent::Release) {
             store::want(tx, &payment, Intent::Release, state, now).await?;
             tx.wake(Wake::Payments);
@@ -169,10 +222,7 @@ pub async fn refund(
     machine_now: MachineTime,
 ) -> Result<(Payment, Refund)> {
     let payment = store::lock(tx, new.payment_id).await?.ok_or_else(|| Refusal::not_found("payment"))?;
-    if new.if_version.is_some_and(|version| version != payment.version) {
-        let detail = format!("The payment's version is {}.", payment.version);
-        return Err(Refusal::new(Code::VersionMismatch, detail).into());
-    }
+    check_version(&payment, new.if_version)?;
     let amount = refundable(&payment, new.amount)?;
     store::reserve_refund(tx, &payment, amount).await?;
     let insert = InsertRefund {
@@ -197,6 +247,17 @@ pub async fn refund(
         lease_token: 0,
     };
     Ok((payment, refund))
+}
+
+/// Checks `If-Match`.
+fn check_version(payment: &Payment, if_version: Option<i64>) -> Result<(), Refusal> {
+    match if_version {
+        Some(version) if version != payment.version => {
+            let detail = format!("The payment's version is {}.", payment.version);
+            Err(Refusal::new(Code::VersionMismatch, detail))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a refund of `wanted` amounts to, minor units.

@@ -4,6 +4,7 @@ use std::iter::zip;
 
 use chrono::TimeDelta;
 
+use super::news;
 use super::work::{Aftermath, Attempt, FAILURES_MAX, LEASE, Round};
 use crate::payments::ledger::{self, Stamp};
 use crate::payments::machine::refund::{self as machine, Status, Step};
@@ -11,7 +12,7 @@ use crate::payments::model::{Operation, Payment, Refund, RefundState};
 use crate::payments::store::{self, Finished, Pace, Started};
 use crate::platform::clock::MachineTime;
 use crate::platform::db::Tx;
-use crate::platform::error::{Error, Result};
+use crate::platform::error::Result;
 use crate::platform::ids::{PaymentId, RefundId};
 
 /// How long until a refund that is on its way is looked at again, should no event come before.
@@ -47,15 +48,14 @@ pub async fn lease(tx: &mut Tx, round: &Round) -> Result<Vec<Task>> {
 
     let mut tasks = Vec::with_capacity(refunds.len());
     for (refund, attempt_id) in zip(refunds, &round.attempt_ids) {
-        let step = machine::next(&refund, unresolved.get(&refund.id), round.now);
-        if let Step::GiveUp(why) = step {
-            let after = Refund { attention: Some(why.to_owned()), ..refund };
-            store::save_refund(tx, &after, Pace { due_at: None, leased_until: None }).await?;
-            continue;
-        }
         let payment = store::one(tx, refund.payment_id).await?;
-        let intent = payment.and_then(|payment| payment.provider_intent_id);
-        let intent = intent.ok_or_else(|| Error::Bug(format!("{} refunds what nobody captured", refund.id)))?;
+        let Some(intent) = payment.and_then(|payment| payment.provider_intent_id) else {
+            // Never, or a bug. It must not keep the others waiting.
+            let attention = Some("it is of a payment that the provider has no intent for".to_owned());
+            store::save_refund(tx, &Refund { attention, failures: 0, ..refund }, Pace::REST).await?;
+            continue;
+        };
+        let step = machine::next(&refund, unresolved.get(&refund.id), round.now);
         let task = Task { refund, intent, step, attempt: None, leased_until: round.now + LEASE };
         tasks.push(begin(tx, task, *attempt_id, round.now).await?);
     }
@@ -134,32 +134,26 @@ pub async fn conclude(tx: &mut Tx, report: &Report) -> Result<Option<Task>> {
     if let Some(end) = &report.end {
         store::finish_attempt(tx, end, report.lease_token, aftermath.now).await?;
     }
-    let retry = Pace { due_at: Some(aftermath.retry_at), leased_until: None };
-    let rest = Pace { due_at: None, leased_until: None };
+    let retry = Pace::due(aftermath.retry_at);
     let (after, pace) = match (&report.heard, &report.step) {
         (Heard::Seen { id, status }, _) => {
             let after = seen(&before, id, status);
-            let look_again = Some(aftermath.now + LOOK_AGAIN).filter(|_| after.state == RefundState::Pending);
-            (after, Pace { due_at: look_again, leased_until: None })
+            let is_pending = after.state == RefundState::Pending;
+            (after, if is_pending { Pace::due(aftermath.now + LOOK_AGAIN) } else { Pace::REST })
         }
-        (Heard::Refused(code), Step::Send(_)) => (refused(&before, code), rest),
-        (Heard::Refused(code), _) => {
-            let attention = Some(format!("the provider does not show it: {code}"));
-            (Refund { attention, ..before.clone() }, rest)
-        }
-        (Heard::Absent, Step::Find(key)) => {
-            let pace = Pace { due_at: Some(aftermath.now), leased_until: Some(aftermath.now + LEASE) };
-            store::save_refund(tx, &before, pace).await?;
-            let task = Task {
-                refund: before,
-                intent: report.intent.clone(),
-                step: Step::Send(Some(key.clone())),
-                attempt: None,
-                leased_until: aftermath.now + LEASE,
-            };
+        (Heard::Refused(code), Step::Send(_)) => (refused(&before, code), Pace::REST),
+        (Heard::Refused(code), _) => (given_up(&before, format!("the provider does not show it: {code}")), Pace::REST),
+        (Heard::Absent, Step::Find(Some(key))) => {
+            let leased_until = aftermath.now + LEASE;
+            store::save_refund(tx, &before, Pace::going_on(aftermath.now, leased_until)).await?;
+            let step = Step::Send(Some(key.clone()));
+            let task = Task { refund: before, intent: report.intent.clone(), step, attempt: None, leased_until };
             return begin(tx, task, aftermath.attempt_id, aftermath.now).await.map(Some);
         }
-        (Heard::Absent, _) => (failed(&before, "it is not in the list"), retry),
+        (Heard::Absent, _) => {
+            let why = "it was sent, the provider does not list it, and its key is too old to be used again";
+            (given_up(&before, why.to_owned()), Pace::REST)
+        }
         (Heard::Nothing(why), _) => (failed(&before, why), retry),
     };
     store::save_refund(tx, &after, pace).await?;
@@ -173,14 +167,16 @@ pub async fn conclude(tx: &mut Tx, report: &Report) -> Result<Option<Task>> {
 /// Writes what the end of a refund means for the payment and the ledger.
 async fn settle(tx: &mut Tx, payment: &Payment, after: &Refund, aftermath: &Aftermath) -> Result<()> {
     match after.state {
-        RefundState::Pending => Ok(()),
+        RefundState::Pending => return Ok(()),
         RefundState::Succeeded => {
             let stamp = Stamp { id: aftermath.posting_id, at: aftermath.domain_now };
             store::post(tx, &ledger::refund(after, payment, stamp)).await?;
-            store::reserve_refund(tx, payment, 0).await
+            store::reserve_refund(tx, payment, 0).await?;
         }
-        RefundState::Failed => store::reserve_refund(tx, payment, -after.amount).await,
+        RefundState::Failed => store::reserve_refund(tx, payment, -after.amount).await?,
     }
+    // Its end is a new version of the payment.
+    news::refund_changed(tx, (after, payment), payment.version + 1, aftermath.domain_now, aftermath.now).await
 }
 
 fn seen(before: &Refund, id: &str, status: &Status) -> Refund {
@@ -199,6 +195,11 @@ fn seen(before: &Refund, id: &str, status: &Status) -> Refund {
 
 fn refused(before: &Refund, code: &str) -> Refund {
     told_of_failure(Refund { state: RefundState::Failed, ..before.clone() }, code)
+}
+
+/// Going on could give the money back twice, so a person decides.
+fn given_up(before: &Refund, why: String) -> Refund {
+    Refund { attention: Some(why), failures: 0, ..before.clone() }
 }
 
 /// The rider is owed it still, so a person looks at it.

@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::{Replacement, news, replace};
 use crate::payments::ledger::{self, Stamp};
 use crate::payments::machine::{self, News, Step};
 use crate::payments::model::{Operation, Payment, Purpose, State};
@@ -16,11 +17,18 @@ use crate::platform::ids::{PaymentId, RefundId};
 use crate::platform::outbox;
 use crate::platform::wake::Wake;
 
-/// How long a lease lasts; each commit under it begins it anew. Three times the longest call.
+/// How long a lease lasts; each commit under it begins it anew. Longer than any call (`worker.rs` has that checked).
 pub const LEASE: TimeDelta = TimeDelta::seconds(30);
 
 /// After so many calls in a row without an answer (about five minutes) a person is told. The calls go on.
 pub const FAILURES_MAX: i16 = 12;
+
+/// A hold is looked at after this long. Card networks give one up after seven days, and the provider tells: but an event can be
+/// lost, and the last day is when it matters.
+const HOLD_LOOKED_AT_AFTER: TimeDelta = TimeDelta::days(6);
+
+/// And then again after this long, until it is captured, released or gone.
+const HOLD_LOOKED_AT_EVERY: TimeDelta = TimeDelta::hours(12);
 
 /// An attempt that stands committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +72,7 @@ impl Round {
     /// The leases to take.
     pub(super) fn lease(&self) -> Lease {
         let limit = i64::try_from(self.attempt_ids.len()).unwrap_or(i64::MAX);
-        Lease { now: self.now, until: self.now + LEASE, limit }
+        Lease { now: self.now, domain_now: self.domain_now, until: self.now + LEASE, limit }
     }
 }
 
@@ -86,14 +94,8 @@ pub async fn lease(tx: &mut Tx, round: &Round) -> Result<Vec<Task>> {
     let mut tasks = Vec::with_capacity(payments.len());
     for (payment, attempt_id) in payments.into_iter().zip(&round.attempt_ids) {
         let step = match machine::next(&payment, unresolved.get(&payment.id), round.now) {
-            // It rests, and is due all the same: the provider has hinted at news.
+            // It rests, and is due all the same: the provider has hinted at news, or it is time to look.
             Step::Rest => Step::LookUp,
-            Step::GiveUp(why) => {
-                let after = Payment { attention: Some(why.to_owned()), ..payment.clone() };
-                let rest = Pace { due_at: None, leased_until: None };
-                store::save_payment(tx, &payment, &after, rest, round.domain_now).await?;
-                continue;
-            }
             step => step,
         };
         tasks.push(begin(tx, payment, step, Begin { attempt_id: *attempt_id, now: round.now }).await?);
@@ -115,7 +117,7 @@ async fn begin(tx: &mut Tx, payment: Payment, step: Step, begin: Begin) -> Resul
         Step::Confirm => (Operation::Confirm, None, None),
         Step::Capture(amount) => (Operation::Capture, None, Some(*amount)),
         Step::Cancel => (Operation::Cancel, None, None),
-        Step::Rest | Step::Find(_) | Step::Forget | Step::LookUp | Step::GiveUp(_) => {
+        Step::Rest | Step::Find(_) | Step::Forget | Step::LookUp => {
             return Ok(Task { payment, step, attempt: None, leased_until });
         }
     };
@@ -180,6 +182,10 @@ pub struct Aftermath {
     pub posting_id: Uuid,
     /// For a refund of what should not have been taken.
     pub refund_id: RefundId,
+    /// For a tip's posting.
+    pub tip_posting_id: Uuid,
+    /// For a payment that takes this one's place.
+    pub replacement_id: PaymentId,
 }
 
 /// Commits what was heard and what follows from it; returns the next step, if there is one to take at once.
@@ -210,13 +216,14 @@ pub async fn conclude(tx: &mut Tx, report: &Report) -> Result<Option<Task>> {
     };
     let after = Payment { version: before.version + i64::from(has_changed(&before, &after)), ..after };
     let pace = match (&step, after.failures) {
-        (Some(_), _) => Pace { due_at: Some(aftermath.now), leased_until: Some(aftermath.now + LEASE) },
-        (None, 0) => Pace { due_at: None, leased_until: None },
-        (None, _) => Pace { due_at: Some(aftermath.retry_at), leased_until: None },
+        (Some(_), _) => Pace::going_on(aftermath.now, aftermath.now + LEASE),
+        (None, 0) => Pace { look_at: look_at(&before, &after, aftermath.domain_now), ..Pace::REST },
+        (None, _) => Pace::due(aftermath.retry_at),
     };
     store::save_payment(tx, &before, &after, pace, aftermath.domain_now).await?;
     consequences(tx, &before, &after, aftermath).await?;
-    if after.failures == 0 && (after.attention.is_none() || after.state.is_terminal()) {
+    let is_told = matches!(report.heard, Heard::News { .. });
+    if is_told && (after.attention.is_none() || after.state.is_terminal()) {
         store::resolve_attempts(tx, after.id, aftermath.now).await?;
     }
     match step {
@@ -235,7 +242,6 @@ fn follow(step: &Step, after: Payment, now: MachineTime) -> (Payment, Option<Ste
     }
     match machine::next(&after, None, now) {
         Step::Rest => (after, None),
-        Step::GiveUp(why) => (Payment { attention: Some(why.to_owned()), ..after }, None),
         next if next == *step => (failed(&after, "the answer left it where it was"), None),
         next => (after, Some(next)),
     }
@@ -248,6 +254,15 @@ fn failed(payment: &Payment, why: &str) -> Payment {
     Payment { failures, attention: told.or_else(|| payment.attention.clone()), ..payment.clone() }
 }
 
+/// When a hold is looked at next: shortly before the provider is expected to give it up, and then twice a day.
+fn look_at(before: &Payment, after: &Payment, now: DomainTime) -> Option<DomainTime> {
+    match (before.state, after.state) {
+        (State::Authorized, State::Authorized) => Some(now + HOLD_LOOKED_AT_EVERY),
+        (_, State::Authorized) => Some(now + HOLD_LOOKED_AT_AFTER),
+        _ => None,
+    }
+}
+
 /// Whether a reader would notice.
 fn has_changed(before: &Payment, after: &Payment) -> bool {
     let seen = |payment: &Payment| {
@@ -256,14 +271,19 @@ fn has_changed(before: &Payment, after: &Payment) -> bool {
     seen(before) != seen(after)
 }
 
-/// Writes what follows from a change: the ledger, a refund of what should not have been taken, news for the trip.
+/// Writes what follows from a change: the ledger, a refund of what should not have been taken, a payment in this one's place, news
+/// for the trip.
 async fn consequences(tx: &mut Tx, before: &Payment, after: &Payment, aftermath: &Aftermath) -> Result<()> {
     if before.state == after.state {
         return Ok(());
     }
+    let (now, domain_now) = (aftermath.now, aftermath.domain_now);
+    news::payment_changed(tx, after, domain_now, now).await?;
     if after.state == State::Captured {
-        let stamp = Stamp { id: aftermath.posting_id, at: aftermath.domain_now };
-        store::post(tx, &ledger::capture(after, stamp)).await?;
+        let stamp = |id| Stamp { id, at: domain_now };
+        for posting in ledger::capture(after, stamp(aftermath.posting_id), stamp(aftermath.tip_posting_id)) {
+            store::post(tx, &posting).await?;
+        }
     }
     if after.refund_reserved > before.refund_reserved {
         let refund = InsertRefund {
@@ -271,20 +291,30 @@ async fn consequences(tx: &mut Tx, before: &Payment, after: &Payment, aftermath:
             payment_id: after.id,
             amount: after.refund_reserved - before.refund_reserved,
             key_id: None,
-            created_at: aftermath.domain_now,
-            due_at: aftermath.now,
+            created_at: domain_now,
+            due_at: now,
         };
         store::insert_refund(tx, &refund).await?;
         tx.wake(Wake::Payments);
     }
-    let mut payload = json!({ "payment_id": after.id, "purpose": after.purpose.as_str() });
-    let topic = match (after.purpose, after.state) {
+    if let Some(intent) = machine::replacement(after) {
+        let amount = intent.capture_amount().unwrap_or(after.amount.amount);
+        let new = Replacement { id: aftermath.replacement_id, intent, amount };
+        replace(tx, after, new, domain_now, now).await?;
+    }
+    tell_trip(tx, after, now).await
+}
+
+/// Tells the trip what became of its fare.
+async fn tell_trip(tx: &mut Tx, payment: &Payment, now: MachineTime) -> Result<()> {
+    let mut payload = json!({ "payment_id": payment.id, "purpose": payment.purpose.as_str() });
+    let topic = match (payment.purpose, payment.state) {
         (Purpose::Fare, State::Authorized) => {
-            payload["authorized_at"] = json!(aftermath.now);
+            payload["authorized_at"] = json!(now);
             "payment.authorized"
         }
         (Purpose::Fare, State::Declined) => "payment.declined",
         _ => return Ok(()),
     };
-    outbox::publish(tx, topic, after.trip_id, payload, aftermath.now).await
+    outbox::publish(tx, topic, payment.trip_id, payload, now).await
 }

@@ -39,7 +39,10 @@ pub(super) fn classify<T: DeserializeOwned>(end: Result<Reply, Failure>) -> (Ans
     match status {
         200..=299 => match serde_json::from_slice(&reply.body) {
             Ok(object) => (Answer::Done(object), Health::Well),
-            Err(error) => (answered(status, &format!("cannot be read: {error}")), ill),
+            // Where it went wrong, and not what stands there: it may be about somebody's card.
+            Err(error) => {
+                (answered(status, &format!("cannot be read from line {} column {}", error.line(), error.column())), ill)
+            }
         },
         401 | 403 => {
             tracing::error!(status, "the provider does not accept the secret key: check PSP_SECRET_KEY");

@@ -36,13 +36,13 @@ impl Valve {
     /// Lets a call through, or not.
     pub(super) fn admit(&self) -> Option<Pass> {
         let now = self.platform.clock.machine();
-        self.watched(|inner| inner.breaker.admit(now, self.call_max))
+        self.watched("", |inner| inner.breaker.admit(now, self.call_max))
     }
 
-    /// Learns how a call ended that was let through.
-    pub(super) fn record(&self, pass: Pass, health: Health) {
+    /// Learns how a call ended that was let through, and `why` it told nothing, for people.
+    pub(super) fn record(&self, pass: Pass, health: Health, why: &str) {
         let now = self.platform.clock.machine();
-        self.watched(|inner| {
+        self.watched(why, |inner| {
             inner.breaker.record(pass, health, now, |rest| self.platform.dice.jitter(rest));
             if let Health::Ill { rest } = health {
                 inner.budget.hold(rest, now);
@@ -66,7 +66,7 @@ impl Valve {
     }
 
     /// Does something with the breaker, and tells people and workers if that has changed its state.
-    fn watched<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+    fn watched<T>(&self, why: &str, act: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.inner();
         let before = inner.breaker.state();
         let end = act(&mut inner);
@@ -76,9 +76,7 @@ impl Valve {
             self.platform.metrics.psp_breaker_transitions.with_label_values(&[after.as_str()]).inc();
             drop(inner);
             match after {
-                State::Open => {
-                    tracing::warn!(before = before.as_str(), "the provider does not answer: calls are held back")
-                }
+                State::Open => tracing::warn!(why, "the provider does not answer: calls are held back"),
                 State::HalfOpen => tracing::info!("one call to the provider, to see whether it answers again"),
                 State::Closed => {
                     tracing::info!("the provider answers again");

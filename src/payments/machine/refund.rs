@@ -28,12 +28,10 @@ pub enum Step {
     Rest,
     /// Ask for it; with the key of an earlier attempt that may have arrived.
     Send(Option<String>),
-    /// Look for it in the provider's list, and ask for it again under this key if it is not there.
-    Find(String),
+    /// Look for it in the provider's list. If it is not there, ask for it again under this key; without one, leave it to a person.
+    Find(Option<String>),
     /// Ask how it stands.
     LookUp(String),
-    /// Leave it to a person.
-    GiveUp(&'static str),
 }
 
 /// The next step. `unresolved` are attempts of which nobody knows what became of them.
@@ -42,10 +40,8 @@ pub fn next(refund: &Refund, unresolved: Option<&Unresolved>, now: MachineTime) 
         (RefundState::Succeeded | RefundState::Failed, ..) => Step::Rest,
         (RefundState::Pending, Some(id), _) => Step::LookUp(id.clone()),
         (RefundState::Pending, None, None) => Step::Send(None),
-        (RefundState::Pending, None, Some(sent)) if now.since(sent.since) >= KEY_USED_FOR => {
-            Step::GiveUp("a refund was never confirmed, and its key is too old to be used again")
-        }
-        (RefundState::Pending, None, Some(sent)) if sent.answered => Step::Find(sent.key.clone()),
+        (RefundState::Pending, None, Some(sent)) if now.since(sent.since) >= KEY_USED_FOR => Step::Find(None),
+        (RefundState::Pending, None, Some(sent)) if sent.answered => Step::Find(Some(sent.key.clone())),
         (RefundState::Pending, None, Some(sent)) => Step::Send(Some(sent.key.clone())),
     }
 }

@@ -17,6 +17,8 @@ fn payment(state: State, intent: Intent) -> Payment {
         id: Uuid::from_u128(1).into(),
         trip_id: Uuid::from_u128(2).into(),
         rider_id: Uuid::from_u128(3).into(),
+        driver_id: None,
+        replaces: None,
         purpose: Purpose::Fare,
         state,
         intent,
@@ -153,6 +155,20 @@ fn what_the_worker_does_next_in_every_state() {
     insta::assert_snapshot!(grid);
 }
 
+fn refund(state: RefundState, provider_refund_id: Option<String>) -> Refund {
+    Refund {
+        id: Uuid::from_u128(1).into(),
+        payment_id: Uuid::from_u128(2).into(),
+        amount: 1,
+        state,
+        provider_refund_id,
+        failure_code: None,
+        attention: None,
+        failures: 0,
+        lease_token: 1,
+    }
+}
+
 #[test]
 fn what_the_worker_does_next_for_every_refund() {
     let now = at_s(1_000_000);
@@ -166,21 +182,76 @@ fn what_the_worker_does_next_for_every_refund() {
     for &state in RefundState::ALL {
         for provider_refund_id in [None, Some("re_1".to_owned())] {
             let _ = writeln!(grid, "{}, {provider_refund_id:?}", state.as_str());
-            let refund = Refund {
-                id: Uuid::from_u128(1).into(),
-                payment_id: Uuid::from_u128(2).into(),
-                amount: 1,
-                state,
-                provider_refund_id,
-                failure_code: None,
-                attention: None,
-                failures: 0,
-                lease_token: 1,
-            };
+            let refund = refund(state, provider_refund_id);
             for (name, open) in &open {
                 let _ = writeln!(grid, "    {name:<24}{:?}", refund::next(&refund, open.as_ref(), now));
             }
         }
+    }
+    insta::assert_snapshot!(grid);
+}
+
+/// What an operator's decision makes of a payment, in a few words.
+fn decided(before: &Payment, action: resolve::Action) -> String {
+    match resolve::payment(before, action) {
+        Ok(resolve::Resolved::Again(after)) => format!("due again, {}", told(before, &after)),
+        Ok(resolve::Resolved::Asked(after, amount)) => format!("{}, asks for {amount}", told(before, &after)),
+        Ok(resolve::Resolved::Closed(after, amount)) => format!("{}, writes off {amount}", told(before, &after)),
+        Err(resolve::NotNow(why)) => format!("✗ {why}"),
+    }
+}
+
+#[test]
+fn what_an_operator_may_decide_about_every_payment() {
+    let mut grid = String::new();
+    for (name, plain) in payments() {
+        let waits = Payment { attention: Some("why".to_owned()), failures: 0, ..plain.clone() };
+        let is_tried = Payment { failures: 12, ..waits.clone() };
+        let is_tip = Payment { purpose: Purpose::Tip, ..waits.clone() };
+        assert!(resolve::Action::ALL.iter().all(|action| resolve::payment(&plain, *action).is_err()), "{name}");
+        let _ = writeln!(grid, "{name}");
+        for (kind, payment) in [("waits", waits), ("still tried", is_tried), ("waits, a tip", is_tip)] {
+            let [retry, close] = resolve::Action::ALL.map(|action| decided(&payment, action));
+            let _ = writeln!(grid, "    {kind:<14}retry: {retry}\n    {:<14}close: {close}", "");
+        }
+    }
+    insta::assert_snapshot!(grid);
+}
+
+#[test]
+fn what_an_operator_may_decide_about_every_refund() {
+    let mut grid = String::new();
+    for &state in RefundState::ALL {
+        for failures in [0, 12] {
+            let refund = Refund { attention: Some("why".to_owned()), failures, ..refund(state, None) };
+            let unasked = Refund { attention: None, ..refund.clone() };
+            let _ = writeln!(grid, "{}, {failures} failures", state.as_str());
+            for action in resolve::Action::ALL {
+                assert_eq!(resolve::refund(&unasked, action), Err(resolve::NotNow("it waits for nobody")));
+                let verdict = match resolve::refund(&refund, action) {
+                    Ok(resolve::RefundResolved::Again { is_forgotten, .. }) => {
+                        format!("due again, under {} key", if is_forgotten { "another" } else { "the same" })
+                    }
+                    Ok(resolve::RefundResolved::Anew(after)) => format!("another one, {}", after.state.as_str()),
+                    Ok(resolve::RefundResolved::Freed(after)) => format!("{}, freed", after.state.as_str()),
+                    Ok(resolve::RefundResolved::Closed(after)) => format!("{}, closed", after.state.as_str()),
+                    Err(resolve::NotNow(why)) => format!("✗ {why}"),
+                };
+                let _ = writeln!(grid, "    {}: {verdict}", action.as_str());
+            }
+        }
+    }
+    insta::assert_snapshot!(grid);
+}
+
+#[test]
+fn what_takes_the_place_of_a_payment_that_has_ended() {
+    let mut grid = String::new();
+    for (name, plain) in payments() {
+        let of = |payment: &Payment| replacement(payment).map_or("-".to_owned(), |intent| format!("{intent:?}"));
+        let second = Payment { replaces: Some(Uuid::from_u128(9).into()), ..plain.clone() };
+        let tip = Payment { purpose: Purpose::Tip, ..plain.clone() };
+        let _ = writeln!(grid, "{name:<40}{:<16}second: {:<10}tip: {}", of(&plain), of(&second), of(&tip));
     }
     insta::assert_snapshot!(grid);
 }
@@ -248,6 +319,28 @@ proptest! {
         }
         let once = learn(&now, &last);
         prop_assert_eq!(learn(&once, &last), once);
+    }
+
+    #[test]
+    fn a_payment_with_an_intent_ends_only_when_that_has_ended(life in any_life(), intent in prop::sample::select(INTENTS.to_vec())) {
+        let mut now = payment(State::Authorizing, intent);
+        for event in life {
+            let before = now.clone();
+            now = match &event {
+                Ok(news) => learn(&before, news),
+                Err(wish) => match want(&before, *wish) {
+                    Ok(state) => Payment { state, intent: *wish, ..before.clone() },
+                    Err(Refused) => before.clone(),
+                },
+            };
+            if now.state.is_terminal() && !before.state.is_terminal() {
+                let seen = match event {
+                    Ok(News::Seen(seen) | News::Refused { seen: Some(seen), .. }) => seen.status,
+                    other => return Err(TestCaseError::fail(format!("ended by {other:?}"))),
+                };
+                prop_assert!(matches!(seen, Status::Canceled | Status::Succeeded), "ended while {:?}", seen);
+            }
+        }
     }
 
     #[test]

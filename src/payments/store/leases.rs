@@ -15,13 +15,15 @@ use crate::platform::ids::{Id, PaymentId};
 pub struct Lease {
     /// What is due by now, and leased to nobody.
     pub now: MachineTime,
+    /// Holds that are to be looked at by now.
+    pub domain_now: DomainTime,
     /// Until when the leases last.
     pub until: MachineTime,
     /// How many at most.
     pub limit: i64,
 }
 
-/// Leases payments that are due, the most overdue first. Those that somebody else is leasing at this moment are skipped.
+/// Leases payments that are due, the most overdue first, and then holds that are to be looked at. Those that somebody else is leasing at this moment are skipped.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -29,7 +31,7 @@ pub async fn lease_payments(conn: &mut PgConnection, lease: Lease) -> Result<Vec
     let ids = sqlx::query_scalar!(
         "with due as materialized (
              select id from payments
-             where due_at <= $1 and (leased_until is null or leased_until <= $1)
+             where (due_at <= $1 or (state = 'authorized' and look_at <= $4)) and (leased_until is null or leased_until <= $1)
              order by due_at limit $3
              for no key update skip locked)
          update payments set lease_token = lease_token + 1, leased_until = $2
@@ -38,6 +40,7 @@ pub async fn lease_payments(conn: &mut PgConnection, lease: Lease) -> Result<Vec
         lease.now as _,
         lease.until as _,
         lease.limit,
+        lease.domain_now as _,
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -65,6 +68,23 @@ pub struct Pace {
     pub due_at: Option<MachineTime>,
     /// Until when the lease lasts; `None` gives it back.
     pub leased_until: Option<MachineTime>,
+    /// When a hold is looked at next, unless later is written already.
+    pub look_at: Option<DomainTime>,
+}
+
+impl Pace {
+    /// Nothing is to be done.
+    pub const REST: Self = Self { due_at: None, leased_until: None, look_at: None };
+
+    /// Something is due at `time`, and anybody's.
+    pub const fn due(time: MachineTime) -> Self {
+        Self { due_at: Some(time), ..Self::REST }
+    }
+
+    /// The lease holder goes on at `now`, until `until` at most.
+    pub const fn going_on(now: MachineTime, until: MachineTime) -> Self {
+        Self { due_at: Some(now), leased_until: Some(until), ..Self::REST }
+    }
 }
 
 /// Writes what has become of a leased payment.
@@ -81,7 +101,7 @@ pub async fn save_payment(
     let done = sqlx::query!(
         "update payments set state = $4, authorized_amount = $5, captured_amount = $6, refund_reserved = $7,
                 provider_intent_id = $8, decline_code = $9, attention = $10, failures = $11, due_at = $12,
-                leased_until = $13, version = $14,
+                leased_until = $13, version = $14, look_at = greatest(look_at, $16),
                 authorized_at = coalesce(authorized_at, case when $5::bigint > 0 then $15::timestamptz end),
                 captured_at = coalesce(captured_at, case when $6::bigint > 0 then $15::timestamptz end)
          where id = $1 and lease_token = $2 and version = $3",
@@ -100,6 +120,7 @@ pub async fn save_payment(
         pace.leased_until as _,
         after.version,
         now as _,
+        pace.look_at as _,
     )
     .execute(conn)
     .await?;

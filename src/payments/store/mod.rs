@@ -3,13 +3,17 @@
 //!
 //! Rows are locked `for no key update`: nobody changes their keys, and other rows go on referring to them meanwhile.
 
+mod adopted;
 mod attempts;
 mod events;
 mod leases;
 mod ledger;
+mod movements;
 mod payments;
 mod refunds;
+mod resolutions;
 
+pub use adopted::{Adopted, insert_adopted, name_refund};
 pub use attempts::{
     Finished, Started, finish_attempt, forsake_attempts, forsake_refund_attempts, resolve_attempts,
     resolve_refund_attempts, start_attempt, unresolved_attempts, unresolved_refund_attempts,
@@ -20,5 +24,9 @@ pub use events::{
 };
 pub use leases::{Lease, Pace, lease_payments, leased_payment, next_due, save_payment};
 pub use ledger::post;
-pub use payments::{Insert, hint, insert, lock, lock_fare, lock_held, of_trip, one, reserve_refund, want};
-pub use refunds::{InsertRefund, insert_refund, lease_refunds, leased_refund, of_payment, save_refund};
+pub use movements::{Movement, movements};
+pub use payments::{Insert, hint, insert, lock, lock_of_trip, of_trip, one, reserve_refund, want};
+pub use refunds::{
+    InsertRefund, insert_refund, lease_refunds, leased_refund, lock_refund, of_payment, refund, save_refund,
+};
+pub use resolutions::{Resolution, due_again, insert_resolution, refund_due_again, save_closed, save_closed_refund};

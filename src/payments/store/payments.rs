@@ -1,19 +1,22 @@
 //! Payments, in rows.
 
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::payments::model::{Intent, Payment, Purpose, State};
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::one_row;
 use crate::platform::error::{Code, Error, Refusal, Result};
-use crate::platform::ids::{Id, PaymentId, RiderId, TripId};
+use crate::platform::ids::{DriverId, Id, PaymentId, RiderId, TripId};
 use crate::platform::money::Money;
 
 pub(super) struct Row {
     pub(super) id: PaymentId,
     pub(super) trip_id: TripId,
     pub(super) rider_id: RiderId,
+    pub(super) driver_id: Option<DriverId>,
     pub(super) purpose: String,
+    pub(super) replaces: Option<PaymentId>,
     pub(super) state: String,
     pub(super) intent: String,
     pub(super) currency: String,
@@ -56,6 +59,8 @@ impl TryFrom<Row> for Payment {
             id: row.id,
             trip_id: row.trip_id,
             rider_id: row.rider_id,
+            driver_id: row.driver_id,
+            replaces: row.replaces,
             authorized: row.authorized_amount,
             captured: row.captured_amount,
             refund_reserved: row.refund_reserved,
@@ -76,8 +81,8 @@ macro_rules! payments {
     ($rest:tt, $($arguments:tt)*) => {
         sqlx::query_as!(
             Row,
-            r#"select p.id, p.trip_id, p.rider_id, p.purpose, p.state, p.intent, p.currency, p.amount, p.capture_amount,
-                      p.authorized_amount, p.captured_amount, p.refund_reserved, p.payment_method, p.provider_intent_id,
+            r#"select p.id, p.trip_id, p.rider_id, p.driver_id, p.purpose, p.replaces, p.state, p.intent, p.currency, p.amount,
+                      p.capture_amount, p.authorized_amount, p.captured_amount, p.refund_reserved, p.payment_method, p.provider_intent_id,
                       p.decline_code, p.attention, p.failures, p.lease_token, p.version,
                       (select coalesce(sum(r.amount), 0)::bigint from refunds r
                        where r.payment_id = p.id and r.state = 'succeeded') as "refunded!"
@@ -118,34 +123,18 @@ pub async fn of_trip(conn: &mut PgConnection, trip_id: TripId) -> Result<Vec<Pay
     rows.into_iter().map(Payment::try_from).collect()
 }
 
-/// The held payments of a trip, oldest first, their rows locked until the transaction ends.
+/// The payments of a trip, oldest first, their rows locked until the transaction ends.
+///
+/// They are read after the locks are there: whoever put a payment in another's place held the other's lock, so its successor is
+/// seen.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn lock_held(conn: &mut PgConnection, trip_id: TripId) -> Result<Vec<Payment>> {
-    let rows = payments!(
-        "where p.trip_id = $1 and p.intent = 'hold' and p.state in ('authorizing', 'authorized')
-         order by p.id for no key update of p",
-        trip_id.uuid()
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter().map(Payment::try_from).collect()
-}
-
-/// The latest fare payment of a trip, its row locked until the transaction ends.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn lock_fare(conn: &mut PgConnection, trip_id: TripId) -> Result<Option<Payment>> {
-    payments!(
-        "where p.trip_id = $1 and p.purpose = 'fare' order by p.id desc limit 1 for no key update of p",
-        trip_id.uuid()
-    )
-    .fetch_optional(conn)
-    .await?
-    .map(Payment::try_from)
-    .transpose()
+pub async fn lock_of_trip(conn: &mut PgConnection, trip_id: TripId) -> Result<Vec<Payment>> {
+    sqlx::query!("select id from payments where trip_id = $1 order by id for no key update", trip_id.uuid())
+        .fetch_all(&mut *conn)
+        .await?;
+    of_trip(conn, trip_id).await
 }
 
 /// A new payment, as it is written.
@@ -157,8 +146,12 @@ pub struct Insert<'a> {
     pub trip_id: TripId,
     /// Who pays.
     pub rider_id: RiderId,
+    /// Whom a tip is for.
+    pub driver_id: Option<DriverId>,
     /// What for.
     pub purpose: Purpose,
+    /// The payment in whose place it is.
+    pub replaces: Option<PaymentId>,
     /// What the trip wants.
     pub intent: Intent,
     /// What to ask of the provider.
@@ -169,6 +162,8 @@ pub struct Insert<'a> {
     pub created_at: DomainTime,
     /// When its first step is due.
     pub due_at: MachineTime,
+    /// The idempotency key that it is the effect of, if it is one by itself.
+    pub key_id: Option<Uuid>,
 }
 
 /// Writes a new payment: authorizing, and due.
@@ -178,8 +173,8 @@ pub struct Insert<'a> {
 pub async fn insert(conn: &mut PgConnection, new: &Insert<'_>) -> Result<()> {
     sqlx::query!(
         "insert into payments (id, trip_id, rider_id, purpose, state, intent, capture_amount, currency, amount,
-                               payment_method, created_at, due_at)
-         values ($1, $2, $3, $4, 'authorizing', $5, $6, $7, $8, $9, $10, $11)",
+                               payment_method, created_at, due_at, driver_id, replaces, key_id)
+         values ($1, $2, $3, $4, 'authorizing', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         new.id.uuid(),
         new.trip_id.uuid(),
         new.rider_id.uuid(),
@@ -191,6 +186,9 @@ pub async fn insert(conn: &mut PgConnection, new: &Insert<'_>) -> Result<()> {
         new.method,
         new.created_at as _,
         new.due_at as _,
+        new.driver_id.map(Id::uuid),
+        new.replaces.map(Id::uuid),
+        new.key_id,
     )
     .execute(conn)
     .await?;
@@ -241,7 +239,7 @@ pub async fn reserve_refund(conn: &mut PgConnection, payment: &Payment, change: 
     one_row(&done, changed)
 }
 
-fn changed() -> Refusal {
+pub(super) fn changed() -> Refusal {
     Refusal::new(Code::Internal, "The payment has changed since it was read.")
 }
 

@@ -58,6 +58,14 @@ macro_rules! refunds {
     };
 }
 
+/// A refund.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn refund(conn: &mut PgConnection, id: RefundId) -> Result<Option<Refund>> {
+    refunds!("where id = $1", id.uuid()).fetch_optional(conn).await?.map(Refund::try_from).transpose()
+}
+
 /// The refunds of a payment, oldest first.
 ///
 /// # Errors
@@ -65,6 +73,14 @@ macro_rules! refunds {
 pub async fn of_payment(conn: &mut PgConnection, payment: PaymentId) -> Result<Vec<Refund>> {
     let rows = refunds!("where payment_id = $1 order by id", payment.uuid()).fetch_all(conn).await?;
     rows.into_iter().map(Refund::try_from).collect()
+}
+
+/// A refund, its row locked until the transaction ends.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn lock_refund(conn: &mut PgConnection, id: RefundId) -> Result<Option<Refund>> {
+    refunds!("where id = $1 for no key update", id.uuid()).fetch_optional(conn).await?.map(Refund::try_from).transpose()
 }
 
 /// A refund, its row locked, if the lease with this token is still the latest.

@@ -59,9 +59,7 @@ async fn take(context: &PaymentsContext, task: &Task) -> (Option<Finished>, Hear
             };
             (None, heard)
         }
-        (Step::Send(_) | Step::Rest | Step::GiveUp(_), _) => {
-            (None, Heard::Nothing("there was nothing to do".to_owned()))
-        }
+        (Step::Send(_) | Step::Rest, _) => (None, Heard::Nothing("there was nothing to do".to_owned())),
     }
 }
 

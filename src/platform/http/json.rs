@@ -43,7 +43,7 @@ pub fn read_object<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
 
 /// Which field an error is about, and what is wrong with it. Serde names one that is missing, or there twice, in its message only.
 pub fn at_fault(path: &Path, error: &impl std::fmt::Display) -> FieldError {
-    let detail = error.to_string();
+    let detail = without_value(&error.to_string());
     let named =
         ["missing field `", "duplicate field `"].iter().find_map(|start| detail.strip_prefix(start)?.split_once('`'));
     let pointer = match named {
@@ -51,6 +51,18 @@ pub fn at_fault(path: &Path, error: &impl std::fmt::Display) -> FieldError {
         None => pointer(path),
     };
     FieldError { pointer, detail }
+}
+
+/// Serde quotes the value that it did not want. Its sender knows it, and others read what his program logs: it may be a key, or
+/// the number of a card.
+fn without_value(message: &str) -> String {
+    let is_of_a_value = message.starts_with("invalid type: ") || message.starts_with("invalid value: ");
+    match (message.find(['`', '"']), message.rfind(", expected ")) {
+        (Some(quote), Some(end)) if is_of_a_value && quote < end => {
+            format!("{}{}", message[..quote].trim_end(), &message[end..])
+        }
+        _ => message.to_owned(),
+    }
 }
 
 /// A path as a JSON pointer (RFC 6901).
@@ -83,6 +95,21 @@ mod tests {
         match read_object::<Body>(text.as_bytes()) {
             Err(Error::Refused(refusal)) => (refusal.code, refusal.fields[0].pointer.clone()),
             other => panic!("{text} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_it_holds_is_not_quoted() {
+        for (message, shown) in [
+            (
+                "invalid type: string \"4242, expected\", expected i64 at line 1",
+                "invalid type: string, expected i64 at line 1",
+            ),
+            ("invalid value: integer `4242`, expected i8", "invalid value: integer, expected i8"),
+            ("invalid type: null, expected a `x`", "invalid type: null, expected a `x`"),
+            ("unknown field `x`, expected `y`", "unknown field `x`, expected `y`"),
+        ] {
+            assert_eq!(without_value(message), shown);
         }
     }
 

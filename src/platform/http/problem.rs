@@ -44,7 +44,7 @@ meanings! {
     Malformed 400 "malformed" "The request cannot be read"
         "The body is not JSON, or a parameter is not of its type. The detail says where reading stopped.";
     InvalidId 400 "invalid_id" "An id of the wrong kind"
-        "Ids say what they are: trip_, drv_, rdr_, ofr_, pay_, quo_, rfd_. This one has another prefix, or is cut short.";
+        "Ids say what they are: trip_, drv_, rdr_, ofr_, pay_, quo_, rfd_, run_, fnd_. This one has another prefix, or is cut short.";
     InvalidRequest 422 "invalid_request" "A field cannot be right"
         "The request can be read, but a field is unknown, missing or out of its range. `errors` names each one.";
     UnsupportedMediaType 415 "unsupported_media_type" "Not JSON"
@@ -101,8 +101,14 @@ meanings! {
         "The rider has 300 seconds to come to the car before it is a no-show.";
     NotRefundable 409 "not_refundable" "It cannot be refunded"
         "Refunds never exceed what was captured, pending ones included.";
+    NotResolvable 409 "not_resolvable" "Nobody has to decide that"
+        "The payment or refund waits for nobody, or the action does not fit how it stands.";
+    AlreadyTipped 409 "already_tipped" "There is a tip already"
+        "A trip has one tip. Another one can be given when the first was declined.";
     SignatureInvalid 400 "signature_invalid" "The signature does not fit"
         "The webhook is not signed with our secret, or its time stamp is more than 300 s off.";
+    EndpointLimit 409 "endpoint_limit" "No more endpoints"
+        "There are at most 20 webhook endpoints. Delete one that nobody needs.";
     NotTheMatcher 503 "not_the_matcher" "Another process owns the positions"
         "One process at a time keeps the index. Repeat the request: it reaches the right one, or this one becomes it.";
     OutcomeUnknown 503 "outcome_unknown" "It is done, or it is not"

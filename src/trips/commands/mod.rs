@@ -7,6 +7,7 @@ mod payment;
 mod request;
 mod ride;
 mod time;
+mod tip;
 
 pub use availability::{NewAvailability, set_availability};
 pub use offers::{Answer, NewOffer, accept, decline, offer};
@@ -14,12 +15,14 @@ pub use payment::{payment_authorised, payment_declined};
 pub use request::{NewTrip, request};
 pub use ride::{Act, Deed, Facts, act, reset_pin};
 pub use time::{driver_silent, time_passed};
+pub use tip::{NewTip, TIP_MAX, tip};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::machine::{Command, CommandKind, MoneyEffect, PIN_FAILURES_MAX, Trip};
+use super::machine::{Command, CommandKind, MoneyEffect, PIN_FAILURES_MAX, State, Trip};
 use super::{store, views};
+use crate::payments::Purpose;
 use crate::payments::commands as payments;
 use crate::platform::Platform;
 use crate::platform::clock::{DomainTime, MachineTime};
@@ -27,6 +30,7 @@ use crate::platform::db::Tx;
 use crate::platform::error::{Code, Error, Refusal, Result};
 use crate::platform::ids::{DriverId, Id, PaymentId, RiderId, TripId};
 use crate::platform::money::Money;
+use crate::platform::outbox;
 use crate::platform::wake::Wake;
 use crate::pricing::driver_share;
 
@@ -139,6 +143,7 @@ async fn advance(tx: &mut Tx, trip: &Trip, command: &Command, cause: Cause<'_>) 
         at: stamp.now,
     };
     store::insert_event(tx, event).await?;
+    publish(tx, &next, stamp).await?;
     settle_engagement(tx, trip, &next, command.kind(), stamp).await?;
     move_money(tx, trip, &next, step.money, stamp).await?;
     tx.wake(Wake::Trip(next.id.uuid()));
@@ -151,6 +156,11 @@ async fn advance(tx: &mut Tx, trip: &Trip, command: &Command, cause: Cause<'_>) 
     Ok(next)
 }
 
+/// Tells the outbox of a step that a trip has taken.
+async fn publish(tx: &mut Tx, trip: &Trip, stamp: &Stamp) -> Result<()> {
+    outbox::publish(tx, "trip.changed", trip.id, views::trip_news(trip, stamp.now), stamp.machine_now).await
+}
+
 /// Frees the driver when the trip lets go of them, and tells them what became of it.
 async fn settle_engagement(
     tx: &mut Tx,
@@ -159,7 +169,7 @@ async fn settle_engagement(
     command: CommandKind,
     stamp: &Stamp,
 ) -> Result<()> {
-    let keeps = after.state.has_driver() || after.state == super::State::Offered;
+    let keeps = after.state.has_driver() || after.state == State::Offered;
     let freed = if keeps { None } else { store::disengage(tx, after.id).await? };
     if before.driver_id.is_some() && after.driver_id.is_none() {
         store::release_offer(tx, after.id, stamp.now).await?;
@@ -193,6 +203,7 @@ async fn move_money(tx: &mut Tx, before: &Trip, after: &Trip, money: MoneyEffect
                 driver_id: before.driver_id,
                 total: Money::new(total, after.price.currency),
                 driver_share: driver_share(total),
+                rest: if after.state == State::Completed { Purpose::Remainder } else { Purpose::Fee },
                 remainder_id: stamp.remainder_id,
                 posting_id: stamp.posting_id,
             };

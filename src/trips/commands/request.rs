@@ -80,10 +80,12 @@ pub async fn request(tx: &mut Tx, new: &NewTrip) -> Result<Trip> {
         at: now,
     };
     store::insert_event(tx, event).await?;
+    super::publish(tx, &trip, &new.stamp).await?;
     let payment = payments::NewPayment {
         id: new.payment_id,
         trip_id: trip.id,
         rider_id: trip.rider_id,
+        driver_id: None,
         purpose: Purpose::Fare,
         intent: Intent::Hold,
         amount: trip.price,

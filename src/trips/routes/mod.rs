@@ -5,6 +5,7 @@ mod offers;
 mod receipt;
 mod ride;
 mod streams;
+mod tip;
 mod trips;
 
 pub use trips::may_see;
@@ -31,6 +32,7 @@ use crate::platform::auth::{Caller, Role};
     ride::no_show,
     ride::abort,
     ride::reset_pin,
+    tip::tip,
     offers::list,
     offers::accept,
     offers::decline,
@@ -55,6 +57,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/v1/trips/{trip_id}/complete").route(post().to(ride::complete)))
         .service(web::resource("/v1/trips/{trip_id}/no_show").route(post().to(ride::no_show)))
         .service(web::resource("/v1/trips/{trip_id}/abort").route(post().to(ride::abort)))
+        .service(web::resource("/v1/trips/{trip_id}/tip").route(post().to(tip::tip)))
         .service(web::resource("/v1/trips/{trip_id}/pin/reset").route(post().to(ride::reset_pin)))
         .service(web::resource("/v1/offers").route(web::get().to(offers::list)))
         .service(web::resource("/v1/offers/{offer_id}/accept").route(post().to(offers::accept)))

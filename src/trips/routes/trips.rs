@@ -63,7 +63,7 @@ pub(super) async fn request(request: Request<Riders>) -> Reply {
 }
 
 /// A name starts with a letter. What starts with a digit may be the number on a card, which must not get into our books.
-fn check_payment_method(method: &str) -> Result<()> {
+pub(super) fn check_payment_method(method: &str) -> Result<()> {
     let is_name = method.starts_with(|first: char| first.is_ascii_alphabetic());
     if is_name && method.len() <= 255 && method.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());

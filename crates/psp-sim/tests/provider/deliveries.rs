@@ -19,6 +19,8 @@ async fn start() -> (Sim, Receiver) {
 fn set_up(settings: &mut Settings, receiver: &Receiver) {
     settings.webhook = Some(receiver.webhook());
     settings.clock = HandClock::at(NOW).clock();
+    // The journal is written anew again and again, and what was told must get through that too.
+    settings.journal_rewrite_min_bytes = 0;
 }
 
 /// Strikes the next delivery.
@@ -154,4 +156,28 @@ async fn healing_delivers_what_is_held_back() {
     held.sort();
     heard.sort();
     assert_eq!(heard, held);
+}
+
+#[tokio::test]
+async fn a_payment_plans_a_fault_for_its_own_events() {
+    let (sim, mut receiver) = start().await;
+    let pay = async |form: &[(&str, &str)]| {
+        let form = [&[("amount", "500"), ("currency", "usd"), ("confirm", "true")], form].concat();
+        sim.http.create(&form).await
+    };
+    let lost = pay(&[("payment_method", "pm_sim_lost")]).await;
+    sim.http.struck("lost", 1).await;
+    let doubled = pay(&[("payment_method", "pm_card_visa"), ("metadata[sim_fault]", "webhook:doubled")]).await;
+    assert_eq!([subject(&receiver.hear().await), subject(&receiver.hear().await)], [doubled.as_str(); 2]);
+
+    let events = sim.http.get(&format!("/sim/events?payment_intent={lost}")).await.json;
+    let id = events["events"][0]["id"].as_str().unwrap();
+    sim.http.post(&format!("/sim/events/{id}/resend"), &[]).await;
+    assert_eq!(subject(&receiver.hear().await), lost, "what is sent again is not lost again");
+
+    receiver.status.store(400, Ordering::SeqCst);
+    pay(&[("payment_method", "pm_sim_wrong_signature")]).await;
+    assert_eq!(receiver.hear().await.stamp(), None);
+    sim.http.post("/sim/webhooks/flush", &[]).await;
+    assert_eq!(receiver.hear().await.stamp(), Some(NOW), "the second attempt is a good one");
 }

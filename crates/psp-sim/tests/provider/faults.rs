@@ -262,7 +262,7 @@ async fn a_payment_method_plans_a_fault_for_its_confirmation() {
         assert_eq!(confirmed.ok().map(|reply| reply.status), *answer, "{fault}");
         assert_eq!(status(http, &id).await, *after, "{fault}");
     }
-    let unknown = [&MANUAL[..3], &[("payment_method", "pm_sim_lost")]].concat();
+    let unknown = [&MANUAL[..3], &[("payment_method", "pm_sim_explode")]].concat();
     assert_eq!(http.post("/v1/payment_intents", &unknown).await.error().2, "resource_missing");
 }
 

@@ -10,6 +10,7 @@ mod idempotency;
 mod memory;
 mod protocol;
 mod races;
+mod readme;
 mod receiver;
 mod shapes;
 mod sim;

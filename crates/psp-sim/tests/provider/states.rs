@@ -69,6 +69,22 @@ async fn an_automatic_payment_is_taken_by_its_confirmation() {
 }
 
 #[tokio::test]
+async fn amounts_that_cannot_be_paid_are_refused() {
+    let Sim { http, .. } = &Sim::start().await;
+    for (currency, good, bad) in [("kwd", "5120", "5124"), ("isk", "500", "550"), ("jpy", "1", "0")] {
+        let form = |amount| [("amount", amount), ("currency", currency), ("capture_method", "manual")];
+        let refused = http.post("/v1/payment_intents", &form(bad)).await;
+        assert_eq!(refused.error(), (400, "invalid_request_error", "parameter_invalid_integer"), "{currency}");
+        let id = http.create(&form(good)).await;
+        assert_eq!(http.act(&id, "confirm", &[("payment_method", "pm_card_visa")]).await.state(), "requires_capture");
+    }
+    let dinars = [("amount", "5000"), ("currency", "kwd"), ("payment_method", "pm_card_visa"), ("confirm", "true")];
+    let id = http.create(&dinars).await;
+    assert_eq!(http.refund(&id, "5").await.json["error"]["param"], "amount");
+    assert_eq!(http.refund(&id, "10").await.state(), "succeeded");
+}
+
+#[tokio::test]
 async fn a_cancellation_releases_the_money_and_makes_a_late_confirmation_fail() {
     let Sim { http, .. } = &Sim::start().await;
     let reserved = http.reserved().await;

@@ -3,9 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use psp_sim::{Settings, Webhook};
+use tempfile::TempDir;
 
 use crate::receiver::{Receiver, SECRET};
-use crate::sim::{HandClock, MANUAL, Sim};
+use crate::sim::{HandClock, MANUAL, Process, Sim};
 
 #[tokio::test]
 async fn every_change_is_told_signed() {
@@ -87,4 +88,20 @@ async fn what_could_not_be_delivered_waits_for_the_next_start() {
     expected.sort();
     assert_eq!(heard, expected);
     sim.stop().await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_delivered_survives_a_kill() {
+    let mut receiver = Receiver::start();
+    let data_dir = TempDir::new().unwrap();
+    let process =
+        Process::start_with(data_dir.path(), &["--webhook-url", "http://127.0.0.1:9/", "--webhook-secret", "x"]);
+    let id = process.http.reserved().await;
+    process.kill();
+    let arguments = ["--webhook-url", &receiver.webhook().url, "--webhook-secret", SECRET];
+    let process = Process::start_with(data_dir.path(), &arguments);
+    let delivery = receiver.hear().await;
+    delivery.verified();
+    assert_eq!(delivery.event()["data"]["object"]["id"], id);
+    process.kill();
 }

@@ -80,15 +80,15 @@ impl Fault {
         };
         let table = TABLES.choose(dice).copied().unwrap_or(TABLES[0]);
         let fault = match dice.random_range(0..100) {
-            0..26 => Self::Cut(wire, share),
-            26..38 => Self::Hold(wire, short),
+            0..23 => Self::Cut(wire, share),
+            23..38 => Self::Hold(wire, short),
             // Past the services' own time limit for a call to the provider.
             38..40 => Self::Hold(Wire::Provider, beyond),
             40..48 => Self::Refuse(wire, short),
             48..51 => Self::TakeConnections(medium),
             51..55 => Self::LockTable(table, medium),
-            55..73 => Self::LoseCommit,
-            73..80 => Self::Weather,
+            55..69 => Self::LoseCommit,
+            69..80 => Self::Weather,
             80..83 => Self::Expire,
             83..90 => Self::Kill(Victim::Service(service)),
             90..93 => Self::Kill(Victim::Provider),

@@ -28,9 +28,9 @@ const WEBHOOKS: [&str; 6] = ["lost", "late", "doubled", "reordered", "wrong_sign
 /// The next day's faults, as the simulator takes them.
 pub(crate) fn day(dice: &mut StdRng) -> Value {
     let count = match dice.random_range(0..10) {
-        0..2 => 0,
-        2..6 => 2,
-        _ => 4,
+        0 => 0,
+        1..5 => 3,
+        _ => 6,
     };
     let mut faults: Vec<Value> = (0..count).map(|_| request(dice)).collect();
     if count > 0 {

@@ -293,7 +293,8 @@ fn keys(ours: &Ours, record: &BTreeMap<String, Asked>, findings: &mut Findings) 
                 }
             }
             (None, Some((status, _))) => broken(format!("was answered with {status}, and is not known any more")),
-            (Some(_), None) if !asked.refusals.is_empty() => {
+            // One that was sent before, and not answered, may be done after another was refused: nothing wrong with that.
+            (Some(_), None) if !asked.refusals.is_empty() && asked.heard == asked.sent => {
                 broken(format!("was refused with {:?}, and it was done", asked.refusals));
             }
             _ => {}

@@ -56,8 +56,13 @@ fn world() -> World {
         payment_intent: Some("pi_1".into()),
         metadata: metadata("refund_id", name("rfd", id(3))),
     }];
-    let asked =
-        Asked { what: "POST /v1/trips".into(), sent: 3, refusals: vec![], successes: vec![(201, digest(b"trip"))] };
+    let asked = Asked {
+        what: "POST /v1/trips".into(),
+        sent: 3,
+        heard: 3,
+        refusals: vec![],
+        successes: vec![(201, digest(b"trip"))],
+    };
     World { ours, intents, refunds, record: BTreeMap::from([("k".to_owned(), asked)]) }
 }
 
@@ -142,6 +147,12 @@ fn broken_promises_are_found() {
         asked.refusals.push("invalid_transition".into());
     };
     assert_eq!(asked(refused), [Kind::BrokenKey]);
+    let refused_once = |asked: &mut Asked| {
+        asked.successes.clear();
+        asked.refusals.push("invalid_transition".into());
+        asked.heard = 1;
+    };
+    assert_eq!(asked(refused_once), [], "an earlier one was still under way");
     assert_eq!(asked(|asked| asked.successes.clear()), [], "nobody knows, and that is no lie");
     assert_eq!(found(|world| world.ours.keys.clear()), [Kind::BrokenKey]);
     assert_eq!(found(|world| world.ours.keys.values_mut().for_each(|key| key.effects = 2)), [Kind::BrokenKey]);

@@ -28,8 +28,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How long the last ones may take to go home: nobody waits longer than this for an answer once everything is healed.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// Trips that the operator chooses from.
-const ENDED_MAX: usize = 500;
+/// Payments that the operator chooses from.
+const PAID_MAX: usize = 500;
 
 /// What everybody shares.
 #[derive(Debug)]
@@ -55,8 +55,8 @@ pub(crate) struct Town {
 struct Board {
     /// Of trips that are under way: the PIN, or nothing if the rider does not come.
     pins: BTreeMap<String, Option<String>>,
-    /// Trips that are over, with the payment of the fare.
-    ended: Vec<(String, String)>,
+    /// Payments of trips that are over and cost something.
+    paid: Vec<String>,
 }
 
 /// Everybody.
@@ -89,17 +89,18 @@ impl Town {
         lock(&self.board).pins.keys().cloned().collect()
     }
 
-    /// A trip is over.
-    fn ends(&self, trip: &str, payment: &str) {
+    /// A trip is over, and costs so much.
+    fn ends(&self, trip: &str, payment: &str, fare: i64) {
         let mut board = lock(&self.board);
         board.pins.remove(trip);
-        if board.ended.len() < ENDED_MAX {
-            board.ended.push((trip.to_owned(), payment.to_owned()));
+        if fare > 0 && board.paid.len() < PAID_MAX {
+            board.paid.push(payment.to_owned());
         }
     }
 
-    fn ended(&self) -> Vec<(String, String)> {
-        lock(&self.board).ended.clone()
+    /// Payments of fares, the oldest first.
+    fn paid(&self) -> Vec<String> {
+        lock(&self.board).paid.clone()
     }
 }
 

@@ -25,8 +25,8 @@ pub(crate) async fn live(mut me: Person) {
 
 /// A part of a payment, or what is left of it. Many are refused: there is nothing to give back, or not as much.
 async fn refund(me: &mut Person) {
-    let ended = me.town.ended();
-    let Some((_, payment)) = ended.choose(&mut me.dice) else { return };
+    let paid = me.town.paid();
+    let Some(payment) = paid.choose(&mut me.dice) else { return };
     let body = match me.dice.random_range(0..3) {
         0 => json!({}),
         _ => json!({"amount": money(me.dice.random_range(1..900))}),

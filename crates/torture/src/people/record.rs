@@ -14,6 +14,8 @@ pub(crate) struct Asked {
     pub what: String,
     /// Times it was sent.
     pub sent: u32,
+    /// Answers that were heard and stand. Where there are fewer than were sent, something may still be done later.
+    pub heard: u32,
     /// Codes of refusals that stand: 4xx, but for those that ask to come again.
     pub refusals: Vec<String>,
     /// Successes: status, and the digest of the body. More than one different one is a broken promise.
@@ -63,6 +65,7 @@ impl Record {
     pub fn hears(&self, key: &str, status: u16, code: &str, body: &[u8]) {
         let mut keys = lock(&self.keys);
         let asked = keys.entry(key.to_owned()).or_default();
+        asked.heard += 1;
         if (200..300).contains(&status) {
             let success = (status, digest(body));
             if !asked.successes.contains(&success) {

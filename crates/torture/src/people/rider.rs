@@ -74,7 +74,7 @@ async fn ride(me: &mut Person, trip: &Answer) {
         if let Some(now) = &now
             && now.body["ended_at"].is_string()
         {
-            me.town.ends(&id, now.text("payment_id"));
+            me.town.ends(&id, now.text("payment_id"), now.body["fare"]["amount"].as_i64().unwrap_or(0));
             after(me, &id, now.text("state")).await;
             return;
         }

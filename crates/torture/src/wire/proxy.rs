@@ -1,7 +1,7 @@
 //! The proxy itself.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::frame::Frames;
 use super::session::{Cut, Session};
 use super::shapes::{Shapes, Side};
+use crate::BoxError;
 use crate::lock;
 use crate::valve::{Mode, Passage, Valve, Way};
 
@@ -30,6 +31,23 @@ pub struct WireProxy {
     valve: Valve,
     shapes: Shapes,
     target: watch::Sender<Option<Target>>,
+}
+
+impl Target {
+    /// Where the server of a database URL is, on a Unix socket or on a port of this machine.
+    ///
+    /// # Errors
+    /// If it is no URL, or names a host by anything but its address.
+    pub fn of(database_url: &str) -> Result<Self, BoxError> {
+        let url: reqwest::Url = database_url.parse()?;
+        let port = url.port().unwrap_or(5432);
+        if let Some((_, dir)) = url.query_pairs().find(|(name, value)| name == "host" && value.starts_with('/')) {
+            return Ok(Self::Socket(Path::new(&*dir).join(format!(".s.PGSQL.{port}"))));
+        }
+        let host = url.host_str().unwrap_or("127.0.0.1");
+        let host: IpAddr = if host == "localhost" { Ipv4Addr::LOCALHOST.into() } else { host.parse()? };
+        Ok(Self::Tcp((host, port).into()))
+    }
 }
 
 impl WireProxy {

@@ -117,12 +117,7 @@ impl Session {
                 }
             }
             Kind::Read | Kind::Write => match &mut self.open {
-                Some(statements) => {
-                    if statements.len() < STATEMENTS_MAX && !statements.iter().any(|known| known.text == statement.text)
-                    {
-                        statements.push(statement);
-                    }
-                }
+                Some(statements) => add(statements, statement),
                 None if statement.kind == Kind::Write => return Some(Shape::of(&[statement], true)),
                 None => {}
             },
@@ -167,10 +162,22 @@ impl Session {
                         break;
                     }
                 }
+                // A script in one message may have ended what it began; nothing that was asked since says otherwise.
+                if message.body == b"I" && self.asked.is_empty() {
+                    self.open = None;
+                }
             }
             _ => {}
         }
         None
+    }
+}
+
+/// A loop's statements are there once.
+fn add(statements: &mut Vec<Arc<Statement>>, statement: Arc<Statement>) {
+    let is_known = statements.iter().any(|known| known.text == statement.text);
+    if !is_known && statements.len() < STATEMENTS_MAX {
+        statements.push(statement);
     }
 }
 

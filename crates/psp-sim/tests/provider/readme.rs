@@ -1,0 +1,69 @@
+//! The README's commands, run as they stand.
+//!
+//! Every block fenced as ```sh under "## Try it" is run, all in one shell and in order; the ```json block after it is
+//! what it prints. Only the address and the secret key are this test's.
+
+use std::fmt::Write;
+use std::process::Command;
+
+use serde_json::{Deserializer, Value};
+use tempfile::TempDir;
+
+use crate::sim::{Process, SECRET_KEY};
+
+const HEADING: &str = "## Try it\n";
+/// Printed between the blocks, so that each one's output is found.
+const MARK: &str = "--- end of block ---";
+
+/// The commands, each with what it is said to print.
+fn blocks() -> Vec<(&'static str, &'static str)> {
+    let readme = include_str!("../../README.md");
+    let (_, section) = readme.split_once(HEADING).expect("the README has the heading");
+    let (section, _) = section.split_once("\n## ").expect("it is not the last one");
+    let fenced = |text: &'static str, kind: &str| {
+        let (_, block) = text.split_once(&format!("```{kind}\n"))?;
+        block.split_once("```")
+    };
+    let mut blocks = Vec::new();
+    let mut rest = section;
+    while let Some((commands, after)) = fenced(rest, "sh") {
+        let (printed, after) = fenced(after, "json").expect("what it prints stands behind every block");
+        blocks.push((commands, printed));
+        rest = after;
+    }
+    assert!(blocks.len() > 3, "the blocks are found");
+    blocks
+}
+
+fn values(text: &str) -> Vec<Value> {
+    let values: Result<_, _> = Deserializer::from_str(text).into_iter().collect();
+    values.unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn is_installed(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn the_readme_runs_as_it_stands() {
+    if std::env::var_os("CI").is_none() && ["bash", "curl", "jq"].iter().any(|program| !is_installed(program)) {
+        eprintln!("skipped: the README's commands need bash, curl and jq");
+        return;
+    }
+    let data_dir = TempDir::new().unwrap();
+    let process = Process::start(data_dir.path());
+    let mut script = "set -euo pipefail\n".to_owned();
+    for (commands, _) in blocks() {
+        write!(script, "{commands}\necho '{MARK}'\n").unwrap();
+    }
+    let script = script.replace("http://127.0.0.1:12111", &process.http.base).replace("sk_test_psp_sim", SECRET_KEY);
+    let output = Command::new("bash").arg("-c").arg(script).output().unwrap();
+    let (printed, complaints) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr).into_owned());
+    assert!(output.status.success(), "{printed}\n{complaints}");
+    let printed: Vec<&str> = printed.split(&format!("{MARK}\n")).collect();
+    for ((commands, expected), printed) in blocks().into_iter().zip(printed) {
+        assert_eq!(values(printed), values(expected), "{commands}\n{complaints}");
+    }
+    process.kill();
+}

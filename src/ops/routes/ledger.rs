@@ -1,0 +1,280 @@
+//! Views of the ledger: balances as of a time, and postings page by page.
+
+use std::collections::BTreeMap;
+
+use actix_web::HttpResponse;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::ops::store::{self, Account, Entry, Filter, Posting};
+use crate::platform::clock::DomainTime;
+use crate::platform::db::Conn;
+use crate::platform::error::{Code, Refusal, Result};
+use crate::platform::http::request::parse_id;
+use crate::platform::http::{Operators, Reply, Request};
+use crate::platform::ids::{DriverId, Id, PaymentId, RefundId, RiderId, TripId};
+use crate::platform::page::{Page, PageQuery};
+
+/// Postings of one trip that its balances come with. A trip has a charge, a capture or two, and its refunds.
+const TRIP_POSTINGS_MAX: i64 = 100;
+
+/// The accounts that are kept per driver; the others that are owned are kept per rider.
+const DRIVERS_ACCOUNTS: &[&str] = &["driver_payable"];
+
+/// Which part of the ledger. What is absent does not restrict.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LedgerQuery {
+    /// Only this trip, with its postings.
+    #[param(value_type = Option<TripId>)]
+    trip_id: Option<String>,
+    /// Only this account, such as `driver_payable`.
+    account: Option<String>,
+    /// Only what is kept for this rider or driver (`rdr_…`, `drv_…`).
+    owner_id: Option<String>,
+    /// As it was at this moment (domain time); as it is now if absent. Not in the future.
+    as_of: Option<DomainTime>,
+}
+
+/// Which postings. What is absent does not restrict.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PostingsQuery {
+    /// Only of this trip.
+    #[param(value_type = Option<TripId>)]
+    trip_id: Option<String>,
+    /// Only those with an entry of this account, such as `driver_payable`.
+    account: Option<String>,
+    /// Only those with an entry of this rider or driver (`rdr_…`, `drv_…`): their statement.
+    owner_id: Option<String>,
+    /// Only those of this moment (domain time) or earlier. Not in the future.
+    as_of: Option<DomainTime>,
+    /// `next_cursor` of the page before; absent for the first one.
+    cursor: Option<String>,
+    /// Items on the page, 1 to 100; 20 if absent.
+    limit: Option<u8>,
+}
+
+/// The ledger's accounts, or a part of them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LedgerBody {
+    /// The moment of which the balances are (domain time).
+    as_of: DomainTime,
+    /// Each account that anything was posted to.
+    accounts: Vec<AccountBody>,
+    /// The same by currency: of the whole ledger, or of a whole trip, debits and credits are equal at any time.
+    totals: Vec<TotalBody>,
+    /// With `trip_id`: the trip's postings, in order. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    postings: Option<Vec<PostingBody>>,
+}
+
+/// What an account holds, minor units.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AccountBody {
+    #[schema(example = "rider_receivable")]
+    account: String,
+    /// What it is for.
+    meaning: String,
+    #[schema(example = "USD")]
+    currency: String,
+    debits: i64,
+    credits: i64,
+    /// Debits less credits.
+    balance: i64,
+}
+
+/// What the accounts hold in one currency, minor units.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct TotalBody {
+    #[schema(example = "USD")]
+    currency: String,
+    debits: i64,
+    credits: i64,
+    /// Debits less credits.
+    balance: i64,
+}
+
+/// One posting: its entries sum to zero.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PostingBody {
+    id: Uuid,
+    /// Why it was made: `charge`, `capture`, `refund`, …
+    kind: String,
+    /// What it was made for: the trip charged, the payment captured, the refund made, …
+    source_id: String,
+    trip_id: TripId,
+    /// When (domain time).
+    posted_at: DomainTime,
+    entries: Vec<EntryBody>,
+}
+
+/// One line of a posting.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EntryBody {
+    #[schema(example = "clearing")]
+    account: String,
+    /// Whose, where the account is kept per rider or driver.
+    owner_id: Option<String>,
+    /// Debit if positive, credit if negative; minor units.
+    amount: i64,
+    currency: String,
+}
+
+/// What is on the ledger
+///
+/// The balance of every account, now or as of a time: `account=driver_payable&owner_id=drv_…` is what we owed a driver then. With
+/// `trip_id` those of one trip, and how they came about.
+#[utoipa::path(get, path = "/v1/ops/ledger", tag = "ops", operation_id = "get_ledger", params(LedgerQuery),
+    responses((status = 200, description = "Accounts, and a trip's postings", body = LedgerBody)))]
+pub(super) async fn ledger(request: Request<Operators>) -> Reply {
+    let LedgerQuery { trip_id, account, owner_id, as_of } = request.query()?;
+    let now = request.platform.clock.domain();
+    let filter = filter(RawFilter { trip_id, account, owner_id, as_of }, now)?;
+    let of = filter.as_of.unwrap_or(now);
+    let (accounts, postings) = request
+        .platform
+        .db
+        .snapshot(filter, |conn, filter| {
+            Box::pin(async move {
+                check_account(conn, filter).await?;
+                let accounts = store::accounts(conn, filter).await?;
+                if filter.trip_id.is_none() {
+                    return Ok((accounts, None));
+                }
+                let mut postings = store::postings(conn, filter, Uuid::max(), TRIP_POSTINGS_MAX).await?;
+                postings.reverse();
+                Ok((accounts, Some(postings)))
+            })
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(LedgerBody {
+        as_of: of,
+        totals: totals(&accounts),
+        accounts: accounts.into_iter().map(AccountBody::from).collect(),
+        postings: postings.map(|postings| postings.into_iter().map(PostingBody::from).collect()),
+    }))
+}
+
+/// What was posted
+///
+/// The latest first. With `owner_id` it is the statement of a rider or a driver. Postings are never changed or taken back, and a
+/// page is not moved by later ones.
+#[utoipa::path(get, path = "/v1/ops/ledger/postings", tag = "ops", operation_id = "list_postings", params(PostingsQuery),
+    responses((status = 200, description = "A page of postings", body = Page<PostingBody>)))]
+pub(super) async fn postings(request: Request<Operators>) -> Reply {
+    let PostingsQuery { trip_id, account, owner_id, as_of, cursor, limit } = request.query()?;
+    let page = PageQuery { cursor, limit }.read()?;
+    let filter = filter(RawFilter { trip_id, account, owner_id, as_of }, request.platform.clock.domain())?;
+    let postings = request
+        .platform
+        .db
+        .read((filter, page), |conn, (filter, page)| {
+            Box::pin(async move {
+                check_account(conn, filter).await?;
+                store::postings(conn, filter, page.before, page.rows()).await
+            })
+        })
+        .await?;
+    let page = Page::new(postings, page, |posting| posting.id);
+    let items: Vec<PostingBody> = page.items.into_iter().map(PostingBody::from).collect();
+    Ok(HttpResponse::Ok().json(Page { items, next_cursor: page.next_cursor }))
+}
+
+/// The parameters that both addresses have.
+struct RawFilter {
+    trip_id: Option<String>,
+    account: Option<String>,
+    owner_id: Option<String>,
+    as_of: Option<DomainTime>,
+}
+
+fn filter(raw: RawFilter, now: DomainTime) -> Result<Filter> {
+    if raw.as_of.is_some_and(|as_of| as_of > now) {
+        let detail = format!("must not be in the future: it is {now}");
+        return Err(Refusal::new(Code::InvalidRequest, format!("`as_of` {detail}.")).field("as_of", detail).into());
+    }
+    Ok(Filter {
+        trip_id: raw.trip_id.map(|text| parse_id(&text, "trip_id")).transpose()?,
+        owner_id: raw.owner_id.map(|text| parse_owner(&text, raw.account.as_deref())).transpose()?,
+        account: raw.account,
+        as_of: raw.as_of,
+    })
+}
+
+/// Whose an account is: the account says which kind of id it must be, and without one either will do.
+fn parse_owner(text: &str, account: Option<&str>) -> Result<Uuid> {
+    let is_driver = match account {
+        Some(account) => DRIVERS_ACCOUNTS.contains(&account),
+        None => text.starts_with("drv_"),
+    };
+    match is_driver {
+        true => Ok(parse_id::<DriverId>(text, "owner_id")?.uuid()),
+        false => Ok(parse_id::<RiderId>(text, "owner_id")?.uuid()),
+    }
+}
+
+/// Refuses an account that is not in the chart, and an owner of one that is the house's.
+async fn check_account(conn: &mut Conn, filter: &Filter) -> Result<()> {
+    let Some(account) = &filter.account else { return Ok(()) };
+    let chart = store::chart(conn).await?;
+    let refused = |name: &str, detail: String| {
+        Refusal::new(Code::InvalidRequest, format!("`{name}` {detail}.")).field(name, detail).into()
+    };
+    match chart.iter().find(|row| row.code == *account) {
+        None => {
+            let known: Vec<_> = chart.iter().map(|row| row.code.as_str()).collect();
+            Err(refused("account", format!("must be one of {}", known.join(", "))))
+        }
+        Some(row) if !row.owned && filter.owner_id.is_some() => {
+            Err(refused("owner_id", format!("cannot be given: {account} is kept once, for the house")))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn totals(accounts: &[Account]) -> Vec<TotalBody> {
+    let mut totals: BTreeMap<&str, TotalBody> = BTreeMap::new();
+    for account in accounts {
+        let total = totals.entry(&account.currency).or_default();
+        total.currency.clone_from(&account.currency);
+        total.debits += account.debits;
+        total.credits += account.credits;
+        total.balance = total.debits - total.credits;
+    }
+    totals.into_values().collect()
+}
+
+impl From<Account> for AccountBody {
+    fn from(account: Account) -> Self {
+        let Account { code, meaning, currency, debits, credits } = account;
+        Self { account: code, meaning, currency, debits, credits, balance: debits - credits }
+    }
+}
+
+impl From<Posting> for PostingBody {
+    fn from(posting: Posting) -> Self {
+        let source_id = match posting.source.as_str() {
+            "refund" => RefundId::from(posting.source_id).to_string(),
+            "payment" => PaymentId::from(posting.source_id).to_string(),
+            _ => TripId::from(posting.source_id).to_string(),
+        };
+        let entries = posting.entries.into_iter().map(EntryBody::from).collect();
+        let Posting { id, kind, trip_id, posted_at, .. } = posting;
+        Self { id, kind, source_id, trip_id, posted_at, entries }
+    }
+}
+
+impl From<Entry> for EntryBody {
+    fn from(entry: Entry) -> Self {
+        let Entry { account, owner_id, amount, currency } = entry;
+        let owner = |id| match DRIVERS_ACCOUNTS.contains(&account.as_str()) {
+            true => DriverId::from(id).to_string(),
+            false => RiderId::from(id).to_string(),
+        };
+        Self { owner_id: owner_id.map(owner), account, amount, currency }
+    }
+}

@@ -1,0 +1,255 @@
+//! The ledger, to be read: balances as of a time, and postings page by page.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::platform::clock::DomainTime;
+use crate::platform::error::Result;
+use crate::platform::ids::{Id, TripId};
+
+/// Which part of the ledger. What is absent does not restrict.
+#[derive(Debug, Clone, Default)]
+pub(in crate::ops) struct Filter {
+    /// Postings of this trip.
+    pub trip_id: Option<TripId>,
+    /// Entries of this account.
+    pub account: Option<String>,
+    /// Entries of this rider or driver.
+    pub owner_id: Option<Uuid>,
+    /// Postings of this moment or earlier.
+    pub as_of: Option<DomainTime>,
+}
+
+/// An account of the chart.
+#[derive(Debug)]
+pub(in crate::ops) struct ChartRow {
+    /// Its code, such as `rider_receivable`.
+    pub code: String,
+    /// Whether it is kept per rider or driver.
+    pub owned: bool,
+}
+
+/// The chart of accounts.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::ops) async fn chart(conn: &mut PgConnection) -> Result<Vec<ChartRow>> {
+    Ok(sqlx::query_as!(ChartRow, "select code, owned from ledger_accounts order by code").fetch_all(conn).await?)
+}
+
+/// What an account holds.
+#[derive(Debug)]
+pub(in crate::ops) struct Account {
+    /// Its code, such as `rider_receivable`.
+    pub code: String,
+    /// What it is for.
+    pub meaning: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Sum of the debits, minor units.
+    pub debits: i64,
+    /// Sum of the credits, minor units, positive.
+    pub credits: i64,
+}
+
+/// Sums accounts over the entries that `$driver` picks by `$1`; the rest of the filter only leaves some out. A statement of its
+/// own for each driver: in one for all of them PostgreSQL settles for the plan that reads everything.
+macro_rules! accounts {
+    ($driver:literal, $one:expr, $filter:expr) => {
+        sqlx::query_as!(
+            Account,
+            r#"select account.code, account.meaning, entry.currency,
+                      coalesce(sum(entry.amount) filter (where entry.amount > 0), 0)::bigint as "debits!",
+                      coalesce(-sum(entry.amount) filter (where entry.amount < 0), 0)::bigint as "credits!"
+               from ledger_entries entry
+               join ledger_accounts account on account.code = entry.account
+               join ledger_postings posting on posting.id = entry.posting_id
+               where "#
+                + $driver
+                + r#"
+                 and ($2::text is null or entry.account = $2)
+                 and ($3::uuid is null or entry.owner_id = $3)
+                 and ($4::timestamptz is null or posting.posted_at <= $4)
+               group by account.code, entry.currency
+               order by account.code, entry.currency"#,
+            $one,
+            $filter.account,
+            $filter.owner_id,
+            $filter.as_of as _,
+        )
+    };
+}
+
+/// The accounts that anything was posted to, in that part of the ledger.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::ops) async fn accounts(conn: &mut PgConnection, filter: &Filter) -> Result<Vec<Account>> {
+    let accounts = match (filter.trip_id.map(Id::uuid), filter.owner_id) {
+        (Some(trip), _) => accounts!("posting.trip_id = $1", trip, filter).fetch_all(conn).await?,
+        (None, Some(owner)) => accounts!("entry.owner_id = $1", owner, filter).fetch_all(conn).await?,
+        (None, None) => accounts!("$1::uuid is null", None::<Uuid>, filter).fetch_all(conn).await?,
+    };
+    Ok(accounts)
+}
+
+/// What stands behind a posting.
+#[derive(Debug)]
+pub(in crate::ops) struct Posting {
+    /// Its id.
+    pub id: Uuid,
+    /// Why it was made, such as `charge`.
+    pub kind: String,
+    /// What `source_id` is: `trip`, `payment` or `refund`.
+    pub source: String,
+    /// The trip charged, the payment captured, the refund made, …
+    pub source_id: Uuid,
+    /// The trip that it concerns.
+    pub trip_id: TripId,
+    /// When.
+    pub posted_at: DomainTime,
+    /// Its lines, in order.
+    pub entries: Vec<Entry>,
+}
+
+/// One line of a posting.
+#[derive(Debug)]
+pub(in crate::ops) struct Entry {
+    /// The account.
+    pub account: String,
+    /// Whose, where the account is kept per rider or driver.
+    pub owner_id: Option<Uuid>,
+    /// Debit if positive, credit if negative; minor units.
+    pub amount: i64,
+    /// ISO 4217.
+    pub currency: String,
+}
+
+struct Row {
+    id: Uuid,
+    kind: String,
+    source: String,
+    source_id: Uuid,
+    trip_id: TripId,
+    posted_at: DomainTime,
+}
+
+/// Selects a page of postings from those that `$from`, joined to `posting`, picks by `$1`, in the order of their ids. What a
+/// posting is about is told by where its source is, so that a new kind needs no change here.
+macro_rules! page {
+    ($from:literal, $one:expr, $filter:expr, $before:expr, $limit:expr) => {
+        sqlx::query_as!(
+            Row,
+            r#"select posting.id, posting.kind, posting.source_id, posting.trip_id, posting.posted_at,
+                      case when exists (select from refunds where refunds.id = posting.source_id) then 'refund'
+                           when exists (select from payments where payments.id = posting.source_id) then 'payment'
+                           else 'trip' end as "source!"
+               from "#
+                + $from
+                + r#"
+                 and posting.id < $4
+                 and ($2::text is null or exists (
+                     select from ledger_entries entry where entry.posting_id = posting.id and entry.account = $2))
+                 and ($3::timestamptz is null or posting.posted_at <= $3)
+               order by posting.id desc limit $5"#,
+            $one,
+            $filter.account,
+            $filter.as_of as _,
+            $before,
+            $limit,
+        )
+    };
+}
+
+/// Whole postings of that part of the ledger, those before `before` in the order of their ids, the latest first.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::ops) async fn postings(
+    conn: &mut PgConnection,
+    filter: &Filter,
+    before: Uuid,
+    limit: i64,
+) -> Result<Vec<Posting>> {
+    let rows = match filter {
+        Filter { trip_id: Some(trip), owner_id, .. } => {
+            let rows = page!("ledger_postings posting where posting.trip_id = $1", trip.uuid(), filter, before, limit);
+            let rows = rows.fetch_all(&mut *conn).await?;
+            return with_lines(conn, rows, *owner_id).await;
+        }
+        Filter { owner_id: Some(owner), .. } => {
+            page!(
+                "(select distinct own.posting_id from ledger_entries own
+              where own.owner_id = $1 and own.posting_id < $4 and ($2::text is null or own.account = $2)
+              order by own.posting_id desc) own
+             join ledger_postings posting on posting.id = own.posting_id where true",
+                owner,
+                filter,
+                before,
+                limit
+            )
+            .fetch_all(&mut *conn)
+            .await?
+        }
+        Filter { account: Some(account), .. } => {
+            page!(
+                "(select distinct own.posting_id from ledger_entries own where own.account = $1 and own.posting_id < $4
+              order by own.posting_id desc) own
+             join ledger_postings posting on posting.id = own.posting_id where true",
+                account,
+                filter,
+                before,
+                limit
+            )
+            .fetch_all(&mut *conn)
+            .await?
+        }
+        Filter { .. } => {
+            page!("ledger_postings posting where $1::uuid is null", None::<Uuid>, filter, before, limit)
+                .fetch_all(&mut *conn)
+                .await?
+        }
+    };
+    with_lines(conn, rows, None).await
+}
+
+/// Postings with their lines; only those with a line of `owner`, if one is given.
+async fn with_lines(conn: &mut PgConnection, rows: Vec<Row>, owner: Option<Uuid>) -> Result<Vec<Posting>> {
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let mut lines = lines(conn, &ids).await?.into_iter().peekable();
+    let postings = rows.into_iter().map(|row| {
+        let mut entries = Vec::new();
+        while let Some((_, entry)) = lines.next_if(|(posting, _)| *posting == row.id) {
+            entries.push(entry);
+        }
+        let Row { id, kind, source, source_id, trip_id, posted_at } = row;
+        Posting { id, kind, source, source_id, trip_id, posted_at, entries }
+    });
+    let is_theirs = |posting: &Posting| owner.is_none() || posting.entries.iter().any(|entry| entry.owner_id == owner);
+    Ok(postings.filter(is_theirs).collect())
+}
+
+/// The lines of these postings, the latest posting first.
+async fn lines(conn: &mut PgConnection, postings: &[Uuid]) -> Result<Vec<(Uuid, Entry)>> {
+    let rows = sqlx::query_as!(
+        Line,
+        "select posting_id, account, owner_id, amount, currency from ledger_entries
+         where posting_id = any($1) order by posting_id desc, line",
+        postings,
+    )
+    .fetch_all(conn)
+    .await?;
+    let line = |row: Line| {
+        let entry = Entry { account: row.account, owner_id: row.owner_id, amount: row.amount, currency: row.currency };
+        (row.posting_id, entry)
+    };
+    Ok(rows.into_iter().map(line).collect())
+}
+
+struct Line {
+    posting_id: Uuid,
+    account: String,
+    owner_id: Option<Uuid>,
+    amount: i64,
+    currency: String,
+}

@@ -1,0 +1,47 @@
+//! What was done with the money of a trip, and when: for receipts.
+
+use sqlx::PgConnection;
+
+use crate::platform::clock::DomainTime;
+use crate::platform::error::Result;
+use crate::platform::ids::{Id, PaymentId, TripId};
+
+/// Something that was done with a payment's money.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Movement {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// `authorised`, `captured` or `refunded`.
+    pub what: String,
+    /// Minor units.
+    pub amount: i64,
+    /// When.
+    pub at: DomainTime,
+}
+
+/// What was done with the money of a trip, in order. Refunds count from when they succeeded.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn movements(conn: &mut PgConnection, trip_id: TripId) -> Result<Vec<Movement>> {
+    let movements = sqlx::query_as!(
+        Movement,
+        r#"select payment_id as "payment_id!: PaymentId", what as "what!", amount as "amount!", at as "at!: DomainTime" from (
+               select id as payment_id, 1 as rank, 'authorised' as what, authorized_amount as amount, authorized_at as at
+               from payments where trip_id = $1 and authorized_at is not null
+               union all
+               select id, 2, 'captured', captured_amount, captured_at
+               from payments where trip_id = $1 and captured_at is not null
+               union all
+               select refund.payment_id, 3, 'refunded', refund.amount, posting.posted_at
+               from refunds refund
+               join payments on payments.id = refund.payment_id
+               join ledger_postings posting on posting.kind = 'refund' and posting.source_id = refund.id
+               where payments.trip_id = $1) moved
+           order by at, rank, payment_id"#,
+        trip_id.uuid(),
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(movements)
+}
