@@ -1,6 +1,6 @@
 //! Leases and their fencing tokens, versions of payments, what refunds reserve, and the ledger's sums.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
 use ridematch::payments::model::{Intent, Operation, Outcome, Payment, State};
 use ridematch::payments::store::{self, Finished, Lease, Pace, Started};
 use ridematch::platform::clock::{DomainTime, MachineTime};
@@ -13,8 +13,6 @@ use crate::world::world;
 use crate::{assert_guarded, late, session};
 
 const LEASE: TimeDelta = TimeDelta::seconds(30);
-
-const RETRY: Pace = Pace { due_at: None, leased_until: None };
 
 fn now() -> MachineTime {
     MachineTime::new(late())
@@ -49,7 +47,9 @@ async fn the_captured_one(conn: &mut PgConnection) -> Payment {
 }
 
 fn lease(at: MachineTime) -> Lease {
-    Lease { now: at, until: at + LEASE, limit: 9 }
+    // The domain's time is long past: no hold is to be looked at.
+    let domain_now = DomainTime::new(DateTime::UNIX_EPOCH);
+    Lease { now: at, domain_now, until: at + LEASE, limit: 9 }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,10 +87,10 @@ async fn whoever_has_lost_the_lease_of_a_payment_reads_and_writes_nothing() {
 
     assert_eq!(store::leased_payment(conn, stopped.id, stopped.lease_token).await.unwrap(), None);
     let told = Payment { provider_intent_id: Some("pi_stale".to_owned()), ..stopped.clone() };
-    assert_guarded(store::save_payment(conn, &stopped, &told, RETRY, at).await);
+    assert_guarded(store::save_payment(conn, &stopped, &told, Pace::REST, at).await);
 
     assert!(store::leased_payment(conn, successor.id, successor.lease_token).await.unwrap().is_some());
-    store::save_payment(conn, &successor, &successor, RETRY, at).await.unwrap();
+    store::save_payment(conn, &successor, &successor, Pace::REST, at).await.unwrap();
     app.stop().await;
 }
 
@@ -103,9 +103,9 @@ async fn whoever_has_lost_the_lease_of_a_refund_reads_and_writes_nothing() {
     let successor = store::lease_refunds(conn, lease(now() + LEASE)).await.unwrap().remove(0);
 
     assert_eq!(store::leased_refund(conn, stopped.id, stopped.lease_token).await.unwrap(), None);
-    assert_guarded(store::save_refund(conn, &stopped, RETRY).await);
+    assert_guarded(store::save_refund(conn, &stopped, Pace::REST).await);
     assert!(store::leased_refund(conn, successor.id, successor.lease_token).await.unwrap().is_some());
-    store::save_refund(conn, &successor, RETRY).await.unwrap();
+    store::save_refund(conn, &successor, Pace::REST).await.unwrap();
     app.stop().await;
 }
 
