@@ -21,6 +21,9 @@ alter table ledger_postings
     -- A charge is for a trip, a refund for a refund, the others are for a payment.
     add constraint ledger_postings_kind_check check (kind in ('charge', 'tip', 'capture', 'refund', 'write_off'));
 
+-- A second key is a second refund if the first arrives after all. An operator allows it; the worker looks for the first one before.
+alter table refunds add column another_key boolean not null default false;
+
 -- What operators decided about payments and refunds that waited for a person. Nothing is ever changed or taken back.
 create table payment_resolutions (
     id          uuid        primary key,

@@ -23,8 +23,8 @@ async fn wired() -> (App, Wire) {
 
 /// A second worker, which the wire does not delay.
 async fn second(app: &App) -> Running {
-    let direct = format!("http://{}", app.provider.address());
-    app.another(|config| config.psp_base_url = direct).await
+    let direct = format!("http://{}", app.provider.address()).parse().unwrap();
+    app.another(|config| config.psp.base_url = direct).await
 }
 
 /// The provider's own account: every intent with all that has to do with money.

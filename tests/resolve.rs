@@ -11,7 +11,7 @@ const GOOD_AGAIN: &str = "update payments set payment_method = 'pm_card_visa'";
 
 /// Cancels the intent of a payment at the provider, as only an expired authorisation would.
 async fn expire(app: &App, intent: &str) {
-    let url = format!("{}/v1/payment_intents/{intent}/cancel", app.config.psp_base_url);
+    let url = format!("http://{}/v1/payment_intents/{intent}/cancel", app.provider.address());
     let answer = app.http.post(url).bearer_auth(PSP_SECRET).send().await.unwrap();
     assert_eq!(answer.status(), 200);
 }

@@ -230,8 +230,10 @@ pub struct Refund {
     pub failure_code: Option<String>,
     /// Why a person has to look at it.
     pub attention: Option<String>,
-    /// Calls in a row that brought no answer.
+    /// Calls in a row that brought no answer. While there are any, the calls go on.
     pub failures: i16,
+    /// An operator allows another key, should the provider's list not show what was asked for under the first.
+    pub another_key: bool,
     /// The token of its latest lease.
     pub lease_token: i64,
 }

@@ -94,6 +94,9 @@ async fn an_outage_costs_a_call_now_and_then_and_no_patience() {
     let first_calls = outage.calls();
     assert!((5..=PAYMENTS as usize).contains(&first_calls), "{first_calls}");
     assert_eq!(written(&pool).await, (PAYMENTS, PAYMENTS, 0));
+    // Each failure has taken a retry out of the twenty that were saved up; time pays in a little.
+    let left = platform.metrics.psp_retry_budget.get();
+    assert!((20 - PAYMENTS..20).contains(&left), "{left}");
 
     // While it is out, rounds lease nothing and write nothing; each probe is one call, of one payment.
     let (mut probes, mut rounds, watch) = (0, 0, Stopwatch::start());

@@ -22,7 +22,7 @@ fn now() -> MachineTime {
 async fn due_payment(app: &App) {
     app.break_with(
         "insert into payments select (jsonb_populate_record(payments, jsonb_build_object(
-             'id', gen_random_uuid(), 'purpose', 'tip', 'state', 'authorizing', 'provider_intent_id', null,
+             'id', gen_random_uuid(), 'purpose', 'fee', 'state', 'authorizing', 'provider_intent_id', null,
              'authorized_amount', 0, 'captured_amount', 0, 'refund_reserved', 0, 'due_at', '2099-01-01',
              'lease_token', 0, 'leased_until', null))).*
          from payments where state = 'captured'",

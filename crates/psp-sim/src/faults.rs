@@ -224,14 +224,18 @@ impl Fault {
         if self.decline().is_none() || (self.code.is_some() && *kind != Kind::Decline) {
             return Err(("code", "the decline code of a decline, such as insufficient_funds".to_owned()));
         }
-        let ms_max = kind.ms_max();
-        for (name, ms) in [("ms", self.ms), ("p50_ms", self.p50_ms), ("p99_ms", self.p99_ms)] {
-            let taken = name == "ms" || *kind == Kind::Latency;
-            match (ms, ms_max) {
-                (None, _) => {}
-                (Some(_), None) => return Err((name, "this fault takes no time".to_owned())),
-                (Some(_), _) if !taken => return Err((name, "latency alone has a distribution".to_owned())),
-                (Some(ms), Some(max)) if ms > max => return Err((name, format!("at most {max}"))),
+        self.check_times()
+    }
+
+    fn check_times(&self) -> Result<(), (&'static str, String)> {
+        let max = self.kind.ms_max();
+        let of_latency = max.filter(|_| self.kind == Kind::Latency);
+        for (name, ms, max) in
+            [("ms", self.ms, max), ("p50_ms", self.p50_ms, of_latency), ("p99_ms", self.p99_ms, of_latency)]
+        {
+            match max {
+                None if ms.is_some() => return Err((name, "this fault has no such time".to_owned())),
+                Some(max) if ms > Some(max) => return Err((name, format!("at most {max}"))),
                 _ => {}
             }
         }

@@ -73,7 +73,12 @@ impl Plan {
         let own = by_caller.filter(|strike| strike.kind.group() == group && occasion.allows(strike.kind));
         let strike = own.or_else(|| {
             let of_group = self.faults.iter_mut().filter(|planned| planned.fault.kind.group() == group);
-            of_group.filter(|planned| occasion.is_struck_by(&planned.fault)).find_map(Planned::draw)
+            let possible = of_group.filter(|planned| occasion.is_struck_by(&planned.fault));
+            // All of them throw, so that none of them depends on the others.
+            let drawn: Vec<_> = possible.filter_map(|planned| Some((planned.throw()?, planned))).collect();
+            let (strike, planned) = drawn.into_iter().next()?;
+            planned.struck += 1;
+            Some(strike)
         })?;
         *self.struck.entry(strike.kind).or_default() += 1;
         Some(strike)
@@ -86,22 +91,24 @@ impl Plan {
 }
 
 impl Planned {
-    fn draw(&mut self) -> Option<Strike> {
-        if self.fault.times.is_some_and(|times| self.struck >= times) || !self.dice.random_bool(self.fault.share) {
-            return None;
-        }
-        self.struck += 1;
-        let decline = self.fault.decline().unwrap_or(cards::GENERIC_DECLINE);
-        Some(Strike { kind: self.fault.kind, delay: self.delay(), decline })
+    /// Throws the dice: the strike that this occasion means, if it does and may still.
+    fn throw(&mut self) -> Option<Strike> {
+        let is_meant = self.dice.random_bool(self.fault.share);
+        let strike = Strike {
+            kind: self.fault.kind,
+            delay: self.delay(),
+            decline: self.fault.decline().unwrap_or(cards::GENERIC_DECLINE),
+        };
+        let may_still = self.fault.times.is_none_or(|times| self.struck < times);
+        (is_meant && may_still).then_some(strike)
     }
 
     fn delay(&mut self) -> Duration {
-        let median = Duration::from_millis(self.fault.median_ms());
-        let Some(p99_ms) = self.fault.p99_ms else {
-            return median;
-        };
-        let median_ms = self.fault.median_ms().max(1);
-        delay_at(median_ms, p99_ms.max(median_ms), standard_normal(&mut self.dice))
+        let median_ms = self.fault.median_ms();
+        match self.fault.p99_ms {
+            Some(p99_ms) => delay_at(median_ms.max(1), p99_ms.max(1), standard_normal(&mut self.dice)),
+            None => Duration::from_millis(median_ms),
+        }
     }
 }
 
@@ -167,6 +174,28 @@ mod tests {
             with_other.strike(Group::Door, &at(Step::Capture), None).is_some()
         };
         assert_eq!((0..100).map(draw).collect::<Vec<_>>(), alone);
+    }
+
+    #[test]
+    fn faults_of_a_group_throw_their_own_dice_and_the_first_one_strikes() {
+        let draws = |share_of_first: f64| {
+            let faults = json!([
+                { "on": "any", "kind": "reset_before", "share": share_of_first },
+                { "on": "any", "kind": "reset_after", "share": 0.5 },
+            ]);
+            let mut plan = plan(faults, 1);
+            let draw = |_| plan.strike(Group::Door, &at(Step::Capture), None).map(|strike| strike.kind);
+            (0..100).map(draw).collect::<Vec<_>>()
+        };
+        let (alone, together) = (draws(0.0), draws(0.5));
+        let count = |kind| together.iter().filter(|&&drawn| drawn == kind).count();
+        // A half is struck by the first; of the other half, a half by the second. Equal dice would leave it nothing.
+        assert!((35..65).contains(&count(Some(Kind::ResetBefore))), "{together:?}");
+        assert!((12..38).contains(&count(Some(Kind::ResetAfter))), "{together:?}");
+        for (alone, together) in alone.into_iter().zip(&together) {
+            let expected = if *together == Some(Kind::ResetBefore) { *together } else { alone };
+            assert_eq!(*together, expected);
+        }
     }
 
     #[test]

@@ -244,6 +244,7 @@ pub async fn refund(
         failure_code: None,
         attention: None,
         failures: 0,
+        another_key: false,
         lease_token: 0,
     };
     Ok((payment, refund))

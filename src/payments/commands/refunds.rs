@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use super::news;
 use super::work::{Aftermath, Attempt, FAILURES_MAX, LEASE, Round};
 use crate::payments::ledger::{self, Stamp};
-use crate::payments::machine::refund::{self as machine, Status, Step};
+use crate::payments::machine::refund::{self as machine, Absent, Status, Step};
 use crate::payments::model::{Operation, Payment, Refund, RefundState};
 use crate::payments::store::{self, Finished, Pace, Started};
 use crate::platform::clock::MachineTime;
@@ -143,12 +143,8 @@ pub async fn conclude(tx: &mut Tx, report: &Report) -> Result<Option<Task>> {
         }
         (Heard::Refused(code), Step::Send(_)) => (refused(&before, code), Pace::REST),
         (Heard::Refused(code), _) => (given_up(&before, format!("the provider does not show it: {code}")), Pace::REST),
-        (Heard::Absent, Step::Find(Some(key))) => {
-            let leased_until = aftermath.now + LEASE;
-            store::save_refund(tx, &before, Pace::going_on(aftermath.now, leased_until)).await?;
-            let step = Step::Send(Some(key.clone()));
-            let task = Task { refund: before, intent: report.intent.clone(), step, attempt: None, leased_until };
-            return begin(tx, task, aftermath.attempt_id, aftermath.now).await.map(Some);
+        (Heard::Absent, Step::Find(next @ (Absent::Again(_) | Absent::Anew))) => {
+            return send(tx, report, before, next).await.map(Some);
         }
         (Heard::Absent, _) => {
             let why = "it was sent, the provider does not list it, and its key is too old to be used again";
@@ -162,6 +158,23 @@ pub async fn conclude(tx: &mut Tx, report: &Report) -> Result<Option<Task>> {
     }
     settle(tx, &payment, &after, aftermath).await?;
     Ok(None)
+}
+
+/// Goes on to ask for a refund that is not in the provider's list.
+async fn send(tx: &mut Tx, report: &Report, before: Refund, next: &Absent) -> Result<Task> {
+    let now = report.aftermath.now;
+    let key = match next {
+        Absent::Again(key) => Some(key.clone()),
+        Absent::Anew | Absent::GiveUp => {
+            store::resolve_refund_attempts(tx, before.id, now).await?;
+            None
+        }
+    };
+    let refund = Refund { another_key: false, ..before };
+    store::save_refund(tx, &refund, Pace::going_on(now, now + LEASE)).await?;
+    let (intent, step) = (report.intent.clone(), Step::Send(key));
+    let task = Task { refund, intent, step, attempt: None, leased_until: now + LEASE };
+    begin(tx, task, report.aftermath.attempt_id, now).await
 }
 
 /// Writes what the end of a refund means for the payment and the ledger.

@@ -85,9 +85,11 @@ pub async fn refund(tx: &mut Tx, (id, decision): &(RefundId, Decision)) -> Resul
     let payment = locked(tx, found.payment_id, decision).await?;
     let before = store::lock_refund(tx, *id).await?.ok_or_else(|| Refusal::not_found("refund"))?;
     let attention = before.attention.clone().unwrap_or_default();
-    match machine::refund(&before, decision.action).map_err(refused)? {
-        RefundResolved::Again { after, is_forgotten } => {
-            store::refund_due_again(tx, &after, is_forgotten, decision.machine_now).await?;
+    let unresolved = store::unresolved_refund_attempts(tx, &[before.id]).await?;
+    let is_answered = unresolved.get(&before.id).is_some_and(|sent| sent.answered);
+    match machine::refund(&before, decision.action, is_answered).map_err(refused)? {
+        RefundResolved::Again(after) => {
+            store::refund_due_again(tx, &after, decision.machine_now).await?;
             store::reserve_refund(tx, &payment, 0).await?;
             tx.wake(Wake::Payments);
         }

@@ -28,10 +28,21 @@ pub enum Step {
     Rest,
     /// Ask for it; with the key of an earlier attempt that may have arrived.
     Send(Option<String>),
-    /// Look for it in the provider's list. If it is not there, ask for it again under this key; without one, leave it to a person.
-    Find(Option<String>),
+    /// Look for it in the provider's list, and do this if it is not there.
+    Find(Absent),
     /// Ask how it stands.
     LookUp(String),
+}
+
+/// What to do about a refund that the provider does not list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Absent {
+    /// Ask for it again under its key, in case it is on its way.
+    Again(String),
+    /// Ask for it under another key: an operator has allowed that.
+    Anew,
+    /// Leave it to a person.
+    GiveUp,
 }
 
 /// The next step. `unresolved` are attempts of which nobody knows what became of them.
@@ -40,8 +51,9 @@ pub fn next(refund: &Refund, unresolved: Option<&Unresolved>, now: MachineTime) 
         (RefundState::Succeeded | RefundState::Failed, ..) => Step::Rest,
         (RefundState::Pending, Some(id), _) => Step::LookUp(id.clone()),
         (RefundState::Pending, None, None) => Step::Send(None),
-        (RefundState::Pending, None, Some(sent)) if now.since(sent.since) >= KEY_USED_FOR => Step::Find(None),
-        (RefundState::Pending, None, Some(sent)) if sent.answered => Step::Find(Some(sent.key.clone())),
+        (RefundState::Pending, None, Some(_)) if refund.another_key => Step::Find(Absent::Anew),
+        (RefundState::Pending, None, Some(sent)) if now.since(sent.since) >= KEY_USED_FOR => Step::Find(Absent::GiveUp),
+        (RefundState::Pending, None, Some(sent)) if sent.answered => Step::Find(Absent::Again(sent.key.clone())),
         (RefundState::Pending, None, Some(sent)) => Step::Send(Some(sent.key.clone())),
     }
 }

@@ -90,12 +90,7 @@ fn closed(payment: &Payment) -> State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefundResolved {
     /// It is due: the worker looks at it, or asks for it again.
-    Again {
-        /// The refund.
-        after: Refund,
-        /// Its old calls are done with, and the next one has a new key.
-        is_forgotten: bool,
-    },
+    Again(Refund),
     /// It stays failed, and another refund is made of the same amount.
     Anew(Refund),
     /// It is over, and what it reserved is free again.
@@ -104,19 +99,22 @@ pub enum RefundResolved {
     Closed(Refund),
 }
 
-/// Decides about a refund. A second key is allowed once the worker has stopped: then the first is a day old, and the provider's
-/// list did not show the refund.
+/// Decides about a refund. `is_answered`: whether the provider has answered the latest call, if with nothing that tells.
+///
+/// Another key is allowed where the first can do nothing any more: the worker has stopped, because it is too old; or the provider
+/// has answered, and gives the same answer whenever it is used. What was never answered may still arrive, and keeps its key.
 ///
 /// # Errors
 /// [`NotNow`] if it waits for nobody, or the action does not fit.
-pub fn refund(refund: &Refund, action: Action) -> Result<RefundResolved, NotNow> {
+pub fn refund(refund: &Refund, action: Action, is_answered: bool) -> Result<RefundResolved, NotNow> {
     if refund.attention.is_none() {
         return Err(NOBODY_WAITS);
     }
     let after = Refund { attention: None, failures: 0, ..refund.clone() };
     match (action, refund.state) {
         (Action::Retry, RefundState::Pending) => {
-            Ok(RefundResolved::Again { after, is_forgotten: refund.failures == 0 })
+            let another_key = is_answered || refund.failures == 0;
+            Ok(RefundResolved::Again(Refund { another_key, ..after }))
         }
         (Action::Close, RefundState::Pending) if refund.failures > 0 => Err(STILL_TRIED),
         (Action::Close, RefundState::Pending) => Ok(RefundResolved::Freed(Refund {

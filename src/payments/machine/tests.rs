@@ -165,6 +165,7 @@ fn refund(state: RefundState, provider_refund_id: Option<String>) -> Refund {
         failure_code: None,
         attention: None,
         failures: 0,
+        another_key: false,
         lease_token: 1,
     }
 }
@@ -183,8 +184,10 @@ fn what_the_worker_does_next_for_every_refund() {
         for provider_refund_id in [None, Some("re_1".to_owned())] {
             let _ = writeln!(grid, "{}, {provider_refund_id:?}", state.as_str());
             let refund = refund(state, provider_refund_id);
+            let allowed = Refund { another_key: true, ..refund.clone() };
             for (name, open) in &open {
-                let _ = writeln!(grid, "    {name:<24}{:?}", refund::next(&refund, open.as_ref(), now));
+                let [plain, allowed] = [&refund, &allowed].map(|refund| refund::next(refund, open.as_ref(), now));
+                let _ = writeln!(grid, "    {name:<24}{:<32}another key allowed: {allowed:?}", format!("{plain:?}"));
             }
         }
     }
@@ -220,24 +223,25 @@ fn what_an_operator_may_decide_about_every_payment() {
 
 #[test]
 fn what_an_operator_may_decide_about_every_refund() {
+    let decide = |refund: &Refund, action, is_answered| match resolve::refund(refund, action, is_answered) {
+        Ok(resolve::RefundResolved::Again(after)) => {
+            format!("due again, under {} key", if after.another_key { "another" } else { "the same" })
+        }
+        Ok(resolve::RefundResolved::Anew(after)) => format!("another one, {}", after.state.as_str()),
+        Ok(resolve::RefundResolved::Freed(after)) => format!("{}, freed", after.state.as_str()),
+        Ok(resolve::RefundResolved::Closed(after)) => format!("{}, closed", after.state.as_str()),
+        Err(resolve::NotNow(why)) => format!("✗ {why}"),
+    };
     let mut grid = String::new();
     for &state in RefundState::ALL {
-        for failures in [0, 12] {
+        for (failures, is_answered) in [(0, false), (0, true), (12, false), (12, true)] {
             let refund = Refund { attention: Some("why".to_owned()), failures, ..refund(state, None) };
             let unasked = Refund { attention: None, ..refund.clone() };
-            let _ = writeln!(grid, "{}, {failures} failures", state.as_str());
+            let answered = if is_answered { "answered" } else { "unanswered" };
+            let _ = writeln!(grid, "{}, {failures} failures, {answered}", state.as_str());
             for action in resolve::Action::ALL {
-                assert_eq!(resolve::refund(&unasked, action), Err(resolve::NotNow("it waits for nobody")));
-                let verdict = match resolve::refund(&refund, action) {
-                    Ok(resolve::RefundResolved::Again { is_forgotten, .. }) => {
-                        format!("due again, under {} key", if is_forgotten { "another" } else { "the same" })
-                    }
-                    Ok(resolve::RefundResolved::Anew(after)) => format!("another one, {}", after.state.as_str()),
-                    Ok(resolve::RefundResolved::Freed(after)) => format!("{}, freed", after.state.as_str()),
-                    Ok(resolve::RefundResolved::Closed(after)) => format!("{}, closed", after.state.as_str()),
-                    Err(resolve::NotNow(why)) => format!("✗ {why}"),
-                };
-                let _ = writeln!(grid, "    {}: {verdict}", action.as_str());
+                assert!(resolve::refund(&unasked, action, is_answered).is_err());
+                let _ = writeln!(grid, "    {}: {}", action.as_str(), decide(&refund, action, is_answered));
             }
         }
     }

@@ -19,6 +19,7 @@ struct Row {
     failure_code: Option<String>,
     attention: Option<String>,
     failures: i16,
+    another_key: bool,
     lease_token: i64,
 }
 
@@ -41,6 +42,7 @@ impl TryFrom<Row> for Refund {
             failure_code: row.failure_code,
             attention: row.attention,
             failures: row.failures,
+            another_key: row.another_key,
             lease_token: row.lease_token,
         })
     }
@@ -51,7 +53,8 @@ macro_rules! refunds {
     ($rest:tt, $($arguments:tt)*) => {
         sqlx::query_as!(
             Row,
-            "select id, payment_id, amount, state, provider_refund_id, failure_code, attention, failures, lease_token
+            "select id, payment_id, amount, state, provider_refund_id, failure_code, attention, failures, another_key,
+                    lease_token
              from refunds " + $rest,
             $($arguments)*
         )
@@ -127,7 +130,7 @@ pub async fn lease_refunds(conn: &mut PgConnection, lease: Lease) -> Result<Vec<
 pub async fn save_refund(conn: &mut PgConnection, after: &Refund, pace: Pace) -> Result<()> {
     let done = sqlx::query!(
         "update refunds set state = $3, provider_refund_id = $4, failure_code = $5, attention = $6, failures = $7,
-                due_at = $8, leased_until = $9
+                due_at = $8, leased_until = $9, another_key = $10
          where id = $1 and lease_token = $2 and state = 'pending'",
         after.id.uuid(),
         after.lease_token,
@@ -138,6 +141,7 @@ pub async fn save_refund(conn: &mut PgConnection, after: &Refund, pace: Pace) ->
         after.failures,
         pace.due_at as _,
         pace.leased_until as _,
+        after.another_key,
     )
     .execute(conn)
     .await?;

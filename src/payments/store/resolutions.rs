@@ -98,30 +98,22 @@ pub async fn save_closed(conn: &mut PgConnection, before: &Payment, after: &Paym
     resolve_attempts(conn, before.id, now).await
 }
 
-/// Makes a refund due that waited for a person. With `is_forgotten` its earlier calls are done with, and the next has a new key.
+/// Makes a refund due that waited for a person. Its open calls are as open as before.
 ///
 /// # Errors
-/// A conflict if the refund has ended since it was read.
-pub async fn refund_due_again(
-    conn: &mut PgConnection,
-    before: &Refund,
-    is_forgotten: bool,
-    now: MachineTime,
-) -> Result<()> {
+/// A conflict if the refund has been leased or has ended since it was read.
+pub async fn refund_due_again(conn: &mut PgConnection, after: &Refund, now: MachineTime) -> Result<()> {
     let done = sqlx::query!(
-        "update refunds set attention = null, failures = 0, due_at = $3
+        "update refunds set attention = null, failures = 0, another_key = $3, due_at = $4
          where id = $1 and lease_token = $2 and state = 'pending'",
-        before.id.uuid(),
-        before.lease_token,
+        after.id.uuid(),
+        after.lease_token,
+        after.another_key,
         now as _,
     )
-    .execute(&mut *conn)
+    .execute(conn)
     .await?;
-    one_row(&done, changed)?;
-    if is_forgotten {
-        resolve_refund_attempts(conn, before.id, now).await?;
-    }
-    Ok(())
+    one_row(&done, changed)
 }
 
 /// Writes that nobody waits for a refund any more, which may have ended with that.

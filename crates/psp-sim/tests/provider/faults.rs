@@ -95,6 +95,7 @@ async fn hang_before_holds_the_connection_and_does_nothing() {
     http.struck("hang_before", 1).await;
     let meanwhile = http.post_once(KEY, &confirm, &[]).await;
     assert_eq!(meanwhile.error(), (409, "idempotency_error", "idempotency_key_in_use"));
+    assert_eq!(meanwhile.header("stripe-should-retry"), Some("true"));
     http.heal().await;
     assert!(hung.await.unwrap().is_err(), "closed without an answer");
     is_undone_and_can_be_retried(http, &id, &confirm).await;
@@ -135,6 +136,7 @@ async fn error_500_does_nothing_and_is_stored() {
         let failed = http.post_once(KEY, &confirm, &[]).await;
         assert_eq!(failed.error(), (500, "api_error", ""));
         assert_eq!(failed.header("idempotent-replayed"), replayed);
+        assert_eq!(failed.header("stripe-should-retry"), Some("false"), "it would be answered the same");
     }
     assert_eq!(status(http, &id).await, "requires_confirmation");
     assert_eq!(http.post_once("another key", &confirm, &[]).await.state(), "requires_capture");

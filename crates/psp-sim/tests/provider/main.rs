@@ -15,5 +15,6 @@ mod receiver;
 mod shapes;
 mod sim;
 mod states;
+mod storm;
 mod throughput;
 mod webhooks;
