@@ -10,7 +10,7 @@ use sqlx::types::Uuid;
 use crate::BoxError;
 use crate::books::{Ours, name};
 use crate::clock::Stopwatch;
-use crate::people::{People, Person, Role, Town};
+use crate::people::{OPERATORS, People, Person, Role, Town};
 use crate::stack::Stack;
 
 /// How long rides may take to end, with time passing as below. The longest wait of a ride is a search of ten minutes.
@@ -20,8 +20,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(90);
 const STEP_S: i64 = 45;
 const STEP_EVERY: Duration = Duration::from_millis(1_500);
 
-/// The operator's number here; 0 is taken.
-const OPERATOR: u32 = 1;
+/// The first number of an operator here; the others are taken.
+const OPERATOR: u32 = OPERATORS;
 
 /// How long work may take to settle once everything is healed. A refund to which the provider has stored a 500 takes longest: it is
 /// asked for again, with back-off, for five minutes, until a person has to look.
