@@ -10,7 +10,7 @@ use sqlx::types::Uuid;
 use crate::BoxError;
 use crate::books::{Ours, name};
 use crate::clock::Stopwatch;
-use crate::people::{People, Person, Role, Town};
+use crate::people::{OPERATORS, Person, Role, Town};
 use crate::stack::Stack;
 
 /// How long rides may take to end, with time passing as below. The longest wait of a ride is a search of ten minutes.
@@ -20,8 +20,11 @@ const ENDS_WITHIN: Duration = Duration::from_secs(90);
 const STEP_S: i64 = 45;
 const STEP_EVERY: Duration = Duration::from_millis(1_500);
 
-/// The operator's number here; 0 is taken.
-const OPERATOR: u32 = 1;
+/// The operator who is on duty now. All that is decided here is decided by one, under keys of their own.
+pub(crate) fn operator(town: &Arc<Town>) -> Person {
+    // The numbers below are taken.
+    Person::new(town, Role::Ops, OPERATORS)
+}
 
 /// How long work may take to settle once everything is healed. A refund to which the provider has stored a 500 takes longest: it is
 /// asked for again, with back-off, for five minutes, until a person has to look.
@@ -34,9 +37,7 @@ const RETRY_HELPS_WITHIN: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// If the database or the services do not answer.
-pub(crate) async fn come(stack: &Stack, people: &People) -> Result<Vec<String>, BoxError> {
-    people.close();
-    let mut operator = Person::new(&people.town, Role::Ops, OPERATOR);
+pub(crate) async fn come(stack: &Stack, operator: &mut Person) -> Result<Vec<String>, BoxError> {
     let waited = Stopwatch::start();
     loop {
         let open = open_trips(stack).await?;
@@ -63,8 +64,7 @@ pub(crate) async fn come(stack: &Stack, people: &People) -> Result<Vec<String>, 
 ///
 /// # Errors
 /// If the database or the services do not answer.
-pub(crate) async fn settle(stack: &Stack, town: &Arc<Town>) -> Result<Vec<String>, BoxError> {
-    let mut operator = Person::new(town, Role::Ops, OPERATOR + 1);
+pub(crate) async fn settle(stack: &Stack, operator: &mut Person) -> Result<Vec<String>, BoxError> {
     let mut tried: BTreeMap<Uuid, Stopwatch> = BTreeMap::new();
     let waited = Stopwatch::start();
     loop {

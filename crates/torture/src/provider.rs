@@ -27,16 +27,48 @@ const PAGES_MAX: usize = 10_000;
 pub(crate) struct Provider {
     http: Client,
     key: &'static str,
-    counted: Mutex<Counted>,
+    /// By kind, over all of its lives.
+    kinds: Mutex<Counter<String>>,
+    /// By step and kind, over all plans.
+    cells: Mutex<Counter<Cell>>,
 }
 
-/// What its faults struck, over all of its lives.
-#[derive(Debug, Default)]
-struct Counted {
+/// A step of a payment, and what struck it.
+pub(crate) type Cell = (String, String);
+
+/// Counts of something that forgets them now and then and begins at zero again.
+#[derive(Debug)]
+struct Counter<K> {
     /// Of lives that are over.
-    before: BTreeMap<String, u64>,
-    /// Of this life, by its last answer.
-    now: BTreeMap<String, u64>,
+    before: BTreeMap<K, u64>,
+    /// Of this life, as last heard.
+    now: BTreeMap<K, u64>,
+}
+
+impl<K> Default for Counter<K> {
+    fn default() -> Self {
+        Self { before: BTreeMap::new(), now: BTreeMap::new() }
+    }
+}
+
+impl<K: Ord + Clone> Counter<K> {
+    /// What is heard now; a count that has gone back is that of a new life.
+    fn hear(&mut self, now: BTreeMap<K, u64>) {
+        if self.now.iter().any(|(key, count)| now.get(key).is_none_or(|now| now < count)) {
+            for (key, count) in std::mem::take(&mut self.now) {
+                *self.before.entry(key).or_default() += count;
+            }
+        }
+        self.now = now;
+    }
+
+    fn sum(&self) -> BTreeMap<K, u64> {
+        let mut sum = self.before.clone();
+        for (key, count) in &self.now {
+            *sum.entry(key.clone()).or_default() += count;
+        }
+        sum
+    }
 }
 
 /// An intent in its books.
@@ -74,7 +106,7 @@ impl Provider {
     /// If there can be no HTTP client.
     pub fn new(key: &'static str) -> Result<Self, BoxError> {
         let http = Client::builder().timeout(ANSWER_WITHIN).build()?;
-        Ok(Self { http, key, counted: Mutex::default() })
+        Ok(Self { http, key, kinds: Mutex::default(), cells: Mutex::default() })
     }
 
     /// Plans a day. `false`: this provider has no bad days to plan.
@@ -82,6 +114,8 @@ impl Provider {
     /// # Errors
     /// If it does not answer, or refuses the plan.
     pub async fn plan(&self, url: &str, faults: &Value, seed: u64) -> Result<bool, BoxError> {
+        // What the plan before has struck goes with it.
+        self.count(url).await;
         let body = json!({ "faults": faults, "seed": seed });
         let answer = self.request(Method::PUT, url, "/sim/faults").json(&body).send().await?;
         if answer.status() == StatusCode::NOT_FOUND {
@@ -107,29 +141,29 @@ impl Provider {
         self.request(Method::POST, url, &path).send().await.is_ok_and(|answer| answer.status().is_success())
     }
 
-    /// Reads what struck; a count that has gone back is that of a new life.
+    /// Reads what struck.
     pub async fn count(&self, url: &str) {
         let Ok(answer) = self.request(Method::GET, url, "/sim/faults").send().await else { return };
         let Ok(shown) = answer.json::<Value>().await else { return };
-        let totals: BTreeMap<String, u64> = serde_json::from_value(shown["totals"].clone()).unwrap_or_default();
-        let mut counted = lock(&self.counted);
-        let is_another_life = counted.now.iter().any(|(kind, count)| totals.get(kind).is_none_or(|now| now < count));
-        if is_another_life {
-            for (kind, count) in std::mem::take(&mut counted.now) {
-                *counted.before.entry(kind).or_default() += count;
+        lock(&self.kinds).hear(serde_json::from_value(shown["totals"].clone()).unwrap_or_default());
+        let mut cells: BTreeMap<Cell, u64> = BTreeMap::new();
+        for fault in shown["faults"].as_array().into_iter().flatten() {
+            let word = |member: &str| fault[member].as_str().unwrap_or_default().to_owned();
+            if let Some(struck @ 1..) = fault["struck"].as_u64() {
+                *cells.entry((word("on"), word("kind"))).or_default() += struck;
             }
         }
-        counted.now = totals;
+        lock(&self.cells).hear(cells);
     }
 
     /// How often each kind of fault has struck.
     pub fn struck(&self) -> BTreeMap<String, u64> {
-        let counted = lock(&self.counted);
-        let mut struck = counted.before.clone();
-        for (kind, count) in &counted.now {
-            *struck.entry(kind.clone()).or_default() += count;
-        }
-        struck
+        lock(&self.kinds).sum()
+    }
+
+    /// How often each step was struck by each kind of planned fault.
+    pub fn cells(&self) -> BTreeMap<Cell, u64> {
+        lock(&self.cells).sum()
     }
 
     /// Its books.
@@ -159,5 +193,19 @@ impl Provider {
 
     fn request(&self, method: Method, url: &str, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{url}{path}")).bearer_auth(self.key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_outlive_what_is_counted() {
+        let mut counter = Counter::default();
+        for now in [vec![("a", 2)], vec![("a", 3), ("b", 1)], vec![("b", 1)], vec![], vec![("a", 1)]] {
+            counter.hear(now.into_iter().collect());
+        }
+        assert_eq!(counter.sum(), BTreeMap::from([("a", 4), ("b", 2)]));
     }
 }

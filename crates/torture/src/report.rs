@@ -27,6 +27,8 @@ pub(crate) struct Report {
     pub faults: BTreeMap<String, u64>,
     /// Bad days of the provider, by kind; nothing if this provider has none. They are in `faults`, too.
     pub provider_faults: BTreeMap<String, u64>,
+    /// How often each step of a payment was struck by each kind of fault at the provider; zeros are there, too.
+    pub provider_steps: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
     /// Trips, by state; payments, by state; refunds, by state.
     pub trips: BTreeMap<String, u64>,
     pub payments: BTreeMap<String, u64>,
@@ -82,6 +84,13 @@ impl fmt::Display for Report {
         }
         if self.provider_faults.is_empty() {
             writeln!(f, "  this provider had no bad days: it does not know /sim/faults")?;
+        }
+        writeln!(f, "\nSteps at the provider, and what struck them")?;
+        for (step, kinds) in &self.provider_steps {
+            let struck = kinds.values().filter(|count| **count > 0).count();
+            let missed: Vec<_> = kinds.iter().filter(|(_, count)| **count == 0).map(|(kind, _)| *kind).collect();
+            let but = if missed.is_empty() { String::new() } else { format!("; not by {}", missed.join(", ")) };
+            writeln!(f, "  {step:<8} by {struck} of {} kinds{but}", kinds.len())?;
         }
         writeln!(
             f,

@@ -12,13 +12,13 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::BoxError;
-use crate::adversary::{Scene, rage};
+use crate::adversary::{MOVES, REQUESTS, Scene, rage};
 use crate::books::{self, Ours};
 use crate::cli::Cli;
 use crate::clock::Stopwatch;
 use crate::peace;
 use crate::people::{Asked, People};
-use crate::provider::Provider;
+use crate::provider::{Cell, Provider};
 use crate::report::Report;
 use crate::stack::{Options, Stack};
 use crate::wire::Side;
@@ -73,11 +73,15 @@ async fn torture(cli: &Cli, options: Options) -> Result<Report, BoxError> {
     say("healing");
     heal(&scene).await?;
     say("time passes: rides end, keys get their answers");
-    let open_trips = peace::come(&stack, &people).await?;
+    people.close();
+    let mut operator = peace::operator(&people.town);
+    peace::come(&stack, &mut operator).await?;
     let town = people.go_home().await;
+    // A request that was still under way may have become a trip after the last one had ended.
+    let open_trips = peace::come(&stack, &mut operator).await?;
     stack.wire.heal();
     say("settling: leases run out, back-offs end, a person decides what waits for one");
-    let attention = peace::settle(&stack, &town).await?;
+    let attention = peace::settle(&stack, &mut operator).await?;
     say("auditing");
     let audit = stack.audit(SETTLE).await?;
 
@@ -95,6 +99,7 @@ async fn torture(cli: &Cli, options: Options) -> Result<Report, BoxError> {
         faults_in_all: 0,
         faults: faults(&scene),
         provider_faults: scene.provider.struck(),
+        provider_steps: steps(&scene.provider.cells()),
         trips: states(ours.trips.iter().map(|trip| trip.state.as_str())),
         payments: states(ours.payments.iter().map(|payment| payment.state.as_str())),
         refunds: states(ours.refunds.iter().map(|refund| refund.state.as_str())),
@@ -146,6 +151,12 @@ fn faults(scene: &Scene) -> BTreeMap<String, u64> {
         }
     }
     faults
+}
+
+/// Every step and every kind, struck or not.
+fn steps(struck: &BTreeMap<Cell, u64>) -> BTreeMap<&'static str, BTreeMap<&'static str, u64>> {
+    let count = |step: &str, kind: &str| struck.get(&(step.to_owned(), kind.to_owned())).copied().unwrap_or(0);
+    MOVES.iter().map(|step| (*step, REQUESTS.iter().map(|kind| (*kind, count(step, kind))).collect())).collect()
 }
 
 /// Refusals that stood, by code.

@@ -20,6 +20,7 @@ use crate::stack::Stack;
 use crate::tally::Tally;
 use crate::valve::{Mode, Valve};
 use fault::{Fault, Victim, Wire};
+pub(crate) use weather::{MOVES, REQUESTS};
 
 /// Between two faults.
 const PAUSE: std::ops::Range<u64> = 150..900;
@@ -105,7 +106,11 @@ async fn strike(scene: &Scene, fault: Fault, luck: u64) -> bool {
             true
         }
         Fault::Weather => match stack.provider_url() {
-            Some(url) => scene.provider.plan(&url, &weather::day(&mut dice), luck).await.unwrap_or(false),
+            Some(url) => scene
+                .provider
+                .plan(&url, &weather::day(&mut dice, &scene.provider.cells()), luck)
+                .await
+                .unwrap_or(false),
             None => false,
         },
         Fault::Expire => expire(scene).await,

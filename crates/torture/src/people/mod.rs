@@ -25,6 +25,9 @@ pub(crate) use record::{Asked, Record, digest};
 /// How long a request may take. Past that the answer is lost, and the request is sent again under its key.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// Operators; two, so that refunds of one payment race.
+pub(crate) const OPERATORS: u32 = 2;
+
 /// How long the last ones may take to go home: nobody waits longer than this for an answer once everything is healed.
 const PATIENCE: Duration = Duration::from_secs(45);
 
@@ -126,7 +129,9 @@ impl People {
             tasks.spawn(driver::live(Person::new(&town, Role::Driver, number)));
             tasks.spawn(rider::live(Person::new(&town, Role::Rider, number)));
         }
-        tasks.spawn(operator::live(Person::new(&town, Role::Ops, 0)));
+        for number in 0..OPERATORS {
+            tasks.spawn(operator::live(Person::new(&town, Role::Ops, number)));
+        }
         Ok(Self { town, tasks })
     }
 

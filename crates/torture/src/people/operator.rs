@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use super::person::Person;
 
 /// How often something is done.
-const ACT_EVERY: Duration = Duration::from_millis(900);
+const ACT_EVERY: Duration = Duration::from_millis(700);
 
 /// Works until the town closes.
 pub(crate) async fn live(mut me: Person) {
     while !me.town.is_closing() {
         me.wait(ACT_EVERY).await;
-        if me.dice.random_ratio(1, 15) {
+        if me.dice.random_ratio(1, 30) {
             abort(&mut me).await;
         } else {
             refund(&mut me).await;
@@ -27,9 +27,9 @@ pub(crate) async fn live(mut me: Person) {
 async fn refund(me: &mut Person) {
     let paid = me.town.paid();
     let Some(payment) = paid.choose(&mut me.dice) else { return };
-    let body = match me.dice.random_range(0..3) {
+    let body = match me.dice.random_range(0..8) {
         0 => json!({}),
-        _ => json!({"amount": money(me.dice.random_range(1..900))}),
+        _ => json!({"amount": money(me.dice.random_range(1..400))}),
     };
     me.command(&format!("/v1/payments/{payment}/refunds"), &body).await;
 }
