@@ -25,9 +25,7 @@ pub(super) use findings::{
     latest_finding, lock_finding, note_seen, open_by_kind, open_findings, repairs_of, see_finding, start_repair,
 };
 pub(super) use ledger::{Account, Entry, Filter, Posting, accounts, chart, postings};
-pub(super) use retention::{
-    reap_driver_events, reap_provider_events, reap_quotes, reap_runs, reap_webhook_events,
-};
+pub(super) use retention::{reap_driver_events, reap_provider_events, reap_quotes, reap_runs, reap_webhook_events};
 pub(super) use runs::{
     Ask, Start, abandon_run, ask_run, finish_run, hold_run, last_checked, last_starts, run, runs, start_asked,
     start_scheduled, widen_asked,

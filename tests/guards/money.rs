@@ -14,7 +14,6 @@ use crate::{assert_guarded, late, session};
 
 const LEASE: TimeDelta = TimeDelta::seconds(30);
 
-
 fn now() -> MachineTime {
     MachineTime::new(late())
 }
