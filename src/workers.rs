@@ -37,10 +37,24 @@ pub fn start(
 ) -> JoinSet<()> {
     let mut all = JoinSet::new();
     let p = || platform.clone();
+    rides(&mut all, platform, supply);
+    money(&mut all, platform, payments);
+    tell(&mut all, platform, webhooks);
+    all.spawn(every("reaper", p(), Duration::from_secs(60), |p| async move {
+        ops::worker::run_once(&p).await.map(|reaped| usize::from(reaped.is_full()))
+    }));
+    all.spawn(every("clock", p(), SLOW_POLL, |p| async move { follow_clock(&p).await }));
+    all.spawn(until_shutdown(p(), campaign(p(), Arc::clone(supply))));
+    all.spawn(until_shutdown(p(), notify(p())));
+    all.spawn(until_shutdown(p(), hear(p())));
+    all
+}
+
+/// Trips, drivers, and who is asked.
+fn rides(all: &mut JoinSet<()>, platform: &Platform, supply: &Arc<Supply>) {
+    let p = || platform.clone();
     let s = || Arc::clone(supply);
-
     let dispatch = Dispatch { platform: p(), supply: s() };
-
     all.spawn(work("outbox", p(), Wake::Outbox, |p| async move { trips::worker::react_once(&p).await }, no_deadline));
     all.spawn(work(
         "deadlines",
@@ -59,6 +73,22 @@ pub fn start(
         },
         |p| async move { dispatch::worker::until_next(&p).await },
     ));
+    let silence = s();
+    all.spawn(every("silence", p(), SLOW_POLL, move |p| {
+        let supply = Arc::clone(&silence);
+        async move { trips::worker::silence_once(&p, &supply).await }
+    }));
+    let behind = s();
+    all.spawn(every("write-behind", p(), WRITE_BEHIND_EVERY, move |p| {
+        let supply = Arc::clone(&behind);
+        async move { supply::worker::write_behind_once(&p, &supply).await }
+    }));
+    all.spawn(until_shutdown(p(), index(p(), s())));
+}
+
+/// Payments and refunds, and what their provider has to say.
+fn money(all: &mut JoinSet<()>, platform: &Platform, payments: &PaymentsContext) {
+    let p = || platform.clone();
     let (rounds, due) = (payments.clone(), payments.clone());
     all.spawn(work(
         "payments",
@@ -80,43 +110,28 @@ pub fn start(
         |p| async move { payments::webhooks::inbox::run_once(&p).await },
         |p| async move { payments::webhooks::inbox::until_next(&p).await },
     ));
-    // Nobody wakes it for news: a webhook may be a second late.
-    let hooks = webhooks.clone();
-    all.spawn(work(
-        "webhooks",
-        p(),
-        Wake::Webhooks,
-        move |_| {
-            let hooks = hooks.clone();
-            async move { webhooks::worker::run_once(&hooks).await }
-        },
-        no_deadline,
-    ));
-    all.spawn(every("webhook-sweep", p(), SWEEP_EVERY, |p| async move { webhooks::worker::sweep_once(&p).await }));
-    let silence = s();
-    all.spawn(every("silence", p(), SLOW_POLL, move |p| {
-        let supply = Arc::clone(&silence);
-        async move { trips::worker::silence_once(&p, &supply).await }
-    }));
-    let behind = s();
-    all.spawn(every("write-behind", p(), WRITE_BEHIND_EVERY, move |p| {
-        let supply = Arc::clone(&behind);
-        async move { supply::worker::write_behind_once(&p, &supply).await }
-    }));
-    all.spawn(every("reaper", p(), Duration::from_secs(60), |p| async move {
-        ops::worker::run_once(&p).await.map(|reaped| usize::from(reaped.is_full()))
-    }));
     let books = ops::Reconciler::new(p(), payments.gateway().clone());
     all.spawn(every("reconciliation", p(), SLOW_POLL, move |_| {
         let books = books.clone();
         async move { ops::worker::reconciliation::run_once(&books).await }
     }));
-    all.spawn(every("clock", p(), SLOW_POLL, |p| async move { follow_clock(&p).await }));
-    all.spawn(until_shutdown(p(), index(p(), s())));
-    all.spawn(until_shutdown(p(), campaign(p(), s())));
-    all.spawn(until_shutdown(p(), notify(p())));
-    all.spawn(until_shutdown(p(), hear(p())));
-    all
+}
+
+/// Webhooks. News wake nobody here: a webhook may be a second late.
+fn tell(all: &mut JoinSet<()>, platform: &Platform, webhooks: &WebhooksContext) {
+    let webhooks = webhooks.clone();
+    all.spawn(work(
+        "webhooks",
+        platform.clone(),
+        Wake::Webhooks,
+        move |_| {
+            let webhooks = webhooks.clone();
+            async move { webhooks::worker::run_once(&webhooks).await }
+        },
+        no_deadline,
+    ));
+    let sweep = |p: Platform| async move { webhooks::worker::sweep_once(&p).await };
+    all.spawn(every("webhook-sweep", platform.clone(), SWEEP_EVERY, sweep));
 }
 
 async fn no_deadline(_: Platform) -> Result<Option<Duration>> {

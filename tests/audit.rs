@@ -291,7 +291,7 @@ async fn stale_work() {
             ),
             (
                 "create table kept as select id from payments where state = 'authorized';
-                 update payments set state = 'voiding', intent = 'release' where id in (select id from kept)",
+                 update payments set state = 'voiding', intent = 'release', look_at = null where id in (select id from kept)",
                 "update payments set state = 'authorized', intent = 'hold' where id in (select id from kept); drop table kept",
             ),
         ],

@@ -86,6 +86,7 @@ fn refund_of(platform: &Platform, payment: &Payment, amount: i64) -> Refund {
         failure_code: None,
         attention: None,
         failures: 0,
+        another_key: false,
         lease_token: 0,
     }
 }

@@ -14,9 +14,12 @@ mod processes;
 #[path = "idempotency/storm.rs"]
 mod storm;
 
+use std::time::Duration;
+
 use harness::{Actor, Answer, App, HERE, THERE, assigned, id, new_key};
 use reqwest::Method;
 use reqwest::header::HeaderValue;
+use ridematch::platform::clock::Stopwatch;
 use serde_json::{Value, json};
 
 /// A request for a trip, with a quote of its own.
@@ -144,7 +147,10 @@ async fn what_was_refused_is_not_stored_and_its_key_may_be_tried_again() {
     app.rider().await.post_with("k", "/v1/trips", &body).await.expect_problem(404, "not_found");
     // By the state.
     let active = rider.request_trip().await;
+    let watch = Stopwatch::start();
     rider.post_with("k", "/v1/trips", &body).await.expect_problem(409, "active_trip_exists");
+    // A refusal is no reason to try again, as the key of another process is: for two seconds.
+    assert!(watch.elapsed() < Duration::from_secs(2), "{:?}", watch.elapsed());
     assert_eq!((trips(&app).await, keys(&app).await), (1, 1), "only the trip in the way, and its key");
 
     rider.act(id(&active), "cancel").await.expect(200);

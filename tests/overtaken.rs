@@ -104,7 +104,7 @@ async fn every_end(app: &App) {
 
     let fickle = app.rider().await;
     let trip = fickle.request_trip().await;
-    until_trip(&fickle, &trip, "searching").await;
+    until_payment(app, &trip, "authorized").await; // the driver is near, and is asked at once
     fickle.act(id(&trip), "cancel").await.expect(200);
     until_payment(app, &trip, "voided").await;
     app.assert_clean().await;

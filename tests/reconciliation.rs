@@ -23,9 +23,12 @@ impl World {
     }
 }
 
+/// Harm, the kinds and subjects that are found, and how to undo it.
+type Way<'a> = (String, &'a [(&'a str, &'a str)], String);
+
 /// Breaks our books in ways that only a person can judge: `(harm, what is found, how to undo it)`; the subject `pi` is the intent
 /// of the ride's payment. Undone, it is gone by itself.
-async fn persons(world: &World, ways: &[(String, &[(&str, &str)], String)]) {
+async fn persons(world: &World, ways: &[Way<'_>]) {
     let intent = world.intent(&world.paid).await;
     for (harm, expected, undo) in ways {
         world.sql(harm).await;

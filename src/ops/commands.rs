@@ -62,7 +62,7 @@ pub struct Schedule {
 ///
 /// # Errors
 /// `one_run_at_a_time` if another process was faster.
-pub(super) async fn begin(tx: &mut Tx, start: Start, schedule: &Schedule) -> Result<Option<Run>> {
+pub(super) async fn start(tx: &mut Tx, start: Start, schedule: &Schedule) -> Result<Option<Run>> {
     store::abandon_run(tx, start.now).await?;
     if let Some(run) = store::start_asked(tx, start).await? {
         return Ok(Some(run));

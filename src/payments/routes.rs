@@ -119,7 +119,7 @@ async fn receive_event(request: Request<Everybody>) -> Reply {
     let Some(secrets) = request.http.app_data::<web::Data<WebhookSecrets>>() else {
         unreachable!("startup gives every worker the secrets")
     };
-    let metric = |end: &str| request.platform.metrics.provider_events.with_label_values(&[end]).inc();
+    let metric = |end: &str| request.platform.metrics.webhooks.events.with_label_values(&[end]).inc();
     webhooks::verify(secrets, header.unwrap_or_default(), &request.body, now).map_err(|forged| {
         metric("refused");
         Refusal::new(Code::SignatureInvalid, format!("This is not an event of our provider: {forged}."))

@@ -25,10 +25,7 @@ pub struct Metrics {
     pub psp_breaker_state: IntGauge,
     pub psp_breaker_transitions: IntCounterVec,
     pub psp_retry_budget: IntGauge,
-    pub provider_events: IntCounterVec,
-    pub provider_events_kept: IntGaugeVec,
-    pub webhook_attempts: IntCounterVec,
-    pub webhook_deliveries: IntGaugeVec,
+    pub webhooks: WebhookMetrics,
     pub worker_rounds: IntCounterVec,
     pub reconciliation_open: IntGaugeVec,
     pub reconciliation_age: IntGauge,
@@ -39,6 +36,43 @@ pub struct Metrics {
     pub followed: IntGauge,
     pub matcher_epoch: IntGauge,
     pub clock_seconds: IntGaugeVec,
+}
+
+/// The metrics of webhooks: the provider's, on their way in, and ours, on their way out.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each metric's help text says what it is")]
+pub struct WebhookMetrics {
+    pub events: IntCounterVec,
+    pub events_kept: IntGaugeVec,
+    pub attempts: IntCounterVec,
+    pub deliveries: IntGaugeVec,
+}
+
+impl WebhookMetrics {
+    fn new(make: &Maker<'_>) -> Result<Self> {
+        Ok(Self {
+            events: make.counter(
+                "ridematch_provider_events_total",
+                "Events that the payment provider sent: stored, repeated or refused",
+                &["end"],
+            )?,
+            events_kept: make.gauges(
+                "ridematch_provider_events",
+                "Stored events of the payment provider: waiting to be handled, or set aside for a person",
+                &["state"],
+            )?,
+            attempts: make.counter(
+                "ridematch_webhook_attempts_total",
+                "Attempts to deliver a webhook, by end; swept: given up without one",
+                &["end"],
+            )?,
+            deliveries: make.gauges(
+                "ridematch_webhook_deliveries",
+                "Webhook deliveries that are pending, or dead",
+                &["state"],
+            )?,
+        })
+    }
 }
 
 impl Metrics {
@@ -90,26 +124,7 @@ impl Metrics {
                 "ridematch_psp_retry_budget",
                 "Retries that may go to the payment provider at once; below 0: so many are waiting for their turn",
             )?,
-            provider_events: make.counter(
-                "ridematch_provider_events_total",
-                "Events that the payment provider sent: stored, repeated or refused",
-                &["end"],
-            )?,
-            provider_events_kept: make.gauges(
-                "ridematch_provider_events",
-                "Stored events of the payment provider: waiting to be handled, or set aside for a person",
-                &["state"],
-            )?,
-            webhook_attempts: make.counter(
-                "ridematch_webhook_attempts_total",
-                "Attempts to deliver a webhook, by end; swept: given up without one",
-                &["end"],
-            )?,
-            webhook_deliveries: make.gauges(
-                "ridematch_webhook_deliveries",
-                "Webhook deliveries that are pending, or dead",
-                &["state"],
-            )?,
+            webhooks: WebhookMetrics::new(&make)?,
             worker_rounds: make.counter(
                 "ridematch_worker_rounds_total",
                 "Rounds of a worker, by end",

@@ -121,7 +121,7 @@ async fn deliver(context: &WebhooksContext, task: Task) -> Result<()> {
         Some(Verdict::Dead | Verdict::Gone) => "dead",
         None => "overtaken",
     };
-    platform.metrics.webhook_attempts.with_label_values(&[end]).inc();
+    platform.metrics.webhooks.attempts.with_label_values(&[end]).inc();
     Ok(())
 }
 
@@ -141,7 +141,7 @@ async fn post(context: &WebhooksContext, task: &Task) -> Heard {
 pub async fn sweep_once(platform: &Platform) -> Result<usize> {
     let now = platform.clock.machine();
     let count = platform.db.transaction((), move |tx, ()| Box::pin(commands::sweep(tx, now))).await?;
-    platform.metrics.webhook_attempts.with_label_values(&["swept"]).inc_by(count);
+    platform.metrics.webhooks.attempts.with_label_values(&["swept"]).inc_by(count);
     Ok(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
@@ -151,7 +151,7 @@ pub async fn sweep_once(platform: &Platform) -> Result<usize> {
 /// If the database does not answer.
 pub async fn gauges(platform: &Platform) -> Result<()> {
     let (pending, dead) = platform.db.read((), |conn, ()| Box::pin(store::counts(conn))).await?;
-    platform.metrics.webhook_deliveries.with_label_values(&["pending"]).set(pending);
-    platform.metrics.webhook_deliveries.with_label_values(&["dead"]).set(dead);
+    platform.metrics.webhooks.deliveries.with_label_values(&["pending"]).set(pending);
+    platform.metrics.webhooks.deliveries.with_label_values(&["dead"]).set(dead);
     Ok(())
 }

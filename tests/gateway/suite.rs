@@ -162,7 +162,7 @@ async fn the_books_are_read_past_their_first_page() {
         done(suite.gateway.create(&payment, &suite.key()).await);
         ours.push(payment.id);
     }
-    let books = books(&suite.gateway).await.unwrap();
+    let books = books(&suite.gateway, None).await.unwrap();
     for id in ours {
         let booked: Vec<_> = books.intents.iter().filter(|intent| intent.payment_id == Some(id)).collect();
         assert_eq!(booked.len(), 1, "{id}");
@@ -222,7 +222,7 @@ async fn amounts_are_sent_as_they_are_in_every_currency() {
     for (amount, currency) in [(500, "JPY"), (12_500, "KRW"), (5_120, "KWD"), (500, "ISK"), (1_234, "EUR")] {
         let payment = fare(&suite.platform, amount, currency, "pm_card_visa");
         let made = done(suite.gateway.create(&payment, &suite.key()).await);
-        let books = books(&suite.gateway).await.unwrap();
+        let books = books(&suite.gateway, None).await.unwrap();
         let booked = books.intents.iter().find(|intent| intent.id == made.id).unwrap();
         assert_eq!((booked.amount, booked.currency.as_str()), (amount, currency));
     }

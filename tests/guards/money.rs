@@ -1,6 +1,6 @@
 //! Leases and their fencing tokens, versions of payments, what refunds reserve, and the ledger's sums.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
 use ridematch::payments::model::{Intent, Operation, Outcome, Payment, State};
 use ridematch::payments::store::{self, Finished, Lease, Pace, Started};
 use ridematch::platform::clock::{DomainTime, MachineTime};
@@ -22,7 +22,7 @@ fn now() -> MachineTime {
 async fn due_payment(app: &App) {
     app.break_with(
         "insert into payments select (jsonb_populate_record(payments, jsonb_build_object(
-             'id', gen_random_uuid(), 'purpose', 'tip', 'state', 'authorizing', 'provider_intent_id', null,
+             'id', gen_random_uuid(), 'purpose', 'fee', 'state', 'authorizing', 'provider_intent_id', null,
              'authorized_amount', 0, 'captured_amount', 0, 'refund_reserved', 0, 'due_at', '2099-01-01',
              'lease_token', 0, 'leased_until', null))).*
          from payments where state = 'captured'",
@@ -47,7 +47,9 @@ async fn the_captured_one(conn: &mut PgConnection) -> Payment {
 }
 
 fn lease(at: MachineTime) -> Lease {
-    Lease { now: at, domain_now: DomainTime::new(chrono::DateTime::UNIX_EPOCH), until: at + LEASE, limit: 9 }
+    // The domain's time is long past: no hold is to be looked at.
+    let domain_now = DomainTime::new(DateTime::UNIX_EPOCH);
+    Lease { now: at, domain_now, until: at + LEASE, limit: 9 }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,11 +19,8 @@ fn assert_adds_up(receipt: &Value) {
     assert_eq!(sum(&receipt["lines"], "amount"), amount(&receipt["total"]), "{receipt:#}");
     assert_eq!(sum(&receipt["payments"], "captured"), amount(&receipt["captured"]), "{receipt:#}");
     assert_eq!(sum(&receipt["payments"], "refunded"), amount(&receipt["refunded"]), "{receipt:#}");
-    assert_eq!(
-        amount(&receipt["due"]),
-        (amount(&receipt["total"]) - amount(&receipt["captured"])).max(0),
-        "{receipt:#}"
-    );
+    let due = amount(&receipt["total"]) - amount(&receipt["captured"]) - amount(&receipt["written_off"]);
+    assert_eq!(amount(&receipt["due"]), due.max(0), "{receipt:#}");
     for payment in receipt["payments"].as_array().unwrap() {
         let moved = |what: &str| -> i64 {
             let movements = payment["movements"].as_array().unwrap().iter();
@@ -78,7 +75,7 @@ async fn a_ride_with_waiting_and_a_refund_adds_up_and_can_be_read() {
     // All amounts end in one column, and all of them are in the JSON as well.
     let amounts: Vec<_> = lines.iter().filter(|line| line.ends_with(" USD")).collect();
     assert!(amounts.iter().all(|line| line.chars().count() == 56), "{text}");
-    assert_eq!(amounts.len(), receipt["lines"].as_array().unwrap().len() + 1 + 3 + 4, "{text}");
+    assert_eq!(amounts.len(), receipt["lines"].as_array().unwrap().len() + 1 + 3 + 3, "{text}");
     assert!(text.contains("\nFare, Visa: captured\n"), "{text}");
     assert!(text.contains("1.23 USD") && !text.contains("pm_"), "{text}");
     app.assert_clean().await;
@@ -119,5 +116,41 @@ async fn other_ends_have_receipts_as_well() {
     assert_adds_up(&receipt);
     assert_eq!((amount(&receipt["total"]), receipt["lines"].as_array().unwrap().len()), (0, 0));
     assert_eq!(receipt["payments"][0]["method"], "Mastercard");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tip_is_a_line_and_what_was_given_up_is_not_owed() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = ride(&app, &rider, &driver).await;
+    let tip = json!({"amount": {"amount": 200, "currency": "USD"}});
+    rider.post(&format!("/v1/trips/{}/tip", id(&trip)), &tip).await.expect(201);
+    let path = format!("/v1/trips/{}/receipt", id(&trip));
+    let receipt = until("the tip is captured", async || {
+        let receipt = rider.get(&path).await.expect(200);
+        (amount(&receipt["due"]) == 0 && sum(&receipt["payments"], "captured") > amount(&trip["fare"]))
+            .then_some(receipt)
+    })
+    .await;
+    assert_adds_up(&receipt);
+    let last = receipt["lines"].as_array().unwrap().last().unwrap();
+    assert_eq!(*last, json!({"label": "Tip", "amount": {"amount": 200, "currency": "USD"}}));
+    assert_eq!(amount(&receipt["total"]), amount(&trip["fare"]) + 200);
+
+    // As if 300 of the fare had never been captured, and an operator had given 100 of them up.
+    app.break_with(
+        "update payments set captured_amount = captured_amount - 300 where purpose = 'fare';
+         insert into payment_resolutions (id, payment_id, action, attention, note, operator_id, written_off, resolved_at)
+         select gen_random_uuid(), id, 'close', 'broken by hand', 'a test', gen_random_uuid(), 100, '2026-11-22'
+         from payments where purpose = 'fare'",
+    )
+    .await;
+    let receipt = rider.get(&path).await.expect(200);
+    assert_adds_up(&receipt);
+    assert_eq!((amount(&receipt["written_off"]), amount(&receipt["due"])), (100, 200));
+    let text = as_text(&rider, id(&trip)).await;
+    let ends = |label: &str, end: &str| text.lines().any(|line| line.starts_with(label) && line.ends_with(end));
+    assert!(ends("Given up", " 1.00 USD") && ends("Still owed", " 2.00 USD") && ends("Tip", " 2.00 USD"), "{text}");
     app.stop().await;
 }

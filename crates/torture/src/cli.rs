@@ -26,6 +26,6 @@ pub struct Cli {
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
     pub drivers: u32,
     /// Domain seconds per real second; faster leaves rides less real time to survive a fault in
-    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub time_scale: u32,
 }

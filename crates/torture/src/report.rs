@@ -13,7 +13,7 @@ use crate::wire::Row;
 /// What was done, what was survived, and what was not.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Report {
-    /// Nothing is violated, nothing is unsettled, and the audit is clean.
+    /// See [`Report::is_clean`].
     pub clean: bool,
     /// What repeats it.
     pub seed: u64,
@@ -54,6 +54,15 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// The verdict: nothing is violated, and nothing is left open.
+    pub fn is_clean(&self) -> bool {
+        let nothing_is_left = self.open_trips.is_empty()
+            && self.attention.is_empty()
+            && self.died_by_themselves.is_empty()
+            && self.unanswered == 0;
+        self.violations.count() == 0 && nothing_is_left && self.audit["clean"] == true
+    }
+
     /// Shapes that were cut on both sides, and all.
     pub fn visited(&self) -> (usize, usize) {
         (self.shapes.iter().filter(|row| row.is_visited()).count(), self.shapes.len())

@@ -105,7 +105,7 @@ async fn begin(context: &Reconciler) -> Result<Option<Run>> {
     let begun = context
         .platform
         .db
-        .transaction((start, schedule), |tx, (start, schedule)| Box::pin(commands::begin(tx, *start, schedule)));
+        .transaction((start, schedule), |tx, (start, schedule)| Box::pin(commands::start(tx, *start, schedule)));
     match begun.await {
         // Another process was faster.
         Err(error) if error.constraint() == Some("one_run_at_a_time") => Ok(None),

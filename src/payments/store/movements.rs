@@ -11,7 +11,7 @@ use crate::platform::ids::{Id, PaymentId, TripId};
 pub struct Movement {
     /// The payment.
     pub payment_id: PaymentId,
-    /// `authorised`, `captured` or `refunded`.
+    /// `authorised`, `captured`, `refunded`; `written_off`: what an operator gave up of it.
     pub what: String,
     /// Minor units.
     pub amount: i64,
@@ -37,7 +37,11 @@ pub async fn movements(conn: &mut PgConnection, trip_id: TripId) -> Result<Vec<M
                from refunds refund
                join payments on payments.id = refund.payment_id
                join ledger_postings posting on posting.kind = 'refund' and posting.source_id = refund.id
-               where payments.trip_id = $1) moved
+               where payments.trip_id = $1
+               union all
+               select resolution.payment_id, 4, 'written_off', resolution.written_off, resolution.resolved_at
+               from payment_resolutions resolution join payments on payments.id = resolution.payment_id
+               where payments.trip_id = $1 and resolution.written_off > 0) moved
            order by at, rank, payment_id"#,
         trip_id.uuid(),
     )

@@ -66,7 +66,7 @@ pub async fn until_next(platform: &Platform) -> Result<Option<Duration>> {
 /// If the database does not answer.
 pub async fn gauges(platform: &Platform) -> Result<()> {
     let (due, set_aside) = platform.db.read((), |conn, ()| Box::pin(store::event_counts(conn))).await?;
-    let kept = &platform.metrics.provider_events_kept;
+    let kept = &platform.metrics.webhooks.events_kept;
     kept.with_label_values(&["waiting"]).set(due);
     kept.with_label_values(&["set_aside"]).set(set_aside);
     Ok(())

@@ -51,7 +51,7 @@ struct PaymentLine {
 /// Something that was done with the money.
 #[derive(Debug, Serialize, ToSchema)]
 struct MovementLine {
-    /// `authorised`, `captured` or `refunded`.
+    /// `authorised`, `captured`, `refunded`; `written_off`: what an operator gave up of it.
     what: String,
     amount: Money,
     /// Domain time.
@@ -76,6 +76,8 @@ pub(super) struct ReceiptBody {
     captured: Money,
     /// Given back so far.
     refunded: Money,
+    /// Owed, and given up by an operator.
+    written_off: Money,
     /// Still to be captured.
     due: Money,
     /// Oldest first.
@@ -150,6 +152,8 @@ fn render(found: &Found) -> ReceiptBody {
     let total: i64 = lines.iter().map(|(_, amount)| amount).sum();
     let sum = |amount: fn(&Payment) -> i64| payments.iter().map(amount).sum::<i64>();
     let captured = sum(|payment| payment.captured);
+    let given_up = movements.iter().filter(|movement| movement.what == "written_off").map(|movement| movement.amount);
+    let written_off: i64 = given_up.sum();
     ReceiptBody {
         trip_id: trip.id,
         state: trip.state.as_str(),
@@ -159,7 +163,8 @@ fn render(found: &Found) -> ReceiptBody {
         authorised: money(sum(held)),
         captured: money(captured),
         refunded: money(sum(|payment| payment.refunded)),
-        due: money((total - captured).max(0)),
+        written_off: money(written_off),
+        due: money((total - captured - written_off).max(0)),
         payments: payments.iter().map(|payment| payment_line(payment, movements)).collect(),
     }
 }

@@ -28,9 +28,9 @@ const WEBHOOKS: [&str; 6] = ["lost", "late", "doubled", "reordered", "wrong_sign
 /// The next day's faults, as the simulator takes them.
 pub(crate) fn day(dice: &mut StdRng) -> Value {
     let count = match dice.random_range(0..10) {
-        0 => 0,
-        1..5 => 3,
-        _ => 6,
+        0..3 => 0,
+        3..7 => 2,
+        _ => 5,
     };
     let mut faults: Vec<Value> = (0..count).map(|_| request(dice)).collect();
     if count > 0 {
@@ -42,7 +42,7 @@ pub(crate) fn day(dice: &mut StdRng) -> Value {
 
 fn request(dice: &mut StdRng) -> Value {
     let step = STEPS.choose(dice).copied().unwrap_or("any");
-    let share = dice.random_range(0.1..0.7);
+    let share = dice.random_range(0.05..0.45);
     if step == "confirm" && dice.random_bool(0.2) {
         return json!({"on": step, "kind": "decline", "code": "insufficient_funds", "share": share / 2.0});
     }

@@ -18,6 +18,10 @@ pub enum Verdict {
 /// How the harness of the black-box tests says that it gave up waiting.
 const IN_VAIN: &str = "in vain until";
 
+/// How the harness says that a test could not even begin.
+const NO_STAGE: [&str; 4] =
+    ["a PostgreSQL server for tests: ", "a database: ", "the payment simulator: ", "the service: "];
+
 /// The verdict of a test program that was to run one test.
 pub fn of_test(success: bool, output: &str) -> Verdict {
     if !output.lines().any(|line| line == "running 1 test") {
@@ -30,6 +34,9 @@ pub fn of_test(success: bool, output: &str) -> Verdict {
         return Verdict::NotRun("the program ended before the test".to_owned());
     }
     let why = first_assertion(output).unwrap_or_else(|| "no assertion was shown".to_owned());
+    if NO_STAGE.iter().any(|stage| why.starts_with(stage)) {
+        return Verdict::NotRun(why);
+    }
     if why.contains(IN_VAIN) { Verdict::Waited(why) } else { Verdict::Died(why) }
 }
 
@@ -106,6 +113,8 @@ test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 29 filtered out;
 
     #[test]
     fn no_test_no_verdict() {
+        let no_stage = FAILED.replace("assertion `left", "a database: Name(x)\nassertion `left");
+        assert!(matches!(of_test(false, &no_stage), Verdict::NotRun(_)));
         assert!(matches!(of_test(true, "running 0 tests\n"), Verdict::NotRun(_)));
         assert!(matches!(of_test(false, "running 1 test\nfatal\n"), Verdict::NotRun(_)));
         assert_eq!(of_test(true, "running 1 test\ntest a ... ok\n"), Verdict::Passed);

@@ -28,14 +28,16 @@ pub(super) fn render(receipt: &ReceiptBody) -> String {
         render_payment(&mut text, payment);
     }
     text.push('\n');
-    for (label, amount) in [
+    let sums = [
         ("Reserved", receipt.authorised),
         ("Captured", receipt.captured),
         ("Refunded", receipt.refunded),
-        ("Still owed", receipt.due),
-    ] {
+        ("Given up", receipt.written_off),
+    ];
+    for (label, amount) in sums.into_iter().filter(|(_, sum)| sum.amount != 0) {
         columns(&mut text, label, amount);
     }
+    columns(&mut text, "Still owed", receipt.due);
     text
 }
 
@@ -43,7 +45,7 @@ fn render_payment(text: &mut String, payment: &PaymentLine) {
     let method = payment.method.map(|method| format!(", {method}")).unwrap_or_default();
     line(text, &format!("{}{method}: {}", capitalised(payment.purpose), payment.state.replace('_', " ")));
     for movement in &payment.movements {
-        columns(text, &format!("  {}  {}", shown(movement.at), movement.what), movement.amount);
+        columns(text, &format!("  {}  {}", shown(movement.at), movement.what.replace('_', " ")), movement.amount);
     }
 }
 
