@@ -108,7 +108,7 @@ impl World {
             let all = format!("select '{table} ' || (to_jsonb(t) - 'payment_method')::text from {table} t");
             rows.extend(sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(all)).fetch_all(&self.sql).await.unwrap());
         }
-        rows.join("\n")
+        rows.iter().map(|row| with_bytes_as_text(row)).collect::<Vec<_>>().join("\n")
     }
 
     /// A ride to its end, and a part of the fare given back.
@@ -269,6 +269,15 @@ impl World {
     }
 }
 
+/// A row, and after it what its binary columns, which PostgreSQL shows as `\\x7b22…`, hold as text: stored answers are in such.
+fn with_bytes_as_text(row: &str) -> String {
+    let binary = row.split(r"\\x").skip(1).map(|rest| {
+        let digits = rest.split(|digit: char| !digit.is_ascii_hexdigit()).next().unwrap_or_default();
+        String::from_utf8_lossy(&hex::decode(digits).unwrap_or_default()).replace('\n', " ")
+    });
+    [row.to_owned()].into_iter().chain(binary).collect::<Vec<_>>().join(" ")
+}
+
 /// What the world was told, and what must not be told to it.
 #[derive(Default)]
 struct Told {
@@ -304,6 +313,7 @@ async fn neither_log_nor_problem_nor_metric_nor_row_shows_a_secret_or_a_card() {
 
     let (log, rows) = (world.log(), world.rows().await);
     assert!(log.contains("insert into payment_attempts") && log.contains("a step was taken"), "it logs everything");
+    assert!(rows.contains("idempotency_keys ") && rows.contains(r#""quote_id":"quo_"#), "stored answers can be read");
     assert!(rows.contains("payment_attempts ") && metrics.contains("ridematch_provider_calls_total"));
     assert!(told.problems.lines().count() > 15);
     let forbidden = forbidden(&told.tokens);
