@@ -17,6 +17,7 @@ pub mod second;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use embedded_postgres::{Database, TestCluster};
@@ -240,8 +241,17 @@ impl App {
     }
 }
 
+/// An address that nobody listens on. Its port is below those that the system gives to connections of its own accord, because
+/// between this moment and the service's own `bind` one of the tests' many connections might be given it.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let turn = std::process::id().wrapping_mul(61).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(12_000 + turn % 20_000).unwrap();
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            return listener.local_addr().unwrap();
+        }
+    }
 }
 
 pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, options: &Options) -> Config {
