@@ -7,6 +7,7 @@ alter table payments
     add column key_id    uuid constraint one_payment_per_key unique,    -- of a tip; a fare is of one piece with its trip
     add constraint tip_has_a_driver check ((purpose = 'tip') = (driver_id is not null));
 update payments set look_at = authorized_at + interval '6 days' where state = 'authorized';
+create index payments_by_trip on payments (trip_id, id);
 create index payments_to_look_at on payments (look_at) where state = 'authorized';
 
 -- A payment that could not be captured is dead too: another one asks for the debt.

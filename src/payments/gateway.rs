@@ -12,6 +12,7 @@ mod wire;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use form_urlencoded::Serializer;
@@ -36,6 +37,9 @@ const PAGE: usize = 100;
 
 /// Pages looked through for one intent: 10,000 intents, made since shortly before the one that is looked for.
 const FIND_PAGES_MAX: usize = 100;
+
+/// Past that no further page is asked for: a search and its last call end well within a lease.
+const FIND_WITHIN: Duration = Duration::from_secs(5);
 
 /// Pages of a whole list: a million intents. Past that, books are compared day by day, and not by us.
 pub(super) const BOOK_PAGES_MAX: usize = 10_000;
@@ -261,8 +265,9 @@ impl Gateway {
 
     /// The first item of a list that `is_ours`. That there is none is only said when the list was read to its end.
     async fn search<T: Listed>(&self, query: &[(&str, String)], is_ours: impl Fn(&T) -> bool) -> Answer<Option<T>> {
-        let mut after = None;
-        for _ in 0..FIND_PAGES_MAX {
+        let (mut after, mut pages, watch) = (None, 0, Stopwatch::start());
+        while pages < FIND_PAGES_MAX && watch.elapsed() < FIND_WITHIN {
+            pages += 1;
             let page = match self.page(query, after).await {
                 Answer::Done(page) => page,
                 other => return other.and_then(|_: Page<T>| Ok(None)),
@@ -273,7 +278,7 @@ impl Gateway {
             }
             after = next;
         }
-        Answer::Unknown { answered: true, why: format!("not among {FIND_PAGES_MAX} pages, and there are more") }
+        Answer::Unknown { answered: true, why: format!("not among {pages} pages, and there are more") }
     }
 
     /// One page of a list, newest first.

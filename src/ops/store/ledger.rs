@@ -151,12 +151,15 @@ macro_rules! page {
                  and ($2::text is null or exists (
                      select from ledger_entries entry where entry.posting_id = posting.id and entry.account = $2))
                  and ($3::timestamptz is null or posting.posted_at <= $3)
+                 and ($6::uuid is null or exists (
+                     select from ledger_entries entry where entry.posting_id = posting.id and entry.owner_id = $6))
                order by posting.id desc limit $5"#,
             $one,
             $filter.account,
             $filter.as_of as _,
             $before,
             $limit,
+            $filter.owner_id,
         )
     };
 }
@@ -172,10 +175,10 @@ pub(in crate::ops) async fn postings(
     limit: i64,
 ) -> Result<Vec<Posting>> {
     let rows = match filter {
-        Filter { trip_id: Some(trip), owner_id, .. } => {
-            let rows = page!("ledger_postings posting where posting.trip_id = $1", trip.uuid(), filter, before, limit);
-            let rows = rows.fetch_all(&mut *conn).await?;
-            return with_lines(conn, rows, *owner_id).await;
+        Filter { trip_id: Some(trip), .. } => {
+            page!("ledger_postings posting where posting.trip_id = $1", trip.uuid(), filter, before, limit)
+                .fetch_all(&mut *conn)
+                .await?
         }
         Filter { owner_id: Some(owner), .. } => {
             page!(
@@ -210,11 +213,11 @@ pub(in crate::ops) async fn postings(
                 .await?
         }
     };
-    with_lines(conn, rows, None).await
+    with_lines(conn, rows).await
 }
 
-/// Postings with their lines; only those with a line of `owner`, if one is given.
-async fn with_lines(conn: &mut PgConnection, rows: Vec<Row>, owner: Option<Uuid>) -> Result<Vec<Posting>> {
+/// Postings with their lines.
+async fn with_lines(conn: &mut PgConnection, rows: Vec<Row>) -> Result<Vec<Posting>> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let mut lines = lines(conn, &ids).await?.into_iter().peekable();
     let postings = rows.into_iter().map(|row| {
@@ -225,8 +228,7 @@ async fn with_lines(conn: &mut PgConnection, rows: Vec<Row>, owner: Option<Uuid>
         let Row { id, kind, source, source_id, trip_id, posted_at } = row;
         Posting { id, kind, source, source_id, trip_id, posted_at, entries }
     });
-    let is_theirs = |posting: &Posting| owner.is_none() || posting.entries.iter().any(|entry| entry.owner_id == owner);
-    Ok(postings.filter(is_theirs).collect())
+    Ok(postings.collect())
 }
 
 /// The lines of these postings, the latest posting first.

@@ -19,7 +19,8 @@ pub(in crate::ops) struct Attention {
 }
 
 /// What waits for a person, how much of it, and the first `limit`: payments and refunds that say so, trips whose driver has not
-/// been heard of since `silent_since`, trips whose PIN is locked, deliveries that were given up, events that were set aside.
+/// been heard of since `silent_since`, trips whose PIN is locked, deliveries that were given up; and last
+/// events that were set aside, because an account that others use too may have many of them.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -52,7 +53,7 @@ pub(in crate::ops) async fn attention(
                select 'provider event', event_id, null, format('was set aside: %s of %s, an intent that no payment has', type, intent_id)
                from provider_events where set_aside_at is not null)
            select kind as "kind!", id as "id!", trip_id as "trip_id?: TripId", what as "what!", count(*) over () as "total!"
-           from found order by kind, id limit $2"#,
+           from found order by kind = 'provider event', kind, id limit $2"#,
         silent_since as _,
         limit,
     )

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Replacement, replace};
+use super::{Replacement, news, replace};
 use crate::payments::ledger::{self, Stamp};
 use crate::payments::machine::resolve::{self as machine, Action, NotNow, RefundResolved, Resolved};
 use crate::payments::model::{Intent, Payment, Refund};
@@ -64,6 +64,10 @@ pub async fn payment(tx: &mut Tx, (id, decision): &(PaymentId, Decision)) -> Res
         }
         Resolved::Closed(after, amount) => {
             store::save_closed(tx, &before, &after, decision.machine_now).await?;
+            if after.state != before.state {
+                let told = Payment { version: before.version + 1, ..after.clone() };
+                news::payment_changed(tx, &told, decision.now, decision.machine_now).await?;
+            }
             if amount > 0 {
                 let stamp = Stamp { id: decision.posting_id, at: decision.now };
                 store::post(tx, &ledger::write_off(&after, amount, stamp)).await?;
@@ -100,6 +104,8 @@ pub async fn refund(tx: &mut Tx, (id, decision): &(RefundId, Decision)) -> Resul
         RefundResolved::Freed(after) => {
             store::save_closed_refund(tx, &after, decision.machine_now).await?;
             store::reserve_refund(tx, &payment, -after.amount).await?;
+            let seq = payment.version + 1;
+            news::refund_changed(tx, (&after, &payment), seq, decision.now, decision.machine_now).await?;
         }
         RefundResolved::Closed(after) => {
             store::save_closed_refund(tx, &after, decision.machine_now).await?;

@@ -266,7 +266,8 @@ fn look_at(before: &Payment, after: &Payment, now: DomainTime) -> Option<DomainT
 /// Whether a reader would notice.
 fn has_changed(before: &Payment, after: &Payment) -> bool {
     let seen = |payment: &Payment| {
-        (payment.state, payment.authorized, payment.captured, payment.refund_reserved, payment.decline_code.clone())
+        let Payment { state, authorized, captured, refund_reserved, .. } = *payment;
+        (state, authorized, captured, refund_reserved, payment.decline_code.clone(), payment.attention.clone())
     };
     seen(before) != seen(after)
 }

@@ -51,10 +51,16 @@ pub fn next(refund: &Refund, unresolved: Option<&Unresolved>, now: MachineTime) 
         (RefundState::Succeeded | RefundState::Failed, ..) => Step::Rest,
         (RefundState::Pending, Some(id), _) => Step::LookUp(id.clone()),
         (RefundState::Pending, None, None) => Step::Send(None),
-        (RefundState::Pending, None, Some(_)) if refund.another_key => Step::Find(Absent::Anew),
-        (RefundState::Pending, None, Some(sent)) if now.since(sent.since) >= KEY_USED_FOR => Step::Find(Absent::GiveUp),
-        (RefundState::Pending, None, Some(sent)) if sent.answered => Step::Find(Absent::Again(sent.key.clone())),
-        (RefundState::Pending, None, Some(sent)) => Step::Send(Some(sent.key.clone())),
+        (RefundState::Pending, None, Some(sent)) => {
+            let is_spent = sent.answered || now.since(sent.since) >= KEY_USED_FOR;
+            match (is_spent, refund.another_key) {
+                // It may be on its way: whatever an operator allowed, there is no second key beside it.
+                (false, _) => Step::Send(Some(sent.key.clone())),
+                (true, true) => Step::Find(Absent::Anew),
+                (true, false) if now.since(sent.since) >= KEY_USED_FOR => Step::Find(Absent::GiveUp),
+                (true, false) => Step::Find(Absent::Again(sent.key.clone())),
+            }
+        }
     }
 }
 

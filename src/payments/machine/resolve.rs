@@ -62,7 +62,8 @@ pub fn payment(payment: &Payment, action: Action) -> Result<Resolved, NotNow> {
     let after = Payment { attention: None, failures: 0, ..payment.clone() };
     match (action, payment.state.is_terminal()) {
         (Action::Retry, false) => Ok(Resolved::Again(after)),
-        (Action::Close, false) if payment.failures > 0 => Err(STILL_TRIED),
+        // An intent of which we have no name was never confirmed, and moves no money whatever is answered yet.
+        (Action::Close, false) if payment.failures > 0 && payment.provider_intent_id.is_some() => Err(STILL_TRIED),
         (Action::Close, false) => {
             let after = Payment { state: closed(payment), ..after };
             let owed = after.missing();

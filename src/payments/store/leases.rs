@@ -23,7 +23,8 @@ pub struct Lease {
     pub limit: i64,
 }
 
-/// Leases payments that are due, the most overdue first, and then holds that are to be looked at. Those that somebody else is leasing at this moment are skipped.
+/// Leases payments that are due, the most overdue first, and then holds that are to be looked at. Those that somebody else is leasing
+/// at this moment are skipped.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -31,7 +32,7 @@ pub async fn lease_payments(conn: &mut PgConnection, lease: Lease) -> Result<Vec
     let ids = sqlx::query_scalar!(
         "with due as materialized (
              select id from payments
-             where (due_at <= $1 or (state = 'authorized' and look_at <= $4)) and (leased_until is null or leased_until <= $1)
+             where (due_at <= $1 or (due_at is null and state = 'authorized' and look_at <= $4)) and (leased_until is null or leased_until <= $1)
              order by due_at limit $3
              for no key update skip locked)
          update payments set lease_token = lease_token + 1, leased_until = $2

@@ -104,7 +104,8 @@ pub async fn save_closed(conn: &mut PgConnection, before: &Payment, after: &Paym
 /// A conflict if the refund has been leased or has ended since it was read.
 pub async fn refund_due_again(conn: &mut PgConnection, after: &Refund, now: MachineTime) -> Result<()> {
     let done = sqlx::query!(
-        "update refunds set attention = null, failures = 0, another_key = $3, due_at = $4
+        "update refunds set attention = null, failures = 0, another_key = $3, due_at = $4,
+                leased_until = null, lease_token = lease_token + 1
          where id = $1 and lease_token = $2 and state = 'pending'",
         after.id.uuid(),
         after.lease_token,
