@@ -22,6 +22,9 @@ use crate::workspace::{self, Result};
 /// A test that takes longer hangs, and has found nothing. The longest takes about a minute on two busy processors.
 const TEST_MAX: Duration = Duration::from_secs(300);
 
+/// A torture that finds something has healed and settled before, which takes many minutes at worst.
+const TORTURE_MAX: Duration = Duration::from_secs(900);
+
 /// The file that compiles the migrations in. Cargo does not see that there is one more of them.
 const EMBEDS_MIGRATIONS: &str = "src/platform/schema.rs";
 
@@ -196,7 +199,11 @@ impl Scratch {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        let Ok(output) = time::timeout(TEST_MAX, child.wait_with_output()).await else {
+        let patience = match finder {
+            Finder::Test { .. } => TEST_MAX,
+            Finder::Torture(_) => TORTURE_MAX,
+        };
+        let Ok(output) = time::timeout(patience, child.wait_with_output()).await else {
             return Ok(Verdict::Hung);
         };
         let output = output?;
