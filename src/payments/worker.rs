@@ -99,6 +99,7 @@ impl PaymentsContext {
             refund_id: dice.id(now),
             tip_posting_id: dice.uuid(now),
             replacement_id: dice.id(now),
+            is_last: self.platform.shutdown.is_cancelled(),
         }
     }
 

@@ -13,7 +13,8 @@ use super::auth::TokenKey;
 use super::secret::{InvalidSecret, Secret};
 
 /// How to run the service. Every option can be given by the environment variable that `--help` names.
-#[derive(Debug, Clone, Args)]
+/// It holds secrets, so it has no `Debug`.
+#[derive(Clone, Args)]
 pub struct Config {
     /// PostgreSQL, 14 or newer: postgres://user:password@host/database
     #[arg(long, env = "DATABASE_URL", value_parser = database_url, hide_env_values = true)]

@@ -186,6 +186,8 @@ pub struct Aftermath {
     pub tip_posting_id: Uuid,
     /// For a payment that takes this one's place.
     pub replacement_id: PaymentId,
+    /// The process is about to end: the next step is left to another.
+    pub is_last: bool,
 }
 
 /// Commits what was heard and what follows from it; returns the next step, if there is one to take at once.
@@ -216,6 +218,7 @@ pub async fn conclude(tx: &mut Tx, report: &Report) -> Result<Option<Task>> {
     };
     let after = Payment { version: before.version + i64::from(has_changed(&before, &after)), ..after };
     let pace = match (&step, after.failures) {
+        (Some(_), _) if aftermath.is_last => Pace::due(aftermath.now),
         (Some(_), _) => Pace::going_on(aftermath.now, aftermath.now + LEASE),
         (None, 0) => Pace { look_at: look_at(&before, &after, aftermath.domain_now), ..Pace::REST },
         (None, _) => Pace::due(aftermath.retry_at),
@@ -226,7 +229,7 @@ pub async fn conclude(tx: &mut Tx, report: &Report) -> Result<Option<Task>> {
     if is_told && (after.attention.is_none() || after.state.is_terminal()) {
         store::resolve_attempts(tx, after.id, aftermath.now).await?;
     }
-    match step {
+    match step.filter(|_| !aftermath.is_last) {
         Some(step) => {
             let next = Begin { attempt_id: aftermath.attempt_id, now: aftermath.now };
             begin(tx, after, step, next).await.map(Some)
