@@ -163,9 +163,23 @@ fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
+/// This program, to be started as a child that is configured by nobody but us.
+fn child(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_configuration(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// What would reach into a child from the shell in which this was called. How much to log may.
+fn is_configuration(variable: &str) -> bool {
+    variable != "RIDEMATCH_LOG" && ["RIDEMATCH_", "PSP_"].iter().any(|prefix| variable.starts_with(prefix))
+}
+
 /// Starts the simulator on a free port and reads from its first line which one.
 async fn provider(program: &Path, dir: &Path, base_url: &str) -> Result<(Child, String), BoxError> {
-    let mut child = Command::new(program)
+    let mut child = child(program)
         .args(["psp-sim", "--listen", "127.0.0.1:0", "--exit-with-parent", "--data-dir"])
         .arg(dir)
         .env("PSP_SECRET_KEY", PSP_SECRET_KEY)
@@ -213,9 +227,8 @@ struct Spec {
 impl Spec {
     fn spawn(&self) -> std::io::Result<Child> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log)?;
-        Command::new(&self.program)
+        child(&self.program)
             .args(["serve", "--exit-with-parent"])
-            .env_remove("RIDEMATCH_JWT_PUBLIC_KEY")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
