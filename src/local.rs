@@ -23,7 +23,7 @@ use crate::BoxError;
 const DATABASE: &str = "ridematch";
 
 /// What the simulator and the service agree on. They talk over the loopback interface of one machine.
-const PSP_SECRET_KEY: &str = "sk_test_ridematch_local";
+pub const PSP_SECRET_KEY: &str = "sk_test_ridematch_local";
 const PSP_WEBHOOK_SECRET: &str = "whsec_ridematch_local";
 
 /// How long the service may take to become ready.
@@ -55,6 +55,8 @@ pub struct Options {
 pub struct Stack {
     /// Where the service answers.
     pub base_url: String,
+    /// Where the payment provider answers.
+    pub provider_url: String,
     /// Where the service's log is.
     pub log: PathBuf,
     service: Supervised,
@@ -85,15 +87,15 @@ impl Stack {
         let (cluster, database_url) = database(&options, &dir).await?;
         schema::migrate(&database_url).await?;
         let base_url = format!("http://{listen}");
-        let (provider, psp_url) = provider(&options.program, &dir.join("psp-sim"), &base_url).await?;
+        let (provider, provider_url) = provider(&options.program, &dir.join("psp-sim"), &base_url).await?;
         let log = dir.join("service.log");
         let spec = Spec {
             program: options.program,
             log: log.clone(),
-            environment: environment(listen, &database_url, &psp_url, options.time_scale),
+            environment: environment(listen, &database_url, &provider_url, options.time_scale),
         };
         let service = Supervised::start(spec)?;
-        let stack = Self { base_url, log, service, provider, cluster, _scratch: scratch };
+        let stack = Self { base_url, provider_url, log, service, provider, cluster, _scratch: scratch };
         stack.wait_until_ready().await?;
         stack.set_time_scale(options.time_scale).await?;
         Ok(stack)
