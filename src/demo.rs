@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::BoxError;
 use crate::cli::Demo;
-use crate::local::{Options, Stack};
+use crate::local::{Options, PSP_SECRET_KEY, Stack};
 
 /// Runs the demo until it is interrupted.
 ///
@@ -57,6 +57,7 @@ ridematch is ready.
   its document          {base}/openapi.json
   metrics               {base}/metrics
   the service's log     {log}
+  the payment provider  {provider}   (its key: {PSP_SECRET_KEY})
 
 A token for each role, good for a day:
 
@@ -71,8 +72,14 @@ curl -s {base}/v1/drivers/nearby?lat={lat}\&lon={lon} -H "Authorization: Bearer 
 curl -s {base}/v1/quotes -H "Authorization: Bearer $RIDER" -H 'Content-Type: application/json' -d '{quote}'
 curl -s {base}/v1/ops/audit -H "Authorization: Bearer $OPS"
 
+And one to spoil the provider's day: the next capture is done, and its answer is lost.
+
+curl -s -u {PSP_SECRET_KEY}: {provider}/sim/faults -X PUT -d '{fault}'
+
 Ctrl-C stops everything. The README takes you through one ride."#,
         log = stack.log.display(),
+        provider = stack.provider_url,
+        fault = json!({"faults": [{"on": "capture", "kind": "reset_after", "times": 1}]}),
         lat = city::CENTRE.lat,
         lon = city::CENTRE.lon,
         quote = json!({

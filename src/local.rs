@@ -23,7 +23,7 @@ use crate::BoxError;
 const DATABASE: &str = "ridematch";
 
 /// What the simulator and the service agree on. They talk over the loopback interface of one machine.
-const PSP_SECRET_KEY: &str = "sk_test_ridematch_local";
+pub const PSP_SECRET_KEY: &str = "sk_test_ridematch_local";
 const PSP_WEBHOOK_SECRET: &str = "whsec_ridematch_local";
 
 /// How long the service may take to become ready.
@@ -55,6 +55,8 @@ pub struct Options {
 pub struct Stack {
     /// Where the service answers.
     pub base_url: String,
+    /// Where the payment provider answers.
+    pub provider_url: String,
     /// Where the service's log is.
     pub log: PathBuf,
     service: Supervised,
@@ -85,15 +87,15 @@ impl Stack {
         let (cluster, database_url) = database(&options, &dir).await?;
         schema::migrate(&database_url).await?;
         let base_url = format!("http://{listen}");
-        let (provider, psp_url) = provider(&options.program, &dir.join("psp-sim"), &base_url).await?;
+        let (provider, provider_url) = provider(&options.program, &dir.join("psp-sim"), &base_url).await?;
         let log = dir.join("service.log");
         let spec = Spec {
             program: options.program,
             log: log.clone(),
-            environment: environment(listen, &database_url, &psp_url, options.time_scale),
+            environment: environment(listen, &database_url, &provider_url, options.time_scale),
         };
         let service = Supervised::start(spec)?;
-        let stack = Self { base_url, log, service, provider, cluster, _scratch: scratch };
+        let stack = Self { base_url, provider_url, log, service, provider, cluster, _scratch: scratch };
         stack.wait_until_ready().await?;
         stack.set_time_scale(options.time_scale).await?;
         Ok(stack)
@@ -163,9 +165,23 @@ fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
+/// This program, to be started as a child that is configured by nobody but us.
+fn child(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_configuration(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// What would reach into a child from the shell in which this was called. How much to log may.
+fn is_configuration(variable: &str) -> bool {
+    variable != "RIDEMATCH_LOG" && ["RIDEMATCH_", "PSP_"].iter().any(|prefix| variable.starts_with(prefix))
+}
+
 /// Starts the simulator on a free port and reads from its first line which one.
 async fn provider(program: &Path, dir: &Path, base_url: &str) -> Result<(Child, String), BoxError> {
-    let mut child = Command::new(program)
+    let mut child = child(program)
         .args(["psp-sim", "--listen", "127.0.0.1:0", "--exit-with-parent", "--data-dir"])
         .arg(dir)
         .env("PSP_SECRET_KEY", PSP_SECRET_KEY)
@@ -213,9 +229,8 @@ struct Spec {
 impl Spec {
     fn spawn(&self) -> std::io::Result<Child> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log)?;
-        Command::new(&self.program)
+        child(&self.program)
             .args(["serve", "--exit-with-parent"])
-            .env_remove("RIDEMATCH_JWT_PUBLIC_KEY")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -85,14 +85,17 @@ async fn serve(config: Config) -> Result<ExitCode, BoxError> {
     let mut service = startup::start(&config).await?;
     println!("listening on http://{}", service.address);
     let mut terminate = signal(SignalKind::terminate())?;
-    let failed = tokio::select! {
-        _ = terminate.recv() => false,
-        _ = tokio::signal::ctrl_c() => false,
-        () = parent_gone(config.exit_with_parent) => false,
-        () = service.ended() => true,
-    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+        () = parent_gone(config.exit_with_parent) => {}
+        end = service.ended() => {
+            tracing::error!(end, "not fit to go on");
+            return Ok(ExitCode::FAILURE);
+        }
+    }
     tracing::info!("stopping");
-    if failed || tokio::time::timeout(EXIT_WITHIN, service.stop()).await.is_err() {
+    if tokio::time::timeout(EXIT_WITHIN, service.stop()).await.is_err() {
         tracing::error!("did not stop in order");
         return Ok(ExitCode::FAILURE);
     }

@@ -8,7 +8,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, PayloadConfig};
 use actix_web::{App, HttpServer};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::ops::Auditor;
@@ -47,7 +47,7 @@ pub struct Running {
     payments: PaymentsContext,
     webhooks: WebhooksContext,
     server: ServerHandle,
-    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<std::io::Result<()>>,
     workers: JoinSet<()>,
 }
 
@@ -193,9 +193,20 @@ impl Running {
         let _ended = self.serving.await;
     }
 
-    /// Returns when the server has ended by itself, which it should not.
-    pub async fn ended(&mut self) {
-        let _end = (&mut self.serving).await;
+    /// Returns when the server or a worker has ended by itself, which none should, and says how. A worker that has ended is gone for
+    /// good, while the process goes on being the matcher: better to end, and be started again.
+    pub async fn ended(&mut self) -> String {
+        first_end(&mut self.serving, &mut self.workers).await
+    }
+}
+
+/// How the first of them ended.
+async fn first_end<T>(serving: &mut JoinHandle<T>, workers: &mut JoinSet<()>) -> String {
+    tokio::select! {
+        end = serving => end.map_or_else(|error| format!("the server has ended: {error}"), |_| "the server has ended".to_owned()),
+        Some(end) = workers.join_next() => {
+            end.map_or_else(|error| format!("a worker has ended: {error}"), |()| "a worker has ended".to_owned())
+        }
     }
 }
 
@@ -210,4 +221,23 @@ pub fn auditor(access: ops::audit::Access) -> Result<Auditor> {
     let platform = Platform::new(parts(&access.database_url, AUDIT_CONNECTIONS, tokens, NonZeroU32::MIN)?);
     let gateway = Gateway::new(platform.clone(), &access.psp)?;
     Ok(Auditor::new(platform, gateway))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_panics_or_returns_is_an_end() {
+        let mut serving = tokio::spawn(std::future::pending::<()>());
+        let mut workers = JoinSet::new();
+        workers.spawn(std::future::pending());
+        workers.spawn(async { panic!("a plan went wrong") });
+        let end = first_end(&mut serving, &mut workers).await;
+        assert!(end.starts_with("a worker has ended") && end.contains("a plan went wrong"), "{end}");
+        workers.spawn(async {});
+        assert_eq!(first_end(&mut serving, &mut workers).await, "a worker has ended");
+        serving.abort();
+        assert!(first_end(&mut serving, &mut workers).await.starts_with("the server has ended"));
+    }
 }

@@ -120,8 +120,15 @@ impl World {
         ]
     }
 
-    /// What money there is, where it is on its way to, and under which keys.
+    /// What money there is, where it is on its way to, and under which keys; once nobody works on it any more, which an event of
+    /// the provider's may still make somebody do.
     async fn everything(&self) -> Vec<String> {
+        until("nobody works on a payment", async || {
+            let open = "select (select count(*) from provider_events where due_at is not null)
+                             + (select count(*) from payments where due_at is not null or leased_until is not null)";
+            (self.app.count(open).await == 0).then_some(())
+        })
+        .await;
         let sql = "select to_jsonb(p)::text from payments p union all select to_jsonb(r)::text from refunds r
                    union all select to_jsonb(a)::text from payment_attempts a
                    union all select to_jsonb(e)::text from ledger_entries e

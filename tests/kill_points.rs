@@ -95,7 +95,7 @@ impl Point {
 }
 
 /// The points that one process is brought to, one payment each, and then killed. A lease whose COMMIT is held holds up the
-/// whole worker, so that there is one of these at most, and last. A held call is given up after ten seconds, so these are late.
+/// whole worker, so that there is one of these at most, and last. A held call is given up after 25 seconds, so these are late.
 const RUNS: [&[Point]; 2] = [
     &[Point::ConclusionLost, Point::ConclusionUnheard, Point::CallUnderWay, Point::AnswerLost, Point::AttemptLost],
     &[Point::AttemptUnheard],

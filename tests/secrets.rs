@@ -1,7 +1,10 @@
 //! Nothing that identifies a card or is a secret is ever shown: not in the log at its most verbose, not in a problem document, not
 //! in the metrics, not in the database outside of the one column that keeps the way to pay, and not when the configuration is wrong.
+//! One exception: the stored answer that showed the secret of a webhook endpoint, which its key keeps for 24 hours.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "secrets/endpoints.rs"]
+mod endpoints;
 mod harness;
 
 use std::process::{Output, Stdio};
@@ -45,10 +48,13 @@ fn forbidden(tokens: &[String]) -> Vec<(String, String)> {
     fixed.chain(signatures).collect()
 }
 
+/// The name of a member that tells when, and no secret.
+const HARMLESS: &str = "old_secret_until";
+
 /// The lines of `text` in which something of `forbidden` stands, one for each.
 fn leaks(what: &str, text: &str, forbidden: &[(String, String)]) -> Vec<String> {
     let leak = |(name, secret): &(String, String)| {
-        let line = text.lines().find(|line| line.contains(secret.as_str()))?;
+        let line = text.lines().find(|line| line.replace(HARMLESS, "").contains(secret.as_str()))?;
         Some(format!("{what} shows {name} ({secret:?}): {}", line.chars().take(1500).collect::<String>()))
     };
     forbidden.iter().filter_map(leak).collect()
@@ -303,6 +309,7 @@ async fn neither_log_nor_problem_nor_metric_nor_row_shows_a_secret_or_a_card() {
     world.refused_rows(&mut told).await;
     world.bad_callers(&mut told).await;
     world.bad_events(&mut told).await;
+    let shown_once = world.endpoint_comes_and_goes(&mut told).await;
     let metrics = world.service.http.get(format!("{}/metrics", world.service.base_url)).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
     let ops = world.service.actor("ops").await;
@@ -311,7 +318,7 @@ async fn neither_log_nor_problem_nor_metric_nor_row_shows_a_secret_or_a_card() {
     let shown: String = shown.map(|answer| answer.expect(200).to_string()).join("\n");
     told.tokens.push(ops.token);
 
-    let (log, rows) = (world.log(), world.rows().await);
+    let (log, rows) = (world.log(), endpoints::but_for_answers(world.rows().await, &shown_once));
     assert!(log.contains("insert into payment_attempts") && log.contains("a step was taken"), "it logs everything");
     assert!(rows.contains("idempotency_keys ") && rows.contains(r#""quote_id":"quo_"#), "stored answers can be read");
     assert!(rows.contains("payment_attempts ") && metrics.contains("ridematch_provider_calls_total"));

@@ -73,7 +73,9 @@ impl Life {
 impl World {
     async fn new() -> Self {
         let mailbox = Mailbox::open().await;
-        let options = Options { sql: WATCH, events_to: Some(mailbox.address), ..Options::default() };
+        // Calls are held while events are told: they must not time out meanwhile.
+        let (events_to, psp_timeout_ms) = (Some(mailbox.address), Some(25_000));
+        let options = Options { sql: WATCH, events_to, psp_timeout_ms, ..Options::default() };
         let app = App::with(options).await;
         let ops = app.ops().await;
         Self { app, mailbox, ops }

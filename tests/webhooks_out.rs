@@ -130,7 +130,7 @@ async fn what_nobody_has_asked_for_is_not_written() {
 async fn a_slow_receiver_holds_up_nobody_but_itself_and_gets_four_at_a_time() {
     let app = App::start().await;
     let (ops, slow, quick) = (app.ops().await, Receiver::start(), Receiver::start());
-    slow.will_take(std::time::Duration::from_secs(60));
+    slow.hold();
     slow.register(&ops, &["trip.*"]).await;
     quick.register(&ops, &["trip.*"]).await;
     at_once((0..5).map(|_| short_trip(&app))).await;

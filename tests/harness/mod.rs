@@ -83,11 +83,13 @@ pub struct Options {
     pub events_to: Option<SocketAddr>,
     /// Where the service looks for the provider, if not at its own address: at something in between.
     pub psp_base_url: Option<String>,
+    /// How long a call to the provider may take, milliseconds; as in production if absent.
+    pub psp_timeout_ms: Option<u32>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { pool_max: 8, rate_limit: 100_000, sql: "", events_to: None, psp_base_url: None }
+        Self { pool_max: 8, rate_limit: 100_000, sql: "", events_to: None, psp_base_url: None, psp_timeout_ms: None }
     }
 }
 
@@ -256,6 +258,8 @@ pub fn free_address() -> SocketAddr {
 
 pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, options: &Options) -> Config {
     let psp_base_url = options.psp_base_url.clone().unwrap_or_else(|| format!("http://{provider}"));
+    let mut psp = ProviderConfig::new(psp_base_url.parse().unwrap(), Secret::new(PSP_SECRET));
+    psp.timeout_ms = options.psp_timeout_ms.unwrap_or(psp.timeout_ms);
     Config {
         database_url: database_url.to_owned(),
         listen,
@@ -263,7 +267,7 @@ pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, opti
         http_workers: 2,
         jwt_secret: Some(JWT_SECRET.to_owned()),
         jwt_public_key: None,
-        psp: ProviderConfig::new(psp_base_url.parse().unwrap(), Secret::new(PSP_SECRET)),
+        psp,
         psp_webhook_secret: Secret::new(WEBHOOK_SECRET),
         rate_limit: NonZeroU32::new(options.rate_limit).unwrap(),
         log: "warn".to_owned(),

@@ -41,6 +41,8 @@ impl Launch {
             .env("PSP_BASE_URL", format!("http://{}", self.provider))
             .env("PSP_SECRET_KEY", PSP_SECRET)
             .env("PSP_WEBHOOK_SECRET", WEBHOOK_SECRET)
+            // The most there may be: a call that a test holds must not time out meanwhile.
+            .env("PSP_TIMEOUT_MS", "25000")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

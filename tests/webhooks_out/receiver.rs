@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use actix_web::{App as Web, HttpRequest, HttpResponse, HttpServer, web};
 use base64::Engine;
@@ -10,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tokio::sync::watch;
 
 use crate::harness::{Actor, until};
 
@@ -45,7 +45,8 @@ impl Got {
 struct Inner {
     got: Mutex<Vec<Got>>,
     answers: Mutex<VecDeque<u16>>,
-    delay: Mutex<Duration>,
+    /// Whether answers are held back.
+    held: watch::Sender<bool>,
     /// Requests under way: now, and at most so far.
     under_way: Mutex<(usize, usize)>,
 }
@@ -64,6 +65,8 @@ impl Receiver {
         let server = HttpServer::new(move || Web::new().app_data(data.clone()).default_service(web::to(take)))
             .workers(1)
             .disable_signals()
+            // Who hangs up is gone, and his request with him.
+            .h1_allow_half_closed(false)
             .bind(("127.0.0.1", 0))
             .unwrap();
         let url = format!("http://{}/hooks", server.addrs()[0]);
@@ -76,9 +79,13 @@ impl Receiver {
         self.inner.answers.lock().unwrap().extend(statuses);
     }
 
-    /// How long to think before each answer.
-    pub fn will_take(&self, delay: Duration) {
-        *self.inner.delay.lock().unwrap() = delay;
+    /// Answers nobody until it is let go.
+    pub fn hold(&self) {
+        self.inner.held.send_replace(true);
+    }
+
+    pub fn let_go(&self) {
+        self.inner.held.send_replace(false);
     }
 
     pub fn got(&self) -> Vec<Got> {
@@ -102,18 +109,34 @@ impl Receiver {
     }
 }
 
+/// A request under way: until it is answered, or whoever made it has hung up.
+struct UnderWay(web::Data<Inner>);
+
+impl UnderWay {
+    fn begin(inner: web::Data<Inner>) -> Self {
+        {
+            let mut under_way = inner.under_way.lock().unwrap();
+            under_way.0 += 1;
+            under_way.1 = under_way.1.max(under_way.0);
+        }
+        Self(inner)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.lock().unwrap().0 -= 1;
+    }
+}
+
 async fn take(request: HttpRequest, body: String, inner: web::Data<Inner>) -> HttpResponse {
     let headers = request.headers().iter();
     let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
     inner.got.lock().unwrap().push(Got { headers, body });
-    let delay = *inner.delay.lock().unwrap();
-    {
-        let mut under_way = inner.under_way.lock().unwrap();
-        under_way.0 += 1;
-        under_way.1 = under_way.1.max(under_way.0);
-    }
-    tokio::time::sleep(delay).await;
-    inner.under_way.lock().unwrap().0 -= 1;
+    let under_way = UnderWay::begin(inner.clone());
+    let mut held = inner.held.subscribe();
+    let _let_go = held.wait_for(|held| !held).await;
+    drop(under_way);
     let status = inner.answers.lock().unwrap().pop_front().unwrap_or(204);
     let mut answer = HttpResponse::build(actix_web::http::StatusCode::from_u16(status).unwrap());
     if status == 302 {

@@ -1,4 +1,5 @@
-//! Events and their deliveries. Each lease has a greater token than the one before, and what is written under it names it.
+//! Events and their deliveries. Each lease has a greater token than the one before, and what is written under it names it. Who
+//! changes a delivery without a lease takes a token, too, so that no lease from before matches.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -163,10 +164,12 @@ pub async fn was_reached_since(conn: &mut PgConnection, task: &Task) -> Result<b
     Ok(reached)
 }
 
-/// Begins a delivery's ladder anew. Says whether it did: one that is under way at this moment is left alone.
+/// Begins a delivery's ladder anew. Says whether it did: one that is under way at this moment is left alone. Whoever held a lease
+/// that has run out is overtaken by this, too.
 pub async fn restart(conn: &mut PgConnection, id: WebhookDeliveryId, now: MachineTime) -> Result<bool> {
     let done = sqlx::query!(
-        "update webhook_deliveries set state = 'pending', step = 0, due_at = $2, ladder_at = $2
+        "update webhook_deliveries
+         set state = 'pending', step = 0, due_at = $2, ladder_at = $2, lease_token = lease_token + 1, leased_until = null
          where id = $1 and (leased_until is null or leased_until <= $2)",
         id.uuid(),
         now as _,
@@ -176,8 +179,8 @@ pub async fn restart(conn: &mut PgConnection, id: WebhookDeliveryId, now: Machin
     Ok(done.rows_affected() > 0)
 }
 
-/// Gives deliveries up that are pending for an endpoint that gets nothing, or since before `before`. Returns how many it was, a
-/// thousand at most.
+/// Gives deliveries up that are pending for an endpoint that gets nothing, or since before `before`; whoever held a lease on one that
+/// has run out is overtaken. Returns how many it was, a thousand at most.
 pub async fn kill_hopeless(conn: &mut PgConnection, before: MachineTime, now: MachineTime) -> Result<u64> {
     let done = sqlx::query!(
         "with hopeless as (
@@ -185,7 +188,8 @@ pub async fn kill_hopeless(conn: &mut PgConnection, before: MachineTime, now: Ma
              where d.state = 'pending' and (d.leased_until is null or d.leased_until <= $2)
                and (d.ladder_at < $1 or e.disabled_at is not null or e.deleted_at is not null)
              limit $3 for no key update of d skip locked)
-         update webhook_deliveries d set state = 'dead', due_at = null, leased_until = null
+         update webhook_deliveries d
+         set state = 'dead', due_at = null, lease_token = d.lease_token + 1, leased_until = null
          from hopeless where d.id = hopeless.id",
         before as _,
         now as _,

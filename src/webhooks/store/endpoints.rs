@@ -152,7 +152,9 @@ pub async fn rotate(
     one_row(&done, changed)
 }
 
-/// Deletes an endpoint: nobody sees it any more, and its secrets are gone. The row stays, for the log of its deliveries.
+/// Deletes an endpoint: nobody sees it any more, and its row has no secrets any more. The row stays, for the log of its deliveries.
+/// The answers that showed a secret stay with their keys, like every stored answer, until those are reaped after 24 h: without
+/// the key a repeat of the request would register another endpoint.
 pub async fn delete(conn: &mut PgConnection, endpoint: &Endpoint, now: MachineTime) -> Result<()> {
     let done = sqlx::query!(
         "update webhook_endpoints
