@@ -1,7 +1,7 @@
 //! The payment provider from its own side: its bad days, through the simulator's control interface, and its books, through the
 //! interface that every provider of this kind has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -80,6 +80,48 @@ pub(crate) struct Intent {
     pub amount_received: i64,
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
+    /// Why it was cancelled, if it was.
+    pub cancellation_reason: Option<String>,
+    /// How its money moved, by kind. The list does not say; the simulator's own books do.
+    #[serde(skip)]
+    pub moved: BTreeSet<String>,
+}
+
+impl Intent {
+    /// Whether money was reserved until somebody had it set free: it was not captured, and had not expired.
+    pub fn was_released_on_demand(&self) -> bool {
+        self.status == "canceled"
+            && self.moved.contains("released")
+            && self.cancellation_reason.as_deref() != Some("automatic")
+    }
+}
+
+/// Its books.
+#[derive(Debug)]
+pub(crate) struct Theirs {
+    pub intents: Vec<Intent>,
+    pub refunds: Vec<Refund>,
+    /// The keys of all requests that moved money.
+    pub moved_by: BTreeSet<String>,
+}
+
+/// The simulator's own account of a payment.
+#[derive(Debug, Deserialize)]
+struct Account {
+    id: String,
+    movements: Vec<Movement>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Movement {
+    #[serde(rename = "type")]
+    kind: String,
+    idempotency_key: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Accounts {
+    payment_intents: Vec<Account>,
 }
 
 /// A refund in its books.
@@ -166,14 +208,27 @@ impl Provider {
         lock(&self.cells).sum()
     }
 
-    /// Its books.
+    /// Its books: the lists that every provider of this kind has, and how money moved, which only the simulator shows.
     ///
     /// # Errors
     /// If it does not show them.
-    pub async fn books(&self, url: &str) -> Result<(Vec<Intent>, Vec<Refund>), BoxError> {
-        let intents = self.list(url, "payment_intents", |intent: &Intent| intent.id.clone()).await?;
+    pub async fn books(&self, url: &str) -> Result<Theirs, BoxError> {
+        let mut intents = self.list(url, "payment_intents", |intent: &Intent| intent.id.clone()).await?;
         let refunds = self.list(url, "refunds", |refund: &Refund| refund.id.clone()).await?;
-        Ok((intents, refunds))
+        let shown = self.request(Method::GET, url, "/sim/books").send().await?.error_for_status()?;
+        let Accounts { payment_intents } = shown.json().await?;
+        let (mut kinds, mut moved_by) = (BTreeMap::<String, BTreeSet<String>>::new(), BTreeSet::new());
+        for Account { id, movements } in payment_intents {
+            let moved = kinds.entry(id).or_default();
+            for Movement { kind, idempotency_key } in movements {
+                moved.insert(kind);
+                moved_by.extend(idempotency_key);
+            }
+        }
+        for intent in &mut intents {
+            intent.moved = kinds.remove(&intent.id).unwrap_or_default();
+        }
+        Ok(Theirs { intents, refunds, moved_by })
     }
 
     async fn list<T: DeserializeOwned>(&self, url: &str, what: &str, id: fn(&T) -> String) -> Result<Vec<T>, BoxError> {

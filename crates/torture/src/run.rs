@@ -87,10 +87,10 @@ async fn torture(cli: &Cli, options: Options) -> Result<Report, BoxError> {
 
     say("comparing the books");
     let provider_url = stack.provider_url().ok_or("the provider is down")?;
-    let (intents, refunds) = scene.provider.books(&provider_url).await?;
+    let theirs = scene.provider.books(&provider_url).await?;
     let ours = Ours::read(&mut stack.database.session().await?).await?;
     let record = town.record.all();
-    let violations = books::compare(&ours, &intents, &refunds, &record);
+    let violations = books::compare(&ours, &theirs, &record);
     let mut report = Report {
         clean: false,
         seed: cli.seed,

@@ -38,7 +38,17 @@ pub(crate) struct Refund {
     pub state: String,
     pub amount: i64,
     pub provider_id: Option<String>,
+    pub failure_code: Option<String>,
     pub attention: Option<String>,
+}
+
+/// A call that the provider refused, by our books.
+#[derive(Debug, Clone)]
+pub(crate) struct RefusedCall {
+    /// The key that the provider saw.
+    pub key: String,
+    pub payment_id: Uuid,
+    pub operation: String,
 }
 
 /// A key that has an effect.
@@ -56,6 +66,7 @@ pub(crate) struct Ours {
     pub payments: Vec<Payment>,
     pub trips: Vec<Trip>,
     pub refunds: Vec<Refund>,
+    pub refused: Vec<RefusedCall>,
     /// Keys of our own people, by their text.
     pub keys: BTreeMap<String, Key>,
     /// Postings that do not sum to zero: id, currency, sum.
@@ -79,6 +90,7 @@ impl Ours {
             payments: payments(&mut tx).await?,
             trips: trips(&mut tx).await?,
             refunds: refunds(&mut tx).await?,
+            refused: refused(&mut tx).await?,
             keys: keys(&mut tx).await?,
             unbalanced: unbalanced(&mut tx).await?,
             clearing: clearing(&mut tx).await?,
@@ -123,7 +135,7 @@ async fn trips(conn: &mut PgConnection) -> Result<Vec<Trip>, BoxError> {
 }
 
 async fn refunds(conn: &mut PgConnection) -> Result<Vec<Refund>, BoxError> {
-    let sql = "select id, payment_id, state, amount, provider_refund_id, attention from refunds";
+    let sql = "select id, payment_id, state, amount, provider_refund_id, failure_code, attention from refunds";
     let rows = sqlx::query(sql).fetch_all(conn).await?;
     let refund = |row: &sqlx::postgres::PgRow| -> Result<Refund, sqlx::Error> {
         Ok(Refund {
@@ -132,10 +144,18 @@ async fn refunds(conn: &mut PgConnection) -> Result<Vec<Refund>, BoxError> {
             state: row.try_get("state")?,
             amount: row.try_get("amount")?,
             provider_id: row.try_get("provider_refund_id")?,
+            failure_code: row.try_get("failure_code")?,
             attention: row.try_get("attention")?,
         })
     };
     Ok(rows.iter().map(refund).collect::<Result<_, _>>()?)
+}
+
+async fn refused(conn: &mut PgConnection) -> Result<Vec<RefusedCall>, BoxError> {
+    let sql = "select provider_key, payment_id, operation from payment_attempts where outcome = 'declined'";
+    let calls: Vec<(String, Uuid, String)> = sqlx::query_as(sql).fetch_all(conn).await?;
+    let call = |(key, payment_id, operation)| RefusedCall { key, payment_id, operation };
+    Ok(calls.into_iter().map(call).collect())
 }
 
 async fn keys(conn: &mut PgConnection) -> Result<BTreeMap<String, Key>, BoxError> {

@@ -1,13 +1,16 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use super::ours::{Key, Refund as OurRefund, Trip};
+use std::collections::BTreeSet;
+
+use super::ours::{Key, Refund as OurRefund, RefusedCall, Trip};
 use super::*;
+use crate::people::digest;
+use crate::provider::Refund;
 
 /// A world in which one trip was paid, a part of it given back, and its rider told the truth.
 struct World {
     ours: Ours,
-    intents: Vec<Intent>,
-    refunds: Vec<Refund>,
+    theirs: Theirs,
     record: BTreeMap<String, Asked>,
 }
 
@@ -35,8 +38,10 @@ fn world() -> World {
             state: "succeeded".into(),
             amount: 300,
             provider_id: Some("re_1".into()),
+            failure_code: None,
             attention: None,
         }],
+        refused: Vec::new(),
         keys: BTreeMap::from([("k".to_owned(), Key { status: 201, body: b"trip".to_vec(), effects: 1 })]),
         unbalanced: Vec::new(),
         clearing: BTreeMap::from([("USD".to_owned(), 700)]),
@@ -48,6 +53,8 @@ fn world() -> World {
         currency: "usd".into(),
         amount_received: 1_000,
         metadata: metadata("payment_id", name("pay", id(2))),
+        cancellation_reason: None,
+        moved: ["authorized", "captured", "refunded"].map(String::from).into(),
     }];
     let refunds = vec![Refund {
         id: "re_1".into(),
@@ -63,14 +70,16 @@ fn world() -> World {
         refusals: vec![],
         successes: vec![(201, digest(b"trip"))],
     };
-    World { ours, intents, refunds, record: BTreeMap::from([("k".to_owned(), asked)]) }
+    let moved_by = BTreeSet::from(["confirm".to_owned(), "capture".to_owned(), "refund".to_owned()]);
+    let theirs = Theirs { intents, refunds, moved_by };
+    World { ours, theirs, record: BTreeMap::from([("k".to_owned(), asked)]) }
 }
 
 /// What is found when the world is spoilt like this.
 fn found(spoil: impl FnOnce(&mut World)) -> Vec<Kind> {
     let mut world = world();
     spoil(&mut world);
-    let findings = compare(&world.ours, &world.intents, &world.refunds, &world.record);
+    let findings = compare(&world.ours, &world.theirs, &world.record);
     findings.0.into_iter().filter(|(_, finding)| finding.count > 0).map(|(kind, _)| kind).collect()
 }
 
@@ -82,11 +91,11 @@ fn an_honest_world_is_clean() {
 #[test]
 fn money_that_was_taken_twice_is_found() {
     let twice = |world: &mut World| {
-        let again = Intent { id: "pi_2".into(), ..world.intents[0].clone() };
-        world.intents.push(again);
+        let again = Intent { id: "pi_2".into(), ..world.theirs.intents[0].clone() };
+        world.theirs.intents.push(again);
     };
     assert!(found(twice).contains(&Kind::DoubleCharge));
-    assert!(found(|world| world.intents[0].metadata.clear()).contains(&Kind::DoubleCharge));
+    assert!(found(|world| world.theirs.intents[0].metadata.clear()).contains(&Kind::DoubleCharge));
     assert!(found(|world| world.ours.trips[0].total = Some(600)).contains(&Kind::DoubleCharge));
 }
 
@@ -104,7 +113,7 @@ fn money_that_was_not_taken_is_found_unless_somebody_knows() {
         world.ours.written_off.insert(id(1), 1);
     };
     assert_eq!(found(forgiven), []);
-    assert!(found(|world| world.intents.clear()).contains(&Kind::LostCharge));
+    assert!(found(|world| world.theirs.intents.clear()).contains(&Kind::LostCharge));
 }
 
 #[test]
@@ -114,20 +123,85 @@ fn a_hold_that_nobody_needs_is_found() {
             id: "pi_2".into(),
             status: "requires_capture".into(),
             amount_received: 0,
-            ..world.intents[0].clone()
+            ..world.theirs.intents[0].clone()
         };
-        world.intents.push(held);
+        world.theirs.intents.push(held);
     };
     assert_eq!(found(held), [Kind::OrphanAuthorisation]);
 }
 
 #[test]
 fn refunds_that_differ_are_found() {
-    assert!(found(|world| world.refunds.push(world.refunds[0].clone())).contains(&Kind::WrongRefund));
-    assert!(found(|world| world.refunds[0].amount = 200).contains(&Kind::WrongRefund));
+    assert!(found(|world| world.theirs.refunds.push(world.theirs.refunds[0].clone())).contains(&Kind::WrongRefund));
+    assert!(found(|world| world.theirs.refunds[0].amount = 200).contains(&Kind::WrongRefund));
     assert!(found(|world| world.ours.refunds[0].state = "failed".into()).contains(&Kind::WrongRefund));
     assert!(found(|world| world.ours.refunds.clear()).contains(&Kind::WrongRefund));
     assert_eq!(found(|world| world.ours.refunds[0].provider_id = None), [Kind::BooksDiffer]);
+}
+
+#[test]
+fn a_call_that_was_refused_here_and_done_there_is_found() {
+    let refused = |key: &str| {
+        let call = RefusedCall { key: key.to_owned(), payment_id: id(2), operation: "capture".into() };
+        found(|world| world.ours.refused.push(call))
+    };
+    assert_eq!(refused("capture"), [Kind::BooksDiffer]);
+    assert_eq!(refused("capture-2"), [], "nothing moved under this key");
+}
+
+#[test]
+fn a_hold_that_was_given_up_for_no_reason_is_found() {
+    let given_up = |world: &mut World| {
+        let failed =
+            Payment { id: id(4), state: "capture_failed".into(), captured: 0, ..world.ours.payments[0].clone() };
+        let canceled = Intent {
+            id: "pi_2".into(),
+            status: "canceled".into(),
+            amount_received: 0,
+            metadata: BTreeMap::from([("payment_id".to_owned(), name("pay", id(4)))]),
+            moved: ["authorized", "released"].map(String::from).into(),
+            ..world.theirs.intents[0].clone()
+        };
+        world.ours.payments.push(Payment { intent_id: Some("pi_2".into()), ..failed });
+        world.theirs.intents.push(canceled);
+    };
+    assert_eq!(found(given_up), [Kind::LostCharge]);
+    let expired = |world: &mut World| {
+        given_up(world);
+        world.theirs.intents[1].cancellation_reason = Some("automatic".into());
+        world.theirs.intents[1].moved = ["authorized", "expired"].map(String::from).into();
+    };
+    assert_eq!(found(expired), [], "the bank has let it go");
+    let voided = |world: &mut World| {
+        given_up(world);
+        world.ours.payments[1].state = "voided".into();
+    };
+    assert_eq!(found(voided), [], "nobody wanted it");
+}
+
+#[test]
+fn a_refund_that_failed_and_was_never_refused_is_found() {
+    let failed = |code: &'static str| {
+        move |world: &mut World| {
+            let another = OurRefund {
+                id: id(5),
+                state: "failed".into(),
+                provider_id: None,
+                failure_code: Some(code.into()),
+                ..world.ours.refunds[0].clone()
+            };
+            world.ours.refunds.push(another);
+        }
+    };
+    assert_eq!(found(failed("timeout")), [Kind::WrongRefund]);
+    assert_eq!(found(failed("closed_by_an_operator")), []);
+    let refused = |world: &mut World| {
+        failed("expired_or_canceled_card")(world);
+        let metadata = BTreeMap::from([("refund_id".to_owned(), name("rfd", id(5)))]);
+        let failed = Refund { id: "re_2".into(), status: "failed".into(), metadata, ..world.theirs.refunds[0].clone() };
+        world.theirs.refunds.push(failed);
+    };
+    assert_eq!(found(refused), []);
 }
 
 #[test]
