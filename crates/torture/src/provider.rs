@@ -151,24 +151,23 @@ impl Provider {
         Ok(Self { http, key, kinds: Mutex::default(), cells: Mutex::default() })
     }
 
-    /// Plans a day. `false`: this provider has no bad days to plan.
+    /// Plans a day. `false`: it was not heard, or this provider has no bad days to plan.
     ///
     /// # Errors
-    /// If it does not answer, or refuses the plan.
+    /// If it refuses the plan: that is a mistake of ours, and nothing of the plan would strike.
     pub async fn plan(&self, url: &str, faults: &Value, seed: u64) -> Result<bool, BoxError> {
         // What the plan before has struck goes with it.
         self.count(url).await;
         let body = json!({ "faults": faults, "seed": seed });
-        let answer = self.request(Method::PUT, url, "/sim/faults").json(&body).send().await?;
-        if answer.status() == StatusCode::NOT_FOUND {
+        let Ok(answer) = self.request(Method::PUT, url, "/sim/faults").json(&body).send().await else {
             return Ok(false);
+        };
+        let status = answer.status();
+        if status.is_client_error() && status != StatusCode::NOT_FOUND {
+            let why = answer.text().await.unwrap_or_default();
+            return Err(format!("the provider refused a plan with {status}: {why}").into());
         }
-        if !answer.status().is_success() {
-            return Err(
-                format!("the provider refused a plan with {}: {}", answer.status(), answer.text().await?).into()
-            );
-        }
-        Ok(true)
+        Ok(status.is_success())
     }
 
     /// Lets everything be well again.
