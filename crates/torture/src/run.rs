@@ -111,14 +111,14 @@ async fn torture(cli: &Cli, options: Options) -> Result<Report, BoxError> {
         died_by_themselves: deaths(&stack),
         attention,
         open_trips,
+        too_little: Vec::new(),
         violations,
         audit,
         shapes: stack.wire.shapes().rows(),
         schedule: scene.tally.schedule(),
     };
     stack.stop().await?;
-    report.clean = report.is_clean();
-    report.faults_in_all = report.faults.values().sum();
+    report.judge();
     report.total_seconds = whole.elapsed().as_secs();
     Ok(report)
 }

@@ -65,7 +65,8 @@ pub(crate) struct Finding {
 pub(crate) struct Findings(pub BTreeMap<Kind, Finding>);
 
 impl Findings {
-    fn none() -> Self {
+    /// Nothing.
+    pub fn none() -> Self {
         Self(KINDS.into_iter().map(|kind| (kind, Finding::default())).collect())
     }
 
