@@ -82,12 +82,19 @@ pub(crate) struct Intent {
     pub metadata: BTreeMap<String, String>,
     /// Why it was cancelled, if it was.
     pub cancellation_reason: Option<String>,
+    /// The last time that it charged a card, or tried to.
+    pub latest_charge: Option<String>,
     /// How its money moved, by kind. The list does not say; the simulator's own books do.
     #[serde(skip)]
     pub moved: BTreeSet<String>,
 }
 
 impl Intent {
+    /// Whether a bank refused it: a card was charged, and nothing came of it.
+    pub fn was_declined(&self) -> bool {
+        self.latest_charge.is_some() && !self.moved.contains("authorized")
+    }
+
     /// Whether money was reserved until somebody had it set free: it was not captured, and had not expired.
     pub fn was_released_on_demand(&self) -> bool {
         self.status == "canceled"

@@ -33,6 +33,9 @@ pub(crate) struct Report {
     pub trips: BTreeMap<String, u64>,
     pub payments: BTreeMap<String, u64>,
     pub refunds: BTreeMap<String, u64>,
+    /// Debts that an operator gave up, and what they come to by currency, in minor units.
+    pub write_offs: u64,
+    pub written_off: BTreeMap<String, i64>,
     /// Keys that our own people sent, how often they sent them, and how many were never answered.
     pub keys: u64,
     pub sent: u64,
@@ -124,6 +127,8 @@ impl fmt::Display for Report {
             States(&self.payments),
             States(&self.refunds)
         )?;
+        let sums: Vec<_> = self.written_off.iter().map(|(currency, sum)| format!(", {sum} {currency}")).collect();
+        writeln!(f, "Written off {}{}", self.write_offs, sums.concat())?;
         writeln!(
             f,
             "Keys of our own people: {}, sent {} times, {} never answered",
@@ -199,6 +204,8 @@ mod tests {
             trips: counts("completed"),
             payments: counts("captured"),
             refunds: counts("succeeded"),
+            write_offs: 0,
+            written_off: BTreeMap::new(),
             keys: 1,
             sent: 1,
             unanswered: 0,

@@ -104,6 +104,8 @@ async fn torture(cli: &Cli, options: Options) -> Result<Report, BoxError> {
         trips: states(ours.trips.iter().map(|trip| trip.state.as_str())),
         payments: states(ours.payments.iter().map(|payment| payment.state.as_str())),
         refunds: states(ours.refunds.iter().map(|refund| refund.state.as_str())),
+        write_offs: ours.written_off.len() as u64,
+        written_off: ours.bad_debt(),
         keys: record.len() as u64,
         sent: record.values().map(|asked| u64::from(asked.sent)).sum(),
         refused: refused(&record),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use sqlx::types::Uuid;
 
+use super::ours::WriteOff;
 use super::{Books, Findings, Kind, name};
+use crate::people::declines;
 
 impl Books<'_> {
     /// Every payment that could not be captured. The provider lets a hold go by itself when its time is over; where it was told to,
@@ -29,6 +31,10 @@ impl Books<'_> {
                 *back += self.given_back.get(intent.id.as_str()).copied().unwrap_or(0);
             }
         }
+        let mut forgiven: BTreeMap<Uuid, i64> = BTreeMap::new();
+        for WriteOff { trip_id, amount, .. } in &self.ours.written_off {
+            *forgiven.entry(*trip_id).or_default() += amount;
+        }
         for trip in self.ours.trips.iter().filter(|trip| trip.is_over) {
             let (taken, back) = paid.get(&trip.id).copied().unwrap_or_default();
             let total = trip.total.unwrap_or(0);
@@ -36,18 +42,40 @@ impl Books<'_> {
             if taken - back > total {
                 findings.add(Kind::DoubleCharge, format!("{} and {back} given back", what()));
             }
-            let forgiven = self.ours.written_off.get(&trip.id).copied().unwrap_or(0);
-            if taken + forgiven < total && !self.debt_is_known(trip.id) {
+            if trip.state == "completed" && trip.total.is_none() {
+                findings.add(
+                    Kind::LostCharge,
+                    format!("{} is completed, and nobody knows what it costs", name("trip", trip.id)),
+                );
+            }
+            let forgiven = forgiven.get(&trip.id).copied().unwrap_or(0);
+            if taken + forgiven < total && !self.waits_for_a_person(trip.id) {
                 findings.add(Kind::LostCharge, format!("{}, and nobody knows of the debt", what()));
             }
         }
     }
 
-    /// Whether one of a trip's payments says that it failed, or waits for a person.
-    fn debt_is_known(&self, trip: Uuid) -> bool {
-        self.ours.payments.iter().filter(|payment| payment.trip_id == trip).any(|payment| {
-            payment.attention.is_some()
-                || matches!(payment.state.as_str(), "declined" | "auth_expired" | "capture_failed")
-        })
+    /// Every debt that was given up. A person may do that only where there is nothing to be had: the bank refuses the card. Whatever
+    /// else has failed, it can be asked for again once all is well.
+    pub(super) fn write_offs(&self, findings: &mut Findings) {
+        for WriteOff { payment_id, amount, .. } in &self.ours.written_off {
+            let payment = self.by_id.get(payment_id);
+            let declines = payment.is_some_and(|payment| declines(&payment.method)) || self.was_declined(*payment_id);
+            if !declines {
+                let what = format!("{amount} of {} were written off, and no bank refused it", name("pay", *payment_id));
+                findings.add(Kind::LostCharge, what);
+            }
+        }
+    }
+
+    /// Whether the provider knows of a bank that refused this payment: a charge that did not even reserve anything.
+    fn was_declined(&self, payment: Uuid) -> bool {
+        let mut intents = self.theirs.intents.iter();
+        intents.any(|intent| intent.was_declined() && self.payment(intent).is_some_and(|of| of.id == payment))
+    }
+
+    /// Whether one of a trip's payments waits for a person.
+    fn waits_for_a_person(&self, trip: Uuid) -> bool {
+        self.ours.payments.iter().any(|payment| payment.trip_id == trip && payment.attention.is_some())
     }
 }

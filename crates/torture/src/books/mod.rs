@@ -26,7 +26,7 @@ const EVIDENCE_MAX: usize = 20;
 pub(crate) enum Kind {
     /// More was taken for a trip than it costs, or twice for one purpose.
     DoubleCharge,
-    /// Less was taken, and nobody knows.
+    /// Less was taken than could be, or nobody knows that it was less.
     LostCharge,
     /// An amount is reserved on a card for a ride that is over.
     OrphanAuthorisation,
@@ -91,6 +91,7 @@ pub(crate) fn compare(ours: &Ours, theirs: &Theirs, record: &BTreeMap<String, As
     books.intents(&mut findings);
     books.refusals(&mut findings);
     books.holds_given_up(&mut findings);
+    books.write_offs(&mut findings);
     books.trips(&mut findings);
     books.refunds(&mut findings);
     books.ledger(&mut findings);

@@ -15,6 +15,8 @@ pub(crate) struct Payment {
     pub trip_id: Uuid,
     pub purpose: String,
     pub state: String,
+    /// What is charged.
+    pub method: String,
     pub currency: String,
     pub captured: i64,
     pub intent_id: Option<String>,
@@ -51,6 +53,16 @@ pub(crate) struct RefusedCall {
     pub operation: String,
 }
 
+/// A debt that was given up.
+#[derive(Debug, Clone)]
+pub(crate) struct WriteOff {
+    pub payment_id: Uuid,
+    pub trip_id: Uuid,
+    /// Minor units.
+    pub amount: i64,
+    pub currency: String,
+}
+
 /// A key that has an effect.
 #[derive(Debug, Clone)]
 pub(crate) struct Key {
@@ -73,11 +85,19 @@ pub(crate) struct Ours {
     pub unbalanced: Vec<(Uuid, String, i64)>,
     /// What the clearing account holds, by currency.
     pub clearing: BTreeMap<String, i64>,
-    /// Written off, by trip.
-    pub written_off: BTreeMap<Uuid, i64>,
+    pub written_off: Vec<WriteOff>,
 }
 
 impl Ours {
+    /// What was written off, by currency.
+    pub fn bad_debt(&self) -> BTreeMap<String, i64> {
+        let mut sums = BTreeMap::new();
+        for WriteOff { currency, amount, .. } in &self.written_off {
+            *sums.entry(currency.clone()).or_default() += amount;
+        }
+        sums
+    }
+
     /// Reads everything, in one snapshot.
     ///
     /// # Errors
@@ -102,8 +122,7 @@ impl Ours {
 }
 
 async fn payments(conn: &mut PgConnection) -> Result<Vec<Payment>, BoxError> {
-    let sql =
-        "select id, trip_id, purpose, state, currency, captured_amount, provider_intent_id, attention from payments";
+    let sql = "select id, trip_id, purpose, state, payment_method, currency, captured_amount, provider_intent_id, attention from payments";
     let rows = sqlx::query(sql).fetch_all(conn).await?;
     let payment = |row: &sqlx::postgres::PgRow| -> Result<Payment, sqlx::Error> {
         Ok(Payment {
@@ -111,6 +130,7 @@ async fn payments(conn: &mut PgConnection) -> Result<Vec<Payment>, BoxError> {
             trip_id: row.try_get("trip_id")?,
             purpose: row.try_get("purpose")?,
             state: row.try_get("state")?,
+            method: row.try_get("payment_method")?,
             currency: row.try_get("currency")?,
             captured: row.try_get("captured_amount")?,
             intent_id: row.try_get("provider_intent_id")?,
@@ -185,10 +205,12 @@ async fn clearing(conn: &mut PgConnection) -> Result<BTreeMap<String, i64>, BoxE
     Ok(sums.into_iter().collect())
 }
 
-async fn written_off(conn: &mut PgConnection) -> Result<BTreeMap<Uuid, i64>, BoxError> {
-    let sql = "select posting.trip_id, -sum(entry.amount)::bigint
+async fn written_off(conn: &mut PgConnection) -> Result<Vec<WriteOff>, BoxError> {
+    let sql = "select posting.source_id, posting.trip_id, -sum(entry.amount)::bigint, entry.currency
                from ledger_postings posting join ledger_entries entry on entry.posting_id = posting.id
-               where posting.kind = 'write_off' and entry.account = 'rider_receivable' group by posting.trip_id";
-    let sums: Vec<(Uuid, i64)> = sqlx::query_as(sql).fetch_all(conn).await?;
-    Ok(sums.into_iter().collect())
+               where posting.kind = 'write_off' and entry.account = 'rider_receivable'
+               group by posting.id, entry.currency";
+    let rows: Vec<(Uuid, Uuid, i64, String)> = sqlx::query_as(sql).fetch_all(conn).await?;
+    let write_off = |(payment_id, trip_id, amount, currency)| WriteOff { payment_id, trip_id, amount, currency };
+    Ok(rows.into_iter().map(write_off).collect())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::ours::{Key, Refund as OurRefund, RefusedCall, Trip};
+use super::ours::{Key, Refund as OurRefund, RefusedCall, Trip, WriteOff};
 use super::*;
 use crate::people::digest;
 use crate::provider::Refund;
@@ -26,6 +26,7 @@ fn world() -> World {
             trip_id: id(1),
             purpose: "fare".into(),
             state: "captured".into(),
+            method: "pm_card_visa".into(),
             currency: "USD".into(),
             captured: 1_000,
             intent_id: Some("pi_1".into()),
@@ -45,7 +46,7 @@ fn world() -> World {
         keys: BTreeMap::from([("k".to_owned(), Key { status: 201, body: b"trip".to_vec(), effects: 1 })]),
         unbalanced: Vec::new(),
         clearing: BTreeMap::from([("USD".to_owned(), 700)]),
-        written_off: BTreeMap::new(),
+        written_off: Vec::new(),
     };
     let intents = vec![Intent {
         id: "pi_1".into(),
@@ -54,6 +55,7 @@ fn world() -> World {
         amount_received: 1_000,
         metadata: metadata("payment_id", name("pay", id(2))),
         cancellation_reason: None,
+        latest_charge: Some("ch_1".into()),
         moved: ["authorized", "captured", "refunded"].map(String::from).into(),
     }];
     let refunds = vec![Refund {
@@ -108,12 +110,41 @@ fn money_that_was_not_taken_is_found_unless_somebody_knows() {
         world.ours.payments[0].attention = Some("capture was refused".into());
     };
     assert_eq!(found(known), []);
-    let forgiven = |world: &mut World| {
+    let failed = |world: &mut World| {
         unpaid(world);
-        world.ours.written_off.insert(id(1), 1);
+        let declined = Payment { id: id(4), state: "declined".into(), captured: 0, ..world.ours.payments[0].clone() };
+        world.ours.payments.push(Payment { intent_id: None, ..declined });
     };
-    assert_eq!(found(forgiven), []);
+    assert_eq!(found(failed), [Kind::LostCharge], "that a payment has failed pays nothing");
+    assert_eq!(found(|world| world.ours.trips[0].total = None), [Kind::DoubleCharge, Kind::LostCharge]);
     assert!(found(|world| world.theirs.intents.clear()).contains(&Kind::LostCharge));
+}
+
+#[test]
+fn a_debt_is_given_up_only_where_a_bank_refused() {
+    let given_up = |world: &mut World| {
+        world.ours.trips[0].total = Some(1_001);
+        let write_off = WriteOff { payment_id: id(2), trip_id: id(1), amount: 1, currency: "USD".into() };
+        world.ours.written_off.push(write_off);
+    };
+    assert_eq!(found(given_up), [Kind::LostCharge], "its card is good");
+    let bad_card = |world: &mut World| {
+        given_up(world);
+        world.ours.payments[0].method = "pm_card_chargeDeclined".into();
+    };
+    assert_eq!(found(bad_card), []);
+    let declined = |world: &mut World| {
+        given_up(world);
+        let declined = Intent {
+            id: "pi_2".into(),
+            status: "canceled".into(),
+            amount_received: 0,
+            moved: BTreeSet::new(),
+            ..world.theirs.intents[0].clone()
+        };
+        world.theirs.intents.push(declined);
+    };
+    assert_eq!(found(declined), [], "the provider knows of it");
 }
 
 #[test]

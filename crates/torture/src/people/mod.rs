@@ -21,6 +21,7 @@ use crate::stack::Stack;
 
 pub(crate) use person::{Person, Role};
 pub(crate) use record::{Asked, Record, digest};
+pub(crate) use rider::declines;
 
 /// How long a request may take. Past that the answer is lost, and the request is sent again under its key.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
