@@ -68,7 +68,7 @@ pub(crate) struct WriteOff {
 pub(crate) struct Key {
     pub status: u16,
     pub body: Vec<u8>,
-    /// Trips, refunds and steps of trips that were made under it.
+    /// Trips, steps of trips, tips, refunds and an operator's decisions that were made under it.
     pub effects: i64,
 }
 
@@ -182,6 +182,8 @@ async fn keys(conn: &mut PgConnection) -> Result<BTreeMap<String, Key>, BoxError
     let sql = "select key, status, body,
                       (select count(*) from trips where request_key_id = k.id)
                       + (select count(*) from refunds where key_id = k.id)
+                      + (select count(*) from payments where key_id = k.id)
+                      + (select count(*) from payment_resolutions where key_id = k.id)
                       + (select count(*) from trip_events where key_id = k.id and command <> 'request') as effects
                from idempotency_keys k where key like 'torture-%'";
     let rows = sqlx::query(sql).fetch_all(conn).await?;

@@ -262,4 +262,9 @@ fn broken_promises_are_found() {
     assert_eq!(found(|world| world.ours.keys.clear()), [Kind::BrokenKey]);
     assert_eq!(found(|world| world.ours.keys.values_mut().for_each(|key| key.effects = 2)), [Kind::BrokenKey]);
     assert_eq!(found(|world| world.ours.keys.values_mut().for_each(|key| key.effects = 0)), [Kind::BrokenKey]);
+    let tip = |world: &mut World| {
+        world.record.values_mut().for_each(|asked| asked.what = "rider-1 POST /v1/trips/trip_1/tip".into());
+        world.ours.keys.values_mut().for_each(|key| key.effects = 0);
+    };
+    assert_eq!(found(tip), [Kind::BrokenKey], "a tip is an effect, too");
 }
