@@ -1,6 +1,6 @@
 //! What trips cost, against what was taken for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::types::Uuid;
 
@@ -23,12 +23,13 @@ impl Books<'_> {
     /// Every trip that is over, against what the provider took for it.
     pub(super) fn trips(&self, findings: &mut Findings) {
         let mut paid: BTreeMap<Uuid, (i64, i64)> = BTreeMap::new();
+        let corrected = self.corrected();
         for intent in &self.theirs.intents {
             // What belongs to no payment is reported as such; tips are on top of what a trip costs.
             if let Some(payment) = self.payment(intent).filter(|payment| payment.purpose != "tip") {
                 let (taken, back) = paid.entry(payment.trip_id).or_default();
                 *taken += intent.amount_received;
-                *back += self.given_back.get(intent.id.as_str()).copied().unwrap_or(0);
+                *back += corrected.get(intent.id.as_str()).copied().unwrap_or(0);
             }
         }
         let mut forgiven: BTreeMap<Uuid, i64> = BTreeMap::new();
@@ -40,7 +41,7 @@ impl Books<'_> {
             let total = trip.total.unwrap_or(0);
             let what = || format!("{} ({}) costs {total}, {taken} were taken", name("trip", trip.id), trip.state);
             if taken - back > total {
-                findings.add(Kind::DoubleCharge, format!("{} and {back} given back", what()));
+                findings.add(Kind::DoubleCharge, format!("{} and {back} given back of itself", what()));
             }
             if trip.state == "completed" && trip.total.is_none() {
                 findings.add(
@@ -66,6 +67,20 @@ impl Books<'_> {
                 findings.add(Kind::LostCharge, what);
             }
         }
+    }
+
+    /// What went back of each intent because the service took too much and knew it. What an operator gives back is a gift, and makes no
+    /// second charge right.
+    fn corrected(&self) -> BTreeMap<&str, i64> {
+        let own = self.ours.refunds.iter().filter(|refund| refund.is_its_own);
+        let own: BTreeSet<String> = own.map(|refund| name("rfd", refund.id)).collect();
+        let mut sums = BTreeMap::new();
+        for refund in self.theirs.refunds.iter().filter(|refund| refund.status == "succeeded") {
+            if refund.metadata.get("refund_id").is_some_and(|id| own.contains(id)) {
+                *sums.entry(refund.payment_intent.as_deref().unwrap_or_default()).or_default() += refund.amount;
+            }
+        }
+        sums
     }
 
     /// Whether the provider knows of a bank that refused this payment: a charge that did not even reserve anything.

@@ -41,6 +41,8 @@ pub(crate) struct Refund {
     pub amount: i64,
     pub provider_id: Option<String>,
     pub failure_code: Option<String>,
+    /// Whether the service made it of itself, because more was taken than it wanted; nobody sent a key for it.
+    pub is_its_own: bool,
     pub attention: Option<String>,
 }
 
@@ -155,7 +157,8 @@ async fn trips(conn: &mut PgConnection) -> Result<Vec<Trip>, BoxError> {
 }
 
 async fn refunds(conn: &mut PgConnection) -> Result<Vec<Refund>, BoxError> {
-    let sql = "select id, payment_id, state, amount, provider_refund_id, failure_code, attention from refunds";
+    let sql = "select id, payment_id, state, amount, provider_refund_id, failure_code, key_id is null as is_its_own, attention
+               from refunds";
     let rows = sqlx::query(sql).fetch_all(conn).await?;
     let refund = |row: &sqlx::postgres::PgRow| -> Result<Refund, sqlx::Error> {
         Ok(Refund {
@@ -165,6 +168,7 @@ async fn refunds(conn: &mut PgConnection) -> Result<Vec<Refund>, BoxError> {
             amount: row.try_get("amount")?,
             provider_id: row.try_get("provider_refund_id")?,
             failure_code: row.try_get("failure_code")?,
+            is_its_own: row.try_get("is_its_own")?,
             attention: row.try_get("attention")?,
         })
     };

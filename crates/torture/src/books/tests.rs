@@ -40,6 +40,7 @@ fn world() -> World {
             amount: 300,
             provider_id: Some("re_1".into()),
             failure_code: None,
+            is_its_own: false,
             attention: None,
         }],
         refused: Vec::new(),
@@ -99,6 +100,14 @@ fn money_that_was_taken_twice_is_found() {
     assert!(found(twice).contains(&Kind::DoubleCharge));
     assert!(found(|world| world.theirs.intents[0].metadata.clear()).contains(&Kind::DoubleCharge));
     assert!(found(|world| world.ours.trips[0].total = Some(600)).contains(&Kind::DoubleCharge));
+    let given_back = |is_its_own: bool| {
+        found(|world| {
+            world.ours.trips[0].total = Some(700);
+            world.ours.refunds[0].is_its_own = is_its_own;
+        })
+    };
+    assert_eq!(given_back(false), [Kind::DoubleCharge], "an operator was kind, and the charge is as wrong as before");
+    assert_eq!(given_back(true), [], "it knew, and gave it back");
 }
 
 #[test]
