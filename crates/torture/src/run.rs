@@ -223,8 +223,28 @@ fn keep_or_remove(dir: TempDir, cli: &Cli, is_clean: bool) {
     }
     let kept = dir.keep();
     eprintln!("torture: logs, database, the provider's books and report.json are in {}", kept.display());
-    let Cli { seconds, seed, drivers, time_scale, .. } = cli;
-    eprintln!(
-        "torture: again: cargo torture --seconds {seconds} --seed {seed} --drivers {drivers} --time-scale {time_scale}"
-    );
+    eprintln!("torture: again: {}", again(cli));
+}
+
+/// The command that does the same again.
+fn again(cli: &Cli) -> String {
+    let Cli { seconds, seed, drivers, time_scale, program, .. } = cli;
+    // In quotes, since it may have blanks in it.
+    let program = program.as_ref().map(|program| format!(" --program '{}'", program.display())).unwrap_or_default();
+    format!("cargo torture --seconds {seconds} --seed {seed} --drivers {drivers} --time-scale {time_scale}{program}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_repeats_a_run_has_all_that_was_given() {
+        let program = Some(PathBuf::from("a b/ridematch"));
+        let cli = Cli { seconds: 20, seed: 7, report: None, keep: false, program, drivers: 4, time_scale: 3 };
+        let expected = "cargo torture --seconds 20 --seed 7 --drivers 4 --time-scale 3 --program 'a b/ridematch'";
+        assert_eq!(again(&cli), expected);
+        let plain = again(&Cli { program: None, ..cli });
+        assert_eq!(plain, "cargo torture --seconds 20 --seed 7 --drivers 4 --time-scale 3");
+    }
 }
