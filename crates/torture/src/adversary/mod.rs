@@ -33,6 +33,9 @@ const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// Database connections that somebody else takes at most.
 const CONNECTIONS_MAX: usize = 100;
 
+/// SQLSTATE of a server without a free place.
+const TOO_MANY_CONNECTIONS: &str = "53300";
+
 /// Everything that faults need.
 #[derive(Debug)]
 pub(crate) struct Scene {
@@ -177,7 +180,9 @@ async fn take_connections(stack: &Stack, time: Duration) -> bool {
     while taken.len() < CONNECTIONS_MAX && !is_full {
         match stack.database.session().await {
             Ok(session) => taken.push(session),
-            Err(_) => is_full = true,
+            Err(error) if is_too_many(error.as_ref()) => is_full = true,
+            // Killed just now, or too slow: nothing was filled.
+            Err(_) => break,
         }
     }
     tokio::time::sleep(time).await;
@@ -185,6 +190,12 @@ async fn take_connections(stack: &Stack, time: Duration) -> bool {
         let _gone = session.close().await;
     }
     is_full
+}
+
+/// Whether the server says that it has no place left.
+fn is_too_many(error: &(dyn std::error::Error + 'static)) -> bool {
+    let error = error.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+    error.and_then(|error| error.code()).is_some_and(|code| code == TOO_MANY_CONNECTIONS)
 }
 
 async fn lock_table(stack: &Stack, table: &'static str, time: Duration) -> Result<(), BoxError> {
