@@ -29,7 +29,7 @@ pub(crate) struct Provider {
     key: &'static str,
     /// By kind, over all of its lives.
     kinds: Mutex<Counter<String>>,
-    /// By step and kind, over all plans.
+    /// By step and kind, over all of its lives.
     cells: Mutex<Counter<Cell>>,
 }
 
@@ -163,8 +163,6 @@ impl Provider {
     /// # Errors
     /// If it refuses the plan: that is a mistake of ours, and nothing of the plan would strike.
     pub async fn plan(&self, url: &str, faults: &Value, seed: u64) -> Result<bool, BoxError> {
-        // What the plan before has struck goes with it.
-        self.count(url).await;
         let body = json!({ "faults": faults, "seed": seed });
         let Ok(answer) = self.request(Method::PUT, url, "/sim/faults").json(&body).send().await else {
             return Ok(false);
@@ -194,13 +192,12 @@ impl Provider {
         let Ok(answer) = self.request(Method::GET, url, "/sim/faults").send().await else { return };
         let Ok(shown) = answer.json::<Value>().await else { return };
         lock(&self.kinds).hear(serde_json::from_value(shown["totals"].clone()).unwrap_or_default());
-        let mut cells: BTreeMap<Cell, u64> = BTreeMap::new();
-        for fault in shown["faults"].as_array().into_iter().flatten() {
-            let word = |member: &str| fault[member].as_str().unwrap_or_default().to_owned();
-            if let Some(struck @ 1..) = fault["struck"].as_u64() {
-                *cells.entry((word("on"), word("kind"))).or_default() += struck;
-            }
-        }
+        let steps: BTreeMap<String, BTreeMap<String, u64>> =
+            serde_json::from_value(shown["steps"].clone()).unwrap_or_default();
+        let of_step = |(step, kinds): (String, BTreeMap<String, u64>)| {
+            kinds.into_iter().map(move |(kind, count)| ((step.clone(), kind), count))
+        };
+        let cells: BTreeMap<Cell, u64> = steps.into_iter().flat_map(of_step).collect();
         lock(&self.cells).hear(cells);
     }
 
@@ -209,7 +206,7 @@ impl Provider {
         lock(&self.kinds).sum()
     }
 
-    /// How often each step was struck by each kind of planned fault.
+    /// How often each step was struck by each kind of fault, whoever planned it and for whichever step.
     pub fn cells(&self) -> BTreeMap<Cell, u64> {
         lock(&self.cells).sum()
     }
