@@ -62,8 +62,8 @@ pub(crate) fn day(dice: &mut StdRng, visits: &Visits, struck: &BTreeMap<Cell, u6
     Value::Array(faults)
 }
 
-/// The order in which the kinds visit each step. It stays the same for a whole torture, so that a visit that was not made on one day
-/// is planned for the next one, too.
+/// The order in which the kinds visit each step. It stays the same for a whole torture, so that a visit that was not made on one
+/// day is planned for the next one, too.
 #[derive(Debug)]
 pub(crate) struct Visits([[&'static str; REQUESTS.len()]; MOVES.len()]);
 

@@ -56,8 +56,8 @@ impl Books<'_> {
         }
     }
 
-    /// Every debt that was given up. A person may do that only where there is nothing to be had: the bank refuses the card. Whatever
-    /// else has failed, it can be asked for again once all is well.
+    /// Every debt that was given up. A person may do that only where there is nothing to be had: the bank refuses the card.
+    /// Whatever else has failed, it can be asked for again once all is well.
     pub(super) fn write_offs(&self, findings: &mut Findings) {
         for WriteOff { payment_id, amount, .. } in &self.ours.written_off {
             let payment = self.by_id.get(payment_id);
@@ -69,8 +69,8 @@ impl Books<'_> {
         }
     }
 
-    /// What went back of each intent because the service took too much and knew it. What an operator gives back is a gift, and makes no
-    /// second charge right.
+    /// What went back of each intent because the service took too much and knew it. What an operator gives back is a gift, and
+    /// makes no second charge right.
     fn corrected(&self) -> BTreeMap<&str, i64> {
         let own = self.ours.refunds.iter().filter(|refund| refund.is_its_own);
         let own: BTreeSet<String> = own.map(|refund| name("rfd", refund.id)).collect();

@@ -124,7 +124,9 @@ impl Ours {
 }
 
 async fn payments(conn: &mut PgConnection) -> Result<Vec<Payment>, BoxError> {
-    let sql = "select id, trip_id, purpose, state, payment_method, currency, captured_amount, provider_intent_id, attention from payments";
+    let sql =
+        "select id, trip_id, purpose, state, payment_method, currency, captured_amount, provider_intent_id, attention
+               from payments";
     let rows = sqlx::query(sql).fetch_all(conn).await?;
     let payment = |row: &sqlx::postgres::PgRow| -> Result<Payment, sqlx::Error> {
         Ok(Payment {

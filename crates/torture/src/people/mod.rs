@@ -143,7 +143,8 @@ impl People {
         Ok(Self { town, tasks })
     }
 
-    /// Nobody begins anything new, but for operators, who go on giving back; what is under way is finished, and every key gets its answer.
+    /// Nobody begins anything new, but for operators, who go on giving back; what is under way is finished, and every key gets
+    /// its answer.
     pub fn close(&self) {
         self.town.is_closing.store(true, Ordering::Relaxed);
     }
