@@ -22,7 +22,7 @@ use crate::params::Params;
 const METADATA_KEY: &str = "sim_fault";
 
 /// What a fault strikes: a step of the protocol, or the delivery of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// A new intent.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::cards;
-use crate::faults::{DELAY_MS_MAX, Fault, Group, Kind, Occasion, Strike};
+use crate::faults::{DELAY_MS_MAX, Fault, Group, Kind, Occasion, Step, Strike};
 
 /// How many faults a plan has at most: each is asked at every request.
 pub const FAULTS_MAX: usize = 100;
@@ -24,6 +24,8 @@ pub struct Plan {
     faults: Vec<Planned>,
     /// Since the start, over all plans, and with the faults that callers planned.
     struck: BTreeMap<Kind, u64>,
+    /// The same, by the step that was struck, which a fault on `any` does not name.
+    steps: BTreeMap<Step, BTreeMap<Kind, u64>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -53,6 +55,8 @@ pub struct Shown<'a> {
     faults: &'a [Planned],
     /// How often each kind struck since the provider's start, whoever planned it.
     totals: &'a BTreeMap<Kind, u64>,
+    /// The same, by step.
+    steps: &'a BTreeMap<Step, BTreeMap<Kind, u64>>,
 }
 
 impl Plan {
@@ -81,12 +85,13 @@ impl Plan {
             Some(strike)
         })?;
         *self.struck.entry(strike.kind).or_default() += 1;
+        *self.steps.entry(occasion.step).or_default().entry(strike.kind).or_default() += 1;
         Some(strike)
     }
 
     /// What to show.
     pub fn shown(&self) -> Shown<'_> {
-        Shown { seeds: self.seeds, faults: &self.faults, totals: &self.struck }
+        Shown { seeds: self.seeds, faults: &self.faults, totals: &self.struck, steps: &self.steps }
     }
 }
 
@@ -136,7 +141,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::faults::Step;
 
     fn plan(faults: serde_json::Value, seed: u64) -> Plan {
         let mut plan = Plan::default();
@@ -217,6 +221,7 @@ mod tests {
         let shown = serde_json::to_value(plan.shown()).unwrap();
         assert_eq!(shown["totals"], json!({ "decline": 2, "error_500": 1 }));
         assert_eq!(shown["faults"][0]["struck"], 2);
+        assert_eq!(shown["steps"], json!({ "confirm": { "decline": 2 }, "cancel": { "error_500": 1 } }));
     }
 
     #[test]

@@ -33,6 +33,9 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(420);
 /// How long a retry by a person may take to help.
 const RETRY_HELPS_WITHIN: Duration = Duration::from_secs(20);
 
+/// How often what is owed for one purpose of a trip is asked for anew by a person. A bank that always refuses is believed then.
+const RETRIES_MAX: u32 = 3;
+
 /// Lets time pass until every trip is over; those that are not, after a minute and a half.
 ///
 /// # Errors
@@ -66,25 +69,40 @@ pub(crate) async fn come(stack: &Stack, operator: &mut Person) -> Result<Vec<Str
 /// If the database or the services do not answer.
 pub(crate) async fn settle(stack: &Stack, operator: &mut Person) -> Result<Vec<String>, BoxError> {
     let mut tried: BTreeMap<Uuid, Stopwatch> = BTreeMap::new();
+    let mut retries: BTreeMap<(Uuid, String), u32> = BTreeMap::new();
     let waited = Stopwatch::start();
     loop {
         let waiting = waiting(stack).await?;
         if (waiting.is_empty() && open_work(stack).await? == 0) || waited.elapsed() >= SETTLES_WITHIN {
-            return Ok(waiting.into_iter().map(|(kind, id, why)| format!("{}: {why}", name(kind, id))).collect());
+            return Ok(waiting.into_iter().map(|one| format!("{}: {}", name(one.kind, one.id), one.why)).collect());
         }
-        for (kind, id, _) in waiting {
+        for Waiting { kind, id, of, .. } in waiting {
+            let retries = retries.entry(of).or_default();
             let action = match tried.get(&id) {
-                None => "retry",
-                Some(since) if since.elapsed() >= RETRY_HELPS_WITHIN => "close",
-                Some(_) => continue,
+                None if *retries < RETRIES_MAX => "retry",
+                Some(since) if since.elapsed() < RETRY_HELPS_WITHIN => continue,
+                None | Some(_) => "close",
             };
-            tried.insert(id, Stopwatch::start());
             let what = if kind == "pay" { "payments" } else { "refunds" };
             let body = json!({"action": action, "note": "torture: everything is healed"});
-            operator.once_more(&format!("/v1/ops/{what}/{}/resolve", name(kind, id)), &body).await;
+            // Without an answer it is decided again: what was not even tried must not be given up.
+            if operator.once_more(&format!("/v1/ops/{what}/{}/resolve", name(kind, id)), &body).await.is_some() {
+                *retries += u32::from(action == "retry");
+                tried.insert(id, Stopwatch::start());
+            }
         }
         tokio::time::sleep(STEP_EVERY).await;
     }
+}
+
+/// A payment or a refund that waits for a person.
+struct Waiting {
+    /// Its prefix.
+    kind: &'static str,
+    id: Uuid,
+    /// What it is a try at: a purpose of a trip, or itself.
+    of: (Uuid, String),
+    why: String,
 }
 
 async fn open_trips(stack: &Stack) -> Result<Vec<(Uuid, String)>, BoxError> {
@@ -97,10 +115,13 @@ async fn open_work(stack: &Stack) -> Result<i64, BoxError> {
     Ok(sqlx::query_scalar("select count(*) from open_work").fetch_one(&mut stack.database.session().await?).await?)
 }
 
-/// Payments and refunds that wait for a person: their prefix, id, and why.
-async fn waiting(stack: &Stack) -> Result<Vec<(&'static str, Uuid, String)>, BoxError> {
+async fn waiting(stack: &Stack) -> Result<Vec<Waiting>, BoxError> {
     let ours = Ours::read(&mut stack.database.session().await?).await?;
-    let payments = ours.payments.into_iter().filter_map(|one| Some(("pay", one.id, one.attention?)));
-    let refunds = ours.refunds.into_iter().filter_map(|one| Some(("rfd", one.id, one.attention?)));
+    let payments = ours.payments.into_iter().filter_map(|one| {
+        Some(Waiting { kind: "pay", id: one.id, of: (one.trip_id, one.purpose), why: one.attention? })
+    });
+    let refunds = ours.refunds.into_iter().filter_map(|one| {
+        Some(Waiting { kind: "rfd", id: one.id, of: (one.id, "refund".to_owned()), why: one.attention? })
+    });
     Ok(payments.chain(refunds).collect())
 }

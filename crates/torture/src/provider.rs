@@ -1,7 +1,7 @@
 //! The payment provider from its own side: its bad days, through the simulator's control interface, and its books, through the
 //! interface that every provider of this kind has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(crate) struct Provider {
     key: &'static str,
     /// By kind, over all of its lives.
     kinds: Mutex<Counter<String>>,
-    /// By step and kind, over all plans.
+    /// By step and kind, over all of its lives.
     cells: Mutex<Counter<Cell>>,
 }
 
@@ -80,6 +80,55 @@ pub(crate) struct Intent {
     pub amount_received: i64,
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
+    /// Why it was cancelled, if it was.
+    pub cancellation_reason: Option<String>,
+    /// The last time that it charged a card, or tried to.
+    pub latest_charge: Option<String>,
+    /// How its money moved, by kind. The list does not say; the simulator's own books do.
+    #[serde(skip)]
+    pub moved: BTreeSet<String>,
+}
+
+impl Intent {
+    /// Whether a bank refused it: a card was charged, and nothing came of it.
+    pub fn was_declined(&self) -> bool {
+        self.latest_charge.is_some() && !self.moved.contains("authorized")
+    }
+
+    /// Whether money was reserved until somebody had it set free: it was not captured, and had not expired.
+    pub fn was_released_on_demand(&self) -> bool {
+        self.status == "canceled"
+            && self.moved.contains("released")
+            && self.cancellation_reason.as_deref() != Some("automatic")
+    }
+}
+
+/// Its books.
+#[derive(Debug)]
+pub(crate) struct Theirs {
+    pub intents: Vec<Intent>,
+    pub refunds: Vec<Refund>,
+    /// The keys of all requests that moved money.
+    pub moved_by: BTreeSet<String>,
+}
+
+/// The simulator's own account of a payment.
+#[derive(Debug, Deserialize)]
+struct Account {
+    id: String,
+    movements: Vec<Movement>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Movement {
+    #[serde(rename = "type")]
+    kind: String,
+    idempotency_key: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Accounts {
+    payment_intents: Vec<Account>,
 }
 
 /// A refund in its books.
@@ -109,24 +158,21 @@ impl Provider {
         Ok(Self { http, key, kinds: Mutex::default(), cells: Mutex::default() })
     }
 
-    /// Plans a day. `false`: this provider has no bad days to plan.
+    /// Plans a day. `false`: it was not heard, or this provider has no bad days to plan.
     ///
     /// # Errors
-    /// If it does not answer, or refuses the plan.
+    /// If it refuses the plan: that is a mistake of ours, and nothing of the plan would strike.
     pub async fn plan(&self, url: &str, faults: &Value, seed: u64) -> Result<bool, BoxError> {
-        // What the plan before has struck goes with it.
-        self.count(url).await;
         let body = json!({ "faults": faults, "seed": seed });
-        let answer = self.request(Method::PUT, url, "/sim/faults").json(&body).send().await?;
-        if answer.status() == StatusCode::NOT_FOUND {
+        let Ok(answer) = self.request(Method::PUT, url, "/sim/faults").json(&body).send().await else {
             return Ok(false);
+        };
+        let status = answer.status();
+        if status.is_client_error() && status != StatusCode::NOT_FOUND {
+            let why = answer.text().await.unwrap_or_default();
+            return Err(format!("the provider refused a plan with {status}: {why}").into());
         }
-        if !answer.status().is_success() {
-            return Err(
-                format!("the provider refused a plan with {}: {}", answer.status(), answer.text().await?).into()
-            );
-        }
-        Ok(true)
+        Ok(status.is_success())
     }
 
     /// Lets everything be well again.
@@ -146,13 +192,12 @@ impl Provider {
         let Ok(answer) = self.request(Method::GET, url, "/sim/faults").send().await else { return };
         let Ok(shown) = answer.json::<Value>().await else { return };
         lock(&self.kinds).hear(serde_json::from_value(shown["totals"].clone()).unwrap_or_default());
-        let mut cells: BTreeMap<Cell, u64> = BTreeMap::new();
-        for fault in shown["faults"].as_array().into_iter().flatten() {
-            let word = |member: &str| fault[member].as_str().unwrap_or_default().to_owned();
-            if let Some(struck @ 1..) = fault["struck"].as_u64() {
-                *cells.entry((word("on"), word("kind"))).or_default() += struck;
-            }
-        }
+        let steps: BTreeMap<String, BTreeMap<String, u64>> =
+            serde_json::from_value(shown["steps"].clone()).unwrap_or_default();
+        let of_step = |(step, kinds): (String, BTreeMap<String, u64>)| {
+            kinds.into_iter().map(move |(kind, count)| ((step.clone(), kind), count))
+        };
+        let cells: BTreeMap<Cell, u64> = steps.into_iter().flat_map(of_step).collect();
         lock(&self.cells).hear(cells);
     }
 
@@ -161,19 +206,32 @@ impl Provider {
         lock(&self.kinds).sum()
     }
 
-    /// How often each step was struck by each kind of planned fault.
+    /// How often each step was struck by each kind of fault, whoever planned it and for whichever step.
     pub fn cells(&self) -> BTreeMap<Cell, u64> {
         lock(&self.cells).sum()
     }
 
-    /// Its books.
+    /// Its books: the lists that every provider of this kind has, and how money moved, which only the simulator shows.
     ///
     /// # Errors
     /// If it does not show them.
-    pub async fn books(&self, url: &str) -> Result<(Vec<Intent>, Vec<Refund>), BoxError> {
-        let intents = self.list(url, "payment_intents", |intent: &Intent| intent.id.clone()).await?;
+    pub async fn books(&self, url: &str) -> Result<Theirs, BoxError> {
+        let mut intents = self.list(url, "payment_intents", |intent: &Intent| intent.id.clone()).await?;
         let refunds = self.list(url, "refunds", |refund: &Refund| refund.id.clone()).await?;
-        Ok((intents, refunds))
+        let shown = self.request(Method::GET, url, "/sim/books").send().await?.error_for_status()?;
+        let Accounts { payment_intents } = shown.json().await?;
+        let (mut kinds, mut moved_by) = (BTreeMap::<String, BTreeSet<String>>::new(), BTreeSet::new());
+        for Account { id, movements } in payment_intents {
+            let moved = kinds.entry(id).or_default();
+            for Movement { kind, idempotency_key } in movements {
+                moved.insert(kind);
+                moved_by.extend(idempotency_key);
+            }
+        }
+        for intent in &mut intents {
+            intent.moved = kinds.remove(&intent.id).unwrap_or_default();
+        }
+        Ok(Theirs { intents, refunds, moved_by })
     }
 
     async fn list<T: DeserializeOwned>(&self, url: &str, what: &str, id: fn(&T) -> String) -> Result<Vec<T>, BoxError> {

@@ -62,24 +62,27 @@ async fn torture(cli: &Cli, options: Options) -> Result<Report, BoxError> {
     let whole = Stopwatch::start();
     say(&format!("starting, seed {}: database, provider, two services, a city", cli.seed));
     let stack = Arc::new(Stack::start(options).await?);
-    let scene = Arc::new(Scene::new(Arc::clone(&stack), Provider::new(stack.provider_key())?));
+    let scene = Arc::new(Scene::new(Arc::clone(&stack), Provider::new(stack.provider_key())?, cli.seed));
     let people = People::come(&stack)?;
     stack.city();
 
     say(&format!("the adversary is loose for {} s", cli.seconds));
-    rage(&scene, cli.seed, Duration::from_secs(cli.seconds), |elapsed| progress(&scene, elapsed, cli.seconds)).await;
+    rage(&scene, cli.seed, Duration::from_secs(cli.seconds), |elapsed| progress(&scene, elapsed, cli.seconds)).await?;
     finish_line();
 
     say("healing");
-    heal(&scene).await?;
+    heal(&scene, cli.seed).await?;
     say("time passes: rides end, keys get their answers");
     people.close();
     let mut operator = peace::operator(&people.town);
     peace::come(&stack, &mut operator).await?;
     let town = people.go_home().await;
-    // A request that was still under way may have become a trip after the last one had ended.
+    // Where no ride was left at once, the city was not told to stop yet: it would begin more while the books are compared. And a
+    // request that was still under way may have become a trip after the last one had ended.
+    stack.city().stop().await;
     let open_trips = peace::come(&stack, &mut operator).await?;
     stack.wire.heal();
+    fair_weather(&scene).await;
     say("settling: leases run out, back-offs end, a person decides what waits for one");
     let attention = peace::settle(&stack, &mut operator).await?;
     say("auditing");
@@ -87,10 +90,10 @@ async fn torture(cli: &Cli, options: Options) -> Result<Report, BoxError> {
 
     say("comparing the books");
     let provider_url = stack.provider_url().ok_or("the provider is down")?;
-    let (intents, refunds) = scene.provider.books(&provider_url).await?;
+    let theirs = scene.provider.books(&provider_url).await?;
     let ours = Ours::read(&mut stack.database.session().await?).await?;
     let record = town.record.all();
-    let violations = books::compare(&ours, &intents, &refunds, &record);
+    let violations = books::compare(&ours, &theirs, &record);
     let mut report = Report {
         clean: false,
         seed: cli.seed,
@@ -103,6 +106,8 @@ async fn torture(cli: &Cli, options: Options) -> Result<Report, BoxError> {
         trips: states(ours.trips.iter().map(|trip| trip.state.as_str())),
         payments: states(ours.payments.iter().map(|payment| payment.state.as_str())),
         refunds: states(ours.refunds.iter().map(|refund| refund.state.as_str())),
+        write_offs: ours.written_off.len() as u64,
+        written_off: ours.bad_debt(),
         keys: record.len() as u64,
         sent: record.values().map(|asked| u64::from(asked.sent)).sum(),
         refused: refused(&record),
@@ -110,28 +115,37 @@ async fn torture(cli: &Cli, options: Options) -> Result<Report, BoxError> {
         died_by_themselves: deaths(&stack),
         attention,
         open_trips,
+        too_little: Vec::new(),
         violations,
         audit,
         shapes: stack.wire.shapes().rows(),
         schedule: scene.tally.schedule(),
     };
     stack.stop().await?;
-    report.clean = report.is_clean();
-    report.faults_in_all = report.faults.values().sum();
+    report.judge();
     report.total_seconds = whole.elapsed().as_secs();
     Ok(report)
 }
 
-/// Everything is well again: proxies pass, the provider has fair weather, processes run.
-async fn heal(scene: &Scene) -> Result<(), BoxError> {
+/// Nearly everything is well again: proxies pass, processes run. The provider has a last few bad moments, so that each step of a
+/// payment has met each of them: the last rides bring captures and refunds, and nothing else is in their way any more.
+async fn heal(scene: &Scene, seed: u64) -> Result<(), BoxError> {
     let stack = &scene.stack;
     stack.heal();
     stack.ready().await?;
     if let Some(url) = stack.provider_url() {
         scene.provider.count(&url).await;
-        scene.provider.heal(&url).await;
+        scene.plan_what_is_left(&url, seed).await?;
     }
     Ok(())
+}
+
+/// The provider, too, is well again.
+async fn fair_weather(scene: &Scene) {
+    if let Some(url) = scene.stack.provider_url() {
+        scene.provider.count(&url).await;
+        scene.provider.heal(&url).await;
+    }
 }
 
 /// Everything that struck: what was done, what was lost on the wire, what the provider did.
@@ -211,8 +225,28 @@ fn keep_or_remove(dir: TempDir, cli: &Cli, is_clean: bool) {
     }
     let kept = dir.keep();
     eprintln!("torture: logs, database, the provider's books and report.json are in {}", kept.display());
-    let Cli { seconds, seed, drivers, time_scale, .. } = cli;
-    eprintln!(
-        "torture: again: cargo torture --seconds {seconds} --seed {seed} --drivers {drivers} --time-scale {time_scale}"
-    );
+    eprintln!("torture: again: {}", again(cli));
+}
+
+/// The command that does the same again.
+fn again(cli: &Cli) -> String {
+    let Cli { seconds, seed, drivers, time_scale, program, .. } = cli;
+    // In quotes, since it may have blanks in it.
+    let program = program.as_ref().map(|program| format!(" --program '{}'", program.display())).unwrap_or_default();
+    format!("cargo torture --seconds {seconds} --seed {seed} --drivers {drivers} --time-scale {time_scale}{program}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_repeats_a_run_has_all_that_was_given() {
+        let program = Some(PathBuf::from("a b/ridematch"));
+        let cli = Cli { seconds: 20, seed: 7, report: None, keep: false, program, drivers: 4, time_scale: 3 };
+        let expected = "cargo torture --seconds 20 --seed 7 --drivers 4 --time-scale 3 --program 'a b/ridematch'";
+        assert_eq!(again(&cli), expected);
+        let plain = again(&Cli { program: None, ..cli });
+        assert_eq!(plain, "cargo torture --seconds 20 --seed 7 --drivers 4 --time-scale 3");
+    }
 }

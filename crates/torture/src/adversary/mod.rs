@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::task::JoinSet;
 
+use crate::BoxError;
 use crate::clock::Stopwatch;
 use crate::dice::dice;
 use crate::lock;
@@ -20,6 +21,7 @@ use crate::stack::Stack;
 use crate::tally::Tally;
 use crate::valve::{Mode, Valve};
 use fault::{Fault, Victim, Wire};
+use weather::Visits;
 pub(crate) use weather::{MOVES, REQUESTS};
 
 /// Between two faults.
@@ -31,29 +33,52 @@ const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// Database connections that somebody else takes at most.
 const CONNECTIONS_MAX: usize = 100;
 
+/// SQLSTATE of a server without a free place.
+const TOO_MANY_CONNECTIONS: &str = "53300";
+
 /// Everything that faults need.
 #[derive(Debug)]
 pub(crate) struct Scene {
     pub stack: Arc<Stack>,
     pub provider: Provider,
     pub tally: Tally,
+    /// What the provider's steps have to meet.
+    visits: Visits,
     /// What is being struck.
     busy: Mutex<BTreeSet<&'static str>>,
 }
 
 impl Scene {
-    pub fn new(stack: Arc<Stack>, provider: Provider) -> Self {
-        Self { stack, provider, tally: Tally::new(), busy: Mutex::default() }
+    pub fn new(stack: Arc<Stack>, provider: Provider, seed: u64) -> Self {
+        Self { stack, provider, tally: Tally::new(), visits: Visits::new(seed), busy: Mutex::default() }
+    }
+
+    /// Plans nothing but what the provider's steps have not met yet: each once, and for certain.
+    ///
+    /// # Errors
+    /// If the provider refuses the plan.
+    pub async fn plan_what_is_left(&self, url: &str, seed: u64) -> Result<(), BoxError> {
+        let faults = self.visits.left(&mut dice(seed, "what is left"), &self.provider.cells());
+        self.provider.plan(url, &faults, seed).await?;
+        Ok(())
     }
 }
 
 /// Lets the adversary loose for so long. Returns when the last fault is over; what it broke is still broken then.
-pub(crate) async fn rage(scene: &Arc<Scene>, seed: u64, time: Duration, progress: impl Fn(Duration)) {
+///
+/// # Errors
+/// If a fault is none: the provider does not understand its plan.
+pub(crate) async fn rage(
+    scene: &Arc<Scene>,
+    seed: u64,
+    time: Duration,
+    progress: impl Fn(Duration),
+) -> Result<(), BoxError> {
     let mut dice = dice(seed, "adversary");
     let since = Stopwatch::start();
     let counting = tokio::spawn(count(Arc::clone(scene)));
     scene.stack.wire.shapes().arm(true);
-    let mut under_way = JoinSet::new();
+    let mut under_way: JoinSet<Result<(), BoxError>> = JoinSet::new();
     while let Some(left) = time.checked_sub(since.elapsed()) {
         // Drawn whether or not it can be done now: what is busy must not shift the dice.
         let fault = Fault::draw(&mut dice, left);
@@ -63,18 +88,25 @@ pub(crate) async fn rage(scene: &Arc<Scene>, seed: u64, time: Duration, progress
             let scene = Arc::clone(scene);
             under_way.spawn(async move {
                 let struck = strike(&scene, fault, luck).await;
+                lock(&scene.busy).remove(fault.target());
+                let struck = struck?;
                 if fault != Fault::LoseCommit {
                     scene.tally.note(fault.kind(), format!("{fault:?}"), struck);
                 }
-                lock(&scene.busy).remove(fault.target());
+                Ok(())
             });
         }
         tokio::time::sleep(pause).await;
-        while under_way.try_join_next().is_some() {}
+        while let Some(end) = under_way.try_join_next() {
+            end??;
+        }
         progress(since.elapsed());
     }
-    while under_way.join_next().await.is_some() {}
+    while let Some(end) = under_way.join_next().await {
+        end??;
+    }
     counting.abort();
+    Ok(())
 }
 
 async fn count(scene: Arc<Scene>) {
@@ -87,10 +119,13 @@ async fn count(scene: Arc<Scene>) {
 }
 
 /// Does it. Whether it struck.
-async fn strike(scene: &Scene, fault: Fault, luck: u64) -> bool {
+///
+/// # Errors
+/// If the provider refuses a plan: then nothing of it strikes, and the torture would be gentler than it says.
+async fn strike(scene: &Scene, fault: Fault, luck: u64) -> Result<bool, BoxError> {
     let stack = &scene.stack;
     let mut dice: StdRng = dice(luck, "strike");
-    match fault {
+    Ok(match fault {
         Fault::Kill(Victim::Service(number)) => stack.services[number].kill().await,
         Fault::Kill(Victim::Provider) => stack.provider.kill().await,
         Fault::Kill(Victim::City) => stack.city().kill().await,
@@ -106,15 +141,14 @@ async fn strike(scene: &Scene, fault: Fault, luck: u64) -> bool {
             true
         }
         Fault::Weather => match stack.provider_url() {
-            Some(url) => scene
-                .provider
-                .plan(&url, &weather::day(&mut dice, &scene.provider.cells()), luck)
-                .await
-                .unwrap_or(false),
+            Some(url) => {
+                let day = weather::day(&mut dice, &scene.visits, &scene.provider.cells());
+                scene.provider.plan(&url, &day, luck).await?
+            }
             None => false,
         },
         Fault::Expire => expire(scene).await,
-    }
+    })
 }
 
 fn valve(stack: &Stack, wire: Wire) -> &Valve {
@@ -146,7 +180,9 @@ async fn take_connections(stack: &Stack, time: Duration) -> bool {
     while taken.len() < CONNECTIONS_MAX && !is_full {
         match stack.database.session().await {
             Ok(session) => taken.push(session),
-            Err(_) => is_full = true,
+            Err(error) if is_too_many(error.as_ref()) => is_full = true,
+            // Killed just now, or too slow: nothing was filled.
+            Err(_) => break,
         }
     }
     tokio::time::sleep(time).await;
@@ -156,7 +192,13 @@ async fn take_connections(stack: &Stack, time: Duration) -> bool {
     is_full
 }
 
-async fn lock_table(stack: &Stack, table: &'static str, time: Duration) -> Result<(), crate::BoxError> {
+/// Whether the server says that it has no place left.
+fn is_too_many(error: &(dyn std::error::Error + 'static)) -> bool {
+    let error = error.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+    error.and_then(|error| error.code()).is_some_and(|code| code == TOO_MANY_CONNECTIONS)
+}
+
+async fn lock_table(stack: &Stack, table: &'static str, time: Duration) -> Result<(), BoxError> {
     let mut session = stack.database.session().await?;
     session.execute("begin; set local lock_timeout = '3s'").await?;
     let lock = format!("lock table {table} in access exclusive mode");

@@ -1,6 +1,9 @@
 //! The books, compared: what the provider did, what our rows say, and what people were told. Pure, over what was read.
 
+mod debts;
 mod ours;
+mod promises;
+mod refunds;
 #[cfg(test)]
 mod tests;
 
@@ -10,8 +13,8 @@ use serde::Serialize;
 use sqlx::types::Uuid;
 use type_safe_id::{DynamicType, TypeSafeId};
 
-use crate::people::{Asked, digest};
-use crate::provider::{Intent, Refund};
+use crate::people::Asked;
+use crate::provider::{Intent, Theirs};
 pub(crate) use ours::{Ours, Payment};
 
 /// Evidence that is given for one kind of violation.
@@ -23,7 +26,7 @@ const EVIDENCE_MAX: usize = 20;
 pub(crate) enum Kind {
     /// More was taken for a trip than it costs, or twice for one purpose.
     DoubleCharge,
-    /// Less was taken, and nobody knows.
+    /// Less was taken than could be, or nobody knows that it was less.
     LostCharge,
     /// An amount is reserved on a card for a ride that is over.
     OrphanAuthorisation,
@@ -62,7 +65,8 @@ pub(crate) struct Finding {
 pub(crate) struct Findings(pub BTreeMap<Kind, Finding>);
 
 impl Findings {
-    fn none() -> Self {
+    /// Nothing.
+    pub fn none() -> Self {
         Self(KINDS.into_iter().map(|kind| (kind, Finding::default())).collect())
     }
 
@@ -81,39 +85,36 @@ impl Findings {
 }
 
 /// Compares. Call it when nothing is under way any more.
-pub(crate) fn compare(
-    ours: &Ours,
-    intents: &[Intent],
-    refunds: &[Refund],
-    record: &BTreeMap<String, Asked>,
-) -> Findings {
+pub(crate) fn compare(ours: &Ours, theirs: &Theirs, record: &BTreeMap<String, Asked>) -> Findings {
     let mut findings = Findings::none();
-    let books = Books::new(ours, intents, refunds);
+    let books = Books::new(ours, theirs);
     books.intents(&mut findings);
+    books.refusals(&mut findings);
+    books.holds_given_up(&mut findings);
+    books.write_offs(&mut findings);
     books.trips(&mut findings);
     books.refunds(&mut findings);
     books.ledger(&mut findings);
-    keys(ours, record, &mut findings);
+    promises::keys(ours, record, &mut findings);
     findings
 }
 
 /// Both sides, with the ways between them.
 struct Books<'a> {
     ours: &'a Ours,
-    intents: &'a [Intent],
-    refunds: &'a [Refund],
+    theirs: &'a Theirs,
     by_id: BTreeMap<Uuid, &'a Payment>,
     given_back: BTreeMap<&'a str, i64>,
 }
 
 impl<'a> Books<'a> {
-    fn new(ours: &'a Ours, intents: &'a [Intent], refunds: &'a [Refund]) -> Self {
+    fn new(ours: &'a Ours, theirs: &'a Theirs) -> Self {
         let by_id = ours.payments.iter().map(|payment| (payment.id, payment)).collect();
         let mut given_back = BTreeMap::new();
-        for refund in refunds.iter().filter(|refund| refund.status == "succeeded") {
+        for refund in theirs.refunds.iter().filter(|refund| refund.status == "succeeded") {
             *given_back.entry(refund.payment_intent.as_deref().unwrap_or_default()).or_insert(0) += refund.amount;
         }
-        Self { ours, intents, refunds, by_id, given_back }
+        Self { ours, theirs, by_id, given_back }
     }
 
     /// Our payment for an intent, by what the intent says of itself.
@@ -124,7 +125,7 @@ impl<'a> Books<'a> {
     /// Every intent of theirs, and every payment of ours.
     fn intents(&self, findings: &mut Findings) {
         let mut taken: BTreeMap<(Uuid, &str), Vec<&str>> = BTreeMap::new();
-        for intent in self.intents {
+        for intent in &self.theirs.intents {
             let Intent { id, status, amount_received: received, .. } = intent;
             let payment = self.payment(intent);
             if *received > 0 {
@@ -153,7 +154,8 @@ impl<'a> Books<'a> {
             let what = format!("{} was charged for its {purpose} by {}", name("trip", *trip), ids.join(" and "));
             findings.add(Kind::DoubleCharge, what);
         }
-        let theirs: BTreeMap<&str, &Intent> = self.intents.iter().map(|intent| (intent.id.as_str(), intent)).collect();
+        let theirs: BTreeMap<&str, &Intent> =
+            self.theirs.intents.iter().map(|intent| (intent.id.as_str(), intent)).collect();
         for payment in &self.ours.payments {
             let intent = payment.intent_id.as_deref().and_then(|id| theirs.get(id));
             let received = intent.map_or(0, |intent| intent.amount_received);
@@ -170,85 +172,13 @@ impl<'a> Books<'a> {
         }
     }
 
-    /// Every trip that is over, against what the provider took for it.
-    fn trips(&self, findings: &mut Findings) {
-        let mut paid: BTreeMap<Uuid, (i64, i64)> = BTreeMap::new();
-        for intent in self.intents {
-            // What belongs to no payment is reported as such; tips are on top of what a trip costs.
-            if let Some(payment) = self.payment(intent).filter(|payment| payment.purpose != "tip") {
-                let (taken, back) = paid.entry(payment.trip_id).or_default();
-                *taken += intent.amount_received;
-                *back += self.given_back.get(intent.id.as_str()).copied().unwrap_or(0);
-            }
-        }
-        for trip in self.ours.trips.iter().filter(|trip| trip.is_over) {
-            let (taken, back) = paid.get(&trip.id).copied().unwrap_or_default();
-            let total = trip.total.unwrap_or(0);
-            let what = || format!("{} ({}) costs {total}, {taken} were taken", name("trip", trip.id), trip.state);
-            if taken - back > total {
-                findings.add(Kind::DoubleCharge, format!("{} and {back} given back", what()));
-            }
-            let forgiven = self.ours.written_off.get(&trip.id).copied().unwrap_or(0);
-            if taken + forgiven < total && !self.debt_is_known(trip.id) {
-                findings.add(Kind::LostCharge, format!("{}, and nobody knows of the debt", what()));
-            }
-        }
-    }
-
-    /// Whether one of a trip's payments says that it failed, or waits for a person.
-    fn debt_is_known(&self, trip: Uuid) -> bool {
-        self.ours.payments.iter().filter(|payment| payment.trip_id == trip).any(|payment| {
-            payment.attention.is_some()
-                || matches!(payment.state.as_str(), "declined" | "auth_expired" | "capture_failed")
-        })
-    }
-
-    fn refunds(&self, findings: &mut Findings) {
-        let mut by_ours: BTreeMap<&str, Vec<&Refund>> = BTreeMap::new();
-        for refund in self.refunds.iter().filter(|refund| refund.status == "succeeded") {
-            by_ours.entry(refund.metadata.get("refund_id").map_or("", String::as_str)).or_default().push(refund);
-        }
-        for (id, refunds) in &by_ours {
-            if refunds.len() > 1 {
-                findings.add(Kind::WrongRefund, format!("{id} was given back {} times", refunds.len()));
-            }
-        }
-        for intent in self.intents {
-            let back = self.given_back.get(intent.id.as_str()).copied().unwrap_or(0);
-            if back > intent.amount_received {
-                let what = format!("{} took {} and gave back {back}", intent.id, intent.amount_received);
-                findings.add(Kind::WrongRefund, what);
-            }
-        }
-        for refund in &self.ours.refunds {
-            let id = name("rfd", refund.id);
-            let theirs = by_ours.get(id.as_str()).and_then(|refunds| refunds.first());
-            let of = name("pay", refund.payment_id);
-            match (refund.state.as_str(), theirs) {
-                ("succeeded", Some(theirs)) if theirs.amount == refund.amount => {
-                    if refund.provider_id.as_deref() != Some(&theirs.id) {
-                        findings.add(Kind::BooksDiffer, format!("{id} of {of} is {} at the provider", theirs.id));
-                    }
-                }
-                ("succeeded", theirs) => {
-                    let theirs = theirs.map_or(0, |theirs| theirs.amount);
-                    findings.add(
-                        Kind::WrongRefund,
-                        format!("{id} of {of} gave back {} by our books, {theirs} by theirs", refund.amount),
-                    );
-                }
-                (state, Some(theirs)) => {
-                    findings.add(
-                        Kind::WrongRefund,
-                        format!("{id} of {of} is {state}, and {} were given back", theirs.amount),
-                    );
-                }
-                (_, None) => {}
-            }
-        }
-        let known: Vec<String> = self.ours.refunds.iter().map(|refund| name("rfd", refund.id)).collect();
-        for id in by_ours.keys().filter(|id| !known.iter().any(|known| known == *id)) {
-            findings.add(Kind::WrongRefund, format!("the provider gave back '{id}', which is no refund of ours"));
+    /// Every call that we say was refused: none may have moved money. What is only not known, as after a time-out, is no refusal.
+    fn refusals(&self, findings: &mut Findings) {
+        for call in self.ours.refused.iter().filter(|call| self.theirs.moved_by.contains(&call.key)) {
+            let of = name("pay", call.payment_id);
+            let what =
+                format!("{} of {of} ({}) was refused by our books, and done by theirs", call.operation, call.key);
+            findings.add(Kind::BooksDiffer, what);
         }
     }
 
@@ -257,7 +187,7 @@ impl<'a> Books<'a> {
             findings.add(Kind::UnbalancedPosting, format!("posting {posting} sums to {sum} {currency}"));
         }
         let mut theirs: BTreeMap<String, i64> = BTreeMap::new();
-        for intent in self.intents {
+        for intent in &self.theirs.intents {
             let back = self.given_back.get(intent.id.as_str()).copied().unwrap_or(0);
             *theirs.entry(intent.currency.to_ascii_uppercase()).or_default() += intent.amount_received - back;
         }
@@ -266,38 +196,6 @@ impl<'a> Books<'a> {
             self.ours.clearing.iter().filter(|(_, sum)| **sum != 0).map(|(code, sum)| (code.clone(), *sum)).collect();
         if ours != theirs {
             findings.add(Kind::UnbalancedPosting, format!("clearing holds {ours:?}, the provider {theirs:?}"));
-        }
-    }
-}
-
-/// What people were told, against what was kept.
-fn keys(ours: &Ours, record: &BTreeMap<String, Asked>, findings: &mut Findings) {
-    for (key, asked) in record {
-        let mut broken = |what: String| findings.add(Kind::BrokenKey, format!("{key} ({}) {what}", asked.what));
-        if asked.successes.len() > 1 {
-            broken(format!("was answered in {} ways", asked.successes.len()));
-        }
-        if asked.refusals.iter().any(|code| code == "idempotency_key_reused") {
-            broken("was refused as another request's key".to_owned());
-        }
-        match (ours.keys.get(key), asked.successes.first()) {
-            (Some(kept), Some((status, body))) => {
-                if kept.status != *status || digest(&kept.body) != *body {
-                    broken(format!("was answered with {status}, and another answer is kept"));
-                }
-                if kept.effects > 1 {
-                    broken(format!("has {} effects", kept.effects));
-                }
-                if kept.status == 201 && kept.effects == 0 && !asked.what.ends_with("/tip") {
-                    broken("was answered with 201, and nothing was made".to_owned());
-                }
-            }
-            (None, Some((status, _))) => broken(format!("was answered with {status}, and is not known any more")),
-            // One that was sent before, and not answered, may be done after another was refused: nothing wrong with that.
-            (Some(_), None) if !asked.refusals.is_empty() && asked.heard == asked.sent => {
-                broken(format!("was refused with {:?}, and it was done", asked.refusals));
-            }
-            _ => {}
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::stack::Stack;
 
 pub(crate) use person::{Person, Role};
 pub(crate) use record::{Asked, Record, digest};
+pub(crate) use rider::declines;
 
 /// How long a request may take. Past that the answer is lost, and the request is sent again under its key.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -49,6 +50,8 @@ pub(crate) struct Town {
     board: Mutex<Board>,
     /// Nobody begins anything new.
     is_closing: AtomicBool,
+    /// Every ride is over.
+    is_over: AtomicBool,
     /// Nobody tries again any more.
     is_closed: AtomicBool,
 }
@@ -72,6 +75,10 @@ pub(crate) struct People {
 impl Town {
     pub fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Relaxed)
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
     }
 
     pub fn is_closed(&self) -> bool {
@@ -122,6 +129,7 @@ impl People {
             seed: stack.options.seed,
             board: Mutex::default(),
             is_closing: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
         });
         let mut tasks = JoinSet::new();
@@ -135,7 +143,8 @@ impl People {
         Ok(Self { town, tasks })
     }
 
-    /// Nobody begins anything new; what is under way is finished, and every key gets its answer.
+    /// Nobody begins anything new, but for operators, who go on giving back; what is under way is finished, and every key gets
+    /// its answer.
     pub fn close(&self) {
         self.town.is_closing.store(true, Ordering::Relaxed);
     }
@@ -143,6 +152,7 @@ impl People {
     /// Waits until all have gone home, a while at most; whoever is still there then gives up. What they remember.
     pub async fn go_home(mut self) -> Arc<Town> {
         self.close();
+        self.town.is_over.store(true, Ordering::Relaxed);
         let all = async { while self.tasks.join_next().await.is_some() {} };
         let _in_time = tokio::time::timeout(PATIENCE, all).await;
         self.town.is_closed.store(true, Ordering::Relaxed);

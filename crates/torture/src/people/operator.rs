@@ -11,9 +11,9 @@ use super::person::Person;
 /// How often something is done.
 const ACT_EVERY: Duration = Duration::from_millis(700);
 
-/// Works until the town closes.
+/// Works until the last ride is over.
 pub(crate) async fn live(mut me: Person) {
-    while !me.town.is_closing() {
+    while !me.town.is_over() {
         me.wait(ACT_EVERY).await;
         match me.dice.random_range(0..30) {
             0 => abort(&mut me).await,

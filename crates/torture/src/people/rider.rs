@@ -25,6 +25,11 @@ const CARDS: [(&str, u32); 5] = [
     ("pm_sim_500_after", 3),
 ];
 
+/// Whether a card's bank refuses everything, ours and the city's alike: that is in its name.
+pub(crate) fn declines(card: &str) -> bool {
+    card.contains("chargeDeclined")
+}
+
 /// Rides until the town closes.
 pub(crate) async fn live(mut me: Person) {
     while !me.town.is_closing() {
