@@ -7,6 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::{Arg, CommandFactory};
 use embedded_postgres::{Cluster, Settings};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -18,6 +19,7 @@ use ridematch::platform::dice::Dice;
 use ridematch::platform::schema;
 
 use crate::BoxError;
+use crate::cli::Cli;
 
 /// The database in the private cluster.
 const DATABASE: &str = "ridematch";
@@ -165,18 +167,15 @@ fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-/// This program, to be started as a child that is configured by nobody but us.
+/// This program, to be started as a child that is configured by nobody but us: of the shell's settings only how much to log gets there.
 fn child(program: &Path) -> Command {
     let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os().filter(|(name, _)| is_configuration(&name.to_string_lossy())) {
-        command.env_remove(name);
+    for subcommand in Cli::command().get_subcommands() {
+        for setting in subcommand.get_arguments().filter_map(Arg::get_env).filter(|name| *name != "RIDEMATCH_LOG") {
+            command.env_remove(setting);
+        }
     }
     command
-}
-
-/// What would reach into a child from the shell in which this was called. How much to log may.
-fn is_configuration(variable: &str) -> bool {
-    variable != "RIDEMATCH_LOG" && ["RIDEMATCH_", "PSP_"].iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// Starts the simulator on a free port and reads from its first line which one.
