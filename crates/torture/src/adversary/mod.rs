@@ -53,7 +53,7 @@ impl Scene {
         Self { stack, provider, tally: Tally::new(), visits: Visits::new(seed), busy: Mutex::default() }
     }
 
-    /// Plans nothing but what the provider's steps have not met yet: each once, and for certain.
+    /// Plans nothing but what the provider's steps have not met yet.
     ///
     /// # Errors
     /// If the provider refuses the plan.
