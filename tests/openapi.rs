@@ -117,3 +117,30 @@ fn the_operations_without_a_token_are_these() {
     ];
     assert_eq!(open, expected);
 }
+
+/// Schemas are published by the names of their types, and of two with the same name one would stand for both.
+#[test]
+fn no_two_schemas_have_the_same_name() {
+    let mut names: Vec<String> = Vec::new();
+    let mut folders = vec![std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let source = std::fs::read_to_string(path).unwrap();
+                let mut lines = source.lines().map(str::trim_start);
+                while lines.any(|line| line.starts_with("#[derive(") && line.contains("ToSchema")) {
+                    let item = lines.find(|line| line.contains("struct ") || line.contains("enum ")).unwrap();
+                    let name = item.split_whitespace().skip_while(|word| !["struct", "enum"].contains(word)).nth(1);
+                    names.push(name.unwrap().trim_matches(|c: char| !c.is_alphanumeric()).to_owned());
+                }
+            }
+        }
+    }
+    names.sort_unstable();
+    assert!(names.len() > 20, "the schemas are not looked for in the right way: {names:?}");
+    let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| &pair[0]).collect();
+    assert!(twice.is_empty(), "named twice: {twice:?}");
+}

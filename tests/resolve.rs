@@ -285,6 +285,7 @@ async fn decisions_that_cannot_be_taken() {
     for (body, pointer) in [
         (json!({"action": "forget", "note": "x"}), "/action"),
         (json!({"action": "close", "note": ""}), "/note"),
+        (json!({"action": "close", "note": " "}), "/note"),
         (json!({"action": "close", "note": "x".repeat(501)}), "/note"),
         (json!({"action": "close", "note": "a\u{0}b"}), "/note"),
         (json!({"action": "close", "note": "x", "amount": 1}), "/amount"),

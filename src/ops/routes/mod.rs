@@ -9,6 +9,7 @@ use utoipa::OpenApi;
 
 use super::audit::Auditor;
 use super::report::Report;
+use crate::platform::error::{Code, Refusal};
 use crate::platform::http::{Operators, Reply, Request};
 
 /// The room's part of the published document.
@@ -61,4 +62,20 @@ pub fn configure(config: &mut web::ServiceConfig) {
     responses((status = 200, description = "The report; `clean` is the answer", body = Report)))]
 async fn audit(_request: Request<Operators>, auditor: web::Data<Auditor>) -> Reply {
     Ok(HttpResponse::Ok().json(auditor.run(None).await?))
+}
+
+/// The longest note of an operator, characters.
+const NOTE_CHARS_MAX: usize = 500;
+
+/// What an operator writes for whoever reads it later, without the space around it.
+///
+/// # Errors
+/// 422 if nothing is left of it, it is too long, or has a NUL, which PostgreSQL keeps in no text.
+fn note(text: &str) -> Result<String, Refusal> {
+    let note = text.trim();
+    if (1..=NOTE_CHARS_MAX).contains(&note.chars().count()) && !note.contains('\0') {
+        return Ok(note.to_owned());
+    }
+    let detail = format!("must have 1 to {NOTE_CHARS_MAX} characters");
+    Err(Refusal::new(Code::InvalidRequest, format!("`note` {detail}.")).field("/note", detail))
 }

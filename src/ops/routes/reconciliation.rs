@@ -26,9 +26,6 @@ const LISTED_MAX: u8 = 100;
 /// A driver who has not been heard of for so long, with a rider in the car, is a person's concern.
 const SILENT_ON_THE_WAY: TimeDelta = TimeDelta::minutes(15);
 
-/// The longest note.
-const NOTE_CHARS_MAX: usize = 1_000;
-
 /// What differs from the provider's books, and what waits for a person
 ///
 /// As the last run found it: one is made every quarter of an hour, and `POST /v1/ops/reconciliation/runs` asks for one now.
@@ -149,9 +146,9 @@ pub(super) async fn finding(request: Request<Operators>) -> Reply {
 /// Why a finding is done with.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ResolveRequest {
+pub(super) struct FindingResolutionRequest {
     /// For whoever reads it later: what was found out, and what was done.
-    #[schema(min_length = 1, max_length = 1_000)]
+    #[schema(min_length = 1, max_length = 500)]
     note: String,
 }
 
@@ -160,20 +157,15 @@ pub(super) struct ResolveRequest {
 /// Takes it off the list. Nothing is changed in any books; it comes back only if its figures change.
 #[utoipa::path(post, path = "/v1/ops/reconciliation/findings/{finding_id}/resolve", tag = "ops", operation_id = "resolve_finding",
     params(("finding_id" = FindingId, Path, description = "The finding"), KeyHeader, VersionHeader),
-    request_body = ResolveRequest,
+    request_body = FindingResolutionRequest,
     responses((status = 200, description = "The finding, resolved", body = FindingBody)))]
 pub(super) async fn resolve(request: Request<Operators>) -> Reply {
     request
         .command(
             |request| {
                 let id = request.id("finding_id")?;
-                let ResolveRequest { note } = request.json()?;
-                let note = note.trim().to_owned();
-                if !(1..=NOTE_CHARS_MAX).contains(&note.chars().count()) || note.contains('\0') {
-                    let detail = format!("must be 1 to {NOTE_CHARS_MAX} characters");
-                    let refusal = Refusal::new(Code::InvalidRequest, format!("`note` {detail}."));
-                    return Err(refusal.field("/note", detail).into());
-                }
+                let FindingResolutionRequest { note } = request.json()?;
+                let note = super::note(&note)?;
                 let by = OpsId::from(request.caller().subject);
                 Ok(Resolution { id, by, note, if_version: request.if_match()?, at: request.platform.clock.machine() })
             },

@@ -16,9 +16,6 @@ use crate::platform::http::{Operators, Reply, Request};
 use crate::platform::idempotency::Answer;
 use crate::platform::ids::{PaymentId, RefundId};
 
-/// The longest note, characters.
-const NOTE_CHARS_MAX: usize = 500;
-
 /// What an operator decides, and why.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -79,16 +76,11 @@ pub(super) async fn refund(request: Request<Operators>) -> Reply {
 fn decision(request: &Request<Operators>) -> Result<Decision> {
     let ResolveRequest { action, note } = request.json()?;
     let action = Action::named(&action).ok_or_else(|| invalid("/action", "must be `retry` or `close`".to_owned()))?;
-    let length = note.chars().count();
-    // PostgreSQL keeps no NUL in a text.
-    if !(1..=NOTE_CHARS_MAX).contains(&length) || note.contains('\0') {
-        return Err(invalid("/note", format!("must have 1 to {NOTE_CHARS_MAX} characters")).into());
-    }
     let (clock, dice) = (&request.platform.clock, &request.platform.dice);
     let machine_now = clock.machine();
     Ok(Decision {
         action,
-        note,
+        note: super::note(&note)?,
         operator_id: request.caller().subject,
         if_version: request.if_match()?,
         now: clock.domain(),
