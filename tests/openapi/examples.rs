@@ -78,7 +78,9 @@ fn what_does_not_fit_is_found() {
     let document = document();
     let schema = json!({"$ref": "#/components/schemas/Money"});
     assert_eq!(faults(&document, &schema, &json!({"amount": 1, "currency": "USD"})), Vec::<String>::new());
-    for wrong in [json!({"amount": 1}), json!({"amount": 1.5, "currency": "USD"}), json!({"amount": 1, "currency": "usd"})] {
+    for wrong in
+        [json!({"amount": 1}), json!({"amount": 1.5, "currency": "USD"}), json!({"amount": 1, "currency": "usd"})]
+    {
         assert!(!faults(&document, &schema, &wrong).is_empty(), "{wrong}");
     }
 }

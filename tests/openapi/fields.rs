@@ -92,10 +92,13 @@ fn every_field_says_what_it_may_be() {
         let Some(schema) = schema.as_object() else { continue };
         let field = at.rsplit(['/', ' ']).next().unwrap_or_default();
         let says = if is_of(schema, "string") {
-            has(schema, &["format", "pattern", "enum", "maxLength"]) || TEXTS.contains(&&*at) || field.contains("trace")
+            has(schema, &["format", "pattern", "enum", "maxLength"])
+                || TEXTS.contains(&&*at)
+                || field.contains("trace")
                 || field.contains("If-None-Match")
         } else if is_of(schema, "integer") {
-            has(schema, &["format"]) && (has(schema, &["minimum", "maximum"]) || UNBOUNDED.contains(&field) || at.ends_with("{}"))
+            has(schema, &["format"])
+                && (has(schema, &["minimum", "maximum"]) || UNBOUNDED.contains(&field) || at.ends_with("{}"))
         } else if is_of(schema, "number") {
             has(schema, &["minimum"]) && has(schema, &["maximum"])
         } else if is_of(schema, "array") {

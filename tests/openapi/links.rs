@@ -27,7 +27,9 @@ fn is_there(document: &Value, operation: &Value, answer: &Value, expression: &st
         return answer["headers"][name].is_object();
     }
     let in_path = expression.strip_prefix("request.path.");
-    in_path.is_some_and(|name| parameters(document, operation).iter().any(|one| one["in"] == "path" && one["name"] == name))
+    in_path.is_some_and(|name| {
+        parameters(document, operation).iter().any(|one| one["in"] == "path" && one["name"] == name)
+    })
 }
 
 #[test]
@@ -72,7 +74,9 @@ fn from_a_quote_everything_about_a_ride_is_reached() {
             }
         }
     }
-    for name in ["get_trip", "cancel_trip", "list_trip_events", "explain_trip", "get_receipt", "get_payment", "create_refund"] {
+    for name in
+        ["get_trip", "cancel_trip", "list_trip_events", "explain_trip", "get_receipt", "get_payment", "create_refund"]
+    {
         assert!(reached.iter().any(|one| one == name), "{name} is not reached: {reached:?}");
     }
 }

@@ -29,7 +29,11 @@ fn every_refusal_has_examples_of_its_status() {
         assert!(!examples.is_empty(), "{status} of {operation}");
         for (code, example) in examples {
             let problem = &resolved(&document, example)["value"];
-            assert_eq!((&problem["code"], problem["status"].to_string()), (&json!(code), status.clone()), "{operation}");
+            assert_eq!(
+                (&problem["code"], problem["status"].to_string()),
+                (&json!(code), status.clone()),
+                "{operation}"
+            );
             assert_eq!(problem["type"], json!(format!("/problems/{code}")));
             assert!(answer["description"].as_str().unwrap().contains(&format!("`{code}`")), "{status} of {operation}");
         }
@@ -82,6 +86,10 @@ fn headers_are_where_they_occur() {
         assert!(named.contains("Trace-Id"), "{status} of {operation}");
         assert_eq!(named.contains("RateLimit"), !is_open && status != "401", "{status} of {operation}");
         assert_eq!(named.contains("WWW-Authenticate"), status == "401", "{status} of {operation}");
-        assert_eq!(named.contains("Retry-After") || !["429", "503"].contains(&&*status), true, "{status} of {operation}");
+        assert_eq!(
+            named.contains("Retry-After") || !["429", "503"].contains(&&*status),
+            true,
+            "{status} of {operation}"
+        );
     }
 }
