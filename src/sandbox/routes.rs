@@ -38,25 +38,30 @@ pub fn configure(config: &mut web::ServiceConfig) {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct TokenRequest {
+    /// What its bearer may do.
     role: Role,
-    /// An id with the role's prefix; a new one if absent.
+    /// An id with the role's prefix (`rdr_`, `drv_`, `gwy_`, `ops_`); a new one if absent.
+    #[schema(pattern = "^(rdr|drv|gwy|ops)_[0-7][0-9a-hjkmnp-tv-z]{25}$", example = "rdr_01jd3n4c2sf9v7x0b3m6q8w1ek")]
     subject: Option<String>,
 }
 
 /// A token.
 #[derive(Debug, Serialize, ToSchema)]
 struct TokenBody {
-    /// For `Authorization: Bearer …`.
+    /// A JWT for `Authorization: Bearer …`.
+    #[schema(pattern = r"^[\w-]+\.[\w-]+\.[\w-]+$", example = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl")]
     token: String,
     /// Whose it is.
+    #[schema(pattern = "^(rdr|drv|gwy|ops)_[0-7][0-9a-hjkmnp-tv-z]{25}$", example = "rdr_01jd3n4c2sf9v7x0b3m6q8w1ek")]
     subject: String,
-    /// Machine time.
+    /// When it stops being good (machine time).
     expires_at: MachineTime,
 }
 
 /// Get a token
 ///
-/// For any role, and for any subject: this is the sandbox.
+/// For any role, and for any subject: this is the sandbox. It is good for a day. In production tokens are made elsewhere, and there is no
+/// such address.
 #[utoipa::path(post, path = "/v1/sandbox/tokens", tag = "sandbox", operation_id = "create_token",
     request_body = TokenRequest, security(()),
     responses((status = 201, description = "The token", body = TokenBody)))]
@@ -81,11 +86,12 @@ async fn token(request: Request<Everybody>) -> Reply {
 /// Both clocks.
 #[derive(Debug, Serialize, ToSchema)]
 struct ClockBody {
-    /// Machine time.
+    /// Machine time: what the computer's clock says.
     real: MachineTime,
     /// Domain time at that moment.
     domain: DomainTime,
     /// Domain seconds per real second.
+    #[schema(minimum = 1, maximum = 1000)]
     scale: u32,
 }
 
@@ -96,6 +102,8 @@ fn body(platform: &Platform) -> ClockBody {
 }
 
 /// Read the clocks
+///
+/// Offers, deadlines and waiting live in domain time; leases, time-outs and tokens in machine time.
 #[utoipa::path(get, path = "/v1/sandbox/clock", tag = "sandbox", operation_id = "get_clock", security(()),
     responses((status = 200, description = "Both clocks", body = ClockBody)))]
 async fn clock(request: Request<Everybody>) -> Reply {
@@ -116,9 +124,10 @@ struct ClockRequest {
 
 /// Set the domain clock
 ///
-/// Faster, or past a time-out. Machine time is never touched.
-#[utoipa::path(post, path = "/v1/sandbox/clock", tag = "sandbox", request_body = ClockRequest, security(()),
-    responses((status = 200, description = "Both clocks", body = ClockBody)))]
+/// Faster, or past a time-out, for everybody in the sandbox: `{"advance_s": 15}` lets every offer that is out expire. Machine time is never
+/// touched. It is no command with a key: jumping twice is jumping twice as far.
+#[utoipa::path(post, path = "/v1/sandbox/clock", tag = "sandbox", operation_id = "set_clock", request_body = ClockRequest, security(()),
+    responses((status = 200, description = "Both clocks, from now on", body = ClockBody)))]
 async fn set_clock(request: Request<Everybody>) -> Reply {
     let wanted: ClockRequest = request.json()?;
     check(&wanted)?;
