@@ -1,0 +1,20 @@
+//! The sandbox's addresses.
+
+mod clock;
+mod tokens;
+
+use actix_web::web;
+use utoipa::OpenApi;
+
+/// The room's part of the published document.
+#[derive(Debug, OpenApi)]
+#[openapi(paths(tokens::token, clock::clock, clock::set_clock))]
+pub struct Api;
+
+/// The room's addresses.
+pub fn configure(config: &mut web::ServiceConfig) {
+    let (get, post) = (web::get, web::post);
+    config
+        .service(web::resource("/v1/sandbox/tokens").route(post().to(tokens::token)))
+        .service(web::resource("/v1/sandbox/clock").route(get().to(clock::clock)).route(post().to(clock::set_clock)));
+}
