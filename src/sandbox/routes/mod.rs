@@ -1,6 +1,8 @@
 //! The sandbox's addresses.
 
 mod clock;
+mod console;
+mod machines;
 mod tokens;
 
 use actix_web::web;
@@ -8,7 +10,7 @@ use utoipa::OpenApi;
 
 /// The room's part of the published document.
 #[derive(Debug, OpenApi)]
-#[openapi(paths(tokens::token, clock::clock, clock::set_clock))]
+#[openapi(paths(tokens::token, clock::clock, clock::set_clock, machines::machines))]
 pub struct Api;
 
 /// The room's addresses.
@@ -16,5 +18,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     let (get, post) = (web::get, web::post);
     config
         .service(web::resource("/v1/sandbox/tokens").route(post().to(tokens::token)))
-        .service(web::resource("/v1/sandbox/clock").route(get().to(clock::clock)).route(post().to(clock::set_clock)));
+        .service(web::resource("/v1/sandbox/clock").route(get().to(clock::clock)).route(post().to(clock::set_clock)))
+        .service(web::resource("/v1/sandbox/machines").route(get().to(machines::machines)))
+        .configure(console::configure);
 }
