@@ -1,7 +1,9 @@
 //! The sandbox's addresses.
 
 mod clock;
+mod console;
 mod live;
+mod machines;
 mod streets;
 mod tokens;
 
@@ -10,7 +12,15 @@ use utoipa::OpenApi;
 
 /// The room's part of the published document.
 #[derive(Debug, OpenApi)]
-#[openapi(paths(tokens::token, clock::clock, clock::set_clock, live::live, streets::streets, streets::put_streets))]
+#[openapi(paths(
+    tokens::token,
+    clock::clock,
+    clock::set_clock,
+    live::live,
+    machines::machines,
+    streets::streets,
+    streets::put_streets,
+))]
 pub struct Api;
 
 /// The room's addresses.
@@ -24,5 +34,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .route(get().to(streets::streets))
                 .route(put().to(streets::put_streets)),
         )
-        .service(web::resource("/v1/sandbox/live").route(get().to(live::live)));
+        .service(web::resource("/v1/sandbox/live").route(get().to(live::live)))
+        .service(web::resource("/v1/sandbox/machines").route(get().to(machines::machines)))
+        .configure(console::configure);
 }

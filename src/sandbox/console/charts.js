@@ -1,0 +1,4 @@
+// The charts (live).
+export function createCharts(element) {
+  element.textContent = "";
+}
