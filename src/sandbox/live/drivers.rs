@@ -100,6 +100,12 @@ impl Drivers {
         self.handles.get(&driver).copied()
     }
 
+    /// A driver's handle, and where they are; none if they are not online, or have never said where.
+    pub fn find(&self, driver: DriverId) -> Option<(u32, Dot)> {
+        let handle = self.handle(driver)?;
+        Some((handle, (*self.dots.get(usize::try_from(handle).ok()?)?)?))
+    }
+
     /// Whose handle this is.
     pub fn driver(&self, handle: u32) -> Option<DriverId> {
         self.ids.get(usize::try_from(handle).ok()?).copied()

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::platform::Platform;
 use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::http::Reply;
+use crate::platform::ids::DriverId;
 use crate::sandbox::live::{Area, Drivers, Feed, Live, Rides, Watcher, WorldBody};
 
 /// Messages that a map may be behind. It gets no more until it says that it has seen some, and then what is true by then: a slow
@@ -32,7 +33,8 @@ const MESSAGE_BYTES_MAX: usize = 1024;
 /// - `{"view": {"south": …, "west": …, "north": …, "east": …}}`: what it looks at, in degrees; first thing, and whenever it
 ///   changes. Across the antimeridian `east` goes on past 180.
 /// - `{"seen": 12}`: how many messages it has been through. No more than three unseen ones are sent.
-/// - `{"who": 17}`: whose handle is it? The answer is `{"type": "who", "handle": 17, "driver_id": "drv_…"}`, null if nobody's.
+/// - `{"who": 17}`: whose handle is it? The answer is `{"type": "driver", "handle": 17, "driver_id": "drv_…"}`, null if nobody's.
+/// - `{"where": "drv_…"}`: the other way round; the answer has the driver's `position` too, null if they are not online.
 ///
 /// It hears of trips and counts as text, once a second: the same object as without an upgrade, with the
 /// trips in view. Where drivers are it hears in binary frames, up to four a second, of those in view and a quarter around it:
@@ -81,6 +83,7 @@ enum Said {
     View(Area),
     Seen(u64),
     Who(u32),
+    Where(DriverId),
 }
 
 /// One map, and how far it is.
@@ -155,7 +158,14 @@ impl Map {
             Said::Seen(seen) => self.seen = seen.min(self.sent),
             Said::Who(handle) => {
                 let driver_id = self.watcher.drivers.borrow().driver(handle);
-                self.tell(json!({"type": "who", "handle": handle, "driver_id": driver_id}).to_string()).await?;
+                self.tell(json!({"type": "driver", "handle": handle, "driver_id": driver_id}).to_string()).await?;
+            }
+            Said::Where(driver_id) => {
+                let found = self.watcher.drivers.borrow().find(driver_id);
+                let (handle, position) = found.map(|(handle, dot)| (handle, dot.place)).unzip();
+                let answer =
+                    json!({"type": "driver", "handle": handle, "driver_id": driver_id, "position": position});
+                self.tell(answer.to_string()).await?;
             }
         }
         Ok(())
