@@ -1,4 +1,10 @@
-//! The SQL of the domain clock.
+//! The SQL of the sandbox: the domain clock, and what the console draws.
+
+mod rides;
+mod streets;
+
+pub use rides::*;
+pub use streets::*;
 
 use sqlx::PgConnection;
 
@@ -20,4 +26,13 @@ pub async fn set_anchor(conn: &mut PgConnection, anchor: Anchor) -> Result<()> {
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// The legal steps of a trip: from, command, to.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn trip_steps(conn: &mut PgConnection) -> Result<Vec<(String, String, String)>> {
+    let rows = sqlx::query!("select from_state, command, to_state from trip_edges").fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.from_state, row.command, row.to_state)).collect())
 }

@@ -1,0 +1,3 @@
+export function createInspector(element) {
+  element.textContent = "";
+}
