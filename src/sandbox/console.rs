@@ -27,9 +27,11 @@ files! {
     "icon.svg"
     "api.js"
     "bus.js"
+    "car.js"
     "charts.js"
     "clock.js"
     "dom.js"
+    "domain.js"
     "drive.js"
     "experiments.js"
     "inspector.js"
@@ -38,8 +40,13 @@ files! {
     "machine.js"
     "main.js"
     "map.js"
+    "money.js"
+    "panel.js"
     "ride.js"
+    "rider.js"
     "session.js"
+    "trip.js"
+    "trips.js"
 }
 
 impl File {
