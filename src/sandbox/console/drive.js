@@ -24,7 +24,8 @@ export function inspectDriver(element, wanted, map) {
   let driver = null;
   let profile = null;
   const offers = section("Offers", (body, note) => listOffers(driver, body, note));
-  const timer = setInterval(() => refresh(), EVERY_MS);
+  // Whoever has never been online has nothing to tell, and is not asked again and again.
+  const timer = setInterval(() => profile && refresh(), EVERY_MS);
   let stopStream = () => {};
   let isStopped = false;
 

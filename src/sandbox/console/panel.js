@@ -7,9 +7,9 @@ import { h } from "./dom.js";
 export function head(kind, id, badges) {
   const copy = h("button.quiet.small", { type: "button", "aria-label": `Copy the ${kind}'s id`, onclick: () => copied(copy, id) }, "Copy id");
   return h("header.head", {},
-    h("div.row", {}, h("button.quiet.back", { type: "button", onclick: () => emit("select", null) }, "← Latest trips"), copy),
+    h("button.quiet.back", { type: "button", onclick: () => emit("select", null) }, "← Latest trips"),
     h("div.row", {}, h("h2", {}, kind[0].toUpperCase() + kind.slice(1)), badges),
-    h("code.id", {}, id));
+    h("div.row", {}, h("code.id", {}, id), copy));
 }
 
 async function copied(button, text) {

@@ -127,7 +127,7 @@ export function createRide(element, map) {
     const who = driver && !isOver && h("p", {}, h("strong", {}, driver.name), ` · ${driver.plate} · ${driver.class}`);
     const showsPin = ["assigned", "arrived"].includes(trip.state);
     const pin = showsPin && h("p", {}, "Tell the driver the PIN ", h("span.pin", {}, trip.pin));
-    const cost = h("p.muted", {}, isOver ? `${money(trip.fare)} charged.` : `${money(trip.price)} promised. Trip ${short(trip.id)}`);
+    const cost = h("p.muted", {}, isOver ? `${money(trip.fare)} charged.` : `${money(trip.price)} promised · ${short(trip.id)}`);
     const cancel = !isOver && trip.state !== "in_progress" && h("button", { type: "button", onclick: cancelRide }, "Call it off");
     const inspect = h("button.quiet", { type: "button", onclick: () => emit("select", { kind: "trip", id: trip.id }) }, "Inspect");
     show(
