@@ -28,6 +28,7 @@ use crate::platform::limits::Limits;
 use crate::platform::metrics::Metrics;
 use crate::platform::wake::Hub;
 use crate::platform::{Parts, Platform, schema};
+use crate::sandbox::live::Live;
 use crate::supply::Supply;
 use crate::webhooks::WebhooksContext;
 use crate::{dispatch, doors, ops, payments, pricing, sandbox, supply, trips, webhooks, workers};
@@ -95,12 +96,18 @@ pub async fn start(config: &Config) -> Result<Running> {
     let supply = Arc::new(Supply::default());
     let gateway = gateway(config, &platform)?;
 
-    let (server, address) = listen(config, &platform, &supply, &gateway)?;
+    let live = Live::new(platform.clone(), Arc::clone(&supply));
+
+    let shared = Shared { platform: &platform, supply: &supply, gateway: &gateway, live: &live };
+    let (server, address) = listen(config, &shared)?;
     let handle = server.handle();
     let serving = tokio::spawn(server);
     let payments = PaymentsContext::new(platform.clone(), gateway);
     let webhooks = WebhooksContext::new(platform.clone(), reach(config))?;
-    let workers = workers::start(&platform, &supply, &payments, &webhooks);
+    let mut workers = workers::start(&platform, &supply, &payments, &webhooks);
+    if config.sandbox {
+        workers.spawn(live.run());
+    }
     tracing::info!(%address, process = platform.process, "ridematch is up");
     Ok(Running { address, platform, payments, webhooks, server: handle, serving, workers })
 }
@@ -131,14 +138,19 @@ async fn prepare(platform: &Platform) -> Result<()> {
     Ok(())
 }
 
-fn listen(
-    config: &Config,
-    platform: &Platform,
-    supply: &Arc<Supply>,
-    gateway: &Gateway,
-) -> Result<(actix_web::dev::Server, SocketAddr)> {
+/// What every thread that answers requests has a hand on.
+struct Shared<'a> {
+    platform: &'a Platform,
+    supply: &'a Arc<Supply>,
+    gateway: &'a Gateway,
+    live: &'a Live,
+}
+
+fn listen(config: &Config, shared: &Shared<'_>) -> Result<(actix_web::dev::Server, SocketAddr)> {
+    let Shared { platform, supply, gateway, live } = *shared;
     let (platform_data, supply) = (web::Data::new(platform.clone()), web::Data::from(Arc::clone(supply)));
     let auditor = web::Data::new(Auditor::new(platform.clone(), gateway.clone()));
+    let live = web::Data::new(live.clone());
     let reach = web::Data::new(reach(config));
     let secrets = payments::WebhookSecrets::parse(config.psp_webhook_secret.expose())
         .map_err(|wrong| Error::Bug(format!("PSP_WEBHOOK_SECRET {wrong}")))?;
@@ -151,6 +163,7 @@ fn listen(
             .app_data(auditor.clone())
             .app_data(secrets.clone())
             .app_data(reach.clone())
+            .app_data(live.clone())
             .app_data(PayloadConfig::new(BODY_BYTES_MAX))
             .wrap(from_fn(observe))
             .configure(pricing::routes::configure)

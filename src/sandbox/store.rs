@@ -1,4 +1,10 @@
-//! The SQL of the domain clock.
+//! The SQL of the sandbox: the domain clock, and what the console draws.
+
+mod rides;
+mod streets;
+
+pub use rides::*;
+pub use streets::*;
 
 use sqlx::PgConnection;
 
