@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::ops::Auditor;
-use crate::payments::{Gateway, PaymentsContext};
+use crate::payments::{Gateway, PaymentsContext, WebhookSecrets};
 use crate::platform::auth::{TokenKey, Tokens};
 use crate::platform::clock::Clock;
 use crate::platform::config::Config;
@@ -28,7 +28,7 @@ use crate::platform::limits::Limits;
 use crate::platform::metrics::Metrics;
 use crate::platform::wake::Hub;
 use crate::platform::{Parts, Platform, schema};
-use crate::sandbox::live::Live;
+use crate::sandbox::{Live, Recorder, Sandbox};
 use crate::supply::Supply;
 use crate::webhooks::WebhooksContext;
 use crate::{dispatch, doors, ops, payments, pricing, sandbox, supply, trips, webhooks, workers};
@@ -86,27 +86,31 @@ pub fn gateway(config: &Config, platform: &Platform) -> Result<Gateway> {
     Gateway::new(platform.clone(), &config.psp)
 }
 
-/// Starts the service and returns when it listens.
+/// Starts the service and returns when it listens. What `recorder` hears, the sandbox shows.
 ///
 /// # Errors
 /// If the database does not answer or is not migrated, or the address cannot be listened on.
-pub async fn start(config: &Config) -> Result<Running> {
+pub async fn start(config: &Config, recorder: Recorder) -> Result<Running> {
     let platform = platform(config)?;
     prepare(&platform).await?;
     let supply = Arc::new(Supply::default());
     let gateway = gateway(config, &platform)?;
 
-    let live = Live::new(platform.clone(), Arc::clone(&supply));
+    let payments = PaymentsContext::new(platform.clone(), gateway);
 
-    let shared = Shared { platform: &platform, supply: &supply, gateway: &gateway, live: &live };
-    let (server, address) = listen(config, &shared)?;
+    let sandbox = if config.sandbox {
+        let live = Live::new(platform.clone(), Arc::clone(&supply));
+        Some(web::Data::new(Sandbox::new(config, recorder, payments.clone(), live)?))
+    } else {
+        None
+    };
+    let (server, address) = listen(config, &platform, &supply, &payments, sandbox.clone())?;
     let handle = server.handle();
     let serving = tokio::spawn(server);
-    let payments = PaymentsContext::new(platform.clone(), gateway);
     let webhooks = WebhooksContext::new(platform.clone(), reach(config))?;
     let mut workers = workers::start(&platform, &supply, &payments, &webhooks);
-    if config.sandbox {
-        workers.spawn(live.run());
+    if let Some(sandbox) = sandbox {
+        workers.spawn(sandbox.live().clone().run());
     }
     tracing::info!(%address, process = platform.process, "ridematch is up");
     Ok(Running { address, platform, payments, webhooks, server: handle, serving, workers })
@@ -138,24 +142,19 @@ async fn prepare(platform: &Platform) -> Result<()> {
     Ok(())
 }
 
-/// What every thread that answers requests has a hand on.
-struct Shared<'a> {
-    platform: &'a Platform,
-    supply: &'a Arc<Supply>,
-    gateway: &'a Gateway,
-    live: &'a Live,
-}
-
-fn listen(config: &Config, shared: &Shared<'_>) -> Result<(actix_web::dev::Server, SocketAddr)> {
-    let Shared { platform, supply, gateway, live } = *shared;
+fn listen(
+    config: &Config,
+    platform: &Platform,
+    supply: &Arc<Supply>,
+    payments: &PaymentsContext,
+    sandbox: Option<web::Data<Sandbox>>,
+) -> Result<(actix_web::dev::Server, SocketAddr)> {
     let (platform_data, supply) = (web::Data::new(platform.clone()), web::Data::from(Arc::clone(supply)));
-    let auditor = web::Data::new(Auditor::new(platform.clone(), gateway.clone()));
-    let live = web::Data::new(live.clone());
+    let auditor = web::Data::new(Auditor::new(platform.clone(), payments.gateway().clone()));
     let reach = web::Data::new(reach(config));
-    let secrets = payments::WebhookSecrets::parse(config.psp_webhook_secret.expose())
+    let secrets = WebhookSecrets::parse(config.psp_webhook_secret.expose())
         .map_err(|wrong| Error::Bug(format!("PSP_WEBHOOK_SECRET {wrong}")))?;
     let secrets = web::Data::new(secrets);
-    let with_sandbox = config.sandbox;
     let server = HttpServer::new(move || {
         App::new()
             .app_data(platform_data.clone())
@@ -163,7 +162,6 @@ fn listen(config: &Config, shared: &Shared<'_>) -> Result<(actix_web::dev::Serve
             .app_data(auditor.clone())
             .app_data(secrets.clone())
             .app_data(reach.clone())
-            .app_data(live.clone())
             .app_data(PayloadConfig::new(BODY_BYTES_MAX))
             .wrap(from_fn(observe))
             .configure(pricing::routes::configure)
@@ -174,8 +172,8 @@ fn listen(config: &Config, shared: &Shared<'_>) -> Result<(actix_web::dev::Serve
             .configure(ops::routes::configure)
             .configure(webhooks::routes::configure)
             .configure(|config| {
-                if with_sandbox {
-                    sandbox::routes::configure(config);
+                if let Some(sandbox) = &sandbox {
+                    sandbox::routes::configure(config.app_data(sandbox.clone()));
                 }
             })
             .configure(doors::configure)
