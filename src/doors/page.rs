@@ -12,7 +12,8 @@ const SHELL: &str = include_str!("page.html");
 const WRITTEN_FOR: &str = "http://127.0.0.1:8080";
 
 /// A page does nothing but be read.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// A page, and the same for a program.
 pub struct Page<'a, T> {
@@ -88,7 +89,8 @@ mod tests {
 
     #[test]
     fn a_browser_gets_html_and_a_terminal_what_was_written() {
-        let wanted = |accept: &str| Form::wanted(&TestRequest::default().insert_header(("Accept", accept)).to_http_request());
+        let wanted =
+            |accept: &str| Form::wanted(&TestRequest::default().insert_header(("Accept", accept)).to_http_request());
         let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
         assert_eq!(wanted(browser), Form::Html);
         assert_eq!(wanted("application/json"), Form::Json);
@@ -101,7 +103,10 @@ mod tests {
     #[test]
     fn an_address_that_is_no_address_does_not_get_into_a_script() {
         let said = |host: &str| {
-            localised("curl http://127.0.0.1:8080/x", &TestRequest::default().insert_header(("Host", host)).to_http_request())
+            localised(
+                "curl http://127.0.0.1:8080/x",
+                &TestRequest::default().insert_header(("Host", host)).to_http_request(),
+            )
         };
         assert_eq!(said("rides.example:81"), "curl http://rides.example:81/x");
         assert_eq!(said("[::1]:9"), "curl http://[::1]:9/x");

@@ -118,7 +118,8 @@ async fn index(http: HttpRequest) -> HttpResponse {
         let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default();
         let _infallible = write!(markdown, "\n## {status} {reason}\n\n");
         for meaning in group.iter().map(|code| code.meaning()) {
-            let _infallible = writeln!(markdown, "- [`{name}`](/problems/{name}): {}", meaning.title, name = meaning.name);
+            let _infallible =
+                writeln!(markdown, "- [`{name}`](/problems/{name}): {}", meaning.title, name = meaning.name);
         }
     }
     let line = |code: &Code| {
@@ -146,7 +147,10 @@ mod tests {
             assert_eq!(headings, ["## Why", "## See it happen", "## What to do"], "{name}");
             let example = page.split("## See it happen").nth(1).and_then(|rest| rest.split("## What to do").next());
             let example = example.expect("it is there");
-            assert!(example.contains("```sh\n") != example.contains("`tests/"), "{name}: lines to paste, or a test to read");
+            assert!(
+                example.contains("```sh\n") != example.contains("`tests/"),
+                "{name}: lines to paste, or a test to read"
+            );
         }
     }
 
