@@ -18,8 +18,15 @@ use crate::platform::ids::{Id, OfferId, PaymentId, QuoteId, TripId};
 use crate::trips::machine::{FREE_CANCELLATION, NO_SHOW_AFTER, State};
 
 /// Tables that a reset leaves alone: what the migrations filled, the clock, who is the matcher, and the streets.
-pub const KEPT: [&str; 7] =
-    ["_sqlx_migrations", "clock_anchor", "ledger_accounts", "matcher", "outbox_subscriptions", "streets", "trip_edges"];
+pub const KEPT: [&str; 7] = [
+    "_sqlx_migrations",
+    "clock_anchor",
+    "ledger_accounts",
+    "matcher",
+    "outbox_subscriptions",
+    "sandbox_streets",
+    "trip_edges",
+];
 
 /// Tables that a reset empties: all the others. A test compares the two lists with the database.
 pub const FORGOTTEN: [&str; 26] = [
@@ -175,7 +182,10 @@ async fn payment_moment(conn: &mut PgConnection, id: Uuid) -> Result<Option<Due>
 }
 
 async fn quote_moment(conn: &mut PgConnection, id: Uuid) -> Result<Option<Due>> {
-    let row = sqlx::query!(r#"select expires_at as "at: DomainTime", used_at as "used_at: DomainTime" from quotes where id = $1"#, id);
+    let row = sqlx::query!(
+        r#"select expires_at as "at: DomainTime", used_at as "used_at: DomainTime" from quotes where id = $1"#,
+        id
+    );
     let row = row.fetch_optional(conn).await?;
     Ok(row.map(|row| ("the price is no longer promised", Some(row.at).filter(|_| row.used_at.is_none()))))
 }
