@@ -70,10 +70,13 @@ const GUARDS: [(&str, &str); 4] = [
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub struct Forgotten {
     /// Trips.
+    #[schema(minimum = 0)]
     trips: i64,
     /// Payments.
+    #[schema(minimum = 0)]
     payments: i64,
     /// Drivers; who is still there comes online again.
+    #[schema(minimum = 0)]
     drivers: i64,
 }
 
@@ -94,7 +97,7 @@ pub enum Waiting {
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub struct Moment {
     /// What happens then.
-    #[schema(example = "the offer expires")]
+    #[schema(value_type = String, max_length = 64, example = "the offer expires")]
     what: &'static str,
     /// When: domain time.
     pub at: DomainTime,
