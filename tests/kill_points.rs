@@ -7,6 +7,8 @@
 
 #[path = "kill_points/books.rs"]
 mod books;
+#[path = "kill_points/cut.rs"]
+mod cut;
 mod harness;
 #[path = "kill_points/stopped.rs"]
 mod stopped;
