@@ -156,6 +156,8 @@ pub(in crate::ops::routes) struct RunBody {
     unsettled: i64,
     /// Intents of the provider.
     intents: i64,
+    /// Of these, made by somebody else who uses the account, for no payment at all. They are left alone.
+    foreign_intents: i64,
     /// Refunds of the provider.
     refunds: i64,
     /// Differences.
@@ -172,7 +174,8 @@ pub(in crate::ops::routes) struct RunBody {
 
 impl From<Run> for RunBody {
     fn from(run: Run) -> Self {
-        let Counts { payments, unsettled, intents, refunds, differences, found, repairs, ended } = run.counts;
+        let Counts { payments, unsettled, intents, foreign_intents, refunds, differences, found, repairs, ended } =
+            run.counts;
         let duration = run.started_at.zip(run.finished_at).map(|(from, to)| to.since(from).num_milliseconds());
         Self {
             id: run.id,
@@ -187,6 +190,7 @@ impl From<Run> for RunBody {
             payments,
             unsettled,
             intents,
+            foreign_intents,
             refunds,
             differences,
             found,
