@@ -228,7 +228,11 @@ async fn an_intent_of_somebody_elses_is_counted_and_left_alone() {
     ];
     let foreign = world.at_provider(Method::POST, "/v1/payment_intents", &form).await;
     let run = world.finds(&[]).await;
-    assert_eq!((&run["foreign_intents"], &run["intents"], &run["differences"]), (&json!(1), &json!(3), &json!(0)), "{run:#}");
+    assert_eq!(
+        (&run["foreign_intents"], &run["intents"], &run["differences"]),
+        (&json!(1), &json!(3), &json!(0)),
+        "{run:#}"
+    );
     world.app.assert_clean().await;
 
     // One that is for a payment like ours, and we do not have it: of a test system on the same account, or of what a restored

@@ -105,7 +105,8 @@ impl Story {
 
     /// Waits until the new process has found out, and finished, what the dead one had begun.
     pub async fn until_over(&self, process: &Process) -> Value {
-        within(RECOVERED_WITHIN, &format!("{:?} is over", self.operation), async || self.end_so_far(process).await).await
+        within(RECOVERED_WITHIN, &format!("{:?} is over", self.operation), async || self.end_so_far(process).await)
+            .await
     }
 
     /// The payment, if it is what it is to stay.

@@ -236,7 +236,8 @@ pub(in crate::ops) async fn hold_run(conn: &mut PgConnection, id: RunId, until: 
 /// # Errors
 /// A conflict if another process has given it up.
 pub(in crate::ops) async fn finish_run(conn: &mut PgConnection, run: &Run, now: MachineTime) -> Result<()> {
-    let Counts { payments, unsettled, intents, foreign_intents, refunds, differences, found, repairs, ended } = run.counts;
+    let Counts { payments, unsettled, intents, foreign_intents, refunds, differences, found, repairs, ended } =
+        run.counts;
     let done = sqlx::query!(
         "update reconciliation_runs
          set state = $2, finished_at = $3, leased_until = null, detail = $4, payments = $5, unsettled = $6, intents = $7,

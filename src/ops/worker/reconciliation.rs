@@ -206,8 +206,9 @@ async fn end_gone(context: &Reconciler, run: &Run, comparison: Comparison) -> Re
 async fn repair(context: &Reconciler, run: &Run) -> Result<i64> {
     let (db, dice, clock) = (&context.platform.db, &context.platform.dice, &context.platform.clock);
     let since = run.started_at.unwrap_or(run.asked_at);
-    let repairable =
-        db.read(since, |conn, since| Box::pin(store::repairable_findings(conn, *since, findings::REPAIRS_MAX, REPAIRS_MAX)));
+    let repairable = db.read(since, |conn, since| {
+        Box::pin(store::repairable_findings(conn, *since, findings::REPAIRS_MAX, REPAIRS_MAX))
+    });
     let mut tried = 0;
     for finding_id in repairable.await? {
         if context.platform.shutdown.is_cancelled() {
@@ -278,7 +279,8 @@ mod tests {
 
     #[tokio::test]
     async fn reading_is_broken_off_when_the_run_was_given_up() {
-        let given_up = || Box::pin(async { Err(Refusal::new(Code::Internal, "given up").into()) }) as BoxFuture<'static, _>;
+        let given_up =
+            || Box::pin(async { Err(Refusal::new(Code::Internal, "given up").into()) }) as BoxFuture<'static, _>;
         let end = holding(pending::<Result<()>>(), AT_ONCE, given_up).await;
         assert!(matches!(end, Err(Error::Refused(_))), "{end:?}");
     }

@@ -73,8 +73,18 @@ fn what_an_operator_may_decide_about_every_refund() {
 
 #[test]
 fn what_was_taken_in_part_is_not_asked_for_again() {
-    let half = Payment { captured: 350, attention: Some("why".to_owned()), ..payment(State::Captured, Intent::Capture(700)) };
+    let half =
+        Payment { captured: 350, attention: Some("why".to_owned()), ..payment(State::Captured, Intent::Capture(700)) };
     let [retry, close] = Action::ALL.map(|action| decided(&half, action));
     assert_eq!(retry, "✗ a part of it was taken, and a payment is taken once; the rest can be closed");
     assert_eq!(close, "=, writes off 350");
+}
+
+#[test]
+fn a_refund_that_is_given_up_says_by_whom() {
+    let waits = Refund { attention: Some("why".to_owned()), ..refund(RefundState::Pending, None) };
+    let Ok(RefundResolved::Freed(after)) = super::refund(&waits, Action::Close, true) else {
+        panic!("nothing is tried any more")
+    };
+    assert_eq!(after.failure_code.as_deref(), Some("closed_by_an_operator"));
 }
