@@ -1,15 +1,21 @@
 //! The doors that belong to no room: liveness, readiness, metrics, the explorer of the document, and the pages of problems.
 
+mod explorer;
+mod page;
+mod problems;
+
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use serde_json::json;
 use utoipa::{OpenApi, ToSchema};
-use utoipa_swagger_ui::SwaggerUi;
 
+use self::page::Page;
 use crate::document::document;
-use crate::platform::error::{Code, Refusal};
+use crate::platform::error::{Code, Error, Refusal};
 use crate::platform::http::names::published;
 use crate::platform::http::{Everybody, Reply, Request};
 use crate::platform::schema;
@@ -30,15 +36,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/healthz").route(web::get().to(healthz)))
         .service(web::resource("/readyz").route(web::get().to(readyz)))
         .service(web::resource("/metrics").route(web::get().to(metrics)))
-        .service(web::resource("/problems/{code}").route(web::get().to(problem)))
-        .service(
-            web::resource("/docs").route(
-                web::get()
-                    .to(|| async { HttpResponse::PermanentRedirect().insert_header(("Location", "/docs/")).finish() }),
-            ),
-        )
+        .service(web::resource("/openapi.json").route(web::get().to(openapi)))
         .service(web::resource("/").route(web::get().to(home)))
-        .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", document()));
+        .configure(explorer::configure)
+        .configure(problems::configure);
 }
 
 published! {
@@ -114,25 +115,28 @@ async fn metrics(request: Request<Everybody>, supply: web::Data<Supply>) -> Repl
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))
 }
 
-async fn problem(path: web::Path<String>) -> Reply {
-    let code = Code::ALL.iter().find(|code| code.meaning().name == path.as_str());
-    let meaning = code.ok_or_else(|| Refusal::not_found("problem"))?.meaning();
-    let page = format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title>\
-         <body style=\"font:16px/1.5 system-ui;max-width:40em;margin:3em auto\"><h1>{title}</h1>\
-         <p><code>{status} {name}</code></p><p>{why}</p>",
-        name = meaning.name,
-        title = meaning.title,
-        status = meaning.status,
-        why = meaning.why,
-    );
-    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/html; charset=utf-8")).body(page))
+/// The published document, written once: it never changes while the program runs.
+async fn openapi() -> Reply {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    let text = match TEXT.get() {
+        Some(text) => text,
+        None => {
+            let text = document().to_json().map_err(|error| Error::Bug(format!("the document: {error}")))?;
+            TEXT.get_or_init(|| text)
+        }
+    };
+    Ok(HttpResponse::Ok().content_type("application/json").body(text.as_str()))
 }
 
-async fn home() -> HttpResponse {
-    let page = "<!doctype html><html lang=en><meta charset=utf-8><title>ridematch</title>\
-        <body style=\"font:16px/1.5 system-ui;max-width:40em;margin:3em auto\"><h1>ridematch</h1>\
-        <p>A ride-matching service to learn from.</p><ul><li><a href=/docs/>Explore the API</a>\
-        <li><a href=/openapi.json>Its document</a><li><a href=/metrics>Metrics</a></ul>";
-    HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/html; charset=utf-8")).body(page)
+/// What a service without the sandbox has at its root; in the sandbox the console is there.
+async fn home(http: HttpRequest) -> HttpResponse {
+    let links = [
+        ("/docs/", "Explore the API"),
+        ("/openapi.json", "Its document"),
+        ("/problems", "Every error, explained"),
+        ("/metrics", "Metrics"),
+    ];
+    let lines: String = links.iter().map(|(address, text)| format!("- [{text}]({address})\n")).collect();
+    let markdown = format!("# ridematch\n\nA ride-matching service to learn from.\n\n{lines}");
+    Page { title: "Home", markdown, json: json!({"links": links.map(|(address, _)| address)}) }.send(&http)
 }

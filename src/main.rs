@@ -6,9 +6,11 @@ mod demo;
 #[cfg(feature = "sandbox")]
 mod local;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::CommandFactory;
 use clap::error::ContextKind;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,6 +18,7 @@ use cli::{Cli, Command};
 use ridematch::ops::Auditor;
 use ridematch::platform::config::Config;
 use ridematch::platform::{schema, telemetry};
+use ridematch::sandbox::Recorder;
 use ridematch::startup;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -34,14 +37,13 @@ async fn main() -> ExitCode {
         None => demo::run(cli::Demo::default(), program()).await,
         #[cfg(not(feature = "sandbox"))]
         None => {
-            use clap::CommandFactory;
             let _written = Cli::command().print_help();
             Ok(ExitCode::from(2))
         }
         #[cfg(feature = "sandbox")]
         Some(Command::Demo(options)) => demo::run(options, program()).await,
         Some(Command::Serve(config)) => serve(config).await,
-        Some(Command::Migrate(database)) => migrate(&database.database_url).await,
+        Some(Command::Migrate(options)) => migrate(&options).await,
         Some(Command::Openapi) => openapi(),
         Some(Command::Audit(options)) => audit(&options).await,
         #[cfg(feature = "sandbox")]
@@ -52,6 +54,7 @@ async fn main() -> ExitCode {
         }
         #[cfg(feature = "sandbox")]
         Some(Command::Torture(options)) => torture::run(&options, program()).await,
+        Some(Command::Completions { shell }) => completions(shell),
     };
     end.unwrap_or_else(|error| {
         eprintln!("ridematch: {error}");
@@ -74,6 +77,18 @@ fn explain(wrong: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
+/// Prints a text for whoever reads standard output. A reader that has had enough (`| head -1`) is no failure.
+///
+/// # Errors
+/// If the text cannot be written, for another reason.
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        end => end,
+    }
+}
+
 /// This program, for children of it.
 #[cfg(feature = "sandbox")]
 fn program() -> std::path::PathBuf {
@@ -81,9 +96,10 @@ fn program() -> std::path::PathBuf {
 }
 
 async fn serve(config: Config) -> Result<ExitCode, BoxError> {
-    telemetry::init(&config.log);
-    let mut service = startup::start(&config).await?;
-    println!("listening on http://{}", service.address);
+    let recorder = Recorder::default();
+    telemetry::init(&config.log, config.sandbox.then(|| recorder.layer()));
+    let mut service = startup::start(&config, recorder).await?;
+    print(&format!("listening on http://{}\n", service.address))?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         _ = terminate.recv() => {}
@@ -116,25 +132,30 @@ async fn parent_gone(watch: bool) {
     let _gone = wait.await;
 }
 
-async fn migrate(url: &str) -> Result<ExitCode, BoxError> {
-    schema::migrate(url).await?;
-    println!("the database is up to date");
+async fn migrate(options: &cli::Migrate) -> Result<ExitCode, BoxError> {
+    schema::migrate(&options.database.database_url).await?;
+    let said = if options.json { r#"{"status":"up_to_date"}"# } else { "the database is up to date" };
+    print(&format!("{said}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn openapi() -> Result<ExitCode, BoxError> {
-    println!("{}", ridematch::document().to_pretty_json()?);
+    print(&(ridematch::document().to_pretty_json()? + "\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<ExitCode, BoxError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "ridematch", &mut script);
+    print(&String::from_utf8(script)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn audit(options: &cli::Audit) -> Result<ExitCode, BoxError> {
     let auditor = startup::auditor(options.config())?;
     let report = Auditor::run(&auditor, options.settle()).await?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{report}");
-    }
+    let said = if options.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.to_string() };
+    print(&said)?;
     Ok(if report.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

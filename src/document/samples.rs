@@ -106,6 +106,11 @@ fn met(code: Code) -> (&'static str, &'static str) {
             "/v1/drivers/me/location",
             "Another process owns the positions. Try again: it is a matter of a second or so.",
         ),
+        C::NotSupervised => {
+            ("/v1/sandbox/kill", "Nobody would start this service again. `ridematch demo` supervises one.")
+        }
+        C::NotASimulator => ("/v1/sandbox/provider/faults", "The payment provider is no psp-sim on this machine."),
+        C::NothingPending => ("/v1/sandbox/clock", "The trip waits for no moment: it is over."),
         C::OutcomeUnknown => (
             "/v1/trips",
             "The connection to the database was lost at the commit. Repeat the request with the same key.",
