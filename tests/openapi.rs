@@ -111,6 +111,7 @@ fn the_operations_without_a_token_are_these() {
         "GET /healthz",
         "GET /readyz",
         "GET /v1/sandbox/clock",
+        "GET /v1/sandbox/machines",
         "POST /v1/sandbox/clock",
         "POST /v1/sandbox/tokens",
         "POST /v1/webhooks/psp",

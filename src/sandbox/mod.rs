@@ -1,7 +1,11 @@
-//! The sandbox: tokens for everybody, a domain clock that can be set, and a view inside: what a request asked of the database,
-//! what the payment provider thinks, what happens when the process is killed. Nothing imports it but the start-up, which opens it
-//! only when told to. It decides nothing about trips or money, and what it can do is never possible without it.
+//! The sandbox: tokens for everybody, a domain clock that can be set, the console with the city as it moves, and a view inside: what
+//! a request asked of the database, what the payment provider thinks, what happens when the process is killed. Nothing imports it
+//! but the start-up, which opens it only when told to. It decides nothing about trips or money, and what it can do is never
+//! possible without it.
 
+pub mod console;
+pub mod live;
+pub mod machines;
 mod provider;
 mod recorder;
 mod reset;

@@ -1,9 +1,13 @@
 //! The sandbox's addresses.
 
 mod clock;
+mod console;
+mod live;
 mod lives;
+mod machines;
 mod provider;
 mod requests;
+mod streets;
 mod tokens;
 
 use actix_web::web;
@@ -22,12 +26,17 @@ use utoipa::OpenApi;
     provider::plan,
     provider::heal,
     provider::view,
+    provider::expire,
+    live::live,
+    machines::machines,
+    streets::streets,
+    streets::put_streets,
 ))]
 pub struct Api;
 
 /// The room's addresses.
 pub fn configure(config: &mut web::ServiceConfig) {
-    let (get, post, delete) = (web::get, web::post, web::delete);
+    let (get, post, put, delete) = (web::get, web::post, web::put, web::delete);
     config
         .service(web::resource("/v1/sandbox/tokens").route(post().to(tokens::token)))
         .service(web::resource("/v1/sandbox/clock").route(get().to(clock::clock)).route(post().to(clock::set_clock)))
@@ -40,5 +49,16 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .route(post().to(provider::plan))
                 .route(delete().to(provider::heal)),
         )
-        .service(web::resource("/v1/sandbox/provider/payment_intents/{payment_id}").route(get().to(provider::view)));
+        .service(web::resource("/v1/sandbox/provider/payment_intents/{payment_id}").route(get().to(provider::view)))
+        .service(
+            web::resource("/v1/sandbox/provider/payment_intents/{payment_id}/expire").route(post().to(provider::expire)),
+        )
+        .service(
+            web::resource("/v1/sandbox/streets")
+                .route(get().to(streets::streets))
+                .route(put().to(streets::put_streets)),
+        )
+        .service(web::resource("/v1/sandbox/live").route(get().to(live::live)))
+        .service(web::resource("/v1/sandbox/machines").route(get().to(machines::machines)))
+        .configure(console::configure);
 }
