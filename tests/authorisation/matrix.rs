@@ -17,6 +17,9 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("POST /v1/sandbox/tokens", &[]),
     ("GET /v1/sandbox/clock", &[]),
     ("POST /v1/sandbox/clock", &[]),
+    ("GET /v1/sandbox/streets", &[]),
+    ("PUT /v1/sandbox/streets", &[]),
+    ("GET /v1/sandbox/live", &[]),
     ("POST /v1/webhooks/psp", &[]), // its signature is its token
     ("POST /v1/quotes", &["rider"]),
     ("POST /v1/trips", &["rider"]),
