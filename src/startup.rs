@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::ops::Auditor;
-use crate::payments::{Gateway, PaymentsContext};
+use crate::payments::{Gateway, PaymentsContext, WebhookSecrets};
 use crate::platform::auth::{TokenKey, Tokens};
 use crate::platform::clock::Clock;
 use crate::platform::config::Config;
@@ -29,6 +29,7 @@ use crate::platform::metrics::Metrics;
 use crate::platform::wake::Hub;
 use crate::platform::{Parts, Platform, schema};
 use crate::sandbox::live::Live;
+use crate::sandbox::{Recorder, Sandbox};
 use crate::supply::Supply;
 use crate::webhooks::WebhooksContext;
 use crate::{dispatch, doors, ops, payments, pricing, sandbox, supply, trips, webhooks, workers};
@@ -86,23 +87,24 @@ pub fn gateway(config: &Config, platform: &Platform) -> Result<Gateway> {
     Gateway::new(platform.clone(), &config.psp)
 }
 
-/// Starts the service and returns when it listens.
+/// Starts the service and returns when it listens. What `recorder` hears, the sandbox shows.
 ///
 /// # Errors
 /// If the database does not answer or is not migrated, or the address cannot be listened on.
-pub async fn start(config: &Config) -> Result<Running> {
+pub async fn start(config: &Config, recorder: Recorder) -> Result<Running> {
     let platform = platform(config)?;
     prepare(&platform).await?;
     let supply = Arc::new(Supply::default());
     let gateway = gateway(config, &platform)?;
 
+    let payments = PaymentsContext::new(platform.clone(), gateway);
     let live = Live::new(platform.clone(), Arc::clone(&supply));
+    let sandbox = if config.sandbox { Some(Sandbox::new(config, recorder, payments.clone())?) } else { None };
 
-    let shared = Shared { platform: &platform, supply: &supply, gateway: &gateway, live: &live };
-    let (server, address) = listen(config, &shared)?;
+    let shared = Shared { platform: &platform, supply: &supply, gateway: payments.gateway(), live: &live };
+    let (server, address) = listen(config, &shared, sandbox.map(web::Data::new))?;
     let handle = server.handle();
     let serving = tokio::spawn(server);
-    let payments = PaymentsContext::new(platform.clone(), gateway);
     let webhooks = WebhooksContext::new(platform.clone(), reach(config))?;
     let mut workers = workers::start(&platform, &supply, &payments, &webhooks);
     if config.sandbox {
@@ -146,16 +148,19 @@ struct Shared<'a> {
     live: &'a Live,
 }
 
-fn listen(config: &Config, shared: &Shared<'_>) -> Result<(actix_web::dev::Server, SocketAddr)> {
+fn listen(
+    config: &Config,
+    shared: &Shared<'_>,
+    sandbox: Option<web::Data<Sandbox>>,
+) -> Result<(actix_web::dev::Server, SocketAddr)> {
     let Shared { platform, supply, gateway, live } = *shared;
     let (platform_data, supply) = (web::Data::new(platform.clone()), web::Data::from(Arc::clone(supply)));
     let auditor = web::Data::new(Auditor::new(platform.clone(), gateway.clone()));
     let live = web::Data::new(live.clone());
     let reach = web::Data::new(reach(config));
-    let secrets = payments::WebhookSecrets::parse(config.psp_webhook_secret.expose())
+    let secrets = WebhookSecrets::parse(config.psp_webhook_secret.expose())
         .map_err(|wrong| Error::Bug(format!("PSP_WEBHOOK_SECRET {wrong}")))?;
     let secrets = web::Data::new(secrets);
-    let with_sandbox = config.sandbox;
     let server = HttpServer::new(move || {
         App::new()
             .app_data(platform_data.clone())
@@ -174,8 +179,8 @@ fn listen(config: &Config, shared: &Shared<'_>) -> Result<(actix_web::dev::Serve
             .configure(ops::routes::configure)
             .configure(webhooks::routes::configure)
             .configure(|config| {
-                if with_sandbox {
-                    sandbox::routes::configure(config);
+                if let Some(sandbox) = &sandbox {
+                    sandbox::routes::configure(config.app_data(sandbox.clone()));
                 }
             })
             .configure(doors::configure)

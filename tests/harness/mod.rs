@@ -25,6 +25,7 @@ use reqwest::Client;
 use ridematch::platform::config::{Config, ProviderConfig};
 use ridematch::platform::schema;
 use ridematch::platform::secret::Secret;
+use ridematch::sandbox::Recorder;
 use ridematch::startup::{self, Running};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -114,7 +115,7 @@ impl App {
         let provider = psp_sim::start(settings).await.expect("the payment simulator");
         let calls = ProviderProxy::start(provider.address()).await;
         let config = config(&database.url(), listen, calls.address(), &options);
-        let service = startup::start(&config).await.expect("the service");
+        let service = startup::start(&config, Recorder::default()).await.expect("the service");
         let app = Self {
             base_url: format!("http://{}", service.address),
             // The service closes connections that nobody has used for five seconds; one must not be taken up just then.
@@ -273,6 +274,7 @@ pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, opti
         log: "warn".to_owned(),
         sandbox: true,
         webhook_loopback: true,
+        supervised: false,
         exit_with_parent: false,
     }
 }

@@ -111,6 +111,12 @@ meanings! {
         "There are at most 20 webhook endpoints. Delete one that nobody needs.";
     NotTheMatcher 503 "not_the_matcher" "Another process owns the positions"
         "One process at a time keeps the index. Repeat the request: it reaches the right one, or this one becomes it.";
+    NotSupervised 409 "not_supervised" "Nobody would start it again"
+        "The sandbox kills the service only where a supervisor starts it again: in `ridematch demo`.";
+    NotASimulator 409 "not_a_simulator" "The provider is a real one"
+        "Bad days can be had, and books opened, of a psp-sim on the same machine, and of nobody else.";
+    NothingPending 409 "nothing_pending" "Time changes nothing there"
+        "The trip, offer, payment or quote waits for no moment of domain time.";
     OutcomeUnknown 503 "outcome_unknown" "It is done, or it is not"
         "The connection to the database was lost at the commit. Repeat the request with the same key: it tells.";
     Overloaded 503 "overloaded" "Too busy"

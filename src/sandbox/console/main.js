@@ -1,6 +1,6 @@
 // Puts the page together: the parts know the bus and nothing of one another.
 
-import { on } from "./bus.js";
+import { emit, on } from "./bus.js";
 import { createCharts } from "./charts.js";
 import { createClock } from "./clock.js";
 import { createExperiments } from "./experiments.js";
@@ -9,7 +9,6 @@ import { startLive } from "./live.js";
 import { createLog } from "./log.js";
 import { createMap } from "./map.js";
 import { createRide } from "./ride.js";
-import { emit } from "./bus.js";
 
 const element = (id) => document.getElementById(id);
 
@@ -19,7 +18,7 @@ const map = createMap({
   onView: () => {},
 });
 const ride = createRide(element("ride"), map);
-createInspector(element("inspector"));
+createInspector(element("inspector"), map);
 createLog(element("requests"));
 createExperiments(element("experiments"));
 createCharts(element("charts"));

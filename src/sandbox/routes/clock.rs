@@ -8,15 +8,21 @@ use utoipa::ToSchema;
 use crate::platform::Platform;
 use crate::platform::clock::{Anchor, DomainTime, MachineTime};
 use crate::platform::error::{Code, Error, Refusal, Result};
+use crate::platform::http::problem::Document;
+use crate::platform::http::request::parse_id;
 use crate::platform::http::{Everybody, Reply, Request};
+use crate::platform::ids::{Id, OfferId, PaymentId, QuoteId};
 use crate::platform::wake::Wake;
-use crate::sandbox::store;
+use crate::sandbox::store::{self, Moment, Waiting};
 
 /// The fastest domain time.
 const SCALE_MAX: u32 = 1_000;
 
 /// The farthest jump of domain time: a year.
 const ADVANCE_MAX_S: i64 = 31_536_000;
+
+/// How far past a moment a jump goes.
+const PAST: TimeDelta = TimeDelta::seconds(1);
 
 /// Both clocks.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,19 +33,22 @@ struct ClockBody {
     domain: DomainTime,
     /// Domain seconds per real second.
     scale: u32,
+    /// The moment that was jumped past, if one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passed: Option<Moment>,
 }
 
-fn body(platform: &Platform) -> ClockBody {
+fn body(platform: &Platform, passed: Option<Moment>) -> ClockBody {
     let anchor = platform.clock.anchor();
     let real = platform.clock.machine();
-    ClockBody { real, domain: anchor.domain_at(real), scale: anchor.scale }
+    ClockBody { real, domain: anchor.domain_at(real), scale: anchor.scale, passed }
 }
 
 /// Read the clocks
 #[utoipa::path(get, path = "/v1/sandbox/clock", tag = "sandbox", operation_id = "get_clock", security(()),
     responses((status = 200, description = "Both clocks", body = ClockBody)))]
 pub(super) async fn clock(request: Request<Everybody>) -> Reply {
-    Ok(HttpResponse::Ok().json(body(&request.platform)))
+    Ok(HttpResponse::Ok().json(body(&request.platform, None)))
 }
 
 /// How to set the domain clock.
@@ -52,38 +61,67 @@ struct ClockRequest {
     /// Jump so many domain seconds ahead. There is no way back.
     #[schema(minimum = 0, maximum = 31_536_000)]
     advance_s: Option<i64>,
+    /// Jump one second past the next moment that this trip, offer, payment or quote waits for: its id. No driver counts as silent
+    /// for it.
+    #[schema(example = "ofr_01jd7zq8w3e9mvd1ab2c3d4e5f")]
+    past: Option<String>,
 }
 
 /// Set the domain clock
 ///
-/// Faster, or past a time-out. Machine time is never touched.
-#[utoipa::path(post, path = "/v1/sandbox/clock", tag = "sandbox", request_body = ClockRequest, security(()),
-    responses((status = 200, description = "Both clocks", body = ClockBody)))]
+/// Faster, or ahead, or just past a time-out. Machine time is never touched.
+#[utoipa::path(post, path = "/v1/sandbox/clock", tag = "sandbox", operation_id = "set_clock", request_body = ClockRequest,
+    security(()), responses((status = 200, description = "Both clocks", body = ClockBody),
+        (status = 404, description = "There is no such thing to jump past", body = Document),
+        (status = 409, description = "It waits for no moment", body = Document)))]
 pub(super) async fn set_clock(request: Request<Everybody>) -> Reply {
     let wanted: ClockRequest = request.json()?;
     check(&wanted)?;
+    let waiting = wanted.past.as_deref().map(waiting).transpose()?;
     let platform = &request.platform;
-    let current = platform.clock.anchor();
-    let real = platform.clock.machine();
-    let anchor = Anchor {
-        real,
-        domain: current.domain_at(real) + TimeDelta::seconds(wanted.advance_s.unwrap_or(0)),
-        scale: wanted.scale.unwrap_or(current.scale),
-    };
-    platform
+    let input = (platform.clone(), wanted, waiting);
+    let (anchor, passed) = platform
         .db
-        .transaction(anchor, |tx, anchor| {
+        .transaction(input, |tx, (platform, wanted, waiting)| {
             Box::pin(async move {
-                store::set_anchor(tx, *anchor).await?;
+                let (current, real) = (platform.clock.anchor(), platform.clock.machine());
+                let now = current.domain_at(real);
+                let mut domain = now + TimeDelta::seconds(wanted.advance_s.unwrap_or(0));
+                let mut passed = None;
+                if let Some(waiting) = waiting {
+                    let moment = store::next_moment(tx, *waiting, now).await?.ok_or_else(nothing_pending)?;
+                    (domain, passed) = (moment.at + PAST, Some(moment));
+                    store::listen_from(tx, domain).await?;
+                }
+                let anchor = Anchor { real, domain, scale: wanted.scale.unwrap_or(current.scale) };
+                store::set_anchor(tx, anchor).await?;
                 [Wake::Clock, Wake::Deadlines, Wake::Dispatch, Wake::Payments]
                     .into_iter()
                     .for_each(|wake| tx.wake(wake));
-                Ok(())
+                Ok((anchor, passed))
             })
         })
         .await?;
     platform.clock.set_anchor(anchor);
-    Ok(HttpResponse::Ok().json(body(platform)))
+    Ok(HttpResponse::Ok().json(body(platform, passed)))
+}
+
+fn nothing_pending() -> Refusal {
+    Refusal::new(
+        Code::NothingPending,
+        "It waits for no moment of domain time. Leases, back-off and the provider's time-outs are machine time, which nobody sets.",
+    )
+}
+
+/// What an id in `past` names.
+fn waiting(id: &str) -> Result<Waiting> {
+    let is = |prefix: &str| id.split('_').next() == Some(prefix);
+    Ok(match () {
+        () if is(OfferId::PREFIX) => Waiting::Offer(parse_id(id, "/past")?),
+        () if is(PaymentId::PREFIX) => Waiting::Payment(parse_id(id, "/past")?),
+        () if is(QuoteId::PREFIX) => Waiting::Quote(parse_id(id, "/past")?),
+        () => Waiting::Trip(parse_id(id, "/past")?),
+    })
 }
 
 fn check(wanted: &ClockRequest) -> Result<(), Error> {
@@ -95,6 +133,9 @@ fn check(wanted: &ClockRequest) -> Result<(), Error> {
     }
     if wanted.advance_s.is_some_and(|seconds| !(0..=ADVANCE_MAX_S).contains(&seconds)) {
         return Err(invalid("advance_s", format!("must be 0 to {ADVANCE_MAX_S}")).into());
+    }
+    if wanted.advance_s.is_some() && wanted.past.is_some() {
+        return Err(invalid("past", "goes without `advance_s`".to_owned()).into());
     }
     Ok(())
 }
