@@ -15,6 +15,7 @@
 // Colours are the CSS variables --map-… of style.css; the document's event `theme` says that they have changed.
 
 import { createCars } from "./cars.js";
+import { h } from "./dom.js";
 import { listen } from "./gestures.js";
 import { metresPerUnit, near, toLat, toLon, toX, toY } from "./mercator.js";
 import { createRides } from "./rides.js";
@@ -24,6 +25,7 @@ const SCALE_MAX = 2 ** 28; // 0.15 m to a pixel
 const SCALE_MIN = 256; // the world
 const FIT = 0.92; // of the canvas is filled by what is shown
 const PICK_PX = 14;
+const STEP = 1.6; // of a button
 const RADIUS_MIN = 1.5, RADIUS_MAX = 7; // of a car, CSS pixels
 const CROWD = 4; // cars are so many radii apart, if they can be
 
@@ -189,6 +191,24 @@ export function createMap({ canvas, onClick, onView }) {
   }
 
   const centre = () => ({ lat: toLat(view.y), lon: toLon(view.x) });
+
+  /** Everything there is: the streets, or else where the cars are. */
+  function showAll() {
+    isTouched = false;
+    fit(streets.bounds() ?? cars.bounds());
+  }
+
+  const button = (sign, label, onclick) => h("button.quiet", { type: "button", "aria-label": label, title: label, onclick }, sign);
+  const step = (factor) => () => zoom(factor, size.width / 2, size.height / 2);
+  canvas.after(
+    h(
+      "div.zoom",
+      { role: "group", "aria-label": "Zoom" },
+      button("+", "Zoom in", step(STEP)),
+      button("−", "Zoom out", step(1 / STEP)),
+      button("⤢", "Show everything", showAll),
+    ),
+  );
 
   listen(canvas, {
     onPan: pan,
