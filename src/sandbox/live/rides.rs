@@ -69,13 +69,10 @@ impl Rides {
     fn waiting(&self) -> WaitingBody {
         let is_waiting = |ride: &&Ride| !matches!(ride.state, State::Arrived | State::InProgress);
         let since = self.rides.iter().filter(is_waiting).map(|ride| ride.requested_at);
-        let mut waits: Vec<i64> = self.at.into_iter().flat_map(|at| since.clone().map(move |s| at.seconds_since(s))).collect();
+        let mut waits: Vec<i64> =
+            self.at.into_iter().flat_map(|at| since.clone().map(move |s| at.seconds_since(s))).collect();
         waits.sort_unstable();
-        WaitingBody {
-            count: waits.len(),
-            p50_s: waits.get(waits.len() / 2).copied(),
-            max_s: waits.last().copied(),
-        }
+        WaitingBody { count: waits.len(), p50_s: waits.get(waits.len() / 2).copied(), max_s: waits.last().copied() }
     }
 }
 

@@ -52,15 +52,7 @@ pub(super) async fn live(http: HttpRequest, body: Payload, live: web::Data<Live>
     let watcher = live.watch()?;
     let (response, session, messages) = actix_ws::handle(&http, body)
         .map_err(|error| Refusal::new(Code::Malformed, format!("This is no WebSocket handshake: {error}.")))?;
-    let map = Map {
-        platform: live.platform().clone(),
-        watcher,
-        session,
-        feed: None,
-        told: None,
-        sent: 0,
-        seen: 0,
-    };
+    let map = Map { platform: live.platform().clone(), watcher, session, feed: None, told: None, sent: 0, seen: 0 };
     actix_web::rt::spawn(map.run(messages.max_frame_size(MESSAGE_BYTES_MAX)));
     Ok(response)
 }
@@ -163,8 +155,7 @@ impl Map {
             Said::Where(driver_id) => {
                 let found = self.watcher.drivers.borrow().find(driver_id);
                 let (handle, position) = found.map(|(handle, dot)| (handle, dot.place)).unzip();
-                let answer =
-                    json!({"type": "driver", "handle": handle, "driver_id": driver_id, "position": position});
+                let answer = json!({"type": "driver", "handle": handle, "driver_id": driver_id, "position": position});
                 self.tell(answer.to_string()).await?;
             }
         }

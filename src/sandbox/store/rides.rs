@@ -52,9 +52,9 @@ pub async fn rides(conn: &mut PgConnection, limit: i64) -> Result<Vec<Ride>> {
     .await?;
     let mut rides = Vec::with_capacity(rows.len());
     for row in rows {
-        let impossible = |column, value| Error::ImpossibleRow { table: "trips", column, row: row.id.to_string(), value };
-        let place =
-            |column, lat, lon| Position::new(lat, lon).map_err(|_| impossible(column, format!("{lat}, {lon}")));
+        let impossible =
+            |column, value| Error::ImpossibleRow { table: "trips", column, row: row.id.to_string(), value };
+        let place = |column, lat, lon| Position::new(lat, lon).map_err(|_| impossible(column, format!("{lat}, {lon}")));
         let offer = match (row.offer_id, row.offered_to, row.expires_at) {
             (Some(id), Some(driver), Some(expires_at)) => Some(Flying { id, driver, expires_at }),
             _ => None,
