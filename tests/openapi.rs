@@ -112,10 +112,12 @@ fn the_operations_without_a_token_are_these() {
         "GET /healthz",
         "GET /readyz",
         "GET /v1/sandbox/clock",
+        "GET /v1/sandbox/live",
         "GET /v1/sandbox/machines",
         "GET /v1/sandbox/provider/faults",
         "GET /v1/sandbox/provider/payment_intents/{payment_id}",
         "GET /v1/sandbox/requests/{trace_id}",
+        "GET /v1/sandbox/streets",
         "POST /v1/sandbox/clock",
         "POST /v1/sandbox/kill",
         "POST /v1/sandbox/provider/faults",
@@ -123,6 +125,7 @@ fn the_operations_without_a_token_are_these() {
         "POST /v1/sandbox/reset",
         "POST /v1/sandbox/tokens",
         "POST /v1/webhooks/psp",
+        "PUT /v1/sandbox/streets",
     ];
     assert_eq!(open, expected);
 }

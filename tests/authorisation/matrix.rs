@@ -25,6 +25,9 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("DELETE /v1/sandbox/provider/faults", &[]),
     ("GET /v1/sandbox/provider/payment_intents/{payment_id}", &[]),
     ("POST /v1/sandbox/provider/payment_intents/{payment_id}/expire", &[]),
+    ("GET /v1/sandbox/streets", &[]),
+    ("PUT /v1/sandbox/streets", &[]),
+    ("GET /v1/sandbox/live", &[]),
     ("POST /v1/webhooks/psp", &[]), // its signature is its token
     ("POST /v1/quotes", &["rider"]),
     ("POST /v1/trips", &["rider"]),

@@ -207,7 +207,7 @@ export function createCars(canvas) {
     nearest,
     bounds,
     undress: () => (image = null),
-    has: (car) => car >= 0 && car !== null && car < count && states[car] !== NOBODY,
+    has: (car) => car !== null && car >= 0 && car < count && states[car] !== NOBODY,
     xOf,
     yOf,
     count: () => there,

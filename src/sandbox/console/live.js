@@ -113,7 +113,7 @@ function describe(world) {
     const online = Object.values(drivers).reduce((sum, count) => sum + count, 0);
     const riding = trips.in_progress ?? 0;
     const hidden = world.hidden > 0 ? `, ${world.hidden} trips in view not drawn` : "";
-    status.textContent = `${online} drivers, ${drivers.free} free; ${waiting.count} riders waiting, ${riding} riding${hidden}`;
+    status.textContent = `${online} drivers, ${drivers.free} free; riders: ${waiting.count} waiting, ${riding} riding${hidden}`;
   }
 }
 

@@ -7,6 +7,7 @@ import { RIDER, colour, drawShape } from "./shapes.js";
 const FULL_TURN = 2 * Math.PI;
 const WAITING = new Set(["requested", "searching", "offered"]);
 const COMING = new Set(["assigned", "arrived"]);
+const isAtPickup = ({ state }) => WAITING.has(state) || COMING.has(state);
 const FLIGHT_MS = 1200; // from the rider to the driver who is asked, again and again until there is an answer
 
 export function createRides(canvas, cars) {
@@ -85,7 +86,7 @@ export function createRides(canvas, cars) {
     lines(isDriven, inks.selected, 2.5, [], (ride) => (ride.state === "in_progress" ? ride.to : ride.from));
 
     for (const ride of rides) {
-      if (ride.isSelected || ride.state === "arrived" || WAITING.has(ride.state)) drawEnds(ride, px, py, inks);
+      if (ride.isSelected || isAtPickup(ride)) drawEnds(ride, px, py, inks);
       if (ride.state === "offered" && ride.offer && cars.has(ride.offer.handle)) drawFlight(ride, now, px, py, inks);
     }
     drawPins(view, px, py, inks);
@@ -189,7 +190,7 @@ export function createRides(canvas, cars) {
   function nearest(x, y, within) {
     let best = null;
     for (const ride of rides) {
-      const isSeen = WAITING.has(ride.state) || ride.state === "arrived" || ride.isSelected;
+      const isSeen = isAtPickup(ride) || ride.isSelected;
       const apart = Math.hypot(near(ride.from.x, x) - x, ride.from.y - y);
       if (isSeen && apart < (best?.apart ?? within)) best = { ride, apart };
     }

@@ -154,7 +154,7 @@ export const TRIALS = [
     name: "send-twice",
     title: "Send it twice",
     what: "A phone orders a trip, misses the answer, and sends the same again under the same key.",
-    look: "the two rows in Requests: the second takes two statements and no COMMIT.",
+    look: "the two rows in Requests, and their SQL: the second is one look-up, and has no COMMIT.",
     run: sendTwice,
   },
   {

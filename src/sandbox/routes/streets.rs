@@ -90,8 +90,10 @@ fn check(lines: &[Vec<[f64; 2]>]) -> Result<()> {
             return Err(invalid(format!("/coordinates/{number}"), "a line has two positions or more".to_owned()));
         }
         for (place, [lon, lat]) in line.iter().enumerate() {
-            Position::new(*lat, *lon)
-                .map_err(|error| invalid(format!("/coordinates/{number}/{place}"), error.to_string()))?;
+            Position::new(*lat, *lon).map_err(|error| {
+                let which = if error.field == "lon" { 0 } else { 1 };
+                invalid(format!("/coordinates/{number}/{place}/{which}"), error.to_string())
+            })?;
         }
     }
     Ok(())
