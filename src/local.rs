@@ -10,13 +10,14 @@ use std::time::Duration;
 use clap::{Arg, CommandFactory};
 use embedded_postgres::{Cluster, Settings};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use ridematch::platform::clock::Clock;
 use ridematch::platform::dice::Dice;
 use ridematch::platform::schema;
+use ridematch::sandbox::supervisor::KILL_ME;
 
 use crate::BoxError;
 use crate::cli::Cli;
@@ -33,6 +34,9 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A service that dies is started again after this.
 const RESTART_AFTER: Duration = Duration::from_millis(200);
+
+/// How long a service that asked to be killed has to live: enough for an answer.
+const KILL_AFTER: Duration = Duration::from_millis(50);
 
 /// How long a child gets to stop in order, after its standard input was closed.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -229,10 +233,10 @@ impl Spec {
     fn spawn(&self) -> std::io::Result<Child> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log)?;
         child(&self.program)
-            .args(["serve", "--exit-with-parent"])
+            .args(["serve", "--exit-with-parent", "--supervised"])
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true)
             .process_group(0)
@@ -265,8 +269,15 @@ async fn supervise(spec: Spec, mut child: Child, stop: Arc<Notify>) {
     loop {
         // `wait` would close it, and the child take that for the end of this process.
         let leash = child.stdin.take();
+        let wish = wish_to_be_killed(child.stdout.take());
         let died = tokio::select! {
             died = child.wait() => died,
+            () = wish => {
+                // The answer to whoever asked for it is on its way.
+                tokio::time::sleep(KILL_AFTER).await;
+                let _sent = child.start_kill();
+                child.wait().await
+            }
             () = stop.notified() => {
                 drop(leash);
                 let _end = tokio::time::timeout(STOP_WITHIN, child.wait()).await;
@@ -280,6 +291,18 @@ async fn supervise(spec: Spec, mut child: Child, stop: Arc<Notify>) {
             Err(error) => eprintln!("the service cannot be started: {error}"),
         }
     }
+}
+
+/// Returns when the service asks to be killed, and reads on for as long as it has nothing to say.
+async fn wish_to_be_killed(stdout: Option<ChildStdout>) {
+    let Some(stdout) = stdout else { return std::future::pending().await };
+    let mut lines = BufReader::new(stdout).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if line == KILL_ME {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 fn how(died: std::io::Result<ExitStatus>) -> String {

@@ -18,6 +18,7 @@ use cli::{Cli, Command};
 use ridematch::ops::Auditor;
 use ridematch::platform::config::Config;
 use ridematch::platform::{schema, telemetry};
+use ridematch::sandbox::Recorder;
 use ridematch::startup;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -95,8 +96,9 @@ fn program() -> std::path::PathBuf {
 }
 
 async fn serve(config: Config) -> Result<ExitCode, BoxError> {
-    telemetry::init(&config.log);
-    let mut service = startup::start(&config).await?;
+    let recorder = Recorder::default();
+    telemetry::init(&config.log, config.sandbox.then(|| recorder.layer()));
+    let mut service = startup::start(&config, recorder).await?;
     print(&format!("listening on http://{}\n", service.address))?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

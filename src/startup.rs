@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::ops::Auditor;
-use crate::payments::{Gateway, PaymentsContext};
+use crate::payments::{Gateway, PaymentsContext, WebhookSecrets};
 use crate::platform::auth::{TokenKey, Tokens};
 use crate::platform::clock::Clock;
 use crate::platform::config::Config;
@@ -28,6 +28,7 @@ use crate::platform::limits::Limits;
 use crate::platform::metrics::Metrics;
 use crate::platform::wake::Hub;
 use crate::platform::{Parts, Platform, schema};
+use crate::sandbox::{Live, Recorder, Sandbox};
 use crate::supply::Supply;
 use crate::webhooks::WebhooksContext;
 use crate::{dispatch, doors, ops, payments, pricing, sandbox, supply, trips, webhooks, workers};
@@ -85,22 +86,32 @@ pub fn gateway(config: &Config, platform: &Platform) -> Result<Gateway> {
     Gateway::new(platform.clone(), &config.psp)
 }
 
-/// Starts the service and returns when it listens.
+/// Starts the service and returns when it listens. What `recorder` hears, the sandbox shows.
 ///
 /// # Errors
 /// If the database does not answer or is not migrated, or the address cannot be listened on.
-pub async fn start(config: &Config) -> Result<Running> {
+pub async fn start(config: &Config, recorder: Recorder) -> Result<Running> {
     let platform = platform(config)?;
     prepare(&platform).await?;
     let supply = Arc::new(Supply::default());
     let gateway = gateway(config, &platform)?;
 
-    let (server, address) = listen(config, &platform, &supply, &gateway)?;
+    let payments = PaymentsContext::new(platform.clone(), gateway);
+
+    let sandbox = if config.sandbox {
+        let live = Live::new(platform.clone(), Arc::clone(&supply));
+        Some(web::Data::new(Sandbox::new(config, recorder, payments.clone(), live)?))
+    } else {
+        None
+    };
+    let (server, address) = listen(config, &platform, &supply, &payments, sandbox.clone())?;
     let handle = server.handle();
     let serving = tokio::spawn(server);
-    let payments = PaymentsContext::new(platform.clone(), gateway);
     let webhooks = WebhooksContext::new(platform.clone(), reach(config))?;
-    let workers = workers::start(&platform, &supply, &payments, &webhooks);
+    let mut workers = workers::start(&platform, &supply, &payments, &webhooks);
+    if let Some(sandbox) = sandbox {
+        workers.spawn(sandbox.live().clone().run());
+    }
     tracing::info!(%address, process = platform.process, "ridematch is up");
     Ok(Running { address, platform, payments, webhooks, server: handle, serving, workers })
 }
@@ -135,15 +146,15 @@ fn listen(
     config: &Config,
     platform: &Platform,
     supply: &Arc<Supply>,
-    gateway: &Gateway,
+    payments: &PaymentsContext,
+    sandbox: Option<web::Data<Sandbox>>,
 ) -> Result<(actix_web::dev::Server, SocketAddr)> {
     let (platform_data, supply) = (web::Data::new(platform.clone()), web::Data::from(Arc::clone(supply)));
-    let auditor = web::Data::new(Auditor::new(platform.clone(), gateway.clone()));
+    let auditor = web::Data::new(Auditor::new(platform.clone(), payments.gateway().clone()));
     let reach = web::Data::new(reach(config));
-    let secrets = payments::WebhookSecrets::parse(config.psp_webhook_secret.expose())
+    let secrets = WebhookSecrets::parse(config.psp_webhook_secret.expose())
         .map_err(|wrong| Error::Bug(format!("PSP_WEBHOOK_SECRET {wrong}")))?;
     let secrets = web::Data::new(secrets);
-    let with_sandbox = config.sandbox;
     let server = HttpServer::new(move || {
         App::new()
             .app_data(platform_data.clone())
@@ -161,8 +172,8 @@ fn listen(
             .configure(ops::routes::configure)
             .configure(webhooks::routes::configure)
             .configure(|config| {
-                if with_sandbox {
-                    sandbox::routes::configure(config);
+                if let Some(sandbox) = &sandbox {
+                    sandbox::routes::configure(config.app_data(sandbox.clone()));
                 }
             })
             .configure(doors::configure)

@@ -111,9 +111,13 @@ fn the_operations_without_a_token_are_these() {
         "GET /healthz",
         "GET /readyz",
         "GET /v1/sandbox/clock",
+        "GET /v1/sandbox/live",
+        "GET /v1/sandbox/machines",
+        "GET /v1/sandbox/streets",
         "POST /v1/sandbox/clock",
         "POST /v1/sandbox/tokens",
         "POST /v1/webhooks/psp",
+        "PUT /v1/sandbox/streets",
     ];
     assert_eq!(open, expected);
 }

@@ -6,7 +6,7 @@ mod harness;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use harness::{JWT_SECRET, PSP_SECRET, WEBHOOK_SECRET, database, free_address, until};
+use harness::{Answer, JWT_SECRET, PSP_SECRET, WEBHOOK_SECRET, database, free_address, until};
 use tokio::process::Command;
 
 fn program(arguments: &[&str]) -> Command {
@@ -149,14 +149,14 @@ async fn sigterm_drains_and_exits_within_ten_seconds_with_a_stream_open() {
     let http = reqwest::Client::new();
     let base = format!("http://{listen}");
     until("it is ready", async || {
-        http.get(format!("{base}/readyz")).send().await.ok().filter(|answer| answer.status() == 200).map(|_| ())
+        let ready = Answer::attempt(http.get(format!("{base}/readyz"))).await.ok()?;
+        (ready.status == 200).then_some(())
     })
     .await;
     let body = serde_json::json!({"role": "driver"});
-    let token: serde_json::Value =
-        http.post(format!("{base}/v1/sandbox/tokens")).json(&body).send().await.unwrap().json().await.unwrap();
+    let token = Answer::of(http.post(format!("{base}/v1/sandbox/tokens")).json(&body)).await.expect(201);
     let stream = http.get(format!("{base}/v1/drivers/me/events")).bearer_auth(token["token"].as_str().unwrap());
-    let mut stream = stream.send().await.unwrap();
+    let mut stream = Answer::open(stream).await;
     assert!(stream.chunk().await.unwrap().is_some());
     let terminated = Command::new("kill").args(["-TERM", &child.id().unwrap().to_string()]).status().await.unwrap();
     assert!(terminated.success());

@@ -28,7 +28,7 @@ use super::model::{Payment, Refund};
 use crate::platform::Platform;
 use crate::platform::clock::{MachineTime, Stopwatch};
 use crate::platform::config::ProviderConfig;
-use crate::platform::egress::{BaseUrl, Call, Egress};
+use crate::platform::egress::{Ask, BaseUrl, Call, Egress};
 use crate::platform::error::Result;
 use crate::platform::secret::Secret;
 
@@ -294,7 +294,7 @@ impl Gateway {
         T: DeserializeOwned,
     {
         let url = format!("{}{path}", self.0.base_url);
-        let call = Call { url, bearer: &self.0.secret_key, idempotency_key: Some(key), form: Some(form) };
+        let call = Call { url, bearer: &self.0.secret_key, idempotency_key: Some(key), ask: Ask::Form(form) };
         self.call(operation, call).await
     }
 
@@ -302,7 +302,7 @@ impl Gateway {
         let query = Serializer::new(String::new()).extend_pairs(query).finish();
         let mark = if query.is_empty() { "" } else { "?" };
         let url = format!("{}{path}{mark}{query}", self.0.base_url);
-        let call = Call { url, bearer: &self.0.secret_key, idempotency_key: None, form: None };
+        let call = Call { url, bearer: &self.0.secret_key, idempotency_key: None, ask: Ask::Get };
         self.call(operation, call).await
     }
 

@@ -67,6 +67,12 @@ impl PaymentsContext {
         let _all = self.hands.acquire_many(all).await;
     }
 
+    /// As [`PaymentsContext::finished`], and nothing is set going until what this returns is dropped.
+    pub async fn paused(&self) -> Option<OwnedSemaphorePermit> {
+        let all = u32::try_from(HANDS).unwrap_or(u32::MAX);
+        Arc::clone(&self.hands).acquire_many_owned(all).await.ok()
+    }
+
     /// Waits for a free hand, and takes all that are free then; none when the process is about to end.
     async fn free_hands(&self) -> Vec<OwnedSemaphorePermit> {
         let first = tokio::select! {

@@ -68,6 +68,10 @@ pub struct Config {
     #[arg(long, env = "RIDEMATCH_WEBHOOK_LOOPBACK")]
     pub webhook_loopback: bool,
 
+    /// A supervisor reads standard output, kills this process when it finds a wish for that there, and starts it again
+    #[arg(long, hide = true)]
+    pub supervised: bool,
+
     /// Exit when standard input ends: for supervisors that may die
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,

@@ -11,7 +11,7 @@ use std::error::Error as _;
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
 pub use self::address::BaseUrl;
 use super::error::{Error, Result};
@@ -94,8 +94,21 @@ pub struct Call<'a> {
     pub bearer: &'a Secret,
     /// The provider's idempotency key.
     pub idempotency_key: Option<&'a str>,
-    /// `Some`: a POST with this form. `None`: a GET.
-    pub form: Option<&'a [(&'a str, String)]>,
+    /// What is asked.
+    pub ask: Ask<'a>,
+}
+
+/// What a call asks.
+#[derive(Clone, Copy)]
+pub enum Ask<'a> {
+    /// GET.
+    Get,
+    /// POST with this form.
+    Form(&'a [(&'a str, String)]),
+    /// PUT with this JSON.
+    Put(&'a str),
+    /// DELETE.
+    Delete,
 }
 
 impl Egress {
@@ -124,9 +137,11 @@ impl Egress {
     /// # Errors
     /// [`Failure`], which tells what cannot have happened from what may have.
     pub async fn call(&self, call: Call<'_>) -> Result<Reply, Failure> {
-        let mut request = match call.form {
-            Some(form) => self.0.post(&call.url).form(form),
-            None => self.0.get(&call.url),
+        let mut request = match call.ask {
+            Ask::Get => self.0.get(&call.url),
+            Ask::Form(form) => self.0.post(&call.url).form(form),
+            Ask::Put(json) => self.0.put(&call.url).header(CONTENT_TYPE, "application/json").body(json.to_owned()),
+            Ask::Delete => self.0.delete(&call.url),
         }
         .bearer_auth(call.bearer.expose());
         if let Some(key) = call.idempotency_key {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task_local;
 use tracing::Span;
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// What a log line, a problem document and an outbox event say about the request they belong to.
 #[derive(Debug, Clone)]
@@ -51,17 +51,19 @@ pub fn parse_traceparent(header: &str) -> Option<&str> {
     (fits && trace_id.bytes().any(|b| b != b'0')).then_some(trace_id)
 }
 
-/// Starts logging to standard error, filtered by `filter` (like `info,ridematch=debug`).
-pub fn init(filter: &str) {
+/// Starts logging to standard error, filtered by `filter` (like `info,ridematch=debug`). `listener` hears what it wants, whatever
+/// is logged.
+pub fn init(filter: &str, listener: Option<impl Layer<Registry> + Send + Sync>) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let json = fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        .with_filter(filter);
     // A second start (tests in one process) is not an error.
-    let _already = tracing_subscriber::registry().with(filter).with(json).try_init();
+    let _already = tracing_subscriber::registry().with(listener).with(json).try_init();
 }
 
 #[cfg(test)]

@@ -134,6 +134,15 @@ pub struct Candidate {
     pub age_ms: i64,
 }
 
+/// A driver who is online, as [`Fleet::everybody`] shows them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Seen {
+    /// Who and where.
+    pub last: LastKnown,
+    /// Whether they can be offered a ride, as far as the index knows.
+    pub is_free: bool,
+}
+
 impl Fleet {
     /// Takes note that a driver went on or off line, or became free or engaged.
     ///
@@ -229,6 +238,11 @@ impl Fleet {
     /// A driver's last known position, however old; none if they are offline or have sent none since they came online. O(1).
     pub fn position(&self, driver: DriverId) -> Option<LastKnown> {
         self.drivers.get(&driver)?.last
+    }
+
+    /// Everybody online whose position is known, however old. O(n).
+    pub fn everybody(&self) -> impl Iterator<Item = Seen> {
+        self.drivers.values().filter_map(|entry| Some(Seen { last: entry.last?, is_free: entry.free }))
     }
 
     /// How many drivers are online. O(1).

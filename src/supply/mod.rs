@@ -10,5 +10,5 @@ pub mod routes;
 pub mod store;
 pub mod worker;
 
-pub use fleet::{Candidate, Fleet, LastKnown, MAX_CANDIDATE_AGE_S, MAX_LEAD_S, Query, Report, Status, Verdict};
+pub use fleet::{Candidate, Fleet, LastKnown, MAX_CANDIDATE_AGE_S, MAX_LEAD_S, Query, Report, Seen, Status, Verdict};
 pub use index::Supply;

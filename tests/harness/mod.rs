@@ -9,6 +9,7 @@
 )]
 
 mod actor;
+pub mod document;
 pub mod hold;
 pub mod process;
 pub mod proxy;
@@ -25,6 +26,7 @@ use reqwest::Client;
 use ridematch::platform::config::{Config, ProviderConfig};
 use ridematch::platform::schema;
 use ridematch::platform::secret::Secret;
+use ridematch::sandbox::Recorder;
 use ridematch::startup::{self, Running};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -114,7 +116,7 @@ impl App {
         let provider = psp_sim::start(settings).await.expect("the payment simulator");
         let calls = ProviderProxy::start(provider.address()).await;
         let config = config(&database.url(), listen, calls.address(), &options);
-        let service = startup::start(&config).await.expect("the service");
+        let service = startup::start(&config, Recorder::default()).await.expect("the service");
         let app = Self {
             base_url: format!("http://{}", service.address),
             // The service closes connections that nobody has used for five seconds; one must not be taken up just then.
@@ -128,8 +130,8 @@ impl App {
             _books: books,
         };
         app.until("the process is the matcher", async || {
-            let ready = app.http.get(app.url("/readyz")).send().await.ok()?;
-            ready.json::<Value>().await.ok()?["matcher"].as_bool()?.then_some(())
+            let ready = Answer::attempt(app.http.get(app.url("/readyz"))).await.ok()?;
+            ready.json()["matcher"].as_bool()?.then_some(())
         })
         .await;
         app
@@ -169,9 +171,7 @@ impl App {
         if let Some(subject) = subject {
             body["subject"] = subject.into();
         }
-        let answer = self.http.post(self.url("/v1/sandbox/tokens")).json(&body).send().await.unwrap();
-        assert_eq!(answer.status(), 201);
-        let body: Value = answer.json().await.unwrap();
+        let body = Answer::of(self.http.post(self.url("/v1/sandbox/tokens")).json(&body)).await.expect(201);
         Actor {
             http: self.http.clone(),
             base_url: self.base_url.clone(),
@@ -202,15 +202,14 @@ impl App {
 
     /// Domain time now.
     pub async fn now(&self) -> String {
-        let clock: Value = self.http.get(self.url("/v1/sandbox/clock")).send().await.unwrap().json().await.unwrap();
+        let clock = Answer::of(self.http.get(self.url("/v1/sandbox/clock"))).await.expect(200);
         clock["domain"].as_str().unwrap().to_owned()
     }
 
     /// Sets domain time ahead.
     pub async fn advance(&self, seconds: i64) {
         let body = json!({"advance_s": seconds});
-        let answer = self.http.post(self.url("/v1/sandbox/clock")).json(&body).send().await.unwrap();
-        assert_eq!(answer.status(), 200);
+        Answer::of(self.http.post(self.url("/v1/sandbox/clock")).json(&body)).await.expect(200);
     }
 
     /// Waits until `look` finds something, and gives up loudly after a while.
@@ -273,6 +272,7 @@ pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, opti
         log: "warn".to_owned(),
         sandbox: true,
         webhook_loopback: true,
+        supervised: false,
         exit_with_parent: false,
     }
 }

@@ -1,6 +1,7 @@
 //! A second process of the service, on the database of the first.
 
 use ridematch::platform::config::Config;
+use ridematch::sandbox::Recorder;
 use ridematch::startup::{self, Running};
 
 use super::{Actor, App, free_address};
@@ -11,7 +12,7 @@ impl App {
         let mut config = self.config.clone();
         config.listen = free_address();
         change(&mut config);
-        startup::start(&config).await.expect("a second process")
+        startup::start(&config, Recorder::default()).await.expect("a second process")
     }
 }
 

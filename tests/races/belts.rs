@@ -5,6 +5,7 @@
 use futures_util::stream::{self, StreamExt};
 use ridematch::platform::config::Config;
 use ridematch::platform::ids::OfferId;
+use ridematch::sandbox::Recorder;
 use ridematch::startup;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -220,7 +221,7 @@ async fn refund_at_two_processes(app: &App) -> i64 {
     let ops = app.ops().await;
     let payment = paid(&ops, &trip).await;
     let config = Config { listen: free_address(), ..app.config.clone() };
-    let other = startup::start(&config).await.expect("a second process");
+    let other = startup::start(&config, Recorder::default()).await.expect("a second process");
     let doors = [ops.clone(), Actor { base_url: format!("http://{}", other.address), ..ops }];
 
     let path = format!("/v1/payments/{}/refunds", id(&payment));

@@ -15,6 +15,7 @@ mod launch;
 mod metrics;
 mod position;
 mod progress;
+mod publish;
 mod replay;
 mod report;
 mod rider;

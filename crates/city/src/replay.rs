@@ -16,7 +16,7 @@ use crate::source::{Scenario, Window};
 use crate::web::api::Audit;
 use crate::web::{Call, Role, Session};
 use crate::world::World;
-use crate::{BoxError, Error, progress, run};
+use crate::{BoxError, Error, progress, publish, run};
 
 /// Settling after the last ride: captures, refunds and their retries, in machine time.
 const SETTLED_WITHIN: Duration = Duration::from_secs(120);
@@ -63,11 +63,12 @@ async fn replay_on(base_url: &str, options: &Replay, scenario: Scenario) -> Resu
     report.time_scale = world.clock.scale();
     let mut matches = Matches::from(match_latency(&world).await.unwrap_or_default());
 
+    publish::streets(&world).await;
     let fleet = Fleet::start(&world, &world.place.fleet).await;
     let opened = world.clock.now();
     let mut rides = Vec::with_capacity(demand.len());
     tokio::select! {
-        () = run::serve(&world, opened, demand.into_iter(), |ending| rides.push(ending)) => {}
+        () = run::serve(&world, opened, demand.into_iter(), run::Missed::DepartAtOnce, |ending| rides.push(ending)) => {}
         () = world.keep_time() => {}
         () = watch(&world, &mut matches) => {}
         () = progress::show(&world, opened, report.requests) => {}

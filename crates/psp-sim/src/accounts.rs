@@ -20,12 +20,14 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The books as they are.
-    pub fn of(books: &Books) -> Self {
+    /// The books as they are; `payment_intent` alone if one is named, with its refunds.
+    pub fn of(books: &Books, payment_intent: Option<&str>) -> Self {
         let events_pending = books.events().pending().len();
+        let is_wanted = |id: &str| payment_intent.is_none_or(|wanted| wanted == id);
+        let (intents, refunds) = (books.intents().all(), books.refunds().all());
         Self {
-            intents: books.intents().all().to_vec(),
-            refunds: books.refunds().all().to_vec(),
+            intents: intents.iter().filter(|intent| is_wanted(&intent.id)).cloned().collect(),
+            refunds: refunds.iter().filter(|refund| is_wanted(&refund.payment_intent)).cloned().collect(),
             events: events_pending + books.events().settled().len(),
             events_pending,
             idempotency_keys: books.keys(),

@@ -42,6 +42,9 @@ pub struct Line {
     /// The event that needs another delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resent_event: Option<String>,
+    /// Everything before this line is forgotten.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begins_anew: bool,
 }
 
 /// An answer that is replayed to whoever sends the same request under the same key.
@@ -79,6 +82,11 @@ pub struct Books {
 impl Books {
     /// Takes a line in. Nothing here can fail: what could be wrong was refused before the line was written.
     pub fn post(&mut self, line: &Line) {
+        if line.begins_anew {
+            let mut events = std::mem::take(&mut self.events);
+            events.forget();
+            *self = Self { events, ..Self::default() };
+        }
         if let Some(intent) = &line.intent {
             let before = self.intents.get(&intent.id).and_then(|before| before.authorized_s());
             if let Some(since_s) = before {

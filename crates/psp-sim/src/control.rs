@@ -32,6 +32,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/faults", web::put().to(plan_faults))
         .route("/faults", web::delete().to(heal))
         .route("/books", web::get().to(books))
+        .route("/books", web::delete().to(begin_anew))
         .route("/payment_intents/{id}/expire", web::post().to(expire))
         .route("/events", web::get().to(events))
         .route("/events/{id}/resend", web::post().to(resend))
@@ -57,11 +58,33 @@ async fn health(provider: Shared) -> HttpResponse {
     }
 }
 
-async fn books(provider: Shared) -> HttpResponse {
-    match provider.transact(|state| Snapshot::of(&state.books)).await {
+/// The whole books, or what there is of one payment.
+async fn books(provider: Shared, request: HttpRequest) -> HttpResponse {
+    let wanted = match payment_intent(&request) {
+        Ok(wanted) => wanted,
+        Err(error) => return respond(error.into()),
+    };
+    match provider.transact(|state| Snapshot::of(&state.books, wanted.as_deref())).await {
         Ok(snapshot) => HttpResponse::Ok().json(snapshot.shown()),
         Err(JournalBroken) => respond(ApiError::internal().into()),
     }
+}
+
+/// Forgets every payment, refund, key and event.
+async fn begin_anew(provider: Shared) -> HttpResponse {
+    let line = Line { begins_anew: true, ..Line::default() };
+    match provider.transact(|state| state.post(&line)).await {
+        Ok(()) => HttpResponse::Ok().json(json!({ "forgotten": true })),
+        Err(JournalBroken) => respond(ApiError::internal().into()),
+    }
+}
+
+/// The payment that the query names, if it names one.
+fn payment_intent(request: &HttpRequest) -> Result<Option<String>, ApiError> {
+    let mut params = Params::parse(request.query_string().as_bytes())?;
+    let payment_intent = params.text("payment_intent")?;
+    params.finish()?;
+    Ok(payment_intent)
 }
 
 async fn show_faults(provider: Shared) -> HttpResponse {
@@ -124,12 +147,7 @@ const EVENTS_SHOWN_MAX: usize = 1_000;
 
 /// The events of one payment, or of all: those that wait, the newest first, then the others.
 async fn events(provider: Shared, request: HttpRequest) -> HttpResponse {
-    let wanted = Params::parse(request.query_string().as_bytes()).and_then(|mut params| {
-        let payment_intent = params.text("payment_intent")?;
-        params.finish()?;
-        Ok(payment_intent)
-    });
-    let wanted = match wanted {
+    let wanted = match payment_intent(&request) {
         Ok(wanted) => wanted,
         Err(error) => return respond(error.into()),
     };

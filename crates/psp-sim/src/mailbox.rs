@@ -54,6 +54,13 @@ impl Mailbox {
         }
     }
 
+    /// Forgets all events. Numbers go on, so that whoever has read up to one misses none of the next.
+    pub fn forget(&mut self) {
+        self.pending.clear();
+        self.numbers.clear();
+        self.settled.clear();
+    }
+
     /// Lets an event wait no longer.
     pub fn settle(&mut self, id: &str) {
         let pending = self.numbers.remove(id).and_then(|number| self.pending.remove(&number));

@@ -10,6 +10,7 @@ use reqwest::Url;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl {
     text: String,
+    is_this_machine: bool,
     /// Whether what is sent can be read by whoever is on the way.
     is_readable_on_the_way: bool,
 }
@@ -18,6 +19,11 @@ impl BaseUrl {
     /// As it is put before a path.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Whether it is an address of this machine's own.
+    pub fn is_this_machine(&self) -> bool {
+        self.is_this_machine
     }
 
     /// Whether what is sent there leaves the machine unencrypted.
@@ -43,7 +49,7 @@ impl FromStr for BaseUrl {
         let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         let is_this_machine = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
         let is_readable_on_the_way = url.scheme() == "http" && !is_this_machine;
-        Ok(Self { text: url.as_str().trim_end_matches('/').to_owned(), is_readable_on_the_way })
+        Ok(Self { text: url.as_str().trim_end_matches('/').to_owned(), is_this_machine, is_readable_on_the_way })
     }
 }
 

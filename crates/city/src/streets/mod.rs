@@ -1,6 +1,7 @@
 //! Where cars can drive: a directed graph of junctions and segments, and the fastest way through it.
 
 mod drive;
+mod lines;
 mod osmnx;
 
 use std::cmp::Reverse;

@@ -96,6 +96,14 @@ impl Client {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// Puts something where no token is needed, and no answer is looked at.
+    ///
+    /// # Errors
+    /// A refusal, or no answer.
+    pub async fn publish(&self, path: &str, body: &impl serde::Serialize) -> Result<(), Failure> {
+        self.without_token(path, &Call::put(path, body)).await.map(drop)
+    }
+
     /// Opens an event stream, from after `last_id` on; once.
     pub(super) async fn open(&self, session: &Session, path: &str, last_id: Option<&str>) -> Result<Response, Setback> {
         let token = session.token(self).await.map_err(Setback::Definite)?;

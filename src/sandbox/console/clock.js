@@ -1,0 +1,4 @@
+// The domain clock (lab).
+export function createClock(element) {
+  element.textContent = "";
+}

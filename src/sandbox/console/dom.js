@@ -1,0 +1,57 @@
+// Small helpers for elements, and the one way in which numbers are written.
+
+/**
+ * Makes an element: `h("p.note", {id: "x", onclick: f}, "text", child, …)`. Properties that start with "on" are listeners,
+ * `null` and `false` are left out, `true` is an empty attribute. Children that are null or false are left out as well.
+ * Text is only ever text: nothing that came from outside becomes markup.
+ */
+export function h(name, properties = {}, ...children) {
+  const [tag, ...classes] = name.split(".");
+  return fill(document.createElement(tag), classes, properties, children);
+}
+
+/** The same for SVG. */
+export function svg(name, properties = {}, ...children) {
+  const [tag, ...classes] = name.split(".");
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), classes, properties, children);
+}
+
+function fill(element, classes, properties, children) {
+  if (classes.length > 0) element.classList.add(...classes);
+  for (const [key, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+const minorUnits = { JPY: 0, KRW: 0, VND: 0, CLP: 0, ISK: 0 };
+
+/** `{amount: 1234, currency: "USD"}` as "$12.34". */
+export function money(value) {
+  if (!value) return "–";
+  const digits = minorUnits[value.currency] ?? 2;
+  const format = new Intl.NumberFormat("en-US", { style: "currency", currency: value.currency });
+  return format.format(value.amount / 10 ** digits);
+}
+
+/** Metres as "850 m" or "3.2 km". */
+export const metres = (m) => (m < 1000 ? `${Math.round(m)} m` : `${(m / 1000).toFixed(1)} km`);
+
+/** Seconds as "45 s", "8 min" or "2 h 05". */
+export function seconds(s) {
+  if (s < 90) return `${Math.round(s)} s`;
+  if (s < 5400) return `${Math.round(s / 60)} min`;
+  return `${Math.floor(s / 3600)} h ${String(Math.round((s % 3600) / 60)).padStart(2, "0")}`;
+}
+
+/** A time stamp as "14:03:27". */
+export const time = (stamp) => (stamp ? stamp.slice(11, 19) : "–");
+
+/** `in_progress` as "in progress". */
+export const words = (name) => String(name ?? "–").replaceAll("_", " ");
+
+/** The end of an id, which tells it from others: ids begin with the time at which they were made. */
+export const short = (id) => (id ? `${id.slice(0, id.indexOf("_"))}…${id.slice(-5)}` : "–");

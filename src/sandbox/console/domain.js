@@ -1,0 +1,24 @@
+// The domain clock, kept between two readings: offers, deadlines and positions go by it.
+
+import { call } from "./api.js";
+import { on } from "./bus.js";
+
+const STALE_MS = 10_000;
+let read = null;
+
+function keep(clock) {
+  read = { domain: Date.parse(clock.domain), scale: clock.scale, at: performance.now() };
+}
+on("clock", keep);
+
+/** Domain time now, milliseconds since 1970; the machine's if the service does not say. */
+export async function domainNow() {
+  if (!read || performance.now() - read.at > STALE_MS) {
+    const answer = await call({ as: null, path: "/v1/sandbox/clock", quiet: true });
+    if (answer.ok) keep(answer.body);
+  }
+  return read ? read.domain + (performance.now() - read.at) * read.scale : Date.now();
+}
+
+/** Domain seconds per second. */
+export const scale = () => read?.scale ?? 1;

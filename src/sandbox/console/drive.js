@@ -1,0 +1,174 @@
+// A driver, looked into; and being one: availability, offers with their countdown, the drive, the PIN.
+
+import { call, stream } from "./api.js";
+import { Car, metresBetween, pinOf } from "./car.js";
+import { h, metres, money, short } from "./dom.js";
+import { domainNow } from "./domain.js";
+import { draw, machines } from "./machine.js";
+import { absent, facts, head, section } from "./panel.js";
+import { myDriver } from "./session.js";
+import { badge, link } from "./trips.js";
+
+const EVERY_MS = 1000;
+const ARRIVAL_RADIUS_M = 150;
+
+/** The car that this browser drives, if it drives one: it goes on driving while other things are looked at. */
+let wheel = null;
+
+/** Shows a driver, `me` for this browser's own; returns a function that stops it. */
+export function inspectDriver(element, wanted, map) {
+  const badges = h("span");
+  const doing = h("div.doing");
+  const about = h("div");
+  const controls = h("div.controls");
+  let driver = null;
+  let profile = null;
+  const offers = section("Offers", (body, note) => listOffers(driver, body, note));
+  // Whoever has never been online has nothing to tell, and is not asked again and again.
+  const timer = setInterval(() => profile && refresh(), EVERY_MS);
+  let stopStream = () => {};
+  let isStopped = false;
+
+  const as = () => ({ as: "driver", subject: driver.subject });
+  const isDriven = () => wheel?.subject === driver.id;
+
+  async function begin() {
+    const id = wanted === "me" ? await myDriver() : wanted;
+    if (isStopped || !id) return;
+    driver = { id, subject: wanted === "me" ? undefined : id };
+    element.append(head("driver", id, badges), doing, controls, about, offers.details);
+    stopStream = stream({ ...as(), path: "/v1/drivers/me/events", onEvent: () => (refresh(), true) });
+    refresh();
+  }
+
+  async function refresh() {
+    if (!driver) return;
+    const answer = await call({ ...as(), path: "/v1/drivers/me", quiet: true });
+    if (isStopped) return;
+    if (!answer.ok && answer.status !== 404) return absent(about, answer, "There is no such driver.");
+    profile = answer.ok ? answer.body : null;
+    badges.replaceChildren(badge(profile?.availability ?? "offline"));
+    about.replaceChildren(profile ? describe(profile) : h("p.muted", {}, "This driver has never been online."));
+    if (wheel && isDriven()) wheel.see(profile);
+    showDoing();
+    showControls();
+    offers.refresh();
+  }
+
+  function showDoing() {
+    const { offer, trip } = profile ?? {};
+    const was = doing.dataset.what;
+    const what = offer ? offer.id : trip ? `${trip.id} ${trip.state} ${isDriven()}` : "";
+    if (offer && was === what) return countdown(doing.querySelector(".left"), offer);
+    if (was === what) return near(doing, trip);
+    doing.dataset.what = what;
+    doing.replaceChildren(...[offer && offerCard(offer), trip && tripCard(trip)].filter(Boolean));
+    if (trip) near(doing, trip);
+  }
+
+  function offerCard(offer) {
+    const answer = (verb) => act(`/v1/offers/${offer.id}/${verb}`, verb === "accept" ? "Accept the offer" : "Decline the offer");
+    const left = h("strong.left.number");
+    countdown(left, offer);
+    return h("div.offer", {},
+      h("p", {}, h("strong", {}, money(offer.fare)), ` for you, ${metres(offer.distance_to_pickup_m)} to the pickup. `, left),
+      h("div.actions", {}, button("Accept", () => answer("accept"), "primary"), button("Decline", () => answer("decline"))));
+  }
+
+  async function countdown(element, offer) {
+    const left = (Date.parse(offer.expires_at) - (await domainNow())) / 1000;
+    if (element) element.textContent = left > 0 ? `${Math.ceil(left)} s left` : "too late";
+  }
+
+  function tripCard(trip) {
+    const go = (step, body) => act(`/v1/trips/${trip.id}/${step}`, words[step], body);
+    const steps = {
+      assigned: () => [button("Arrive", () => go("arrive"), "primary arrive"), button("Cancel", () => go("cancel"))],
+      arrived: () => {
+        const pin = h("input", { inputmode: "numeric", maxlength: 4, size: 5, "aria-label": "The rider's PIN", autocomplete: "off" });
+        const ask = async () => {
+          const answer = await pinOf(trip.id);
+          if (answer) pin.value = answer;
+        };
+        return [pin, button("Ask the rider", ask), button("Start", () => go("start", { pin: pin.value }), "primary"), button("No-show", () => go("no_show"))];
+      },
+      in_progress: () => [button("Complete", () => go("complete"), "primary")],
+    };
+    return h("div.offer", {}, h("p", {}, "On ", link("trip", trip.id), " ", badge(trip.state), " ", h("span.near.muted")), h("div.actions", {}, steps[trip.state]?.() ?? []));
+  }
+
+  function near(doing, trip) {
+    const text = doing.querySelector(".near");
+    if (!text || !profile?.position || !trip) return;
+    const isRiding = trip.state === "in_progress";
+    const away = metresBetween(profile.position, isRiding ? trip.dropoff : trip.pickup);
+    text.textContent = `${metres(away)} to the ${isRiding ? "drop-off" : "pickup"}`;
+    const arrive = doing.querySelector("button.arrive");
+    if (arrive) arrive.disabled = away > ARRIVAL_RADIUS_M;
+  }
+
+  async function act(path, why, body) {
+    const answer = await call({ ...as(), method: "POST", path, body, why });
+    if (!answer.ok) doing.append(h("p.refusal", { role: "alert" }, answer.body?.detail ?? "The service does not answer."));
+    else doing.dataset.what = "?";
+    refresh();
+  }
+
+  function showControls() {
+    const what = `${profile?.availability} ${isDriven()}`;
+    if (controls.dataset.what === what) return;
+    controls.dataset.what = what;
+    const isOwn = wanted === "me";
+    const note = isOwn || isDriven() ? null : "The city drives this one. Whoever answers an offer first has answered it.";
+    const take = async () => {
+      wheel?.stop();
+      wheel = new Car({ subject: driver.id, place: profile?.position ?? map.centre() });
+      await wheel.goOnline(isOwn || !profile);
+      refresh();
+    };
+    const leave = async () => {
+      await wheel?.goOffline(isOwn);
+      wheel = null;
+      refresh();
+    };
+    const alone = h("input", { type: "checkbox", checked: wheel?.isAlone ?? false, onchange: (event) => (wheel.isAlone = event.target.checked) });
+    controls.replaceChildren(...[
+      note && h("p.muted.small", {}, note),
+      isDriven() && h("label.check", {}, alone, " Let the car do every step by itself"),
+      h("div.actions", {}, isDriven() ? button(isOwn ? "Go offline" : "Hand it back to the city", leave) : button(isOwn ? "Go online at the map's centre" : "Take the wheel", take, isOwn ? "primary" : "")),
+    ].filter(Boolean));
+  }
+
+  begin();
+  return () => {
+    isStopped = true;
+    clearInterval(timer);
+    stopStream();
+  };
+}
+
+const words = { arrive: "Be at the pickup", cancel: "Give the trip back", start: "Start the ride", no_show: "Report a no-show", complete: "End the ride" };
+
+function button(label, onclick, classes = "") {
+  return h(["button", ...classes.split(" ").filter(Boolean)].join("."), { type: "button", onclick }, label);
+}
+
+function describe({ name, plate, class: kind, position, trip }) {
+  return facts([
+    ["Name", name],
+    ["Car", `${plate}, ${kind}`],
+    ["Position", position ? `${position.lat.toFixed(5)}, ${position.lon.toFixed(5)}` : "not known"],
+    ["Trip", trip ? link("trip", trip.id) : "none"],
+  ]);
+}
+
+async function listOffers(driver, body, note) {
+  const answer = await call({ as: "driver", subject: driver.subject, path: "/v1/offers?limit=10", quiet: true });
+  if (!answer.ok) return absent(body, answer, "No offers yet.");
+  const offers = answer.body.items;
+  const { offer: machine } = await machines();
+  note.textContent = offers.length === 0 ? "none yet" : `the latest ${offers.length}`;
+  const row = (offer) => h("li", {}, h("div.item", {}, h("span.mono", {}, short(offer.id)), badge(offer.status), link("trip", offer.trip_id), h("span.amount", {}, money(offer.fare))));
+  const path = offers[0] ? ["pending", ...(offers[0].status === "pending" ? [] : [offers[0].status])] : [];
+  body.replaceChildren(...[machine && offers[0] && draw(machine, path), h("ul.list", {}, offers.map(row))].filter(Boolean));
+}

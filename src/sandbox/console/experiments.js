@@ -1,0 +1,4 @@
+// The experiments (lab).
+export function createExperiments(element) {
+  element.textContent = "";
+}

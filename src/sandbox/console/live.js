@@ -1,0 +1,130 @@
+// The stream behind the map: opens the WebSocket, comes back when it is lost, tells the map where the cars are, and everybody
+// else (`world`) what the city is like. The service sends no more than three messages that were not seen, so a tab that is busy
+// gets newer news, and not more of them. What goes over the wire is told in the document, at `GET /v1/sandbox/live`.
+
+import { call } from "./api.js";
+import { emit } from "./bus.js";
+import { h } from "./dom.js";
+import { DOING, RIDER, colour, drawShape } from "./shapes.js";
+
+const RETRY_MS = [250, 500, 1000, 2000];
+const LOOK_MS = 150; // a view that changes is told this often
+const ANSWER_MS = 3000;
+const STREETS_TRIES = 10; // the city publishes its streets a moment after the service is up
+
+export function startLive(map) {
+  let socket = null;
+  let seen = 0;
+  let failures = 0;
+  let view = null;
+  let looking = 0;
+  let streetsTag = null;
+  const waiting = new Map(); // by question: who waits for the answer
+
+  function open() {
+    socket = new WebSocket(location.origin.replace(/^http/, "ws") + "/v1/sandbox/live");
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => {
+      failures = 0;
+      seen = 0;
+      emit("connection", "up");
+      look();
+      fetchStreets(STREETS_TRIES);
+    };
+    socket.onmessage = ({ data }) => {
+      say({ seen: ++seen });
+      if (data instanceof ArrayBuffer) map.update(data);
+      else hear(JSON.parse(data));
+    };
+    socket.onclose = () => {
+      for (const answer of waiting.values()) answer(null);
+      waiting.clear();
+      emit("connection", "down");
+      setTimeout(open, RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)]);
+    };
+  }
+
+  function say(message) {
+    if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+  }
+
+  function hear(news) {
+    if (news.type === "world") {
+      map.update(news);
+      describe(news);
+      emit("world", news);
+    } else {
+      for (const name of [`who ${news.handle}`, `where ${news.driver_id}`]) {
+        waiting.get(name)?.(news);
+        waiting.delete(name);
+      }
+    }
+  }
+
+  /** Asks over the socket; null when there is no answer. */
+  function question(name, message) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(null), ANSWER_MS);
+      waiting.set(name, (answer) => (clearTimeout(timer), resolve(answer)));
+      say(message);
+    });
+  }
+
+  function look() {
+    looking = 0;
+    if (view) say({ view });
+  }
+
+  map.ask({
+    look(next) {
+      view = next;
+      looking ||= setTimeout(look, LOOK_MS);
+    },
+    who: async (handle) => (await question(`who ${handle}`, { who: handle }))?.driver_id ?? null,
+    where: (driver) => question(`where ${driver}`, { where: driver }),
+  });
+
+  /** Gets the streets, if they are others than before. */
+  async function fetchStreets(tries) {
+    const headers = streetsTag ? { "If-None-Match": streetsTag } : {};
+    const answer = await call({ as: null, path: "/v1/sandbox/streets", headers, quiet: true });
+    if (answer.status === 200) {
+      streetsTag = answer.headers.etag;
+      map.setStreets(answer.body);
+    }
+    const isEmpty = answer.status === 200 && answer.body.coordinates.length === 0;
+    if (isEmpty && tries > 1) setTimeout(() => fetchStreets(tries - 1), 1000);
+  }
+
+  describe(null);
+  document.addEventListener("theme", legend);
+  legend();
+  open();
+}
+
+/** What can be seen, in words: for those who do not see the map, and for everybody as its legend. */
+function describe(world) {
+  const status = document.getElementById("map-status");
+  if (!status) return;
+  if (!world) status.textContent = "";
+  else if (!world.matcher) status.textContent = "This process is not the matcher: it knows no positions.";
+  else {
+    const { drivers, trips, waiting } = world;
+    const online = Object.values(drivers).reduce((sum, count) => sum + count, 0);
+    const riding = trips.in_progress ?? 0;
+    const hidden = world.hidden > 0 ? `, ${world.hidden} trips in view not drawn` : "";
+    status.textContent = `${online} drivers, ${drivers.free} free; riders: ${waiting.count} waiting, ${riding} riding${hidden}`;
+  }
+}
+
+function legend() {
+  const list = document.getElementById("legend");
+  if (!list) return;
+  list.replaceChildren(
+    ...[...DOING, RIDER].map((look) => {
+      const picture = h("canvas", { width: 28, height: 28, "aria-hidden": "true", class: "key" });
+      drawShape(picture.getContext("2d"), look, colour(look.tint), 14, 14, 10);
+      return h("li", {}, picture, look.label);
+    }),
+  );
+}

@@ -1,0 +1,68 @@
+// Puts the page together: the parts know the bus and nothing of one another.
+
+import { emit, on } from "./bus.js";
+import { createCharts } from "./charts.js";
+import { createClock } from "./clock.js";
+import { createExperiments } from "./experiments.js";
+import { createInspector } from "./inspector.js";
+import { startLive } from "./live.js";
+import { createLog } from "./log.js";
+import { createMap } from "./map.js";
+import { createRide } from "./ride.js";
+
+const element = (id) => document.getElementById(id);
+
+const map = createMap({
+  canvas: element("map"),
+  onClick: (place, hit) => (hit ? emit("select", hit) : ride.click(place)),
+  onView: () => {},
+});
+const ride = createRide(element("ride"), map);
+createInspector(element("inspector"), map);
+createLog(element("requests"));
+createExperiments(element("experiments"));
+createCharts(element("charts"));
+createClock(element("clock"));
+on("select", (selected) => map.select(selected));
+new ResizeObserver(() => map.resize()).observe(element("map"));
+startLive(map);
+
+on("connection", (state) => {
+  element("connection").textContent = state === "up" ? "" : "The service does not answer. Trying again …";
+  document.body.classList.toggle("down", state !== "up");
+});
+
+// The theme's toggle.
+const showTheme = () => element("theme").setAttribute("aria-pressed", document.documentElement.dataset.theme === "dark");
+element("theme").addEventListener("click", () => window.toggleTheme());
+document.addEventListener("theme", showTheme);
+showTheme();
+
+// The tabs: arrows move between them, as the pattern for tabs has it.
+const tabs = [...document.querySelectorAll('[role="tab"]')];
+function show(tab) {
+  for (const one of tabs) {
+    const isShown = one === tab;
+    one.setAttribute("aria-selected", isShown);
+    one.tabIndex = isShown ? 0 : -1;
+    element(one.getAttribute("aria-controls")).hidden = !isShown;
+  }
+  fold(false);
+}
+for (const [index, tab] of tabs.entries()) {
+  tab.addEventListener("click", () => show(tab));
+  tab.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const next = tabs[(index + step + tabs.length) % tabs.length];
+    show(next);
+    next.focus();
+  });
+}
+
+function fold(isFolded) {
+  element("panels").hidden = isFolded;
+  element("fold").setAttribute("aria-expanded", !isFolded);
+  element("fold").textContent = isFolded ? "Unfold" : "Fold";
+}
+element("fold").addEventListener("click", () => fold(!element("panels").hidden));

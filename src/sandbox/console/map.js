@@ -1,0 +1,224 @@
+// The map: three canvases on top of each other. Streets, drawn when the view changes; cars, drawn while one of them moves; and on
+// top, in the canvas of the page, riders, trips and pins. When nothing moves, nothing is drawn.
+//
+//   createMap({canvas, onClick, onView}) -> {setStreets, update, setPins, select, resize, stats, centre, ask}
+//     onClick({lat, lon}, hit)   hit: {kind, id} under the pointer, or null. Enter on the canvas is a click in the middle
+//     onView({lat, lon, metresPerPixel, width, height})   after every pan and zoom
+//     setStreets(geometry)       a GeoJSON MultiLineString
+//     update(news)               from live.js: an ArrayBuffer with cars, or an object with rides
+//     setPins({pickup, dropoff}) each {lat, lon} or null
+//     select({kind, id} | null)  what is lit
+//     centre()                   {lat, lon}
+//     ask({look, who, where})    how the map tells the stream its view, and asks whose a handle is, or where a driver is
+//     stats()                    of the frame drawn last
+// Colours are the CSS variables --map-… of style.css; the document's event `theme` says that they have changed.
+
+import { createCars } from "./cars.js";
+import { listen } from "./gestures.js";
+import { metresPerUnit, near, toLat, toLon, toX, toY } from "./mercator.js";
+import { createRides } from "./rides.js";
+import { createStreets } from "./streets.js";
+
+const SCALE_MAX = 2 ** 28; // 0.15 m to a pixel
+const SCALE_MIN = 256; // the world
+const FIT = 0.92; // of the canvas is filled by what is shown
+const PICK_PX = 14;
+
+export function createMap({ canvas, onClick, onView }) {
+  const layer = () => {
+    const made = document.createElement("canvas");
+    made.className = "layer";
+    made.setAttribute("aria-hidden", "true");
+    canvas.before(made);
+    return made;
+  };
+  const streets = createStreets(layer());
+  const cars = createCars(layer());
+  const rides = createRides(canvas, cars);
+  canvas.classList.add("layer");
+
+  const view = { x: 0.5, y: 0.5, scale: SCALE_MIN * 4 };
+  const size = { width: 1, height: 1 };
+  const stats = { frames: 0, ms: 0, cars: 0, drawn: 0 };
+  let isTouched = false; // the person has moved the map: from then on it stays where it is
+  let isFitted = false;
+  let stale = { streets: true, all: true };
+  let asked = 0;
+  let chosen = null; // {kind, id, handle}
+  let stream = { look() {}, who: async () => null, where: async () => null };
+
+  const left = () => view.x - size.width / 2 / view.scale;
+  const top = () => view.y - size.height / 2 / view.scale;
+  const toPlace = (x, y) => ({ lat: toLat(top() + y / view.scale), lon: toLon(left() + x / view.scale) });
+  /** Cars are as big as one can see, and small where there are many. */
+  const radius = () => Math.max(2.6, Math.min(7, Math.log2(view.scale / 2 ** 17)));
+
+  function soon() {
+    asked ||= requestAnimationFrame(frame);
+  }
+
+  function frame() {
+    const began = performance.now();
+    asked = 0;
+    if (stale.streets) streets.draw(view, size.width, metresPerUnit(view.y));
+    const now = performance.now();
+    const isMoving = cars.isMoving(now);
+    stats.drawn = cars.draw(view, radius(), now);
+    rides.draw(view, now, { showsMiddle: canvas.matches(":focus-visible") });
+    const car = chosen?.handle ?? -1;
+    if (cars.has(car)) rides.ring(cars.xOf(car, now), cars.yOf(car, now), view, radius());
+    stale = { streets: false, all: false };
+    stats.frames++;
+    stats.cars = cars.count();
+    stats.ms = performance.now() - began;
+    if (isMoving || rides.isFlying()) soon();
+  }
+
+  const redraw = () => soon();
+
+  function viewed() {
+    stale.streets = true;
+    soon();
+    const { width, height } = size;
+    onView?.({ ...centre(), metresPerPixel: metresPerUnit(view.y) / view.scale, width, height });
+    stream.look(area());
+  }
+
+  /** What the canvas shows, as the stream wants to be told. */
+  function area() {
+    const west = toLon(left());
+    const wide = Math.min(360, (size.width / view.scale) * 360);
+    const south = toLat(Math.min(1, top() + size.height / view.scale)), north = toLat(Math.max(0, top()));
+    return { south, west, north, east: west + wide };
+  }
+
+  function fit(box) {
+    if (!box) return;
+    view.x = (box.left + box.right) / 2;
+    view.y = (box.top + box.bottom) / 2;
+    const across = Math.max(box.right - box.left, 1e-6), down = Math.max(box.bottom - box.top, 1e-6);
+    view.scale = clamp(FIT * Math.min(size.width / across, size.height / down));
+    isFitted = true;
+    viewed();
+  }
+
+  const clamp = (scale) => Math.max(SCALE_MIN, Math.min(SCALE_MAX, scale));
+
+  function pan(dx, dy) {
+    isTouched = true;
+    view.x -= dx / view.scale;
+    view.y = Math.max(0, Math.min(1, view.y - dy / view.scale));
+    viewed();
+  }
+
+  function zoom(factor, x, y) {
+    isTouched = true;
+    const next = clamp(view.scale * factor);
+    const dx = x - size.width / 2, dy = y - size.height / 2;
+    view.x += dx / view.scale - dx / next;
+    view.y += dy / view.scale - dy / next;
+    view.scale = next;
+    viewed();
+  }
+
+  /** What lies under a point: a waiting rider's trip before a driver, when both do. */
+  function under(x, y) {
+    const at = { x: left() + x / view.scale, y: top() + y / view.scale };
+    const within = PICK_PX / view.scale;
+    const rider = rides.nearest(at.x, at.y, within);
+    const car = cars.nearest(at.x, at.y, within, performance.now());
+    return { ride: rider?.ride ?? null, car };
+  }
+
+  async function tap(x, y) {
+    const place = toPlace(x, y);
+    const { ride, car } = under(x, y);
+    if (ride) return onClick(place, { kind: "trip", id: ride.id });
+    const driver = car >= 0 ? await stream.who(car) : null;
+    onClick(place, driver ? { kind: "driver", id: driver } : null);
+  }
+
+  async function select(selected) {
+    const picked = selected && { ...selected, handle: -1 };
+    chosen = picked;
+    rides.select(selected);
+    soon();
+    if (picked?.kind !== "driver") return;
+    const found = await stream.where(picked.id);
+    if (chosen !== picked || !found) return;
+    picked.handle = found.handle;
+    reveal(found.position);
+  }
+
+  /** Moves the map, if it must, so that a place can be seen. */
+  function reveal(place) {
+    if (!place) return;
+    const x = near(toX(place.lon), view.x), y = toY(place.lat);
+    const isSeen = Math.abs(x - view.x) * view.scale < size.width / 2 && Math.abs(y - view.y) * view.scale < size.height / 2;
+    if (isSeen) return;
+    Object.assign(view, { x, y });
+    viewed();
+  }
+
+  function resize() {
+    const { clientWidth: width, clientHeight: height } = canvas;
+    if (width === 0 || height === 0) return;
+    Object.assign(size, { width, height });
+    for (const part of [streets, cars, rides]) part.resize(width, height, devicePixelRatio);
+    if (isFitted && !isTouched && streets.bounds()) fit(streets.bounds());
+    else viewed();
+  }
+
+  function update(news) {
+    if (news instanceof ArrayBuffer) {
+      cars.apply(news, performance.now());
+      if (!isFitted && !isTouched && cars.count() > 0) fit(cars.bounds());
+    } else {
+      rides.set(news.rides);
+    }
+    soon();
+  }
+
+  const centre = () => ({ lat: toLat(view.y), lon: toLon(view.x) });
+
+  listen(canvas, {
+    onPan: pan,
+    onZoom: zoom,
+    onTap: tap,
+    onEnter: () => onClick(centre(), null),
+    onHover(x, y) {
+      const found = x === null ? null : under(x, y);
+      canvas.classList.toggle("over", found !== null && (found.ride !== null || found.car >= 0));
+    },
+  });
+  for (const type of ["focus", "blur"]) canvas.addEventListener(type, redraw);
+  document.addEventListener("theme", () => {
+    cars.undress();
+    rides.undress();
+    stale.streets = true;
+    soon();
+  });
+  resize();
+
+  return {
+    setStreets(geometry) {
+      streets.set(geometry);
+      if (!isTouched) fit(streets.bounds());
+      stale.streets = true;
+      soon();
+    },
+    update,
+    setPins(pins) {
+      rides.setPins(pins);
+      soon();
+    },
+    select,
+    resize,
+    centre,
+    ask(next) {
+      stream = next;
+      stream.look(area());
+    },
+    stats: () => ({ ...stats }),
+  };
+}

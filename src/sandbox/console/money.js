@@ -1,0 +1,104 @@
+// Where the money is: a payment, its machine, the ledger's entries, the provider's view, the receipt.
+
+import { call } from "./api.js";
+import { h, money, short, time, words } from "./dom.js";
+import { draw, machines } from "./machine.js";
+import { absent, facts, head, section, table } from "./panel.js";
+import { badge, link } from "./trips.js";
+
+const EVERY_MS = 1500;
+
+/** A payment as a part of another panel. `which()` is its id, once it is known. */
+export function paymentSection(which, options) {
+  const path = [];
+  return section("Payment", async (body, note) => {
+    if (!which()) return;
+    const answer = await call({ as: "ops", path: `/v1/payments/${which()}`, quiet: true });
+    if (!answer.ok) return absent(body, answer, "There is no such payment.");
+    const payment = answer.body;
+    note.textContent = words(payment.state);
+    const isNews = path.at(-1) !== payment.state;
+    if (isNews) path.push(payment.state);
+    const { payment: machine } = await machines();
+    body.replaceChildren(...[machine && draw(machine, path), standing(payment), refunds(payment)].filter(Boolean));
+  }, options);
+}
+
+function standing(payment) {
+  return facts([
+    ["Payment", link("payment", payment.id)],
+    ["For", words(payment.purpose)],
+    ["Instead of", payment.replaces && link("payment", payment.replaces)],
+    ["The trip wants", { hold: "it held", capture: "it captured", release: "it released" }[payment.intent] ?? payment.intent],
+    ["Asked for", money(payment.amount)],
+    ["Authorised", money(payment.authorized)],
+    ["Captured", money(payment.captured)],
+    ["Refunded", payment.refunded.amount > 0 && money(payment.refunded)],
+    ["Declined for", payment.decline_code && words(payment.decline_code)],
+  ]);
+}
+
+function refunds(payment) {
+  if (payment.refunds.length === 0) return null;
+  const rows = payment.refunds.map((refund) => ({ cells: [h("span.mono", {}, short(refund.id)), badge(refund.state), money(refund.amount)] }));
+  return table("Refunds", ["Refund", "State", "Amount"], rows, ["Amount"]);
+}
+
+/** What a trip has put on the ledger. */
+export function ledgerSection(trip) {
+  return section("Ledger", async (body, note) => {
+    const answer = await call({ as: "ops", path: `/v1/ops/ledger?trip_id=${trip}`, quiet: true });
+    if (!answer.ok) return absent(body, answer, "There is no such trip.");
+    const postings = answer.body.postings ?? [];
+    note.textContent = postings.length === 1 ? "1 posting" : `${postings.length} postings`;
+    if (postings.length === 0) return body.replaceChildren(h("p.muted", {}, "Nothing is posted before money is owed: at the end of the ride."));
+    body.replaceChildren(...postings.flatMap((posting) => [
+      h("p.small.muted", {}, `${words(posting.kind)}, ${time(posting.posted_at)}`),
+      table(`Posting ${posting.kind}`, ["Account", "Debit", "Credit"], posting.entries.map(entry), ["Debit", "Credit"]),
+    ]));
+  });
+}
+
+function entry({ account, amount, currency }) {
+  const value = money({ amount: Math.abs(amount), currency });
+  return { cells: [words(account), amount > 0 ? value : "", amount < 0 ? value : ""] };
+}
+
+/** How the provider sees a payment: it keeps its own books. */
+export function providerSection(which) {
+  return section("The provider's view", async (body) => {
+    if (!which()) return;
+    const answer = await call({ as: null, path: `/v1/sandbox/provider/payment_intents/${which()}`, quiet: true });
+    if (!answer.ok) return absent(body, answer, "The provider knows nothing of it, or cannot be asked.");
+    body.replaceChildren(h("pre.json", { tabindex: "0", role: "region", "aria-label": "The provider's answer" }, JSON.stringify(answer.body, null, 2)));
+  });
+}
+
+/** What the rider is told in the end. */
+export function receiptSection(trip) {
+  return section("Receipt", async (body, note) => {
+    const answer = await call({ as: "ops", path: `/v1/trips/${trip}/receipt`, quiet: true });
+    if (!answer.ok) return absent(body, answer, "There is no receipt.");
+    const receipt = answer.body;
+    note.textContent = money(receipt.total);
+    const lines = receipt.lines.map(({ label, amount }) => ({ cells: [label, money(amount)] }));
+    const sums = [["Total", receipt.total], ["Captured", receipt.captured], ["Still due", receipt.due]];
+    const rest = sums.map(([label, amount], index) => ({ mark: index === 0 ? "total" : null, cells: [label, money(amount)] }));
+    body.replaceChildren(table("Receipt", ["", "Amount"], [...lines, ...rest], ["Amount"]));
+  });
+}
+
+/** Shows a payment by itself; returns a function that stops it. */
+export function inspectPayment(element, id) {
+  const part = paymentSection(() => id, { open: true });
+  const provider = providerSection(() => id);
+  const about = h("div");
+  element.append(head("payment", id, null), about, part.details, provider.details);
+  const refresh = () => [part, provider].forEach((one) => one.refresh());
+  const timer = setInterval(refresh, EVERY_MS);
+  refresh();
+  call({ as: "ops", path: `/v1/payments/${id}`, quiet: true }).then((answer) => {
+    if (answer.ok) about.append(facts([["Trip", link("trip", answer.body.trip_id)]]));
+  });
+  return () => clearInterval(timer);
+}

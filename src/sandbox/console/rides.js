@@ -1,0 +1,219 @@
+// What lies over the cars: waiting riders, offers as they fly, trips under way, the pins of a ride that is being asked for, and
+// what is selected. A few hundred things at most, so plain paths will do; lines of one kind are one path.
+
+import { near, toX, toY } from "./mercator.js";
+import { RIDER, colour, drawShape } from "./shapes.js";
+
+const FULL_TURN = 2 * Math.PI;
+const WAITING = new Set(["requested", "searching", "offered"]);
+const COMING = new Set(["assigned", "arrived"]);
+const isAtPickup = ({ state }) => WAITING.has(state) || COMING.has(state);
+const FLIGHT_MS = 1200; // from the rider to the driver who is asked, again and again until there is an answer
+
+export function createRides(canvas, cars) {
+  const c = canvas.getContext("2d");
+  let rides = [];
+  let pins = { pickup: null, dropoff: null };
+  let selected = null;
+  let ratio = 1;
+  let paint = null;
+
+  /** The colours, until the theme changes. */
+  function paints() {
+    const names = ["offered", "busy", "route", "rider", "pickup", "dropoff", "selected", "ground"];
+    paint ??= Object.fromEntries(names.map((name) => [name, colour(`--map-${name}`)]));
+    return paint;
+  }
+
+  const place = ({ lat, lon }, view) => ({ x: near(toX(lon), view.x), y: toY(lat) });
+
+  function set(list) {
+    rides = list.map((ride) => ({
+      ...ride,
+      from: { x: toX(ride.pickup.lon), y: toY(ride.pickup.lat) },
+      to: { x: toX(ride.dropoff.lon), y: toY(ride.dropoff.lat) },
+      isSelected: false,
+    }));
+    mark();
+  }
+
+  function mark() {
+    for (const ride of rides) ride.isSelected = selected !== null && isOf(ride, selected);
+  }
+
+  const isOf = (ride, { kind, id }) =>
+    (kind === "trip" && ride.id === id) || (kind === "rider" && ride.rider_id === id) || (kind === "driver" && ride.driver_id === id);
+
+  function resize(width, height, dots) {
+    ratio = dots;
+    canvas.width = Math.max(1, Math.round(width * ratio));
+    canvas.height = Math.max(1, Math.round(height * ratio));
+  }
+
+  function draw(view, now, { showsMiddle }) {
+    const inks = paints();
+    const width = canvas.width / ratio, height = canvas.height / ratio;
+    const left = view.x - width / 2 / view.scale, top = view.y - height / 2 / view.scale;
+    const px = (x) => (near(x, view.x) - left) * view.scale;
+    const py = (y) => (y - top) * view.scale;
+    c.setTransform(ratio, 0, 0, ratio, 0, 0);
+    c.clearRect(0, 0, width, height);
+    c.lineCap = "round";
+
+    // From where a ride's car is now to where it goes next.
+    const lines = (wanted, ink, thick, dash, target) => {
+      c.beginPath();
+      for (const ride of rides) {
+        if (!wanted(ride)) continue;
+        const car = ride.handle;
+        const start = cars.has(car) ? { x: cars.xOf(car, now), y: cars.yOf(car, now) } : null;
+        const end = target(ride);
+        if (!start) continue;
+        c.moveTo(px(start.x), py(start.y));
+        c.lineTo(px(end.x), py(end.y));
+      }
+      c.setLineDash(dash);
+      c.lineWidth = thick;
+      c.strokeStyle = ink;
+      c.stroke();
+      c.setLineDash([]);
+    };
+    c.globalAlpha = rides.length > 120 ? 0.28 : 0.5;
+    lines((ride) => ride.state === "in_progress" && !ride.isSelected, inks.route, 1.5, [], (ride) => ride.to);
+    lines((ride) => COMING.has(ride.state) && !ride.isSelected, inks.busy, 1.5, [2, 5], (ride) => ride.from);
+    c.globalAlpha = 1;
+    const isDriven = (ride) => ride.isSelected && !WAITING.has(ride.state);
+    lines(isDriven, inks.selected, 2.5, [], (ride) => (ride.state === "in_progress" ? ride.to : ride.from));
+
+    for (const ride of rides) {
+      if (ride.isSelected || isAtPickup(ride)) drawEnds(ride, px, py, inks);
+      if (ride.state === "offered" && ride.offer && cars.has(ride.offer.handle)) drawFlight(ride, now, px, py, inks);
+    }
+    drawPins(view, px, py, inks);
+    if (showsMiddle) drawMiddle(width, height, inks);
+  }
+
+  function drawEnds(ride, px, py, inks) {
+    const x = px(ride.from.x), y = py(ride.from.y);
+    drawShape(c, RIDER, inks.rider, x, y, ride.isSelected ? 8 : 6);
+    if (!ride.isSelected) return;
+    c.beginPath();
+    c.moveTo(x, y);
+    c.setLineDash([1, 6]);
+    c.lineTo(px(ride.to.x), py(ride.to.y));
+    c.lineWidth = 2;
+    c.strokeStyle = inks.selected;
+    c.stroke();
+    c.setLineDash([]);
+    flag(px(ride.to.x), py(ride.to.y), inks.dropoff);
+  }
+
+  /** An offer: a dashed line to the driver, and a dot that flies along it. */
+  function drawFlight(ride, now, px, py, inks) {
+    const car = ride.offer.handle;
+    const x0 = px(ride.from.x), y0 = py(ride.from.y);
+    const x1 = px(cars.xOf(car, now)), y1 = py(cars.yOf(car, now));
+    c.strokeStyle = c.fillStyle = inks.offered;
+    c.beginPath();
+    c.moveTo(x0, y0);
+    c.lineTo(x1, y1);
+    c.lineWidth = 2;
+    c.setLineDash([4, 4]);
+    c.stroke();
+    c.setLineDash([]);
+    const share = isStill() ? 0.5 : (now % FLIGHT_MS) / FLIGHT_MS;
+    c.beginPath();
+    c.arc(x0 + (x1 - x0) * share, y0 + (y1 - y0) * share, 4, 0, FULL_TURN);
+    c.fill();
+  }
+
+  function drawPins(view, px, py, inks) {
+    for (const [name, letter] of [["pickup", "A"], ["dropoff", "B"]]) {
+      if (!pins[name]) continue;
+      const { x, y } = place(pins[name], view);
+      pin(px(x), py(y), inks[name], letter, inks.ground);
+    }
+  }
+
+  function pin(x, y, ink, letter, paper) {
+    c.fillStyle = ink;
+    c.strokeStyle = paper;
+    c.lineWidth = 2;
+    c.beginPath();
+    c.moveTo(x, y);
+    c.bezierCurveTo(x - 4, y - 8, x - 11, y - 12, x - 11, y - 20);
+    c.arc(x, y - 20, 11, Math.PI, 0);
+    c.bezierCurveTo(x + 11, y - 12, x + 4, y - 8, x, y);
+    c.stroke();
+    c.fill();
+    c.fillStyle = paper;
+    c.font = "bold 13px system-ui, sans-serif";
+    c.textAlign = "center";
+    c.textBaseline = "middle";
+    c.fillText(letter, x, y - 19.5);
+  }
+
+  function flag(x, y, ink) {
+    c.strokeStyle = c.fillStyle = ink;
+    c.lineWidth = 2;
+    c.beginPath();
+    c.moveTo(x, y);
+    c.lineTo(x, y - 15);
+    c.stroke();
+    c.fillRect(x, y - 15, 11, 8);
+  }
+
+  /** Where Enter would put a pin. */
+  function drawMiddle(width, height, inks) {
+    const x = width / 2, y = height / 2;
+    c.strokeStyle = inks.selected;
+    c.lineWidth = 1.5;
+    c.beginPath();
+    for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+      c.moveTo(x + 4 * dx, y + 4 * dy);
+      c.lineTo(x + 11 * dx, y + 11 * dy);
+    }
+    c.stroke();
+  }
+
+  /** A ring around a car. */
+  function ring(x, y, view, radius) {
+    const width = canvas.width / ratio, height = canvas.height / ratio;
+    c.strokeStyle = paints().selected;
+    c.lineWidth = 2;
+    c.beginPath();
+    c.arc((x - view.x) * view.scale + width / 2, (y - view.y) * view.scale + height / 2, radius + 6, 0, FULL_TURN);
+    c.stroke();
+  }
+
+  /** The rider nearest to a place, of those whom one can see, within a distance. */
+  function nearest(x, y, within) {
+    let best = null;
+    for (const ride of rides) {
+      const isSeen = isAtPickup(ride) || ride.isSelected;
+      const apart = Math.hypot(near(ride.from.x, x) - x, ride.from.y - y);
+      if (isSeen && apart < (best?.apart ?? within)) best = { ride, apart };
+    }
+    return best;
+  }
+
+  return {
+    set,
+    resize,
+    draw,
+    ring,
+    nearest,
+    setPins: (next) => (pins = next),
+    select(next) {
+      selected = next;
+      mark();
+    },
+    find: (wanted) => rides.find((ride) => isOf(ride, wanted)) ?? null,
+    undress: () => (paint = null),
+    isFlying: () => !isStill() && rides.some((ride) => ride.state === "offered"),
+    count: () => rides.length,
+  };
+}
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+const isStill = () => still.matches;

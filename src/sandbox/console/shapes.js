@@ -1,0 +1,70 @@
+// How things look on the map: each kind has a shape of its own as well as a colour of its own, so that nobody has to tell green
+// from red. The colours are the CSS variables --map-…; whoever keeps one asks again when the document's event `theme` comes.
+
+const FULL_TURN = 2 * Math.PI;
+
+/** What drivers do, by the numbers of the stream. */
+export const DOING = [
+  { name: "free", label: "free", tint: "--map-free", shape: disc },
+  { name: "offered", label: "has an offer", tint: "--map-offered", shape: diamond },
+  { name: "to_pickup", label: "to the pickup", tint: "--map-busy", shape: triangle },
+  { name: "on_trip", label: "with a rider", tint: "--map-busy", shape: square },
+  { name: "silent", label: "silent", tint: "--map-idle", shape: cross },
+];
+
+/** A rider who waits. */
+export const RIDER = { name: "waiting", label: "rider waiting", tint: "--map-rider", shape: target };
+
+/** The value of a colour's variable now. */
+export const colour = (tint) => getComputedStyle(document.documentElement).getPropertyValue(tint).trim() || "#888";
+
+/** Draws a shape around a point of a 2D context. */
+export function drawShape(c, { shape }, ink, x, y, radius) {
+  c.fillStyle = c.strokeStyle = ink;
+  c.beginPath();
+  shape(c, x, y, radius);
+}
+
+function disc(c, x, y, r) {
+  c.arc(x, y, r * 0.85, 0, FULL_TURN);
+  c.fill();
+}
+
+function diamond(c, x, y, r) {
+  polygon(c, [x, y - r * 1.15, x + r * 1.15, y, x, y + r * 1.15, x - r * 1.15, y]);
+  c.fill();
+}
+
+function triangle(c, x, y, r) {
+  polygon(c, [x, y - r * 1.1, x + r * 1.05, y + r * 0.8, x - r * 1.05, y + r * 0.8]);
+  c.fill();
+}
+
+function square(c, x, y, r) {
+  c.fillRect(x - r * 0.8, y - r * 0.8, r * 1.6, r * 1.6);
+}
+
+function cross(c, x, y, r) {
+  const d = r * 0.7;
+  c.moveTo(x - d, y - d);
+  c.lineTo(x + d, y + d);
+  c.moveTo(x + d, y - d);
+  c.lineTo(x - d, y + d);
+  c.lineWidth = r * 0.45;
+  c.stroke();
+}
+
+function target(c, x, y, r) {
+  c.arc(x, y, r, 0, FULL_TURN);
+  c.lineWidth = r * 0.4;
+  c.stroke();
+  c.beginPath();
+  c.arc(x, y, r * 0.42, 0, FULL_TURN);
+  c.fill();
+}
+
+function polygon(c, points) {
+  c.moveTo(points[0], points[1]);
+  for (let i = 2; i < points.length; i += 2) c.lineTo(points[i], points[i + 1]);
+  c.closePath();
+}

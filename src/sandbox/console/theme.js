@@ -1,0 +1,22 @@
+// Light or dark, before anything is drawn: as the system is, or as was chosen here. The only script that is not a module.
+"use strict";
+{
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const chosen = () => localStorage.getItem("ridematch.theme");
+  const apply = () => {
+    const theme = chosen() ?? (system.matches ? "dark" : "light");
+    if (document.documentElement.dataset.theme !== theme) {
+      document.documentElement.dataset.theme = theme;
+      document.dispatchEvent(new CustomEvent("theme", { detail: theme }));
+    }
+  };
+  apply();
+  system.addEventListener("change", apply);
+  // The page's toggle: chooses the other one, and returns to the system's when that is the same.
+  window.toggleTheme = () => {
+    const other = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+    if ((other === "dark") === system.matches) localStorage.removeItem("ridematch.theme");
+    else localStorage.setItem("ridematch.theme", other);
+    apply();
+  };
+}

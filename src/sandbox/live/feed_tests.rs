@@ -1,0 +1,75 @@
+//! Whatever frames a map misses, those that it gets show it what there is.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::geo::Position;
+use crate::sandbox::live::{Doing, Dot};
+
+const VIEW: Area = Area { south: 0.0, west: 0.0, north: 1.0, east: 1.0 };
+
+/// A map that does what frames say, as a browser does.
+#[derive(Default)]
+struct Map(BTreeMap<u32, Shown>);
+
+impl Map {
+    fn apply(&mut self, frame: &[u8]) {
+        let long = |at: usize| u32::from_le_bytes(frame[at..at + 4].try_into().unwrap());
+        let short = |at: usize| u16::from_le_bytes(frame[at..at + 2].try_into().unwrap());
+        let (n, m) = (long(4) as usize, long(8) as usize);
+        assert_eq!(frame.len(), HEADER_BYTES + n * DRIVER_BYTES + m * 4);
+        if frame[0] == WHOLE {
+            self.0.clear();
+        }
+        let (xs, ys, states) = (48 + 4 * (n + m), 48 + 4 * (n + m) + 2 * n, 48 + 4 * (n + m) + 4 * n);
+        for i in 0..n {
+            self.0.insert(long(48 + 4 * i), (short(xs + 2 * i), short(ys + 2 * i), frame[states + i]));
+        }
+        for i in 0..m {
+            assert!(self.0.remove(&long(48 + 4 * (n + i))).is_some(), "somebody goes who was not there");
+        }
+    }
+}
+
+/// Drivers by handle, some of them offline, some outside of the view and its margin.
+fn drivers() -> impl Strategy<Value = Drivers> {
+    let dot = prop::option::of((-2.0..3.0_f64, -2.0..3.0_f64, 0_usize..5));
+    prop::collection::vec(dot, 0..12).prop_map(|dots| {
+        let dot = |(lat, lon, doing): (f64, f64, usize)| Dot {
+            place: Position::new(lat, lon).unwrap(),
+            doing: Doing::ALL[doing],
+        };
+        Drivers { dots: dots.into_iter().map(|one| one.map(dot)).collect(), ..Drivers::default() }
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_map_shows_what_there_is(moments in prop::collection::vec(drivers(), 1..8)) {
+        let mut feed = Feed::new(Area::around(VIEW).unwrap());
+        let mut map = Map::default();
+        for drivers in &moments {
+            if let Some(frame) = feed.next(drivers) {
+                map.apply(&frame);
+            }
+            let there = drivers.dots.iter().enumerate().filter_map(|(handle, dot)| {
+                let dot = (*dot)?;
+                let (x, y) = feed.area().steps_to(dot.place)?;
+                Some((u32::try_from(handle).unwrap(), (x, y, dot.doing as u8)))
+            });
+            prop_assert_eq!(&map.0, &there.collect::<BTreeMap<_, _>>());
+            prop_assert!(feed.next(drivers).is_none(), "nothing has changed, and still there is a frame");
+        }
+    }
+}
+
+#[test]
+fn the_first_frame_is_sent_even_if_nobody_is_there() {
+    let mut feed = Feed::new(VIEW);
+    let frame = feed.next(&Drivers::default()).unwrap();
+    assert_eq!((frame.len(), frame[0]), (HEADER_BYTES, WHOLE));
+    assert!(feed.next(&Drivers::default()).is_none());
+}

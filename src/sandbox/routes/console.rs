@@ -1,0 +1,47 @@
+//! The console: `/`, and the files that it is made of.
+
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::platform::error::Refusal;
+use crate::platform::http::Reply;
+use crate::sandbox::console::{File, tag};
+
+/// Everything comes from here: no script, style, font or picture from elsewhere, none inline, and no frame around it.
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
+
+/// The addresses. They are for people, and not in the published document.
+pub fn configure(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/").route(web::get().to(home)))
+        .service(web::resource("/console/{file}").route(web::get().to(file)));
+}
+
+async fn home(http: HttpRequest) -> Reply {
+    send(&http, "index.html")
+}
+
+async fn file(http: HttpRequest) -> Reply {
+    send(&http, http.match_info().query("file"))
+}
+
+fn send(http: &HttpRequest, name: &str) -> Reply {
+    let file = File::named(name).ok_or_else(|| Refusal::not_found("file of the console"))?;
+    let content = file.content();
+    let tag = tag(&content);
+    let known = http.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let is_known = known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
+    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response
+        .insert_header((ETAG, tag))
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    if is_known {
+        return Ok(response.finish());
+    }
+    Ok(response.insert_header((CONTENT_TYPE, file.media_type())).body(content.into_owned()))
+}

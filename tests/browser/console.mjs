@@ -1,0 +1,247 @@
+// Journeys through the console: node console.mjs BINARY [FOLDER FOR SCREENSHOTS]
+//
+// A demo of its own, Debian's Chromium without a window, nothing reachable but this machine. Each journey says what it saw; the
+// first that goes wrong ends the run.
+
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+import { startDemo } from "./demo.mjs";
+import { openPage, until } from "./page.mjs";
+
+const [binary, shots = "."] = process.argv.slice(2);
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const DRIVERS = 150;
+const CLICKS_MAX = 3;
+const MATCHED_MS_MAX = 20_000;
+const EXPERIMENT_MS_MAX = 60_000;
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core"), "utf8");
+
+mkdirSync(shots, { recursive: true });
+const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+const demo = await startDemo(binary, DRIVERS).catch(async (error) => {
+  await browser.close();
+  throw error;
+});
+let failed = null;
+try {
+  await journeys();
+} catch (error) {
+  failed = error;
+}
+await browser.close();
+await demo.stop();
+if (failed) {
+  console.error(`console: ${failed.stack}`);
+  process.exit(1);
+}
+
+async function journeys() {
+  const laptop = await openPage(browser, demo.url);
+  await journey("a ride by three clicks", laptop, rideByClicks);
+  await journey("the ride to its end", laptop, rideToTheEnd);
+  await journey("a ride by keyboard", laptop, rideByKeyboard);
+  await journey("the focus goes everywhere", laptop, focusOrder);
+  await journey("every tab", laptop, tabs);
+  await journey("accessible in light", laptop, (page) => accessible(page, "light"));
+  await journey("being a driver", laptop, beADriver);
+  await laptop.close();
+  const dark = await openPage(browser, demo.url, { theme: "dark" });
+  await journey("accessible in dark", dark, darkPage);
+  await dark.close();
+  const phone = await openPage(browser, demo.url, { size: "phone" });
+  await journey("on a phone", phone, phonePage);
+  await phone.close();
+  const lab = await openPage(browser, demo.url);
+  await journey("every experiment", lab, experiments);
+  await lab.close();
+}
+
+async function journey(name, { page, complaints }, walk) {
+  const began = performance.now();
+  const note = await walk(page);
+  const violations = await page.evaluate(() => window.violations);
+  assert.deepEqual([...complaints, ...violations], [], `${name}: the browser complains`);
+  console.log(`${name}: ${note} (${((performance.now() - began) / 1000).toFixed(1)} s)`);
+}
+
+const rideState = (page) => page.locator("#ride").getAttribute("data-state");
+
+/** A place on the map where no car is: over one the pointer changes, as a person would see. */
+async function emptySpot(page, shareX, shareY) {
+  const box = await page.locator("#map").boundingBox();
+  for (let shift = 0; shift < 20; shift++) {
+    const [x, y] = [box.x + box.width * shareX + shift * 9, box.y + box.height * shareY + shift * 5];
+    await page.mouse.move(x, y);
+    const cursor = await page.locator("#map").evaluate((canvas) => getComputedStyle(canvas).cursor);
+    if (cursor !== "pointer") return { x, y };
+  }
+  throw new Error("there is a car everywhere");
+}
+
+async function rideByClicks(page) {
+  let clicks = 0;
+  for (const [x, y] of [[0.5, 0.5], [0.66, 0.36]]) {
+    const spot = await emptySpot(page, x, y);
+    await page.mouse.click(spot.x, spot.y);
+    clicks++;
+  }
+  await page.click("#request");
+  clicks++;
+  await until("the ride", () => rideState(page), ["assigned", "arrived"], { ms: MATCHED_MS_MAX });
+  const ms = performance.now() - demo.startedAt;
+  assert.ok(clicks <= CLICKS_MAX && ms <= MATCHED_MS_MAX, `${clicks} clicks, ${ms} ms`);
+  await page.waitForTimeout(1500); // the inspector has read everything, the map has drawn it
+  await page.screenshot({ path: join(shots, "console-light.png") });
+  return `matched after ${clicks} clicks and ${(ms / 1000).toFixed(1)} s from the start of the demo, of which ${(demo.readyMs / 1000).toFixed(1)} s until it was ready`;
+}
+
+async function rideToTheEnd(page) {
+  await setClock({ scale: 40 });
+  await until("the ride", () => rideState(page), "completed", { ms: 60_000 });
+  await setClock({ scale: 1 });
+  const inspector = page.locator("#inspector");
+  await until("the machine", () => inspector.locator(".machine .current text").first().textContent(), "completed");
+  const payment = inspector.locator("details", { has: page.locator("summary", { hasText: /^Payment/ }) });
+  await until("the payment", () => payment.locator(".note").textContent(), "captured");
+  await inspector.locator("summary", { hasText: "Ledger" }).click();
+  const ledger = inspector.locator("details", { has: page.locator("summary", { hasText: /^Ledger/ }) });
+  await until("the ledger", () => ledger.locator(".note").textContent(), "2 postings");
+  await inspector.locator("summary", { hasText: "Receipt" }).click();
+  await inspector.getByText("Still due").waitFor();
+  const steps = await inspector.locator("details").nth(1).locator("tbody tr").count();
+  return `${steps} steps, captured, 2 postings, a receipt`;
+}
+
+async function rideByKeyboard(page) {
+  await page.getByRole("button", { name: "Ride again" }).click();
+  await page.locator("#map").focus();
+  await page.keyboard.press("Enter");
+  for (let step = 0; step < 4; step++) await page.keyboard.press("ArrowRight");
+  // The middle may be where a car is: then the car is shown, and the next place is tried.
+  for (let tries = 0; tries < 10 && (await rideState(page)) === "idle"; tries++) {
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("Enter");
+  }
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("Enter");
+  await until("the price", () => rideState(page), "quoted");
+  await until("the focus", () => page.evaluate(() => document.activeElement.id), "request");
+  await page.keyboard.press("Enter");
+  await until("the ride", () => rideState(page), ["searching", "offered", "assigned"]);
+  await page.getByRole("button", { name: "Call it off" }).click();
+  await until("the ride", () => rideState(page), "cancelled");
+  return "requested and called off";
+}
+
+async function focusOrder(page) {
+  await page.evaluate(() => document.activeElement.blur());
+  const seen = [];
+  for (let step = 0; step < 60; step++) {
+    await page.keyboard.press("Tab");
+    const stop = await page.evaluate(() => {
+      const now = document.activeElement;
+      if (now === document.body) return null;
+      const place = now.closest("header.bar, main, #inspector, #dock");
+      const style = getComputedStyle(now);
+      return { place: place?.id || place?.tagName.toLowerCase() || "page", outline: style.outlineStyle !== "none" && style.outlineWidth !== "0px", name: now.id || now.textContent.trim().slice(0, 30) };
+    });
+    if (!stop) break;
+    assert.ok(stop.outline, `${stop.name} has the focus, and nobody sees it`);
+    seen.push(stop);
+  }
+  const places = seen.map((stop) => stop.place).filter((place, index, all) => place !== all[index - 1]);
+  assert.deepEqual(places.slice(0, 4), ["header", "main", "inspector", "dock"], JSON.stringify(seen));
+  return `${seen.length} stops: ${places.slice(0, 4).join(", ")}`;
+}
+
+async function tabs(page) {
+  for (const name of ["Experiments", "Charts", "Requests"]) {
+    await page.getByRole("tab", { name }).click();
+    const panel = page.getByRole("tabpanel", { name });
+    await panel.waitFor();
+    assert.ok((await panel.innerText()).trim().length > 20, `${name} is empty`);
+  }
+  await page.getByRole("tab", { name: "Requests" }).press("ArrowRight");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Experiments");
+  await page.getByRole("tab", { name: "Requests" }).click();
+  return "requests, experiments, charts";
+}
+
+async function accessible(page, theme) {
+  const found = [];
+  await page.evaluate(AXE);
+  for (const tab of ["Requests", "Experiments", "Charts"]) {
+    await page.getByRole("tab", { name: tab }).click();
+    const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+    found.push(...violations.map((one) => `${one.impact} ${one.id} in ${tab}, ${theme}: ${one.nodes.map((node) => node.target).slice(0, 3).join("; ")}`));
+  }
+  await page.getByRole("tab", { name: "Requests" }).click();
+  assert.deepEqual(found, [], "axe");
+  return "axe has no finding, minor ones included";
+}
+
+async function beADriver(page) {
+  await page.getByRole("button", { name: "← Latest trips" }).click();
+  await page.getByRole("button", { name: "Be a driver" }).click();
+  await page.getByRole("button", { name: "Go online at the map's centre" }).click();
+  const badge = page.locator("#inspector .head .state");
+  await until("the driver", () => badge.textContent(), "online");
+  await page.getByRole("button", { name: "Go offline" }).click();
+  await until("the driver", () => badge.textContent(), "offline");
+  await page.getByRole("button", { name: "← Latest trips" }).click();
+  return "online and offline";
+}
+
+async function darkPage(page) {
+  await page.locator("#inspector .list button").first().click();
+  await page.locator("#inspector .machine").first().waitFor();
+  await page.getByRole("tab", { name: "Charts" }).click();
+  await page.waitForTimeout(1500);
+  await page.screenshot({ path: join(shots, "console-dark.png") });
+  const note = await accessible(page, "dark");
+  await page.getByRole("button", { name: "Dark theme" }).click();
+  assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), "light");
+  await page.getByRole("button", { name: "Dark theme" }).click();
+  return note;
+}
+
+async function phonePage(page) {
+  await page.waitForTimeout(1500);
+  const width = await page.evaluate(() => [document.scrollingElement.scrollWidth, innerWidth]);
+  assert.ok(width[0] <= width[1], `${width[0]} px wide on ${width[1]}`);
+  const spot = await emptySpot(page, 0.5, 0.4);
+  await page.touchscreen.tap(spot.x, spot.y);
+  await page.screenshot({ path: join(shots, "console-phone.png") });
+  await page.locator("#inspector .list button").first().tap();
+  await page.locator("#inspector .machine").first().waitFor();
+  const wide = await page.evaluate(() => document.scrollingElement.scrollWidth);
+  assert.ok(wide <= width[1], `${wide} px wide with a trip shown`);
+  return `${width[0]} px wide, nothing scrolls sideways`;
+}
+
+async function experiments(page) {
+  await page.getByRole("tab", { name: "Experiments" }).click();
+  const cards = page.locator("[data-experiment]");
+  const names = await cards.evaluateAll((all) => all.map((one) => one.dataset.experiment));
+  assert.ok(names.length >= 6, `there are ${names.length} experiments`);
+  // Whoever kills the service comes last.
+  names.sort((a, b) => a.includes("kill") - b.includes("kill"));
+  for (const name of names) {
+    const card = page.locator(`[data-experiment="${name}"]`);
+    await card.getByRole("button").first().click();
+    const end = await until(name, () => card.getAttribute("data-state"), ["passed", "failed"], { ms: EXPERIMENT_MS_MAX });
+    assert.equal(end, "passed", `${name}: ${await card.innerText()}`);
+  }
+  await page.screenshot({ path: join(shots, "console-experiments.png") });
+  return `${names.join(", ")}: all passed`;
+}
+
+async function setClock(body) {
+  const answer = await fetch(`${demo.url}/v1/sandbox/clock`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  assert.equal(answer.status, 200);
+}

@@ -1,0 +1,208 @@
+// How much script a frame of the console's map costs with 10,000 drivers who all move, twice a second, in a headless Chromium.
+//
+//   node frame-time.mjs BINARY [--drivers N] [--seconds N] [--limit-ms N] [--screenshot FILE]
+//
+// It starts the demo without a city, sends the drivers to work through the public interface, and pushes their positions as a device
+// gateway would. Measured are the callbacks of requestAnimationFrame, and all script of the page over the frames that were drawn.
+// It prints one line of JSON, and fails when the median callback takes longer than the limit.
+
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createServer } from "node:net";
+import { parseArgs } from "node:util";
+import { chromium } from "playwright-core";
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    drivers: { type: "string", default: "10000" },
+    seconds: { type: "string", default: "20" },
+    "limit-ms": { type: "string", default: "8" },
+    "data-dir": { type: "string" },
+    screenshot: { type: "string" },
+  },
+});
+const [binary] = positionals;
+const count = Number(options.drivers);
+const CENTRE = { lat: 30, lon: -40 };
+const HALF_NORTH = 0.027, HALF_EAST = 0.036; // degrees: 6 km by 7 km
+const BATCH = 1000; // positions in one request
+const ROUND_MS = 500;
+const AT_ONCE = 24; // requests while the drivers come online
+const SPEED = 14; // metres per second
+const METRES_PER_DEGREE = 111_195;
+
+const browserPath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
+if (!binary || !browserPath) {
+  console.error(binary ? "please install Chromium: apt-get install chromium" : "usage: frame-time.mjs BINARY");
+  process.exit(2);
+}
+
+/** Chance with a seed, so that every run drives the same way (mulberry32). */
+function dice(seed) {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const freePort = () =>
+  new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+
+async function send(method, path, body, token) {
+  const headers = { "Content-Type": "application/json", ...(token && { Authorization: `Bearer ${token}` }) };
+  const response = await fetch(base + path, { method, headers, body: JSON.stringify(body) });
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+  return response.status === 204 ? null : response.json();
+}
+
+async function inParallel(items, work) {
+  const left = items.values();
+  const worker = async () => {
+    for (const item of left) await work(item);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+}
+
+/** Streets to draw underneath: a grid, as wide as where the drivers are. */
+function grid() {
+  const lines = [];
+  for (let i = 0; i <= 40; i++) {
+    const lat = CENTRE.lat - HALF_NORTH + (i / 40) * 2 * HALF_NORTH;
+    const lon = CENTRE.lon - HALF_EAST + (i / 40) * 2 * HALF_EAST;
+    lines.push([[CENTRE.lon - HALF_EAST, lat], [CENTRE.lon + HALF_EAST, lat]]);
+    lines.push([[lon, CENTRE.lat - HALF_NORTH], [lon, CENTRE.lat + HALF_NORTH]]);
+  }
+  return { type: "MultiLineString", coordinates: lines };
+}
+
+function newCar(random) {
+  const heading = random() * 2 * Math.PI;
+  return {
+    lat: CENTRE.lat + (random() * 2 - 1) * HALF_NORTH,
+    lon: CENTRE.lon + (random() * 2 - 1) * HALF_EAST,
+    north: (Math.cos(heading) * SPEED) / METRES_PER_DEGREE,
+    east: (Math.sin(heading) * SPEED) / METRES_PER_DEGREE / Math.cos((CENTRE.lat * Math.PI) / 180),
+  };
+}
+
+/** Drives on, and turns around at the edge. */
+function drive(car, seconds) {
+  car.lat += car.north * seconds;
+  car.lon += car.east * seconds;
+  if (Math.abs(car.lat - CENTRE.lat) > HALF_NORTH) car.north = -Math.sign(car.lat - CENTRE.lat) * Math.abs(car.north);
+  if (Math.abs(car.lon - CENTRE.lon) > HALF_EAST) car.east = -Math.sign(car.lon - CENTRE.lon) * Math.abs(car.east);
+}
+
+async function sendToWork(cars) {
+  await inParallel(cars, async (car) => {
+    const { token, subject } = await send("POST", "/v1/sandbox/tokens", { role: "driver" });
+    const vehicle = { available: true, name: "Dora", class: "standard", plate: "RM 1" };
+    await send("PUT", "/v1/drivers/me/availability", vehicle, token);
+    car.id = subject;
+  });
+}
+
+/** Pushes everybody's position, round after round, until it is told to stop; returns how many went out. */
+async function push(cars, stop) {
+  const { token } = await send("POST", "/v1/sandbox/tokens", { role: "gateway" });
+  let pushed = 0;
+  for (let due = Date.now(), before = due; !stop.aborted; due += ROUND_MS) {
+    const now = Date.now();
+    for (const car of cars) drive(car, (now - before) / 1000);
+    before = now;
+    const { domain } = await (await fetch(`${base}/v1/sandbox/clock`)).json();
+    const position = ({ id, lat, lon }) => ({ driver_id: id, position: { lat, lon }, recorded_at: domain });
+    const batches = Array.from({ length: Math.ceil(cars.length / BATCH) }, (_, i) => cars.slice(i * BATCH, (i + 1) * BATCH));
+    const answers = await Promise.all(batches.map((batch) => send("POST", "/v1/locations", batch.map(position), token)));
+    pushed += answers.reduce((sum, { accepted }) => sum + accepted, 0);
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, due + ROUND_MS - Date.now())));
+  }
+  return pushed;
+}
+
+/** Runs in the page, before its own scripts: times every callback of an animation frame. */
+function timeFrames() {
+  const times = (window.frameTimes = []);
+  const ask = window.requestAnimationFrame.bind(window);
+  window.requestAnimationFrame = (callback) =>
+    ask((now) => {
+      const began = performance.now();
+      callback(now);
+      times.push(performance.now() - began);
+    });
+}
+
+async function measure() {
+  const browser = await chromium.launch({ executablePath: browserPath, args: ["--no-sandbox"] });
+  try {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+    await page.addInitScript(timeFrames);
+    await page.goto(base);
+    const online = (n) => document.getElementById("map-status")?.textContent.startsWith(`${n} drivers`);
+    await page.waitForFunction(online, count, { timeout: 60_000 });
+    await page.waitForTimeout(3000); // the first pictures, the compilers of the browser
+    const session = await page.context().newCDPSession(page);
+    await session.send("Performance.enable");
+    const script = async () => {
+      const { metrics } = await session.send("Performance.getMetrics");
+      return metrics.find(({ name }) => name === "ScriptDuration").value * 1000;
+    };
+    const before = await script();
+    await page.evaluate(() => (window.frameTimes.length = 0));
+    await page.waitForTimeout(Number(options.seconds) * 1000);
+    const times = await page.evaluate(() => window.frameTimes.toSorted((a, b) => a - b));
+    const whole = (await script()) - before;
+    if (options.screenshot) await page.screenshot({ path: options.screenshot });
+    const quantile = (q) => round(times[Math.min(times.length - 1, Math.floor(q * times.length))]);
+    return {
+      frames: times.length,
+      per_second: round(times.length / Number(options.seconds)),
+      callback_ms: { p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99), max: quantile(1) },
+      all_script_ms_per_frame: round(whole / times.length),
+    };
+  } finally {
+    await browser.close();
+  }
+}
+
+const round = (number) => Math.round(number * 100) / 100;
+
+const port = await freePort();
+const base = `http://127.0.0.1:${port}`;
+const dataDir = options["data-dir"] ? ["--data-dir", options["data-dir"]] : [];
+const demo = spawn(binary, ["demo", "--listen", `127.0.0.1:${port}`, "--drivers", "0", ...dataDir], { stdio: ["ignore", "pipe", "inherit"] });
+const stopped = new Promise((resolve) => demo.on("exit", resolve));
+let isGood = false;
+try {
+  await new Promise((resolve, reject) => {
+    demo.stdout.on("data", (text) => String(text).includes("ridematch is ready") && resolve());
+    stopped.then((code) => reject(new Error(`the demo ended with ${code}`)));
+  });
+  const random = dice(1);
+  const cars = Array.from({ length: count }, () => newCar(random));
+  await send("PUT", "/v1/sandbox/streets", grid());
+  const began = Date.now();
+  await sendToWork(cars);
+  console.error(`${count} drivers are online after ${round((Date.now() - began) / 1000)} s`);
+  const stop = new AbortController();
+  const pushing = push(cars, stop.signal);
+  const pushBegan = Date.now();
+  const measured = await Promise.race([measure(), pushing.then(() => Promise.reject(new Error("nobody drives any more")))]);
+  const seconds = (Date.now() - pushBegan) / 1000;
+  stop.abort();
+  const positions_per_second = Math.round((await pushing) / seconds);
+  isGood = measured.callback_ms.p50 < Number(options["limit-ms"]) && measured.frames > 0;
+  console.log(JSON.stringify({ drivers: count, positions_per_second, ...measured, good: isGood }));
+} finally {
+  demo.kill("SIGTERM");
+  await stopped;
+}
+process.exitCode = isGood ? 0 : 1;

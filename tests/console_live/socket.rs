@@ -1,0 +1,91 @@
+//! A WebSocket client (RFC 6455) of the few lines that a test needs: no extensions, no fragments, a mask of zeros.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// How long a message may take that should come.
+const SOON: Duration = Duration::from_secs(10);
+
+/// What a service sends.
+#[derive(Debug)]
+pub enum Message {
+    Text(Value),
+    Binary(Vec<u8>),
+    /// The connection's end, and why.
+    Close(u16),
+}
+
+/// An open connection.
+pub struct Socket(TcpStream);
+
+impl Socket {
+    /// Opens one; the status of the answer, if it is not 101.
+    pub async fn open(base_url: &str, path: &str, headers: &str) -> Result<Self, u16> {
+        let host = base_url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(host).await.unwrap();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(stream.read_u8().await.unwrap());
+        }
+        let answer = String::from_utf8(answer).unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        if status == 101 { Ok(Self(stream)) } else { Err(status) }
+    }
+
+    pub async fn say(&mut self, message: &Value) {
+        self.send(0x1, message.to_string().as_bytes()).await;
+    }
+
+    pub async fn send(&mut self, kind: u8, payload: &[u8]) {
+        let mut frame = vec![0x80 | kind];
+        match u8::try_from(payload.len()) {
+            Ok(short @ 0..126) => frame.push(0x80 | short),
+            _ => {
+                frame.push(0x80 | 126);
+                frame.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
+            }
+        }
+        frame.extend([0; 4]);
+        frame.extend(payload);
+        self.0.write_all(&frame).await.unwrap();
+    }
+
+    /// The next message.
+    pub async fn next(&mut self) -> Message {
+        tokio::time::timeout(SOON, self.read()).await.expect("a message in time")
+    }
+
+    /// The next message, if one comes within a time.
+    pub async fn next_within(&mut self, time: Duration) -> Option<Message> {
+        // Nothing of a message is lost: it is looked for, and read only when it is there.
+        let mut first = [0; 1];
+        tokio::time::timeout(time, self.0.peek(&mut first)).await.ok()?.ok()?;
+        Some(self.next().await)
+    }
+
+    async fn read(&mut self) -> Message {
+        let kind = self.0.read_u8().await.unwrap();
+        assert_eq!(kind & 0x80, 0x80, "a fragment");
+        let length = match self.0.read_u8().await.unwrap() {
+            126 => usize::from(self.0.read_u16().await.unwrap()),
+            127 => usize::try_from(self.0.read_u64().await.unwrap()).unwrap(),
+            short => usize::from(short),
+        };
+        let mut payload = vec![0; length];
+        self.0.read_exact(&mut payload).await.unwrap();
+        match kind & 0x0f {
+            0x1 => Message::Text(serde_json::from_slice(&payload).unwrap()),
+            0x2 => Message::Binary(payload),
+            0x8 => Message::Close(u16::from_be_bytes([payload[0], payload[1]])),
+            other => panic!("a frame of kind {other}"),
+        }
+    }
+}
