@@ -118,6 +118,7 @@ const OF_THEIR_OWN: &[(&str, &[Code])] = {
         ("plan_provider_faults", &[C::NotASimulator, C::InvalidId, C::NotFound]),
         ("end_provider_faults", &[C::NotASimulator, C::Unavailable]),
         ("get_provider_view", &[C::NotASimulator]),
+        ("expire_reservation", &[C::NotASimulator]),
         ("create_token", &[C::InvalidId, C::Unavailable]),
         ("request_trip", &[C::InvalidId, C::NotFound, C::QuoteExpired, C::QuoteUsed, C::ActiveTripExists]),
         ("cancel_trip", &[C::InvalidTransition]),

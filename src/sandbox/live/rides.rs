@@ -48,7 +48,7 @@ impl Rides {
             area.is_none_or(|area| [ride.pickup, ride.dropoff].into_iter().any(|place| area.contains(place)))
         };
         let mut shown: Vec<_> =
-            self.rides.iter().rev().filter(touches).map(|ride| RideBody::new(ride, drivers)).collect();
+            self.rides.iter().rev().filter(touches).map(|ride| LiveRideBody::new(ride, drivers)).collect();
         let hidden = shown.len().saturating_sub(SHOWN_MAX);
         shown.truncate(SHOWN_MAX);
         WorldBody {
@@ -100,7 +100,7 @@ pub struct WorldBody {
     hidden: usize,
     /// Trips that are not over, the newest first, 400 at most.
     #[schema(max_items = 400)]
-    rides: Vec<RideBody>,
+    rides: Vec<LiveRideBody>,
 }
 
 /// How long riders have been waiting, domain seconds since they asked.
@@ -119,7 +119,7 @@ struct WaitingBody {
 
 /// A trip on the map.
 #[derive(Debug, Serialize, ToSchema)]
-struct RideBody {
+struct LiveRideBody {
     /// The trip.
     id: TripId,
     /// Who asked for it.
@@ -156,7 +156,7 @@ struct FlyingBody {
     expires_at: DomainTime,
 }
 
-impl RideBody {
+impl LiveRideBody {
     fn new(ride: &Ride, drivers: &Drivers) -> Self {
         let driver_id = ride.driver.filter(|_| ride.state.has_driver());
         Self {

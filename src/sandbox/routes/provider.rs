@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::platform::Platform;
 use crate::platform::error::{Code, Refusal, Result};
+use crate::platform::http::request::NoFields;
 use crate::platform::http::{Everybody, Reply, Request};
 use crate::platform::ids::PaymentId;
 use crate::sandbox::{Sandbox, store};
@@ -172,6 +173,21 @@ struct View {
     responses((status = 200, description = "The provider's view", body = View)))]
 pub(super) async fn view(request: Request<Everybody>, sandbox: web::Data<Sandbox>) -> Reply {
     let intent = intent(&request.platform, request.id("payment_id")?).await?;
+    Ok(HttpResponse::Ok().json(sandbox.provider.view(&intent).await?))
+}
+
+/// Let a reservation expire
+///
+/// As it would by itself after seven days of the provider's time: what was reserved for the payment can be taken no more. Where nothing is
+/// reserved it is refused.
+#[utoipa::path(post, path = "/v1/sandbox/provider/payment_intents/{payment_id}/expire", tag = "sandbox",
+    operation_id = "expire_reservation", security(()), request_body = Option<NoFields>,
+    params(("payment_id" = PaymentId, Path, description = "Our payment")),
+    responses((status = 200, description = "The provider's view", body = View)))]
+pub(super) async fn expire(request: Request<Everybody>, sandbox: web::Data<Sandbox>) -> Reply {
+    request.no_fields()?;
+    let intent = intent(&request.platform, request.id("payment_id")?).await?;
+    sandbox.provider.expire(&intent).await?;
     Ok(HttpResponse::Ok().json(sandbox.provider.view(&intent).await?))
 }
 
