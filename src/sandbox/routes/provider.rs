@@ -172,6 +172,22 @@ pub(super) async fn view(request: Request<Everybody>, sandbox: web::Data<Sandbox
     Ok(HttpResponse::Ok().json(sandbox.provider.view(&intent).await?))
 }
 
+/// Let a reservation expire
+///
+/// As it would by itself after seven days of the provider's time: what was reserved for the payment can be taken no more.
+#[utoipa::path(post, path = "/v1/sandbox/provider/payment_intents/{payment_id}/expire", tag = "sandbox",
+    operation_id = "expire_reservation", security(()), params(("payment_id" = PaymentId, Path, description = "Our payment")),
+    responses((status = 200, description = "The provider's view", body = View),
+        (status = 404, description = "There is no such payment, or the provider has not heard of it", body = Document),
+        (status = 409, description = "The provider is no simulator on this machine", body = Document),
+        (status = 422, description = "Nothing is reserved for it", body = Document)))]
+pub(super) async fn expire(request: Request<Everybody>, sandbox: web::Data<Sandbox>) -> Reply {
+    request.no_fields()?;
+    let intent = intent(&request.platform, request.id("payment_id")?).await?;
+    sandbox.provider.expire(&intent).await?;
+    Ok(HttpResponse::Ok().json(sandbox.provider.view(&intent).await?))
+}
+
 /// The provider's id of our payment.
 async fn intent(platform: &Platform, payment: PaymentId) -> Result<String> {
     let intent = platform.db.read(payment, |conn, payment| Box::pin(store::intent_of(conn, *payment))).await?;
