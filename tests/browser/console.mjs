@@ -17,8 +17,10 @@ const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const DRIVERS = 150;
 const CLICKS_MAX = 3;
-const MATCHED_MS_MAX = 20_000;
-const EXPERIMENT_MS_MAX = 60_000;
+// For a machine that is busy with other things: every limit so many times longer.
+const PATIENCE = Number(process.env.PATIENCE ?? 1);
+const MATCHED_MS_MAX = 20_000 * PATIENCE;
+const EXPERIMENT_MS_MAX = 60_000 * PATIENCE;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core"), "utf8");
 
 mkdirSync(shots, { recursive: true });
@@ -69,7 +71,9 @@ async function journey(name, { page, complaints }, walk) {
   console.log(`${name}: ${note} (${((performance.now() - began) / 1000).toFixed(1)} s)`);
 }
 
-const rideState = (page) => page.locator("#ride").getAttribute("data-state");
+function rideState(page) {
+  return page.locator("#ride").getAttribute("data-state");
+}
 
 /** A place on the map where no car is: over one the pointer changes, as a person would see. */
 async function emptySpot(page, shareX, shareY) {
@@ -110,11 +114,12 @@ async function rideToTheEnd(page) {
   await until("the payment", () => payment.locator(".note").textContent(), "captured");
   await inspector.locator("summary", { hasText: "Ledger" }).click();
   const ledger = inspector.locator("details", { has: page.locator("summary", { hasText: /^Ledger/ }) });
-  await until("the ledger", () => ledger.locator(".note").textContent(), "2 postings");
+  // The charge and its capture; and the capture of a remainder, where the rider has let the driver wait.
+  const postings = await until("the ledger", () => ledger.locator(".note").textContent(), ["2 postings", "3 postings"]);
   await inspector.locator("summary", { hasText: "Receipt" }).click();
   await inspector.getByText("Still due").waitFor();
   const steps = await inspector.locator("details").nth(1).locator("tbody tr").count();
-  return `${steps} steps, captured, 2 postings, a receipt`;
+  return `${steps} steps, captured, ${postings}, a receipt`;
 }
 
 async function rideByKeyboard(page) {
@@ -139,7 +144,8 @@ async function rideByKeyboard(page) {
 }
 
 async function focusOrder(page) {
-  await page.evaluate(() => document.activeElement.blur());
+  await page.reload();
+  await page.locator("#inspector .list button").first().waitFor();
   const seen = [];
   for (let step = 0; step < 60; step++) {
     await page.keyboard.press("Tab");
