@@ -79,6 +79,13 @@ def provider(method: str, path: str, **kwargs: Any) -> Any:
     return answer.json()
 
 
+def is_ready() -> bool:
+    try:
+        return requests.get(BASE_URL + "/readyz", timeout=1).json().get("matcher") is True
+    except (requests.RequestException, ValueError):
+        return False
+
+
 # The steps of a ride.
 
 
@@ -260,6 +267,10 @@ threading.Thread(target=receiver.serve_forever, daemon=True).start()
 RECEIVER = f"http://127.0.0.1:{receiver.server_port}/"
 ENDPOINT = {"url": RECEIVER, "event_types": ["trip.*"]}
 
+def traced() -> Scene:
+    return {"trace_id": ask("rider", "GET", "/v1/trips").headers["Trace-Id"]}
+
+
 SCENES: dict[str, Callable[[], Scene]] = {
     "request_trip": quoted,
     "get_trip": requested,
@@ -294,6 +305,9 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "rotate_webhook_secret": listening,
     "list_webhook_deliveries": listening,
     "redeliver_webhook": delivered,
+    "get_request_sql": traced,
+    "get_provider_view": assigned,
+    "expire_reservation": assigned,
 }
 
 # What is said in a scene, where more than nothing has to be said.
@@ -340,6 +354,7 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if name in SCENES and is_allowed(case) and played[name] < SCENES_PER_OPERATION:
         played[name] += 1
         try:
+            provider("DELETE", "/sim/faults")
             play(SCENES[name](), case)
             on_stage.add(case.id)
         except Exception as error:  # the summary tells, when the operation never succeeded
@@ -379,6 +394,9 @@ def sign(case: Any) -> None:
 @schemathesis.hook
 def after_call(context: Any, case: Any, response: Any) -> None:
     answers[name_of(case), response.status_code] += 1
+    if name_of(case) == "kill_service" and response.status_code == 202:
+        until("the service is gone", lambda: not is_ready())
+        until("the service is back", is_ready)
     if case.id in on_stage and response.status_code >= 400:
         broken[name_of(case)] = f"{response.status_code}: {response.text}"
 
