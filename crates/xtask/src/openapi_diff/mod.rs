@@ -47,7 +47,9 @@ pub fn run(old: &str, new: &str, changelog: Option<&str>) -> Result<ExitCode> {
     match (said.len(), unsaid.is_empty()) {
         (_, true) => Ok(ExitCode::SUCCESS),
         _ => {
-            eprintln!("name each operation, as `POST /v1/trips`, or \"{ALL}\", under \"{SECTION}\" of what is unreleased");
+            eprintln!(
+                "name each operation, as `POST /v1/trips`, or \"{ALL}\", under \"{SECTION}\" of what is unreleased"
+            );
             Ok(ExitCode::FAILURE)
         }
     }

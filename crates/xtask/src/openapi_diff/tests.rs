@@ -108,7 +108,9 @@ fn the_changelog_excuses_what_it_names() {
     };
     assert!(is_said(&changelog("### Breaking\n\n- `POST /rides` is gone.", ""), &finding));
     assert!(is_said(&changelog("### Breaking\n\n- The names of every operation.", ""), &finding));
-    for (breaking, older) in [("", ""), ("### Breaking\n\n- `POST /rides/x`", ""), ("", "### Breaking\n\n- `POST /rides`")] {
+    for (breaking, older) in
+        [("", ""), ("### Breaking\n\n- `POST /rides/x`", ""), ("", "### Breaking\n\n- `POST /rides`")]
+    {
         assert!(!is_said(&changelog(breaking, older), &finding), "{breaking} {older}");
     }
 }
