@@ -118,9 +118,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let request = context.event_scope(event).and_then(|mut scope| {
-            scope.find_map(|span| span.extensions().get::<Arc<Mutex<Recorded>>>().cloned())
-        });
+        let request = context
+            .event_scope(event)
+            .and_then(|mut scope| scope.find_map(|span| span.extensions().get::<Arc<Mutex<Recorded>>>().cloned()));
         let Some(request) = request else { return };
         let mut fields = Fields::default();
         event.record(&mut fields);

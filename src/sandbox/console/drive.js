@@ -29,6 +29,8 @@ export function inspectDriver(element, wanted, map) {
   const timer = setInterval(() => profile && refresh(), EVERY_MS);
   let stopStream = () => {};
   let isStopped = false;
+  let isReading = false;
+  let isAsked = false;
 
   const as = () => ({ as: "driver", subject: driver.subject });
   const isDriven = () => wheel?.subject === driver.id;
@@ -42,17 +44,28 @@ export function inspectDriver(element, wanted, map) {
     refresh();
   }
 
+  /** Reads and shows; asked for while it is at it, it does so once more. */
   async function refresh() {
-    if (!driver) return;
+    isAsked = true;
+    if (isReading || !driver) return;
+    isReading = true;
+    while (isAsked) {
+      isAsked = false;
+      await readAndShow();
+    }
+    isReading = false;
+  }
+
+  async function readAndShow() {
     const answer = await call({ ...as(), path: "/v1/drivers/me", quiet: true });
     if (isStopped) return;
     if (!answer.ok && answer.status !== 404) return update(about, answer.status, () => apology(answer, "There is no such driver."));
     profile = answer.ok ? answer.body : null;
     const availability = profile?.availability ?? "offline";
     update(badges, availability, () => badge(availability));
-    place.textContent = profile?.position ? `${profile.position.lat.toFixed(5)}, ${profile.position.lon.toFixed(5)}` : "not known";
+    place.textContent = await placeOf(profile);
+    if (isStopped) return;
     update(about, [profile?.name, profile?.plate, profile?.trip?.id], () => (profile ? describe(profile, place) : h("p.muted", {}, "This driver has never been online.")));
-    if (wheel && isDriven()) wheel.see(profile);
     showDoing();
     showControls();
     offers.refresh();
@@ -154,6 +167,17 @@ const words = { arrive: "Be at the pickup", cancel: "Give the trip back", start:
 
 function button(label, onclick, classes = "") {
   return h(["button", ...classes.split(" ").filter(Boolean)].join("."), { type: "button", onclick }, label);
+}
+
+/** Where a driver is, and how old that is: matching goes by it. */
+async function placeOf(profile) {
+  if (!profile?.position) return "not known";
+  const { lat, lon } = profile.position;
+  const path = profile.trip ? `/v1/trips/${profile.trip.id}/driver` : `/v1/drivers/nearby?lat=${lat}&lon=${lon}&radius_m=100&limit=20`;
+  const answer = await call({ as: "ops", path, quiet: true });
+  const seen = answer.body?.items ? answer.body.items.find((one) => one.driver_id === profile.id) : answer.body;
+  const age = seen?.position_age_ms;
+  return `${lat.toFixed(5)}, ${lon.toFixed(5)}${Number.isFinite(age) ? `, ${(age / 1000).toFixed(1)} s old` : ""}`;
 }
 
 function describe({ name, plate, class: kind, trip }, place) {

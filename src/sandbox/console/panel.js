@@ -5,7 +5,7 @@ import { h, update } from "./dom.js";
 
 /** The head of a panel. `badges` is replaced by whoever shows news. */
 export function head(kind, id, badges) {
-  const copy = h("button.quiet.small", { type: "button", "aria-label": `Copy the ${kind}'s id`, onclick: () => copied(copy, id) }, "Copy id");
+  const copy = h("button.quiet.small", { type: "button", onclick: () => copied(copy, id) }, "Copy id");
   return h("header.head", {},
     h("button.quiet.back", { type: "button", onclick: () => emit("select", null) }, "← Latest trips"),
     h("div.row", {}, h("h2", {}, kind[0].toUpperCase() + kind.slice(1)), badges),

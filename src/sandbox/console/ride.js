@@ -29,7 +29,10 @@ const LEADS = {
   aborted: "An operator ended the ride.",
 };
 
-/** Makes the card of this browser's own ride. `click(place)` is a click on the map. */
+/**
+ * Makes the card of this browser's own ride. `click(place)` is a click on the map; `isHalfWay()` while the next one
+ * is where to go.
+ */
 export function createRide(element, map) {
   const lead = h("p.lead", { role: "status" });
   const body = h("div.ride-body");
@@ -146,11 +149,12 @@ export function createRide(element, map) {
   }
 
   function refused(answer) {
-    const isOwnTrip = answer.body?.code === "active_trip_exists";
+    const code = answer.body?.code;
+    const button = (label, onclick) => h("button.primary", { type: "button", onclick }, label);
     show(
       answer.body?.title ?? "The service does not answer.",
       h("p", {}, answer.body?.detail ?? answer.text),
-      actions(isOwnTrip && h("button.primary", { type: "button", onclick: resume }, "Show that trip"), again("Start over")),
+      actions(code === "active_trip_exists" && button("Show that trip", resume), code === "quote_expired" && button("Ask again", quote), again("Start over")),
     );
   }
 
@@ -167,5 +171,5 @@ export function createRide(element, map) {
   on("reset", begin);
   begin();
   resume();
-  return { click };
+  return { click, isHalfWay: () => Boolean(ride.pickup && !ride.dropoff) };
 }

@@ -1,6 +1,7 @@
 // A trip, looked into.
 
 import { call } from "./api.js";
+import { metresBetween } from "./car.js";
 import { h, metres, money, seconds, time, update, words } from "./dom.js";
 import { draw, machines } from "./machine.js";
 import { ledgerSection, paymentSection, providerSection, receiptSection } from "./money.js";
@@ -18,6 +19,8 @@ export function inspectTrip(element, id) {
   let events = [];
   const badges = h("span");
   const about = h("div");
+  const away = h("span.number");
+  let car = null;
   const purse = () => trip?.payment_id;
   const parts = [
     section("State", () => picture(events), { open: true }),
@@ -30,8 +33,20 @@ export function inspectTrip(element, id) {
   function show(now, all) {
     [trip, events] = [now, all];
     update(badges, trip.state, () => badge(trip.state));
-    update(about, trip, () => summary(trip));
+    update(about, [trip, car], () => summary(trip, car, away));
+    if (trip.driver_id !== (car?.driver_id ?? null) && !OVER.includes(trip.state)) readCar();
     for (const part of [...parts, ...money]) part.refresh();
+  }
+
+  async function readCar() {
+    const answer = trip.driver_id ? await call({ as: "ops", path: `/v1/trips/${id}/driver`, quiet: true }) : null;
+    car = answer?.ok ? answer.body : null;
+    update(about, [trip, car], () => summary(trip, car, away));
+  }
+
+  function showAway(position) {
+    const isRiding = trip?.state === "in_progress";
+    if (trip) away.textContent = `${metres(metresBetween(position, isRiding ? trip.dropoff : trip.pickup))} from the ${isRiding ? "drop-off" : "pickup"}`;
   }
 
   let left = MONEY_TIMES_MAX;
@@ -48,7 +63,7 @@ export function inspectTrip(element, id) {
     if (!first.ok) return about.replaceChildren(apology(first, "There is no such trip."));
     // Only its own rider sees a trip's PIN.
     const as = first.body.rider_id === me ? "rider" : "ops";
-    stopFollowing = followTrip(id, { as, onTrip: show });
+    stopFollowing = followTrip(id, { as, onTrip: show, onPosition: showAway });
   })();
   return () => {
     isStopped = true;
@@ -64,11 +79,13 @@ async function picture(events) {
   return { news: path, show: () => draw(machine, path) };
 }
 
-function summary(trip) {
+function summary(trip, car, away) {
   const place = ({ lat, lon }) => h("span.number", {}, `${lat.toFixed(5)}, ${lon.toFixed(5)}`);
   return facts([
     ["Rider", link("rider", trip.rider_id)],
     ["Driver", trip.driver_id && link("driver", trip.driver_id)],
+    ["Car", car && `${car.name}, ${car.plate}`],
+    ["Is now", car && !OVER.includes(trip.state) && away],
     ["PIN", trip.pin && !OVER.includes(trip.state) && h("strong.mono", {}, trip.pin)],
     ["From", place(trip.pickup)],
     ["To", place(trip.dropoff)],

@@ -51,7 +51,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
         )
         .service(web::resource("/v1/sandbox/provider/payment_intents/{payment_id}").route(get().to(provider::view)))
         .service(
-            web::resource("/v1/sandbox/provider/payment_intents/{payment_id}/expire").route(post().to(provider::expire)),
+            web::resource("/v1/sandbox/provider/payment_intents/{payment_id}/expire")
+                .route(post().to(provider::expire)),
         )
         .service(
             web::resource("/v1/sandbox/streets")

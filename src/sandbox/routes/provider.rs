@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use crate::platform::Platform;
 use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::http::problem::Document;
 use crate::platform::http::{Everybody, Reply, Request};
 use crate::platform::ids::PaymentId;
-use crate::platform::Platform;
 use crate::sandbox::{Sandbox, store};
 
 /// Faults in a plan at most. The simulator takes more; a person does not.

@@ -7,8 +7,15 @@ use utoipa::ToSchema;
 use crate::platform::error::Result;
 
 /// Tables that a reset leaves alone: what the migrations filled, the clock, who is the matcher, and the streets.
-pub const KEPT: [&str; 7] =
-    ["_sqlx_migrations", "clock_anchor", "ledger_accounts", "matcher", "outbox_subscriptions", "sandbox_streets", "trip_edges"];
+pub const KEPT: [&str; 7] = [
+    "_sqlx_migrations",
+    "clock_anchor",
+    "ledger_accounts",
+    "matcher",
+    "outbox_subscriptions",
+    "sandbox_streets",
+    "trip_edges",
+];
 
 /// Tables that a reset empties: all the others. A test compares the two lists with the database.
 pub const FORGOTTEN: [&str; 26] = [

@@ -89,7 +89,10 @@ async fn payment_moment(conn: &mut PgConnection, id: Uuid) -> Result<Option<Due>
 }
 
 async fn quote_moment(conn: &mut PgConnection, id: Uuid) -> Result<Option<Due>> {
-    let row = sqlx::query!(r#"select expires_at as "at: DomainTime", used_at as "used_at: DomainTime" from quotes where id = $1"#, id);
+    let row = sqlx::query!(
+        r#"select expires_at as "at: DomainTime", used_at as "used_at: DomainTime" from quotes where id = $1"#,
+        id
+    );
     let row = row.fetch_optional(conn).await?;
     Ok(row.map(|row| ("the price is no longer promised", Some(row.at).filter(|_| row.used_at.is_none()))))
 }
