@@ -54,7 +54,7 @@ export function createRide(element, map) {
   function begin() {
     stop();
     ride = {};
-    show("Click the map where you are, then where you want to go.", h("p.muted.small", {}, "By keyboard: Enter on the map puts a pin at its centre, arrows move it."));
+    show("Click the map where you are, then where you want to go.", h("p.keys.muted.small", {}, "By keyboard: Enter on the map puts a pin at its centre, arrows move it."));
   }
 
   function click(place) {
