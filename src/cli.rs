@@ -63,6 +63,9 @@ pub enum Command {
     /// Kill, cut, pause and starve everything for a while, then compare the books; exit 0 only when they agree
     #[cfg(feature = "sandbox")]
     Torture(torture::Cli),
+    /// Make one thing happen to a running service: a trip that completes, a payment whose answer is lost
+    #[cfg(feature = "sandbox")]
+    Trigger(trigger::Cli),
 }
 
 /// Options of the demo.

@@ -21,6 +21,7 @@ pub async fn run(options: Demo, program: PathBuf) -> Result<ExitCode, BoxError> 
     };
     eprintln!("ridematch: starting, with data in {}", data_dir.display());
     let mut terminate = signal(SignalKind::terminate())?;
+    let name = program.display().to_string();
     let stack = Stack::start(Options {
         program,
         data_dir: Some(data_dir),
@@ -33,7 +34,7 @@ pub async fn run(options: Demo, program: PathBuf) -> Result<ExitCode, BoxError> 
         _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
         _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
     };
-    println!("{}", banner(&stack).await?);
+    println!("{}", banner(&stack, &name).await?);
     let city = city::Drive { base_url: stack.base_url.clone(), drivers: options.drivers, seed: 1 };
     tokio::select! {
         end = city::drive(&city), if options.drivers > 0 => end?,
@@ -45,7 +46,7 @@ pub async fn run(options: Demo, program: PathBuf) -> Result<ExitCode, BoxError> 
     Ok(ExitCode::SUCCESS)
 }
 
-async fn banner(stack: &Stack) -> Result<String, BoxError> {
+async fn banner(stack: &Stack, program: &str) -> Result<String, BoxError> {
     let base = &stack.base_url;
     let (rider, driver) = (token(base, "rider").await?, token(base, "driver").await?);
     let (gateway, ops) = (token(base, "gateway").await?, token(base, "ops").await?);
@@ -75,6 +76,10 @@ curl -s {base}/v1/ops/audit -H "Authorization: Bearer $OPS"
 And one to spoil the provider's day: the next capture is done, and its answer is lost.
 
 curl -s -u {PSP_SECRET_KEY}: {provider}/sim/faults -X PUT -d '{fault}'
+
+A driver who never comes, a refund, a webhook that comes twice:
+
+{program} trigger --list
 
 Ctrl-C stops everything. The README takes you through one ride."#,
         log = stack.log.display(),

@@ -53,6 +53,8 @@ async fn main() -> ExitCode {
         }
         #[cfg(feature = "sandbox")]
         Some(Command::Torture(options)) => torture::run(&options, program()).await,
+        #[cfg(feature = "sandbox")]
+        Some(Command::Trigger(options)) => trigger::run(&options).await.map_err(BoxError::from),
     };
     end.unwrap_or_else(|error| {
         eprintln!("ridematch: {error}");

@@ -108,13 +108,21 @@ fn the_operations_without_a_token_are_these() {
     let open = operations(&document).into_iter().filter(|(_, item)| item["security"] == json!([{}]));
     let open: Vec<_> = open.map(|(operation, _)| operation).collect();
     let expected = [
+        "DELETE /v1/sandbox/provider/faults",
         "GET /healthz",
         "GET /readyz",
         "GET /v1/sandbox/clock",
         "GET /v1/sandbox/live",
         "GET /v1/sandbox/machines",
+        "GET /v1/sandbox/provider/faults",
+        "GET /v1/sandbox/provider/payment_intents/{payment_id}",
+        "GET /v1/sandbox/requests/{trace_id}",
         "GET /v1/sandbox/streets",
         "POST /v1/sandbox/clock",
+        "POST /v1/sandbox/kill",
+        "POST /v1/sandbox/provider/faults",
+        "POST /v1/sandbox/provider/payment_intents/{payment_id}/expire",
+        "POST /v1/sandbox/reset",
         "POST /v1/sandbox/tokens",
         "POST /v1/webhooks/psp",
         "PUT /v1/sandbox/streets",

@@ -17,7 +17,7 @@ use crate::payments::PaymentsContext;
 use crate::platform::config::Config;
 use crate::platform::error::Result;
 
-pub use provider::Provider;
+use provider::Provider;
 pub use recorder::Recorder;
 
 /// What the sandbox needs beside the platform.

@@ -79,7 +79,7 @@ impl Recorder {
     /// The requests with this trace id, the oldest first: a client may send several under one.
     pub fn find(&self, trace_id: &str) -> Vec<Recorded> {
         let kept: Vec<_> = lock(&self.0).iter().cloned().collect();
-        kept.iter().map(|one| lock(one).clone()).filter(|one| one.trace_id == trace_id).collect()
+        kept.iter().map(|one| lock(one)).filter(|one| one.trace_id == trace_id).map(|one| one.clone()).collect()
     }
 
     /// The listener, for the subscriber of the process. It hears what it needs at the level at which that is told, and has no
