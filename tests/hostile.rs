@@ -70,7 +70,7 @@ impl World {
 
     /// Fails if anything has gone wrong behind the answers, or a 500 was answered.
     async fn assert_unharmed(&self) {
-        let metrics = self.app.http.get(self.app.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        let metrics = Answer::of(self.app.http.get(self.app.url("/metrics"))).await.text();
         let failures: Vec<_> = metrics
             .lines()
             .filter(|line| line.starts_with("http_requests_total") && line.contains("status=\"5"))
@@ -144,14 +144,12 @@ async fn routes(app: &App, driver: Actor, ops: Actor, trip: &str, payment: &str)
         ),
         route(&nobody, Method::POST, "/v1/sandbox/tokens", json!({"role": "rider", "subject": rider.id}), &["/role"]),
         route(&nobody, Method::POST, "/v1/sandbox/clock", json!({"scale": 1, "advance_s": 0}), &[]),
-        route(
-            &nobody,
-            Method::PUT,
-            "/v1/sandbox/streets",
-            json!({"type": "MultiLineString", "coordinates": [[[0.0, 1.0], [2.0, 3.0]]]}),
-            &["/type", "/coordinates"],
-        ),
+        route(&nobody, Method::PUT, "/v1/sandbox/streets", streets(), &["/type", "/coordinates"]),
     ]
+}
+
+fn streets() -> Value {
+    json!({"type": "MultiLineString", "coordinates": [[[0.0, 1.0], [2.0, 3.0]]]})
 }
 
 /// The pointers of all values in a document but itself.

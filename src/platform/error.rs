@@ -55,9 +55,11 @@ pub enum Code {
 /// A field of the request that is at fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// A JSON pointer into the body (`/pickup/lat`), or the parameter's name.
+    /// A JSON pointer into the body (`/pickup/lat`), empty for the whole of it; or the parameter's name.
+    #[schema(example = "/pickup/lat")]
     pub pointer: String,
     /// What is wrong with it.
+    #[schema(example = "must be 1 to 100")]
     pub detail: String,
 }
 
@@ -176,6 +178,16 @@ impl Error {
             Self::Overtaken(_) => true,
             Self::Database(sqlx::Error::Database(error)) => matches!(error.code().as_deref(), Some("40001" | "40P01")),
             _ => false,
+        }
+    }
+
+    /// Whether the way to the database failed, and not what was asked of it. The work is done or not done.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Self::OutcomeUnknown(_) => true,
+            Self::Database(error) => !matches!(error, sqlx::Error::Database(_)),
+            Self::Refused(refusal) => refusal.code == Code::Overloaded,
+            Self::Overtaken(_) | Self::ImpossibleRow { .. } | Self::Bug(_) => false,
         }
     }
 }

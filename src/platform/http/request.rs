@@ -67,8 +67,15 @@ audiences! {
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "`Request::command` reads it from the bare request")]
 pub struct KeyHeader {
-    /// 1 to 255 visible ASCII characters of your own; the same again for a repeat of the same request, within 24 hours.
-    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255)]
+    /// 1 to 255 visible ASCII characters of your own, new for each request; the same again for a repeat of the same request, which
+    /// gets the same answer for 24 hours.
+    #[param(
+        rename = "Idempotency-Key",
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[!-~]+$",
+        example = "6f1c0a52-8c1f-4a57-9a3e-0d5f4c1c2b7e"
+    )]
     key: String,
 }
 
@@ -77,10 +84,36 @@ pub struct KeyHeader {
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "`Request::if_match` reads it from the bare request")]
 pub struct VersionHeader {
-    /// The `ETag` that the resource must still have; 412 if it has another one by now.
-    #[param(rename = "If-Match")]
+    /// The `ETag` that the resource must still have: 412 if it has another one by now. `*` and absence demand nothing.
+    #[param(rename = "If-Match", pattern = r#"^(\*|(W/)?"[0-9]{1,18}")$"#, example = "\"3\"")]
     version: Option<String>,
 }
+
+/// The version that the caller has, for the published document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "`Request::respond` reads it from the bare request")]
+pub struct KnownVersionHeader {
+    /// The `ETag` that you have; 304 without a body if it is still the current one.
+    #[param(rename = "If-None-Match", example = "\"3\"")]
+    version: Option<String>,
+}
+
+/// Where a stream goes on, for the published document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "streams read it from the bare request")]
+pub struct LastEventHeader {
+    /// The `id` of the last event of the stream that you have: it goes on with the next one. Browsers send it by themselves.
+    #[param(rename = "Last-Event-ID", pattern = "^[0-9]{1,18}$", example = "4")]
+    last: Option<String>,
+}
+
+/// The body of a command that has no fields: an empty object, or nothing at all.
+#[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({}))]
+pub struct NoFields {}
 
 /// An authenticated request of one of the audience's roles, its body read whole.
 #[derive(Debug)]
@@ -200,9 +233,6 @@ impl<A: Audience> Request<A> {
     /// # Errors
     /// As [`Request::json`].
     pub fn no_fields(&self) -> Result<()> {
-        #[derive(serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct NoFields {}
         if self.body.is_empty() { Ok(()) } else { self.json::<NoFields>().map(|NoFields {}| ()) }
     }
 
@@ -231,12 +261,8 @@ impl<A: Audience> Request<A> {
         if text == "*" {
             return Ok(None);
         }
-        match text.trim_start_matches("W/").trim_matches('"').parse() {
-            Ok(version) => Ok(Some(version)),
-            Err(_) => {
-                Err(Refusal::new(Code::Malformed, "`If-Match` must be the `ETag` of an earlier answer, or `*`.").into())
-            }
-        }
+        let wrong = || Refusal::new(Code::Malformed, "`If-Match` must be the `ETag` of an earlier answer, or `*`.");
+        Ok(Some(version_of(text).ok_or_else(wrong)?))
     }
 
     /// Runs a keyed command: the key's syntax, its look-up and replay first; then `parse` reads the rest of the request; then
@@ -297,6 +323,17 @@ pub fn parse_id<T: Id + std::str::FromStr<Err = crate::platform::ids::InvalidId>
     text.parse().map_err(|error: crate::platform::ids::InvalidId| {
         Refusal::new(Code::InvalidId, format!("`{name}`: {error}.")).field(name, error.to_string()).into()
     })
+}
+
+/// The version in one of our tags: `"3"`, or `W/"3"` after somebody has compressed the answer.
+fn version_of(tag: &str) -> Option<i64> {
+    read_number(tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?)
+}
+
+/// The number in a header: 1 to 18 digits, as it is published, so that each fits an `i64`.
+pub fn read_number(text: &str) -> Option<i64> {
+    let is_number = text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { text.parse().ok() } else { None }
 }
 
 fn form_pairs(query: &str) -> form_urlencoded::Parse<'_> {
