@@ -7,14 +7,64 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use ridematch::platform::config::{Config, ProviderConfig};
+
+const HELP: &str = "\
+Exit codes:
+  0  done; for audit and torture: and nothing is wrong
+  1  failed; for audit and torture: or something is wrong
+  2  a command, an option or a variable is missing or malformed: one line says which
+
+What a script would read goes to standard output, everything else to standard error. Colours and progress
+bars are for terminals; NO_COLOR turns colours off.";
+
+#[cfg(feature = "sandbox")]
+const DEMO: &str = "\
+Examples:
+  ridematch                                   300 drivers in a small city, on port 8080
+  ridematch demo --drivers 0                  you are the only driver
+  ridematch demo --listen 127.0.0.1:9000 --time-scale 10
+  ridematch demo --json | jq -r .tokens.rider";
+
+const SERVE: &str = "\
+Examples:
+  ridematch migrate && ridematch serve        with DATABASE_URL and the rest in the environment
+  ridematch serve --listen 0.0.0.0:8080 --jwt-public-key issuer.pem
+
+SIGTERM drains: it stops accepting, finishes requests and leases, and exits within 10 s.";
+
+const MIGRATE: &str = "\
+Examples:
+  DATABASE_URL=postgres://ridematch@db/ridematch ridematch migrate
+  ridematch migrate --json                    {\"status\":\"up_to_date\"}
+
+It may be run again at any time, and by several at once.";
+
+const OPENAPI: &str = "\
+Examples:
+  ridematch openapi > openapi.json
+  ridematch openapi | jq '.paths | keys'";
+
+const AUDIT: &str = "\
+Examples:
+  ridematch audit                             a table for people
+  ridematch audit --settle 60 --json | jq .clean
+
+Exit codes: 0 clean; 1 not clean, or it could not be done; 2 usage.";
+
+const COMPLETIONS: &str = "\
+Examples:
+  ridematch completions bash > ~/.local/share/bash-completion/completions/ridematch
+  ridematch completions zsh > ~/.zfunc/_ridematch
+  ridematch completions fish > ~/.config/fish/completions/ridematch.fish";
 
 /// A ride-matching service to learn from: nearest drivers, trips, and money that survives.
 ///
 /// Without a command it runs the demo: everything on this machine, nothing to install or to configure.
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, after_help = HELP)]
 pub struct Cli {
     /// What to do; the demo if absent
     #[command(subcommand)]
@@ -45,14 +95,19 @@ impl Cli {
 pub enum Command {
     /// Run everything on this machine: database, payment provider, service, a small city
     #[cfg(feature = "sandbox")]
+    #[command(after_help = DEMO)]
     Demo(Demo),
     /// Run the service, for production: configured by flags or environment
+    #[command(after_help = SERVE)]
     Serve(Config),
     /// Bring the database up to date
-    Migrate(Database),
+    #[command(after_help = MIGRATE)]
+    Migrate(Migrate),
     /// Print the OpenAPI document
+    #[command(after_help = OPENAPI)]
     Openapi,
     /// Check the contract's invariants on live data; exit 0 only when clean
+    #[command(after_help = AUDIT)]
     Audit(Audit),
     /// Riders and drivers: replay a scenario, or fill a service with a city
     #[cfg(feature = "sandbox")]
@@ -66,6 +121,12 @@ pub enum Command {
     /// Make one thing happen to a running service: a trip that completes, a payment whose answer is lost
     #[cfg(feature = "sandbox")]
     Trigger(trigger::Cli),
+    /// Print what makes a shell complete this program's commands and options
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 /// Options of the demo.
@@ -87,6 +148,9 @@ pub struct Demo {
     /// Domain seconds per real second
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub time_scale: u32,
+    /// When it is ready, print addresses and tokens as one line of JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Which database.
@@ -95,6 +159,17 @@ pub struct Database {
     /// PostgreSQL, 14 or newer: postgres://user:password@host/database
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
+}
+
+/// Options of the migration.
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// The database to bring up to date.
+    #[command(flatten)]
+    pub database: Database,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of the audit.

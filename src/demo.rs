@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -21,7 +22,6 @@ pub async fn run(options: Demo, program: PathBuf) -> Result<ExitCode, BoxError> 
     };
     eprintln!("ridematch: starting, with data in {}", data_dir.display());
     let mut terminate = signal(SignalKind::terminate())?;
-    let name = program.display().to_string();
     let stack = Stack::start(Options {
         program,
         data_dir: Some(data_dir),
@@ -34,7 +34,9 @@ pub async fn run(options: Demo, program: PathBuf) -> Result<ExitCode, BoxError> 
         _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
         _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
     };
-    println!("{}", banner(&stack, &name).await?);
+    let tokens = Tokens::of_everybody(&stack.base_url).await?;
+    let said = if options.json { in_json(&stack, &tokens) } else { banner(&stack, &tokens) };
+    crate::print(&(said + "\n"))?;
     let city = city::Drive { base_url: stack.base_url.clone(), drivers: options.drivers, seed: 1 };
     tokio::select! {
         end = city::drive(&city), if options.drivers > 0 => end?,
@@ -46,16 +48,50 @@ pub async fn run(options: Demo, program: PathBuf) -> Result<ExitCode, BoxError> 
     Ok(ExitCode::SUCCESS)
 }
 
-async fn banner(stack: &Stack, program: &str) -> Result<String, BoxError> {
+/// A token of each role.
+#[derive(Debug, Serialize)]
+struct Tokens {
+    rider: String,
+    driver: String,
+    gateway: String,
+    ops: String,
+}
+
+impl Tokens {
+    async fn of_everybody(base_url: &str) -> Result<Self, BoxError> {
+        Ok(Self {
+            rider: token(base_url, "rider").await?,
+            driver: token(base_url, "driver").await?,
+            gateway: token(base_url, "gateway").await?,
+            ops: token(base_url, "ops").await?,
+        })
+    }
+}
+
+/// For scripts: one line.
+fn in_json(stack: &Stack, tokens: &Tokens) -> String {
+    json!({
+        "base_url": stack.base_url,
+        "docs_url": format!("{}/docs/", stack.base_url),
+        "openapi_url": format!("{}/openapi.json", stack.base_url),
+        "provider": {"url": stack.provider_url, "secret_key": PSP_SECRET_KEY},
+        "log": stack.log,
+        "tokens": tokens,
+    })
+    .to_string()
+}
+
+/// For people.
+fn banner(stack: &Stack, tokens: &Tokens) -> String {
     let base = &stack.base_url;
-    let (rider, driver) = (token(base, "rider").await?, token(base, "driver").await?);
-    let (gateway, ops) = (token(base, "gateway").await?, token(base, "ops").await?);
-    Ok(format!(
+    let Tokens { rider, driver, gateway, ops } = tokens;
+    format!(
         r#"
 ridematch is ready.
 
   the API, to explore   {base}/docs
   its document          {base}/openapi.json
+  its errors, explained {base}/problems
   metrics               {base}/metrics
   the service's log     {log}
   the payment provider  {provider}   (its key: {PSP_SECRET_KEY})
@@ -79,7 +115,7 @@ curl -s -u {PSP_SECRET_KEY}: {provider}/sim/faults -X PUT -d '{fault}'
 
 A driver who never comes, a refund, a webhook that comes twice:
 
-{program} trigger --list
+ridematch trigger --list
 
 Ctrl-C stops everything. The README takes you through one ride."#,
         log = stack.log.display(),
@@ -91,7 +127,7 @@ Ctrl-C stops everything. The README takes you through one ride."#,
             "pickup": {"lat": city::CENTRE.lat, "lon": city::CENTRE.lon},
             "dropoff": {"lat": city::CENTRE.lat + 0.01, "lon": city::CENTRE.lon + 0.01},
         }),
-    ))
+    )
 }
 
 async fn token(base_url: &str, role: &str) -> Result<String, BoxError> {

@@ -1,93 +1,34 @@
-//! The doors that belong to no room: liveness, readiness, metrics, the document, its explorer, and the pages of problems.
+//! The doors that belong to no room: liveness, readiness, metrics, the explorer of the document, and the pages of problems.
 
+mod explorer;
+mod page;
+mod problems;
+
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
 use serde_json::json;
-use utoipa::OpenApi;
-use utoipa::openapi::{Content, Ref, Response};
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa::{OpenApi, ToSchema};
 
-use crate::platform::error::{Code, Refusal};
-use crate::platform::http::problem::Document;
+use self::page::Page;
+use crate::document::document;
+use crate::platform::error::{Code, Error, Refusal};
+use crate::platform::http::names::published;
 use crate::platform::http::{Everybody, Reply, Request};
 use crate::platform::schema;
 use crate::supply::Supply;
-use crate::{dispatch, ops, payments, pricing, sandbox, supply, trips, webhooks};
+use crate::{ops, payments, webhooks};
 
 /// Readiness that takes longer than this is none.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The hall's part of the published document.
 #[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "ridematch",
-        description = "A ride-matching service to learn from: nearest drivers, trips, and money that survives.\n\n\
-            Every POST that changes trips, offers or money carries an `Idempotency-Key`; keys are remembered for 24 hours. \
-            Errors are problem documents (RFC 9457). Times are RFC 3339 in UTC, money is in minor units, lengths in metres, \
-            durations in seconds.",
-        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
-    ),
-    paths(healthz, readyz),
-    components(schemas(Document)),
-    modifiers(&BearerToken),
-    security(("bearer" = [])),
-    tags(
-        (name = "quotes", description = "What a ride would cost."),
-        (name = "trips", description = "A ride from request to receipt."),
-        (name = "drivers", description = "Being a driver: availability, positions, offers."),
-        (name = "payments", description = "The money of a trip."),
-        (name = "ops", description = "For operators: the ledger, differences, the audit."),
-        (name = "webhooks", description = "For operators: who is told what happens here."),
-        (name = "sandbox", description = "Tokens for everybody and a clock that can be set; not in production."),
-        (name = "health", description = "For whoever runs the service."),
-    ),
-)]
-struct Api;
-
-struct BearerToken;
-
-impl utoipa::Modify for BearerToken {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
-        document
-            .components
-            .get_or_insert_with(Default::default)
-            .add_security_scheme("bearer", SecurityScheme::Http(bearer));
-    }
-}
-
-/// The published document.
-pub fn document() -> utoipa::openapi::OpenApi {
-    let mut document = Api::openapi();
-    for part in [
-        pricing::routes::Api::openapi(),
-        trips::routes::Api::openapi(),
-        supply::routes::Api::openapi(),
-        dispatch::routes::Api::openapi(),
-        payments::routes::Api::openapi(),
-        ops::routes::Api::openapi(),
-        webhooks::routes::Api::openapi(),
-        sandbox::routes::Api::openapi(),
-    ] {
-        document.merge(part);
-    }
-    for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten() {
-            operation.responses.responses.insert("default".to_owned(), refused().into());
-        }
-    }
-    document
-}
-
-/// Every operation may be refused, or fail, and always says so in the same form.
-fn refused() -> Response {
-    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
-    Response::builder().description("Refused, or failed").content("application/problem+json", problem).build()
-}
+#[openapi(paths(healthz, readyz))]
+pub struct Api;
 
 /// The addresses.
 pub fn configure(config: &mut web::ServiceConfig) {
@@ -95,38 +36,59 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/healthz").route(web::get().to(healthz)))
         .service(web::resource("/readyz").route(web::get().to(readyz)))
         .service(web::resource("/metrics").route(web::get().to(metrics)))
-        .service(web::resource("/problems/{code}").route(web::get().to(problem)))
-        .service(
-            web::resource("/docs").route(
-                web::get()
-                    .to(|| async { HttpResponse::PermanentRedirect().insert_header(("Location", "/docs/")).finish() }),
-            ),
-        )
+        .service(web::resource("/openapi.json").route(web::get().to(openapi)))
         .service(web::resource("/").route(web::get().to(home)))
-        .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", document()));
+        .configure(explorer::configure)
+        .configure(problems::configure);
+}
+
+published! {
+    /// Always `alive`: who is not does not answer.
+    LivenessStatus = ["alive"];
+    /// Always `ready`: who is not answers 503.
+    ReadinessStatus = ["ready"];
+}
+
+/// It answers.
+#[derive(Debug, Serialize, ToSchema)]
+struct Liveness {
+    /// That it does.
+    #[schema(value_type = LivenessStatus)]
+    status: &'static str,
+}
+
+/// It can serve requests.
+#[derive(Debug, Serialize, ToSchema)]
+struct Readiness {
+    /// That it can.
+    #[schema(value_type = ReadinessStatus)]
+    status: &'static str,
+    /// Whether this process owns the positions and matches.
+    matcher: bool,
 }
 
 /// Is it alive?
 ///
 /// Looks at nothing but itself: a database that is down is no reason to kill the process.
 #[utoipa::path(get, path = "/healthz", tag = "health", operation_id = "get_liveness", security(()),
-    responses((status = 200, description = "Alive")))]
-async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().json(json!({"status": "alive"}))
+    responses((status = 200, description = "Alive", body = Liveness)))]
+async fn healthz(_request: Request<Everybody>) -> Reply {
+    Ok(HttpResponse::Ok().json(Liveness { status: "alive" }))
 }
 
 /// Is it ready?
 ///
-/// The database answers and is up to date.
+/// The database answers within a second and is up to date, and nothing is being shut down. One process at a time is the matcher: positions
+/// go to it.
 #[utoipa::path(get, path = "/readyz", tag = "health", operation_id = "get_readiness", security(()),
-    responses((status = 200, description = "Ready"), (status = 503, description = "Not ready")))]
+    responses((status = 200, description = "Ready", body = Readiness)))]
 async fn readyz(request: Request<Everybody>) -> Reply {
     let platform = &request.platform;
     let current = platform.db.read((), |conn, ()| Box::pin(schema::is_current(conn)));
     match tokio::time::timeout(READY_TIMEOUT, current).await {
         Ok(Ok(true)) if !platform.shutdown.is_cancelled() => {
             let is_matcher = platform.leadership.epoch().is_some();
-            Ok(HttpResponse::Ok().json(json!({"status": "ready", "matcher": is_matcher})))
+            Ok(HttpResponse::Ok().json(Readiness { status: "ready", matcher: is_matcher }))
         }
         _ => Err(Refusal::new(Code::Unavailable, "The database does not answer, or is not up to date.")
             .retry_after(1)
@@ -153,25 +115,28 @@ async fn metrics(request: Request<Everybody>, supply: web::Data<Supply>) -> Repl
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))
 }
 
-async fn problem(path: web::Path<String>) -> Reply {
-    let code = Code::ALL.iter().find(|code| code.meaning().name == path.as_str());
-    let meaning = code.ok_or_else(|| Refusal::not_found("problem"))?.meaning();
-    let page = format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title>\
-         <body style=\"font:16px/1.5 system-ui;max-width:40em;margin:3em auto\"><h1>{title}</h1>\
-         <p><code>{status} {name}</code></p><p>{why}</p>",
-        name = meaning.name,
-        title = meaning.title,
-        status = meaning.status,
-        why = meaning.why,
-    );
-    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/html; charset=utf-8")).body(page))
+/// The published document, written once: it never changes while the program runs.
+async fn openapi() -> Reply {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    let text = match TEXT.get() {
+        Some(text) => text,
+        None => {
+            let text = document().to_json().map_err(|error| Error::Bug(format!("the document: {error}")))?;
+            TEXT.get_or_init(|| text)
+        }
+    };
+    Ok(HttpResponse::Ok().content_type("application/json").body(text.as_str()))
 }
 
-async fn home() -> HttpResponse {
-    let page = "<!doctype html><html lang=en><meta charset=utf-8><title>ridematch</title>\
-        <body style=\"font:16px/1.5 system-ui;max-width:40em;margin:3em auto\"><h1>ridematch</h1>\
-        <p>A ride-matching service to learn from.</p><ul><li><a href=/docs/>Explore the API</a>\
-        <li><a href=/openapi.json>Its document</a><li><a href=/metrics>Metrics</a></ul>";
-    HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/html; charset=utf-8")).body(page)
+/// What a service without the sandbox has at its root; in the sandbox the console is there.
+async fn home(http: HttpRequest) -> HttpResponse {
+    let links = [
+        ("/docs/", "Explore the API"),
+        ("/openapi.json", "Its document"),
+        ("/problems", "Every error, explained"),
+        ("/metrics", "Metrics"),
+    ];
+    let lines: String = links.iter().map(|(address, text)| format!("- [{text}]({address})\n")).collect();
+    let markdown = format!("# ridematch\n\nA ride-matching service to learn from.\n\n{lines}");
+    Page { title: "Home", markdown, json: json!({"links": links.map(|(address, _)| address)}) }.send(&http)
 }

@@ -4,6 +4,7 @@
 //! imports only from floors below it.
 
 pub mod dispatch;
+mod document;
 mod doors;
 pub mod geo;
 pub mod ops;
@@ -17,4 +18,4 @@ pub mod trips;
 pub mod webhooks;
 mod workers;
 
-pub use doors::document;
+pub use document::document;

@@ -6,9 +6,11 @@ mod demo;
 #[cfg(feature = "sandbox")]
 mod local;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::CommandFactory;
 use clap::error::ContextKind;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -35,14 +37,13 @@ async fn main() -> ExitCode {
         None => demo::run(cli::Demo::default(), program()).await,
         #[cfg(not(feature = "sandbox"))]
         None => {
-            use clap::CommandFactory;
             let _written = Cli::command().print_help();
             Ok(ExitCode::from(2))
         }
         #[cfg(feature = "sandbox")]
         Some(Command::Demo(options)) => demo::run(options, program()).await,
         Some(Command::Serve(config)) => serve(config).await,
-        Some(Command::Migrate(database)) => migrate(&database.database_url).await,
+        Some(Command::Migrate(options)) => migrate(&options).await,
         Some(Command::Openapi) => openapi(),
         Some(Command::Audit(options)) => audit(&options).await,
         #[cfg(feature = "sandbox")]
@@ -55,6 +56,7 @@ async fn main() -> ExitCode {
         Some(Command::Torture(options)) => torture::run(&options, program()).await,
         #[cfg(feature = "sandbox")]
         Some(Command::Trigger(options)) => trigger::run(&options).await.map_err(BoxError::from),
+        Some(Command::Completions { shell }) => completions(shell),
     };
     end.unwrap_or_else(|error| {
         eprintln!("ridematch: {error}");
@@ -77,6 +79,18 @@ fn explain(wrong: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
+/// Prints a text for whoever reads standard output. A reader that has had enough (`| head -1`) is no failure.
+///
+/// # Errors
+/// If the text cannot be written, for another reason.
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        end => end,
+    }
+}
+
 /// This program, for children of it.
 #[cfg(feature = "sandbox")]
 fn program() -> std::path::PathBuf {
@@ -87,7 +101,7 @@ async fn serve(config: Config) -> Result<ExitCode, BoxError> {
     let recorder = Recorder::default();
     telemetry::init(&config.log, config.sandbox.then(|| recorder.layer()));
     let mut service = startup::start(&config, recorder).await?;
-    println!("listening on http://{}", service.address);
+    print(&format!("listening on http://{}\n", service.address))?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         _ = terminate.recv() => {}
@@ -120,25 +134,30 @@ async fn parent_gone(watch: bool) {
     let _gone = wait.await;
 }
 
-async fn migrate(url: &str) -> Result<ExitCode, BoxError> {
-    schema::migrate(url).await?;
-    println!("the database is up to date");
+async fn migrate(options: &cli::Migrate) -> Result<ExitCode, BoxError> {
+    schema::migrate(&options.database.database_url).await?;
+    let said = if options.json { r#"{"status":"up_to_date"}"# } else { "the database is up to date" };
+    print(&format!("{said}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn openapi() -> Result<ExitCode, BoxError> {
-    println!("{}", ridematch::document().to_pretty_json()?);
+    print(&(ridematch::document().to_pretty_json()? + "\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<ExitCode, BoxError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "ridematch", &mut script);
+    print(&String::from_utf8(script)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn audit(options: &cli::Audit) -> Result<ExitCode, BoxError> {
     let auditor = startup::auditor(options.config())?;
     let report = Auditor::run(&auditor, options.settle()).await?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{report}");
-    }
+    let said = if options.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.to_string() };
+    print(&said)?;
     Ok(if report.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -28,8 +28,7 @@ use crate::platform::limits::Limits;
 use crate::platform::metrics::Metrics;
 use crate::platform::wake::Hub;
 use crate::platform::{Parts, Platform, schema};
-use crate::sandbox::live::Live;
-use crate::sandbox::{Recorder, Sandbox};
+use crate::sandbox::{Live, Recorder, Sandbox};
 use crate::supply::Supply;
 use crate::webhooks::WebhooksContext;
 use crate::{dispatch, doors, ops, payments, pricing, sandbox, supply, trips, webhooks, workers};
@@ -98,17 +97,20 @@ pub async fn start(config: &Config, recorder: Recorder) -> Result<Running> {
     let gateway = gateway(config, &platform)?;
 
     let payments = PaymentsContext::new(platform.clone(), gateway);
-    let live = Live::new(platform.clone(), Arc::clone(&supply));
-    let sandbox = if config.sandbox { Some(Sandbox::new(config, recorder, payments.clone())?) } else { None };
 
-    let shared = Shared { platform: &platform, supply: &supply, gateway: payments.gateway(), live: &live };
-    let (server, address) = listen(config, &shared, sandbox.map(web::Data::new))?;
+    let sandbox = if config.sandbox {
+        let live = Live::new(platform.clone(), Arc::clone(&supply));
+        Some(web::Data::new(Sandbox::new(config, recorder, payments.clone(), live)?))
+    } else {
+        None
+    };
+    let (server, address) = listen(config, &platform, &supply, &payments, sandbox.clone())?;
     let handle = server.handle();
     let serving = tokio::spawn(server);
     let webhooks = WebhooksContext::new(platform.clone(), reach(config))?;
     let mut workers = workers::start(&platform, &supply, &payments, &webhooks);
-    if config.sandbox {
-        workers.spawn(live.run());
+    if let Some(sandbox) = sandbox {
+        workers.spawn(sandbox.live().clone().run());
     }
     tracing::info!(%address, process = platform.process, "ridematch is up");
     Ok(Running { address, platform, payments, webhooks, server: handle, serving, workers })
@@ -140,23 +142,15 @@ async fn prepare(platform: &Platform) -> Result<()> {
     Ok(())
 }
 
-/// What every thread that answers requests has a hand on.
-struct Shared<'a> {
-    platform: &'a Platform,
-    supply: &'a Arc<Supply>,
-    gateway: &'a Gateway,
-    live: &'a Live,
-}
-
 fn listen(
     config: &Config,
-    shared: &Shared<'_>,
+    platform: &Platform,
+    supply: &Arc<Supply>,
+    payments: &PaymentsContext,
     sandbox: Option<web::Data<Sandbox>>,
 ) -> Result<(actix_web::dev::Server, SocketAddr)> {
-    let Shared { platform, supply, gateway, live } = *shared;
     let (platform_data, supply) = (web::Data::new(platform.clone()), web::Data::from(Arc::clone(supply)));
-    let auditor = web::Data::new(Auditor::new(platform.clone(), gateway.clone()));
-    let live = web::Data::new(live.clone());
+    let auditor = web::Data::new(Auditor::new(platform.clone(), payments.gateway().clone()));
     let reach = web::Data::new(reach(config));
     let secrets = WebhookSecrets::parse(config.psp_webhook_secret.expose())
         .map_err(|wrong| Error::Bug(format!("PSP_WEBHOOK_SECRET {wrong}")))?;
@@ -168,7 +162,6 @@ fn listen(
             .app_data(auditor.clone())
             .app_data(secrets.clone())
             .app_data(reach.clone())
-            .app_data(live.clone())
             .app_data(PayloadConfig::new(BODY_BYTES_MAX))
             .wrap(from_fn(observe))
             .configure(pricing::routes::configure)

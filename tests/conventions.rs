@@ -208,8 +208,8 @@ async fn every_problem_has_a_page_that_explains_it() {
     let app = App::start().await;
     for code in ridematch::platform::error::Code::ALL {
         let name = code.meaning().name;
-        let page = app.http.get(app.url(&format!("/problems/{name}"))).send().await.unwrap();
-        assert_eq!(page.status(), 200, "{name}");
-        assert!(page.text().await.unwrap().contains(name));
+        let page = Answer::of(app.http.get(app.url(&format!("/problems/{name}")))).await;
+        assert_eq!(page.status, 200, "{name}");
+        assert!(page.text().contains(name));
     }
 }

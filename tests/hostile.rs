@@ -70,7 +70,7 @@ impl World {
 
     /// Fails if anything has gone wrong behind the answers, or a 500 was answered.
     async fn assert_unharmed(&self) {
-        let metrics = self.app.http.get(self.app.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        let metrics = Answer::of(self.app.http.get(self.app.url("/metrics"))).await.text();
         let failures: Vec<_> = metrics
             .lines()
             .filter(|line| line.starts_with("http_requests_total") && line.contains("status=\"5"))

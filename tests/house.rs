@@ -43,7 +43,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[("geo", "platform")];
 
 /// Files and folders at the top of `src/` that put the house together: they may name every room, and no room names
 /// them.
-const HALL: &[&str] = &["main", "lib", "startup", "cli", "workers", "doors", "demo", "local"];
+const HALL: &[&str] = &["main", "lib", "startup", "cli", "workers", "document", "doors", "demo", "local"];
 
 /// Globs over other crates that say no more than their name does.
 const ALLOWED_GLOBS: &[&str] = &["proptest::prelude"];

@@ -93,7 +93,7 @@ async fn webhook(app: &App, kind: &str, intent: &str, age_s: i64) -> Answer {
     let body = json!({"id": format!("evt_{}", new_key()), "object": "event", "type": kind,
                       "data": {"object": {"id": intent, "object": "payment_intent"}}})
     .to_string();
-    let now: Value = app.http.get(app.url("/v1/sandbox/clock")).send().await.unwrap().json().await.unwrap();
+    let now = Answer::of(app.http.get(app.url("/v1/sandbox/clock"))).await.expect(200);
     let now: chrono::DateTime<chrono::Utc> = now["real"].as_str().unwrap().parse().unwrap();
     let signature = psp_sim::signature(WEBHOOK_SECRET, now.timestamp() - age_s, &body);
     let request = app.http.post(app.url("/v1/webhooks/psp")).header("Stripe-Signature", signature).body(body);

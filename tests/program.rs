@@ -6,7 +6,7 @@ mod harness;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use harness::{JWT_SECRET, PSP_SECRET, WEBHOOK_SECRET, database, free_address, until};
+use harness::{Answer, JWT_SECRET, PSP_SECRET, WEBHOOK_SECRET, database, free_address, until};
 use tokio::process::Command;
 
 fn program(arguments: &[&str]) -> Command {
@@ -52,6 +52,8 @@ async fn what_is_malformed_is_named_in_one_line_without_the_secret() {
         ("RIDEMATCH_RATE_LIMIT", "none"),
         ("PSP_BASE_URL", "ftp://x"),
         ("RIDEMATCH_JWT_SECRET", "too short to be a secret"),
+        ("PSP_WEBHOOK_SECRET", "whsec_1,whsec_2,whsec_3,whsec_4,whsec_5"),
+        ("PSP_WEBHOOK_SECRET", "whsec_1,,whsec_2"),
     ] {
         let mut command = configured(&["serve"]);
         command.env(variable, value);
@@ -70,6 +72,61 @@ async fn help_lists_the_environment() {
     for variable in ["DATABASE_URL", "RIDEMATCH_JWT_SECRET", "PSP_BASE_URL", "PSP_SECRET_KEY", "PSP_WEBHOOK_SECRET"] {
         assert!(help.contains(variable), "{variable} is not in the help");
     }
+}
+
+const COMMANDS: [&str; 6] = ["demo", "serve", "migrate", "openapi", "audit", "completions"];
+
+async fn printed(arguments: &[&str]) -> String {
+    let Output { status, stdout, stderr } = program(arguments).output().await.unwrap();
+    assert!(status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).unwrap()
+}
+
+#[tokio::test]
+async fn help_has_examples_and_exit_codes_and_no_colours_in_a_pipe() {
+    let help = printed(&["--help"]).await;
+    for word in COMMANDS.iter().chain(&["Exit codes:", "NO_COLOR"]) {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+    for command in COMMANDS {
+        let help = printed(&[command, "--help"]).await;
+        assert!(help.contains("Examples:") && help.contains(&format!("ridematch {command}")), "{command}: {help}");
+        assert!(!help.contains('\u{1b}'), "{command} has colours in a pipe");
+        assert!(help.lines().all(|line| line.chars().count() <= 110), "{command} has long lines: {help}");
+    }
+}
+
+#[tokio::test]
+async fn completions_know_every_command() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = printed(&["completions", shell]).await;
+        for command in COMMANDS {
+            assert!(script.contains(command), "{command} is not in the completions for {shell}");
+        }
+    }
+    refused(program(&["completions", "cmd.exe"])).await;
+}
+
+/// `ridematch openapi | head -1`
+#[tokio::test]
+async fn a_reader_that_has_had_enough_is_no_failure() {
+    for arguments in [&["openapi"][..], &["completions", "bash"]] {
+        let mut child = program(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Closed before anything is written: the pipe breaks at once.
+        drop(child.stdout.take());
+        let Output { status, stderr, .. } = child.wait_with_output().await.unwrap();
+        assert_eq!((status.code(), String::from_utf8(stderr).unwrap().as_str()), (Some(0), ""));
+    }
+}
+
+#[tokio::test]
+async fn a_script_gets_json() {
+    let database = database().await;
+    let said = printed(&["migrate", "--json", "--database-url", &database.url()]).await;
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["status"], "up_to_date");
+    let document: serde_json::Value = serde_json::from_str(&printed(&["openapi"]).await).unwrap();
+    assert!(document["openapi"].is_string());
 }
 
 #[tokio::test]
@@ -92,14 +149,14 @@ async fn sigterm_drains_and_exits_within_ten_seconds_with_a_stream_open() {
     let http = reqwest::Client::new();
     let base = format!("http://{listen}");
     until("it is ready", async || {
-        http.get(format!("{base}/readyz")).send().await.ok().filter(|answer| answer.status() == 200).map(|_| ())
+        let ready = Answer::attempt(http.get(format!("{base}/readyz"))).await.ok()?;
+        (ready.status == 200).then_some(())
     })
     .await;
     let body = serde_json::json!({"role": "driver"});
-    let token: serde_json::Value =
-        http.post(format!("{base}/v1/sandbox/tokens")).json(&body).send().await.unwrap().json().await.unwrap();
+    let token = Answer::of(http.post(format!("{base}/v1/sandbox/tokens")).json(&body)).await.expect(201);
     let stream = http.get(format!("{base}/v1/drivers/me/events")).bearer_auth(token["token"].as_str().unwrap());
-    let mut stream = stream.send().await.unwrap();
+    let mut stream = Answer::open(stream).await;
     assert!(stream.chunk().await.unwrap().is_some());
     let terminated = Command::new("kill").args(["-TERM", &child.id().unwrap().to_string()]).status().await.unwrap();
     assert!(terminated.success());

@@ -8,7 +8,7 @@ mod runs;
 #[path = "reconciliation/world.rs"]
 mod world;
 
-use harness::{id, until};
+use harness::{Answer, id, until};
 use reqwest::Method;
 use serde_json::json;
 use world::{World, uuid};
@@ -234,7 +234,7 @@ async fn an_intent_of_nobodys_is_left_alone() {
     world.finds(&expected).await;
     world.finds(&expected).await;
     assert_eq!(world.status_there(id(&foreign)).await, "requires_capture");
-    let metrics = world.app.http.get(world.app.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    let metrics = Answer::of(world.app.http.get(world.app.url("/metrics"))).await.text();
     let open = "ridematch_reconciliation_findings_open{kind=\"unknown_to_us\"} 2";
     assert!(metrics.contains(open), "{metrics}");
     assert!(!metrics.contains("ridematch_reconciliation_last_checked_age_seconds -1"), "{metrics}");

@@ -310,8 +310,7 @@ async fn neither_log_nor_problem_nor_metric_nor_row_shows_a_secret_or_a_card() {
     world.bad_callers(&mut told).await;
     world.bad_events(&mut told).await;
     let shown_once = world.endpoint_comes_and_goes(&mut told).await;
-    let metrics = world.service.http.get(format!("{}/metrics", world.service.base_url)).send().await.unwrap();
-    let metrics = metrics.text().await.unwrap();
+    let metrics = Answer::of(world.service.http.get(format!("{}/metrics", world.service.base_url))).await.text();
     let ops = world.service.actor("ops").await;
     let shown =
         [ops.get("/v1/ops/reconciliation").await, ops.get("/v1/ops/audit").await, ops.get("/v1/ops/ledger").await];

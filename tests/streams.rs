@@ -5,7 +5,7 @@ mod harness;
 
 use std::time::Duration;
 
-use harness::{Actor, App, HERE, assigned, id, in_progress};
+use harness::{Actor, Answer, App, HERE, assigned, id, in_progress};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ impl Stream {
         if let Some(after) = after {
             request = request.header("Last-Event-ID", after.to_string());
         }
-        let response = request.send().await.unwrap();
+        let response = Answer::open(request).await;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self { response, rest: String::new() }

@@ -112,7 +112,7 @@ async fn an_event_of_an_intent_that_nobody_knows_is_set_aside_for_a_person() {
     let waits = app.ops().await.get("/v1/ops/reconciliation").await.expect(200)["attention"].clone();
     assert_eq!(waits["total"], 1, "{waits:#}");
     assert!(waits["items"][0].to_string().contains("evt_strange"), "{waits:#}");
-    let metrics = app.http.get(app.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    let metrics = Answer::of(app.http.get(app.url("/metrics"))).await.text();
     assert!(metrics.contains(r#"ridematch_provider_events{state="set_aside"} 1"#));
     app.assert_clean().await;
     app.stop().await;

@@ -48,6 +48,9 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Chosen, Self::Farther, Self::TakenByAnother, Self::AskedBefore];
+
     /// The name in what is kept of a round.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -10,6 +10,7 @@ use super::compare::Comparison;
 use super::model::books::Difference;
 use super::model::{Example, Found, Invariant, Sums};
 use crate::platform::clock::MachineTime;
+use crate::platform::http::names::published;
 use crate::platform::ids::TripId;
 
 /// Examples that are given for one invariant.
@@ -33,10 +34,12 @@ pub struct Report {
     /// What was captured.
     pub captured: Captured,
     /// Up to twenty for each invariant, for a person to act on.
+    #[schema(max_items = 180)]
     pub examples: Vec<ExampleBody>,
 }
 
-/// Whether the provider's books could be read.
+/// Whether the provider's books could be read: `checked`, they were; `unchecked`, the provider did not answer, so nothing is known,
+/// and that is not clean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderCheck {
@@ -63,18 +66,24 @@ pub struct Captured {
     pub provider: Sums,
 }
 
+published! {
+    /// What must always hold; `docs/audit.md` explains each.
+    InvariantName = Invariant::ALL.iter().map(|invariant| invariant.as_str());
+}
+
 /// One thing that breaks an invariant.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ExampleBody {
     /// The invariant's name.
+    #[schema(value_type = InvariantName)]
     pub invariant: &'static str,
-    /// The thing at fault.
-    #[schema(example = "pay_01jd3n9k8zf4r8x2v5m7q0w1et")]
+    /// The id of the thing at fault.
+    #[schema(max_length = 255, example = "pay_01jd3n9k8zf4r8x2v5m7q0w1et")]
     pub subject: String,
-    /// The trip it belongs to.
+    /// The trip it belongs to; `null` if it belongs to none.
     pub trip_id: Option<TripId>,
     /// What is wrong with it; reads on from the subject.
-    #[schema(example = "captured 1000 here, 900 at the provider")]
+    #[schema(max_length = 1000, example = "captured 1000 here, 900 at the provider")]
     pub what: String,
 }
 

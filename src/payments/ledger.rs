@@ -74,6 +74,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Charge, Self::Tip, Self::Capture, Self::Refund, Self::WriteOff];
+
     /// Its name in the database.
     pub fn as_str(self) -> &'static str {
         match self {

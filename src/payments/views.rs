@@ -3,22 +3,41 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::model::{self, Intent, RefundState};
+use super::model::{self, Intent, Purpose, RefundState, State};
+use crate::platform::http::names::published;
 use crate::platform::ids::{PaymentId, RefundId, TripId};
 use crate::platform::money::Money;
 
-/// A payment.
+published! {
+    /// What a payment is for: the `fare` (or the fee for a ride that did not take place), the `remainder` of a fare that is higher than
+    /// what was authorised, a `fee` where the authorised fare is gone, or a `tip`.
+    PaymentPurpose = Purpose::ALL.iter().map(|purpose| purpose.as_str());
+    /// Where a payment stands: `authorizing`, `authorized`, `capturing` and `voiding` go on; `captured`, `declined`, `voided`,
+    /// `auth_expired` and `capture_failed` are the end.
+    PaymentState = State::ALL.iter().map(|state| state.as_str());
+    /// What the trip wants of a payment: keep the amount reserved, take it, or give it up.
+    PaymentIntent = ["hold", "capture", "release"];
+    /// Where a refund stands: `pending` until it has `succeeded` or `failed`.
+    RefundStatus = RefundState::ALL.iter().map(|state| state.as_str());
+}
+
+/// A payment: one sum that one rider owes for one purpose.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PaymentBody {
+    /// The payment.
     id: PaymentId,
+    /// The trip that it is for.
     trip_id: TripId,
-    /// `fare`, `remainder`, `fee` or `tip`.
+    /// What it is for.
+    #[schema(value_type = PaymentPurpose)]
     purpose: &'static str,
-    /// The payment in whose place this one is.
+    /// The payment in whose place this one is; `null` if it is the first.
     replaces: Option<PaymentId>,
-    /// `authorizing`, `authorized`, `capturing`, `captured`, `declined`, `voiding`, `voided`, `auth_expired` or `capture_failed`.
+    /// Where it stands.
+    #[schema(value_type = PaymentState)]
     state: &'static str,
-    /// What the trip wants of it: `hold`, `capture` or `release`.
+    /// What the trip wants of it.
+    #[schema(value_type = PaymentIntent)]
     intent: &'static str,
     /// What was asked of the provider.
     amount: Money,
@@ -28,9 +47,11 @@ pub struct PaymentBody {
     captured: Money,
     /// What went back.
     refunded: Money,
-    /// Why it was declined.
+    /// The provider's word for why it was declined; `null` if it was not.
+    #[schema(max_length = 255, example = "insufficient_funds")]
     decline_code: Option<String>,
-    /// Oldest first.
+    /// Its refunds, oldest first.
+    #[schema(max_items = 1000)]
     refunds: Vec<RefundBody>,
 }
 
@@ -62,12 +83,17 @@ impl PaymentBody {
 /// A part of a payment on its way back.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RefundBody {
+    /// The refund.
     id: RefundId,
+    /// The payment that it is a part of.
     payment_id: PaymentId,
+    /// How much.
     amount: Money,
-    /// `pending`, `succeeded` or `failed`.
+    /// Where it stands.
+    #[schema(value_type = RefundStatus)]
     state: &'static str,
-    /// Why it failed.
+    /// The provider's word for why it failed; `null` if it did not.
+    #[schema(max_length = 255, example = "expired_or_canceled_card")]
     failure_code: Option<String>,
 }
 

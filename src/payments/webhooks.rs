@@ -14,6 +14,7 @@ use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::platform::clock::MachineTime;
+use crate::platform::config::WEBHOOK_SECRETS_MAX;
 use crate::platform::error::{Code, FieldError, Refusal, Result};
 use crate::platform::http::json::at_fault;
 
@@ -23,9 +24,6 @@ pub const TOLERANCE_S: i64 = 300;
 
 /// Signatures looked at in one header. While a secret is being changed there are two.
 const SIGNATURES_MAX: usize = 8;
-
-/// Secrets that are good at the same time, at most. While one is being changed there are two.
-const SECRETS_MAX: usize = 4;
 
 /// The secrets that the provider may sign with, `whsec_…`: one, or the new and the old one while it is being changed. Never shown.
 #[derive(Clone)]
@@ -40,7 +38,7 @@ impl WebhookSecrets {
         let secrets: Vec<String> = text.split(',').map(|secret| secret.trim().to_owned()).collect();
         match secrets.len() {
             _ if secrets.iter().any(String::is_empty) => Err("must not be empty, nor have an empty part"),
-            1..=SECRETS_MAX => Ok(Self(secrets)),
+            1..=WEBHOOK_SECRETS_MAX => Ok(Self(secrets)),
             _ => Err("must not be more than four secrets"),
         }
     }

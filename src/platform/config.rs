@@ -10,7 +10,10 @@ use clap::Args;
 
 pub use self::provider::ProviderConfig;
 use super::auth::TokenKey;
-use super::secret::{InvalidSecret, Secret};
+use super::secret::Secret;
+
+/// Secrets that the provider may sign with at the same time, at most. While one is being changed there are two.
+pub const WEBHOOK_SECRETS_MAX: usize = 4;
 
 /// How to run the service. Every option can be given by the environment variable that `--help` names.
 /// It holds secrets, so it has no `Debug`.
@@ -100,8 +103,15 @@ fn jwt_secret(text: &str) -> Result<String, String> {
 }
 
 /// One secret, or several with commas between them.
-fn secrets(text: &str) -> Result<Secret, InvalidSecret> {
-    if text.split(',').any(str::is_empty) { Err(InvalidSecret) } else { text.parse() }
+fn secrets(text: &str) -> Result<Secret, String> {
+    let wrong = |part: &str| part.parse::<Secret>().err();
+    match text.split(',').find_map(wrong) {
+        Some(wrong) => Err(wrong.to_string()),
+        None if text.split(',').count() > WEBHOOK_SECRETS_MAX => {
+            Err(format!("must not be more than {WEBHOOK_SECRETS_MAX} secrets"))
+        }
+        None => Ok(Secret::new(text)),
+    }
 }
 
 fn public_key(path: &str) -> Result<TokenKey, String> {

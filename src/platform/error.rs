@@ -55,9 +55,11 @@ pub enum Code {
 /// A field of the request that is at fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// A JSON pointer into the body (`/pickup/lat`), or the parameter's name.
+    /// A JSON pointer into the body (`/pickup/lat`), empty for the whole of it; or the parameter's name.
+    #[schema(example = "/pickup/lat")]
     pub pointer: String,
     /// What is wrong with it.
+    #[schema(example = "must be 1 to 100")]
     pub detail: String,
 }
 

@@ -18,9 +18,10 @@ const LIMIT_MAX: u8 = 100;
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// `next_cursor` of the page before; absent for the first one.
+    #[param(pattern = "^c[0-9a-f]{32}$")]
     pub cursor: Option<String>,
     /// Items on the page, 1 to 100; 20 if absent.
-    #[param(minimum = 1, maximum = 100)]
+    #[param(minimum = 1, maximum = 100, default = 20)]
     pub limit: Option<u8>,
 }
 
@@ -66,8 +67,10 @@ impl PageQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Page<T> {
     /// The items, newest first.
+    #[schema(max_items = 100)]
     pub items: Vec<T>,
     /// Give this as `cursor` to read on; `null` on the last page.
+    #[schema(pattern = "^c[0-9a-f]{32}$")]
     pub next_cursor: Option<String>,
 }
 

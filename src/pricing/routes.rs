@@ -29,10 +29,11 @@ pub fn configure(config: &mut web::ServiceConfig) {
 struct QuoteRequest {
     /// Where the ride starts.
     pickup: Position,
-    /// Where it ends.
+    /// Where it ends. Too far to drive is a 422.
     dropoff: Position,
     /// The class of car; `standard` if absent.
     #[serde(default = "standard")]
+    #[schema(default = "standard")]
     class: VehicleClass,
 }
 
@@ -43,19 +44,26 @@ fn standard() -> VehicleClass {
 /// A price, promised until it expires or a trip uses it up.
 #[derive(Debug, Serialize, ToSchema)]
 struct QuoteBody {
+    /// The quote: give it to `POST /v1/trips`.
     id: QuoteId,
     /// What the ride will cost, waiting beyond 120 s apart.
     price: Money,
     /// The factor that demand puts on the price, with two decimals.
+    #[schema(pattern = r"^[0-9]+\.[0-9]{2}$", example = "1.00")]
     surge: String,
     /// Length of the drive, metres.
+    #[schema(minimum = 0)]
     distance_m: i64,
     /// Time of the drive, seconds.
+    #[schema(minimum = 0)]
     duration_s: i64,
+    /// The class of car that is priced.
     class: VehicleClass,
+    /// Where the ride starts.
     pickup: Position,
+    /// Where it ends.
     dropoff: Position,
-    /// The promise ends here (domain time).
+    /// The promise ends here: two minutes after it was made (domain time).
     expires_at: DomainTime,
 }
 
@@ -77,9 +85,11 @@ impl From<&Quote> for QuoteBody {
 
 /// Ask what a ride would cost
 ///
-/// The price is promised for two minutes and makes one trip.
-#[utoipa::path(post, path = "/v1/quotes", tag = "quotes", operation_id = "create_quote", request_body = QuoteRequest,
-    responses((status = 201, description = "The price", body = QuoteBody)))]
+/// The price is promised for two minutes of domain time and makes one trip. Nothing is reserved by asking, so it needs no key: asking
+/// twice makes two quotes, and the one that is not used expires.
+#[utoipa::path(post, path = "/v1/quotes", tag = "quotes", operation_id = "create_quote", security(("rider" = [])),
+    request_body = QuoteRequest,
+    responses((status = 201, description = "The price, promised", body = QuoteBody)))]
 async fn quote(request: Request<Riders>) -> Reply {
     let Some(rider_id) = request.caller().rider() else { unreachable!("the audience is riders") };
     let body: QuoteRequest = request.json()?;

@@ -11,6 +11,7 @@ use crate::geo::Position;
 use crate::platform::class::VehicleClass;
 use crate::platform::clock::DomainTime;
 use crate::platform::error::{Code, Refusal, Result};
+use crate::platform::http::names::published;
 use crate::platform::http::{Drivers, Gateways, Participants, Reply, Request};
 use crate::platform::ids::DriverId;
 use crate::platform::metrics::Metrics;
@@ -41,16 +42,29 @@ pub fn configure(config: &mut web::ServiceConfig) {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct LocationRequest {
+    /// Where you were.
     position: Position,
     /// When the device took it (domain time). Never guessed: a position without it is refused.
     recorded_at: DomainTime,
 }
 
+published! {
+    /// What became of a position.
+    ///
+    /// * `accepted`: it is the driver's last known position now
+    /// * `duplicate`: one with the same time is here already
+    /// * `out_of_order`: it is older than the last known one; dropped
+    /// * `future`: it was recorded more than 5 s after it came; dropped
+    /// * `stale`: it was recorded more than 30 s before it came; dropped
+    /// * `offline`: the driver is not online; dropped
+    PositionVerdict = Verdict::ALL.iter().map(|verdict| verdict.as_str());
+}
+
 /// What became of a position.
 #[derive(Debug, Serialize, ToSchema)]
 struct VerdictBody {
-    /// `accepted`, `duplicate`, `out_of_order`, `future`, `stale` or `offline`.
-    #[schema(value_type = String, example = "accepted")]
+    /// What became of it.
+    #[schema(value_type = PositionVerdict)]
     verdict: &'static str,
 }
 
@@ -58,17 +72,21 @@ struct VerdictBody {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct BatchItem {
+    /// Whose it is.
     driver_id: DriverId,
+    /// Where they were.
     position: Position,
-    /// When the device took it (domain time).
+    /// When the device took it (domain time). Never guessed: a position without it is refused.
     recorded_at: DomainTime,
 }
 
 /// What became of one of many positions.
 #[derive(Debug, Serialize, ToSchema)]
 struct BatchVerdict {
+    /// Whose position.
     driver_id: DriverId,
-    #[schema(value_type = String, example = "accepted")]
+    /// What became of it.
+    #[schema(value_type = PositionVerdict)]
     verdict: &'static str,
 }
 
@@ -76,8 +94,10 @@ struct BatchVerdict {
 #[derive(Debug, Serialize, ToSchema)]
 struct BatchBody {
     /// How many were accepted.
+    #[schema(maximum = 1000)]
     accepted: usize,
     /// One for each, in the order of the request.
+    #[schema(max_items = 1000)]
     items: Vec<BatchVerdict>,
 }
 
@@ -86,35 +106,44 @@ struct BatchBody {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct NearbyQuery {
-    /// Degrees.
-    #[param(minimum = -90, maximum = 90)]
+    /// Degrees north of the equator.
+    #[param(minimum = -90, maximum = 90, example = 40.7484)]
     lat: f64,
-    /// Degrees.
-    #[param(minimum = -180, maximum = 180)]
+    /// Degrees east of Greenwich.
+    #[param(minimum = -180, maximum = 180, example = -73.9857)]
     lon: f64,
     /// How many drivers, 1 to 50; 5 if absent.
+    #[param(minimum = 1, maximum = 50, default = 5)]
     limit: Option<u8>,
     /// How far to look, metres, up to 50 km; 8 km if absent.
+    #[param(minimum = 0, maximum = 50000, default = 8000)]
     radius_m: Option<f64>,
-    /// Only cars of this class.
+    /// Only cars of this class; all if absent.
     class: Option<VehicleClass>,
 }
 
 /// An available driver.
 #[derive(Debug, Serialize, ToSchema)]
 struct NearbyDriver {
+    /// The driver.
     driver_id: DriverId,
+    /// The class of their car.
     class: VehicleClass,
+    /// Where they were last.
     position: Position,
-    /// Over the great circle, metres.
+    /// From the place that was asked for, over the great circle, metres.
+    #[schema(minimum = 0, maximum = 50_000)]
     distance_m: i64,
     /// How old the position is, milliseconds of domain time; never over 30,000.
+    #[schema(minimum = 0, maximum = 30_000)]
     position_age_ms: i64,
 }
 
 /// Available drivers, nearest first.
 #[derive(Debug, Serialize, ToSchema)]
 struct NearbyBody {
+    /// The drivers, nearest first.
+    #[schema(max_items = 50)]
     items: Vec<NearbyDriver>,
 }
 
@@ -126,8 +155,11 @@ fn judge(supply: &Supply, metrics: &Metrics, report: Report, received_at: Domain
 
 /// Send where you are
 ///
-/// Every few seconds while online. The time stamp decides: an older position than the last known is dropped and counted.
-#[utoipa::path(put, path = "/v1/drivers/me/location", tag = "drivers", request_body = LocationRequest,
+/// Every few seconds while online. The time stamp decides: an older position than the last known is dropped, and the answer says so; a
+/// repeat is a `duplicate`. So positions may come twice and in any order, and it needs no key. One process at a time keeps the index; the
+/// others answer 503 `not_the_matcher`.
+#[utoipa::path(put, path = "/v1/drivers/me/location", tag = "drivers", operation_id = "report_location",
+    security(("driver" = [])), request_body = LocationRequest,
     responses((status = 200, description = "What became of it", body = VerdictBody)))]
 async fn put_location(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
     let Some(driver) = request.caller().driver() else { unreachable!("the audience is drivers") };
@@ -141,8 +173,10 @@ async fn put_location(request: Request<Drivers>, supply: web::Data<Supply>) -> R
 
 /// Send where many drivers are
 ///
-/// For device gateways: up to 1,000 positions, each with a verdict of its own.
-#[utoipa::path(post, path = "/v1/locations", tag = "drivers", request_body = Vec<BatchItem>,
+/// For device gateways: up to 1,000 positions, each with a verdict of its own. One that is stale or out of order does not keep the others
+/// from being taken; a body that cannot be read is refused whole, naming the item.
+#[utoipa::path(post, path = "/v1/locations", tag = "drivers", operation_id = "report_locations",
+    security(("gateway" = [])), request_body(content = Vec<BatchItem>, description = "1,000 positions at most"),
     responses((status = 200, description = "What became of each", body = BatchBody)))]
 async fn post_locations(request: Request<Gateways>, supply: web::Data<Supply>) -> Reply {
     let batch: Vec<BatchItem> = request.json_array()?;
@@ -167,9 +201,10 @@ async fn post_locations(request: Request<Gateways>, supply: web::Data<Supply>) -
 
 /// See who is near
 ///
-/// The nearest available drivers, from the index that matching uses.
+/// The nearest available drivers, from the index that matching uses: online, on no trip, with no offer, and heard of within 30 s. It is a
+/// picture of the moment, and no promise.
 #[utoipa::path(get, path = "/v1/drivers/nearby", tag = "drivers", operation_id = "list_nearby_drivers",
-    params(NearbyQuery),
+    security(("rider" = []), ("driver" = []), ("ops" = [])), params(NearbyQuery),
     responses((status = 200, description = "The drivers", body = NearbyBody)))]
 async fn nearby(request: Request<Participants>, supply: web::Data<Supply>) -> Reply {
     let query: NearbyQuery = request.query()?;

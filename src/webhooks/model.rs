@@ -93,7 +93,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 3] = [Self::Operator, Self::Failing, Self::Gone];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Operator, Self::Failing, Self::Gone];
 
     /// Its name.
     pub const fn as_str(self) -> &'static str {
@@ -143,7 +144,8 @@ pub enum State {
 }
 
 impl State {
-    const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Dead];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Dead];
 
     /// Its name.
     pub const fn as_str(self) -> &'static str {

@@ -5,14 +5,15 @@ use serde::Deserialize;
 use utoipa::{OpenApi, ToSchema};
 
 use super::commands::{self, Named, NewEndpoint};
-use super::model::{Endpoint, Reason, may_be_asked_for};
+use super::model::{EVENT_TYPES, Endpoint, Reason, may_be_asked_for};
 use super::signature::Secret;
 use super::store;
 use super::views::{DeliveryBody, EndpointBody};
 use crate::platform::Platform;
 use crate::platform::egress::public::{Reach, Target};
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::http::request::{KeyHeader, VersionHeader};
+use crate::platform::http::names::published;
+use crate::platform::http::request::{KeyHeader, KnownVersionHeader, NoFields, VersionHeader};
 use crate::platform::http::{Operators, Reply, Request};
 use crate::platform::idempotency::Answer;
 use crate::platform::ids::{Id, WebhookDeliveryId, WebhookEndpointId};
@@ -43,19 +44,24 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/v1/ops/webhook_deliveries/{delivery_id}/redeliver").route(web::post().to(redeliver)));
 }
 
+published! {
+    /// What an endpoint may ask for: a type of event, every one of a family, or everything.
+    EventFilter = ["*", "trip.*", "payment.*", "refund.*"].into_iter().chain(EVENT_TYPES.iter().copied());
+}
+
 /// An endpoint to be.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct EndpointRequest {
     /// Where to: `https`, a public address, port 443 or 8443. No redirect is followed.
-    #[schema(example = "https://example.com/webhooks", max_length = 2048)]
+    #[schema(format = "uri", max_length = 2048, example = "https://example.com/webhooks")]
     url: String,
     /// What to tell it: `trip.completed`, every `trip.*`, or everything, `*`.
-    #[schema(min_items = 1, max_items = 32, example = json!(["trip.*", "payment.captured"]))]
+    #[schema(value_type = Vec<EventFilter>, min_items = 1, max_items = 32, example = json!(["trip.*", "payment.captured"]))]
     event_types: Vec<String>,
-    /// For people.
+    /// For people; none if absent.
     #[serde(default)]
-    #[schema(max_length = 200)]
+    #[schema(max_length = 200, pattern = r"^[^\x00]*$", default = "")]
     description: String,
 }
 
@@ -92,10 +98,10 @@ fn named(request: &Request<Operators>) -> Result<Named> {
 
 /// Register an endpoint
 ///
-/// It hears of what happens from now on. The answer shows the secret that its deliveries are signed with, and no other answer
-/// does: a repeat under the same key does, as long as keys are remembered.
+/// It hears of what happens from now on. The answer shows the secret that its deliveries are signed with, and no other answer does: a
+/// repeat under the same key does, as long as keys are remembered. There are at most 20 endpoints.
 #[utoipa::path(post, path = "/v1/ops/webhook_endpoints", tag = "webhooks", operation_id = "create_webhook_endpoint",
-    params(KeyHeader), request_body = EndpointRequest,
+    security(("ops" = [])), params(KeyHeader), request_body = EndpointRequest,
     responses((status = 201, description = "The endpoint, with its secret", body = EndpointBody)))]
 async fn create(request: Request<Operators>, reach: web::Data<Reach>) -> Reply {
     let now = request.platform.clock.machine();
@@ -137,8 +143,11 @@ async fn create(request: Request<Operators>, reach: web::Data<Reach>) -> Reply {
 }
 
 /// List the endpoints
+///
+/// Newest first, disabled ones included, none with its secret.
 #[utoipa::path(get, path = "/v1/ops/webhook_endpoints", tag = "webhooks", operation_id = "list_webhook_endpoints",
-    params(PageQuery), responses((status = 200, description = "Endpoints, newest first", body = Page<EndpointBody>)))]
+    security(("ops" = [])), params(PageQuery),
+    responses((status = 200, description = "Endpoints, newest first", body = Page<EndpointBody>)))]
 async fn list(request: Request<Operators>) -> Reply {
     let page = request.query::<PageQuery>()?.read()?;
     let endpoints = request.platform.db.read(page, |conn, page| Box::pin(store::endpoints(conn, *page))).await?;
@@ -147,9 +156,11 @@ async fn list(request: Request<Operators>) -> Reply {
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: page.next_cursor }))
 }
 
-/// An endpoint
+/// Look at an endpoint
+///
+/// Whether it gets events, and if not, since when and why. The `ETag` is its version.
 #[utoipa::path(get, path = "/v1/ops/webhook_endpoints/{endpoint_id}", tag = "webhooks", operation_id = "get_webhook_endpoint",
-    params(("endpoint_id" = WebhookEndpointId, Path, description = "The endpoint")),
+    security(("ops" = [])), params(("endpoint_id" = WebhookEndpointId, Path, description = "The endpoint"), KnownVersionHeader),
     responses((status = 200, description = "The endpoint; its `ETag` is its version", body = EndpointBody)))]
 async fn one(request: Request<Operators>) -> Reply {
     let id: WebhookEndpointId = request.id("endpoint_id")?;
@@ -160,9 +171,10 @@ async fn one(request: Request<Operators>) -> Reply {
 
 /// Delete an endpoint
 ///
-/// It hears of nothing any more, and what was pending for it is given up.
+/// It hears of nothing any more, and what was pending for it is given up. A DELETE is its own repeat: the second one finds nothing, and is
+/// a 404.
 #[utoipa::path(delete, path = "/v1/ops/webhook_endpoints/{endpoint_id}", tag = "webhooks",
-    operation_id = "delete_webhook_endpoint",
+    operation_id = "delete_webhook_endpoint", security(("ops" = [])),
     params(("endpoint_id" = WebhookEndpointId, Path, description = "The endpoint"), VersionHeader),
     responses((status = 204, description = "Deleted")))]
 async fn delete(request: Request<Operators>) -> Reply {
@@ -175,9 +187,9 @@ async fn delete(request: Request<Operators>) -> Reply {
 
 /// Enable an endpoint
 ///
-/// It hears of what happens from now on; what was given up meanwhile can be delivered again, one by one.
+/// It hears of what happens from now on; what was given up meanwhile can be delivered again, one by one. One that is enabled stays as it is.
 #[utoipa::path(post, path = "/v1/ops/webhook_endpoints/{endpoint_id}/enable", tag = "webhooks",
-    operation_id = "enable_webhook_endpoint",
+    operation_id = "enable_webhook_endpoint", security(("ops" = [])), request_body = Option<NoFields>,
     params(("endpoint_id" = WebhookEndpointId, Path, description = "The endpoint"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The endpoint, enabled", body = EndpointBody)))]
 async fn enable(request: Request<Operators>) -> Reply {
@@ -186,9 +198,9 @@ async fn enable(request: Request<Operators>) -> Reply {
 
 /// Disable an endpoint
 ///
-/// It hears of nothing until it is enabled, and what is pending for it is given up.
+/// It hears of nothing until it is enabled, and what is pending for it is given up. One that is disabled stays as it is.
 #[utoipa::path(post, path = "/v1/ops/webhook_endpoints/{endpoint_id}/disable", tag = "webhooks",
-    operation_id = "disable_webhook_endpoint",
+    operation_id = "disable_webhook_endpoint", security(("ops" = [])), request_body = Option<NoFields>,
     params(("endpoint_id" = WebhookEndpointId, Path, description = "The endpoint"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The endpoint, disabled", body = EndpointBody)))]
 async fn disable(request: Request<Operators>) -> Reply {
@@ -212,9 +224,10 @@ async fn switch(request: Request<Operators>, on: bool) -> Reply {
 
 /// Change an endpoint's secret
 ///
-/// The answer shows the new one. For 24 hours deliveries carry two signatures, of the new and of the old secret.
+/// The answer shows the new one. For 24 hours deliveries carry two signatures, of the new and of the old secret, so that a receiver can
+/// change over at its leisure. A repeat under the same key shows the same secret, and changes nothing again.
 #[utoipa::path(post, path = "/v1/ops/webhook_endpoints/{endpoint_id}/rotate_secret", tag = "webhooks",
-    operation_id = "rotate_webhook_secret",
+    operation_id = "rotate_webhook_secret", security(("ops" = [])), request_body = Option<NoFields>,
     params(("endpoint_id" = WebhookEndpointId, Path, description = "The endpoint"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The endpoint, with its new secret", body = EndpointBody)))]
 async fn rotate(request: Request<Operators>) -> Reply {
@@ -233,11 +246,11 @@ async fn rotate(request: Request<Operators>) -> Reply {
         .await
 }
 
-/// The deliveries to an endpoint
+/// List the deliveries to an endpoint
 ///
-/// Each with its attempts: when, how long, which status, and when the next one is.
+/// Newest first, each with its attempts: when, how long, which status, and when the next one is. They are kept for thirty days.
 #[utoipa::path(get, path = "/v1/ops/webhook_endpoints/{endpoint_id}/deliveries", tag = "webhooks",
-    operation_id = "list_webhook_deliveries",
+    operation_id = "list_webhook_deliveries", security(("ops" = [])),
     params(("endpoint_id" = WebhookEndpointId, Path, description = "The endpoint"), PageQuery),
     responses((status = 200, description = "Deliveries, newest first", body = Page<DeliveryBody>)))]
 async fn deliveries(request: Request<Operators>) -> Reply {
@@ -256,10 +269,10 @@ async fn deliveries(request: Request<Operators>) -> Reply {
 
 /// Deliver again
 ///
-/// The same event with the same body, whatever became of the delivery so far, and its ladder of retries from the beginning. One that
-/// is under way at this moment is left alone.
+/// The same event with the same body, whatever became of the delivery so far, and its ladder of retries from the beginning. One that is
+/// under way at this moment is left alone. A receiver knows it by its `webhook-id` when it has had it before.
 #[utoipa::path(post, path = "/v1/ops/webhook_deliveries/{delivery_id}/redeliver", tag = "webhooks",
-    operation_id = "redeliver_webhook",
+    operation_id = "redeliver_webhook", security(("ops" = [])), request_body = Option<NoFields>,
     params(("delivery_id" = WebhookDeliveryId, Path, description = "The delivery"), KeyHeader),
     responses((status = 200, description = "The delivery, pending", body = DeliveryBody)))]
 async fn redeliver(request: Request<Operators>) -> Reply {

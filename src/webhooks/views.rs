@@ -4,10 +4,11 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::model::{Attempt, Delivery, Endpoint};
+use super::model::{Attempt, Delivery, EVENT_TYPES, Endpoint, Reason, State};
 use super::signature::Secret;
 use crate::platform::clock::MachineTime;
 use crate::platform::error::{Error, Result};
+use crate::platform::http::names::published;
 use crate::platform::ids::{TripId, WebhookDeliveryId, WebhookEndpointId, WebhookEventId};
 
 /// The body of an event, as it is signed and sent.
@@ -28,29 +29,48 @@ pub(super) fn event(id: WebhookEventId, kind: &str, news: &Value) -> Result<Stri
     serde_json::to_string(&Event { id, r#type: kind, created_at, data }).map_err(|error| Error::Bug(error.to_string()))
 }
 
-/// An endpoint.
+published! {
+    /// Why an endpoint gets nothing: an `operator` said so; it is `failing`, a delivery died and no other was made meanwhile; or it
+    /// answered 410 and is `gone`.
+    DisabledReason = Reason::ALL.iter().map(|reason| reason.as_str());
+    /// Where a delivery stands: `pending` is tried again, `delivered` was answered with 2xx, `dead` was given up.
+    DeliveryState = State::ALL.iter().map(|state| state.as_str());
+    /// What can be told: a family and a state. A trip, payment or refund has reached it.
+    EventType = EVENT_TYPES.iter().copied();
+}
+
+/// An address that events are sent to.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EndpointBody {
+    /// The endpoint.
     id: WebhookEndpointId,
     /// Where events are sent to.
+    #[schema(max_length = 2048, format = "uri", example = "https://example.com/webhooks")]
     url: String,
     /// What it is told: `trip.completed`, `trip.*` or `*`.
+    #[schema(min_items = 1, max_items = 32)]
     event_types: Vec<String>,
     /// For people.
+    #[schema(max_length = 200)]
     description: String,
     /// Whether it gets events.
     enabled: bool,
-    /// Since when not (machine time).
+    /// Since when not (machine time); `null` while it is enabled.
     disabled_at: Option<MachineTime>,
-    /// Why not: `operator`, `failing` or `gone`.
-    #[schema(value_type = Option<String>)]
+    /// Why not; `null` while it is enabled.
+    #[schema(value_type = Option<DisabledReason>)]
     disabled_reason: Option<&'static str>,
-    /// Until then the secret before this one signs as well (machine time).
+    /// Until then the secret before this one signs as well (machine time); `null` if there was none.
     old_secret_until: Option<MachineTime>,
-    /// Machine time.
+    /// When it was registered (machine time).
     created_at: MachineTime,
-    /// What deliveries are signed with, `whsec_…`. Here, and never again: only in the answer that made it.
+    /// What deliveries are signed with. Here, and never again: only in the answer that made it, absent from any other.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(
+        nullable = false,
+        pattern = "^whsec_[A-Za-z0-9+/]{43}=$",
+        example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwbXo0cXZ1a2Q="
+    )]
     secret: Option<String>,
 }
 
@@ -78,35 +98,53 @@ impl EndpointBody {
 /// A delivery of one event to one endpoint, with its log.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DeliveryBody {
+    /// The delivery.
     id: WebhookDeliveryId,
+    /// The event, which other endpoints may get as well.
     event_id: WebhookEventId,
-    #[schema(example = "trip.completed")]
+    /// The event's type.
+    #[schema(value_type = EventType)]
     event_type: String,
+    /// The trip that it is about.
     trip_id: TripId,
+    /// Where it goes.
     endpoint_id: WebhookEndpointId,
-    /// `pending`, `delivered` or `dead`.
-    #[schema(value_type = String)]
+    /// Where it stands.
+    #[schema(value_type = DeliveryState)]
     state: &'static str,
     /// When it is tried next (machine time); `null` if it is not.
     next_attempt_at: Option<MachineTime>,
-    /// Machine time.
+    /// When it was made (machine time).
     created_at: MachineTime,
-    /// The first one first.
+    /// The attempts, the first one first.
+    #[schema(max_items = 1000)]
     attempts: Vec<AttemptBody>,
+}
+
+published! {
+    /// Why an attempt does not count: the endpoint answered with something else than 2xx (`refused`, or with a redirect), not in time,
+    /// not whole, or not at all; or its name leads into a network that is not public.
+    AttemptFailure = [
+        "refused", "redirects_are_not_followed", "timed_out", "no_connection", "broken_off", "not_a_public_address",
+    ];
 }
 
 /// One attempt.
 #[derive(Debug, Serialize, ToSchema)]
 struct AttemptBody {
-    /// From 1.
+    /// Which one, from 1.
+    #[schema(minimum = 1)]
     attempt: i32,
-    /// Machine time.
+    /// When (machine time).
     started_at: MachineTime,
+    /// How long it took, milliseconds.
+    #[schema(minimum = 0)]
     duration_ms: i32,
-    /// The HTTP status; `null` if there was no answer.
+    /// The HTTP status of the answer; `null` if there was none.
+    #[schema(minimum = 100, maximum = 999)]
     status: Option<i16>,
-    /// Why it does not count: `refused`, `redirects_are_not_followed`, `timed_out`, `no_connection`, `broken_off`,
-    /// `not_a_public_address`.
+    /// Why it does not count; `null` if it does.
+    #[schema(value_type = Option<AttemptFailure>)]
     failure: Option<String>,
 }
 

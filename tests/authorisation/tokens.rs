@@ -6,7 +6,7 @@ use ridematch::platform::auth::TokenKey;
 use ridematch::platform::clock::Clock;
 use serde_json::{Value, json};
 
-use crate::harness::{Actor, App, JWT_SECRET};
+use crate::harness::{Actor, Answer, App, JWT_SECRET};
 
 /// `{"alg":"none","typ":"JWT"}` and `{"alg":"None"}` in base 64.
 const NONE: [&str; 2] = ["eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0", "eyJhbGciOiJOb25lIn0"];
@@ -103,7 +103,7 @@ async fn a_token_signed_elsewhere_with_our_secret_is_as_good_as_ours() {
     rider.get("/v1/trips").await.expect(200);
     // The scheme's name is not case-sensitive (RFC 9110, 11.1).
     let lower = app.http.get(app.url("/v1/trips")).header("Authorization", format!("bearer {}", rider.token));
-    assert_eq!(lower.send().await.unwrap().status(), 200);
+    Answer::of(lower).await.expect(200);
 }
 
 /// A public key checks signatures of its own kind, and is no secret: what everybody may know signs nothing.

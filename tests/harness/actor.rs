@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::document::{Reply, judge};
 use super::{App, HERE, THERE, until};
 
 static KEYS: AtomicU32 = AtomicU32::new(0);
@@ -32,14 +33,36 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Asks the service, which has to answer as the document says.
     pub async fn of(request: RequestBuilder) -> Self {
-        let response = request.send().await.expect("an answer");
+        Self::attempt(request).await.expect("an answer")
+    }
+
+    /// The same, where there may be no answer.
+    ///
+    /// # Errors
+    /// If nobody answers, or not to the end.
+    pub async fn attempt(request: RequestBuilder) -> reqwest::Result<Self> {
+        let (method, path, response) = ask(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Self { status, headers, bytes: response.bytes().await.expect("a body").to_vec() }
+        let bytes = response.bytes().await?.to_vec();
+        judge(&method, &path, &Reply { status, headers: &headers, body: Some(&bytes) });
+        Ok(Self { status, headers, bytes })
+    }
+
+    /// Asks for an answer that may have no end, and leaves its body to be read.
+    pub async fn open(request: RequestBuilder) -> Response {
+        let (method, path, response) = ask(request).await.expect("an answer");
+        judge(&method, &path, &Reply { status: response.status(), headers: response.headers(), body: None });
+        response
     }
 
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.bytes.clone()).expect("UTF-8")
     }
 
     pub fn code(&self) -> String {
@@ -71,6 +94,14 @@ impl Answer {
         }
         body
     }
+}
+
+/// Sends a request; its method and path, and what comes back.
+async fn ask(request: RequestBuilder) -> reqwest::Result<(Method, String, Response)> {
+    let (client, request) = request.build_split();
+    let request = request?;
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    Ok((method, path, client.execute(request).await?))
 }
 
 impl Actor {

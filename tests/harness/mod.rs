@@ -9,6 +9,7 @@
 )]
 
 mod actor;
+pub mod document;
 pub mod hold;
 pub mod process;
 pub mod proxy;
@@ -129,8 +130,8 @@ impl App {
             _books: books,
         };
         app.until("the process is the matcher", async || {
-            let ready = app.http.get(app.url("/readyz")).send().await.ok()?;
-            ready.json::<Value>().await.ok()?["matcher"].as_bool()?.then_some(())
+            let ready = Answer::attempt(app.http.get(app.url("/readyz"))).await.ok()?;
+            ready.json()["matcher"].as_bool()?.then_some(())
         })
         .await;
         app
@@ -170,9 +171,7 @@ impl App {
         if let Some(subject) = subject {
             body["subject"] = subject.into();
         }
-        let answer = self.http.post(self.url("/v1/sandbox/tokens")).json(&body).send().await.unwrap();
-        assert_eq!(answer.status(), 201);
-        let body: Value = answer.json().await.unwrap();
+        let body = Answer::of(self.http.post(self.url("/v1/sandbox/tokens")).json(&body)).await.expect(201);
         Actor {
             http: self.http.clone(),
             base_url: self.base_url.clone(),
@@ -203,15 +202,14 @@ impl App {
 
     /// Domain time now.
     pub async fn now(&self) -> String {
-        let clock: Value = self.http.get(self.url("/v1/sandbox/clock")).send().await.unwrap().json().await.unwrap();
+        let clock = Answer::of(self.http.get(self.url("/v1/sandbox/clock"))).await.expect(200);
         clock["domain"].as_str().unwrap().to_owned()
     }
 
     /// Sets domain time ahead.
     pub async fn advance(&self, seconds: i64) {
         let body = json!({"advance_s": seconds});
-        let answer = self.http.post(self.url("/v1/sandbox/clock")).json(&body).send().await.unwrap();
-        assert_eq!(answer.status(), 200);
+        Answer::of(self.http.post(self.url("/v1/sandbox/clock")).json(&body)).await.expect(200);
     }
 
     /// Waits until `look` finds something, and gives up loudly after a while.

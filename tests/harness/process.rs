@@ -70,8 +70,8 @@ pub struct Process {
 
 impl Process {
     pub async fn readyz(&self) -> Option<Value> {
-        let answer = self.http.get(format!("{}/readyz", self.base_url)).send().await.ok()?;
-        if answer.status() == 200 { answer.json().await.ok() } else { None }
+        let answer = Answer::attempt(self.http.get(format!("{}/readyz", self.base_url))).await.ok()?;
+        (answer.status == 200).then(|| answer.json())
     }
 
     pub async fn is_matcher(&self) -> bool {
@@ -85,8 +85,7 @@ impl Process {
 
     pub async fn actor(&self, role: &str) -> Actor {
         let tokens = format!("{}/v1/sandbox/tokens", self.base_url);
-        let body: Value =
-            self.http.post(tokens).json(&json!({"role": role})).send().await.unwrap().json().await.unwrap();
+        let body = Answer::of(self.http.post(tokens).json(&json!({"role": role}))).await.expect(201);
         Actor {
             http: self.http.clone(),
             base_url: self.base_url.clone(),
@@ -97,7 +96,7 @@ impl Process {
 
     pub async fn clock(&self, body: Value) -> Value {
         let clock = format!("{}/v1/sandbox/clock", self.base_url);
-        self.http.post(clock).json(&body).send().await.unwrap().json().await.unwrap()
+        Answer::of(self.http.post(clock).json(&body)).await.expect(200)
     }
 
     /// A driver who is online at `place`, and in the index.

@@ -6,7 +6,7 @@ use ridematch::webhooks;
 use serde_json::{Value, json};
 
 use super::{Receiver, log, logged, short_trip};
-use crate::harness::{App, id, until, within};
+use crate::harness::{Answer, App, id, until, within};
 
 /// Lets the time pass that stands between a delivery and its next attempt.
 const NOW: &str = "update webhook_deliveries set due_at = created_at where due_at is not null";
@@ -147,7 +147,7 @@ async fn a_receiver_that_does_not_answer_is_let_go_of() {
 /// Waits until a worker is back that has lost its lease meanwhile.
 async fn until_overtaken(app: &App) {
     until("the overtaken one is back", async || {
-        let metrics = app.http.get(app.url("/metrics")).send().await.ok()?.text().await.ok()?;
+        let metrics = Answer::of(app.http.get(app.url("/metrics"))).await.text();
         metrics.contains(r#"ridematch_webhook_attempts_total{end="overtaken"} 1"#).then_some(())
     })
     .await;

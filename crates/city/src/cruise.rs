@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::cli::Drive;
 use crate::fleet::Fleet;
 use crate::habits::Habits;
+use crate::run::Missed;
 use crate::source::Demand;
 use crate::source::procedural;
 use crate::world::World;
@@ -23,7 +24,7 @@ pub async fn drive(options: &Drive) -> Result<(), Error> {
     let opened = world.clock.now();
     let demand = Demand::new(*seed, opened, *drivers, &world.place.streets);
     tokio::select! {
-        () = run::serve(&world, opened, demand, |_| {}) => {}
+        () = run::serve(&world, opened, demand, Missed::DepartLater, |_| {}) => {}
         () = world.keep_time() => {}
         _ = tokio::signal::ctrl_c() => {}
     }

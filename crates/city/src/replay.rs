@@ -68,7 +68,7 @@ async fn replay_on(base_url: &str, options: &Replay, scenario: Scenario) -> Resu
     let opened = world.clock.now();
     let mut rides = Vec::with_capacity(demand.len());
     tokio::select! {
-        () = run::serve(&world, opened, demand.into_iter(), |ending| rides.push(ending)) => {}
+        () = run::serve(&world, opened, demand.into_iter(), run::Missed::DepartAtOnce, |ending| rides.push(ending)) => {}
         () = world.keep_time() => {}
         () = watch(&world, &mut matches) => {}
         () = progress::show(&world, opened, report.requests) => {}

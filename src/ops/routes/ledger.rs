@@ -8,9 +8,11 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::ops::store::{self, Account, Entry, Filter, Posting};
+use crate::payments::ledger::Kind;
 use crate::platform::clock::DomainTime;
 use crate::platform::db::Conn;
 use crate::platform::error::{Code, Refusal, Result};
+use crate::platform::http::names::published;
 use crate::platform::http::request::parse_id;
 use crate::platform::http::{Operators, Reply, Request};
 use crate::platform::ids::{DriverId, Id, PaymentId, RefundId, RiderId, TripId};
@@ -30,9 +32,11 @@ pub(super) struct LedgerQuery {
     /// Only this trip, with its postings.
     #[param(value_type = Option<TripId>)]
     trip_id: Option<String>,
-    /// Only this account, such as `driver_payable`.
+    /// Only this account.
+    #[param(value_type = Option<LedgerAccount>)]
     account: Option<String>,
     /// Only what is kept for this rider or driver (`rdr_…`, `drv_…`).
+    #[param(pattern = "^(rdr|drv)_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     owner_id: Option<String>,
     /// As it was at this moment (domain time); as it is now if absent. Not in the future.
     as_of: Option<DomainTime>,
@@ -46,15 +50,19 @@ pub(super) struct PostingsQuery {
     /// Only of this trip.
     #[param(value_type = Option<TripId>)]
     trip_id: Option<String>,
-    /// Only those with an entry of this account, such as `driver_payable`.
+    /// Only those with an entry of this account.
+    #[param(value_type = Option<LedgerAccount>)]
     account: Option<String>,
     /// Only those with an entry of this rider or driver (`rdr_…`, `drv_…`): their statement.
+    #[param(pattern = "^(rdr|drv)_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     owner_id: Option<String>,
     /// Only those of this moment (domain time) or earlier. Not in the future.
     as_of: Option<DomainTime>,
     /// `next_cursor` of the page before; absent for the first one.
+    #[param(pattern = "^c[0-9a-f]{32}$")]
     cursor: Option<String>,
     /// Items on the page, 1 to 100; 20 if absent.
+    #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u8>,
 }
 
@@ -64,71 +72,105 @@ pub(super) struct LedgerBody {
     /// The moment of which the balances are (domain time).
     as_of: DomainTime,
     /// Each account that anything was posted to.
+    #[schema(max_items = 1000)]
     accounts: Vec<AccountBody>,
     /// The same by currency: of the whole ledger, or of a whole trip, debits and credits are equal at any time.
+    #[schema(max_items = 200)]
     totals: Vec<TotalBody>,
     /// With `trip_id`: the trip's postings, in order. Absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, max_items = 100)]
     postings: Option<Vec<PostingBody>>,
+}
+
+published! {
+    /// An account of the ledger.
+    LedgerAccount =
+        ["rider_receivable", "driver_payable", "platform_revenue", "clearing", "refunds", "bad_debt"];
+    /// Why a posting was made: a rider owes a trip's total, gave a tip, the provider took a payment or gave a refund back, or an
+    /// operator gave up what is owed.
+    PostingKind = Kind::ALL.iter().map(|kind| kind.as_str());
 }
 
 /// What an account holds, minor units.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AccountBody {
-    #[schema(example = "rider_receivable")]
+    /// The account.
+    #[schema(value_type = LedgerAccount)]
     account: String,
-    /// What it is for.
+    /// What it is for, in English.
+    #[schema(max_length = 255)]
     meaning: String,
-    #[schema(example = "USD")]
+    /// ISO 4217 code.
+    #[schema(pattern = "^[A-Z]{3}$", example = "USD")]
     currency: String,
+    /// The sum of the debits, minor units.
+    #[schema(minimum = 0)]
     debits: i64,
+    /// The sum of the credits, minor units.
+    #[schema(minimum = 0)]
     credits: i64,
-    /// Debits less credits.
+    /// Debits less credits, minor units.
     balance: i64,
 }
 
 /// What the accounts hold in one currency, minor units.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct TotalBody {
-    #[schema(example = "USD")]
+    /// ISO 4217 code.
+    #[schema(pattern = "^[A-Z]{3}$", example = "USD")]
     currency: String,
+    /// The sum of the debits, minor units.
+    #[schema(minimum = 0)]
     debits: i64,
+    /// The sum of the credits, minor units.
+    #[schema(minimum = 0)]
     credits: i64,
-    /// Debits less credits.
+    /// Debits less credits, minor units.
     balance: i64,
 }
 
 /// One posting: its entries sum to zero.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PostingBody {
+    /// The posting.
     id: Uuid,
-    /// Why it was made: `charge`, `capture`, `refund`, …
+    /// Why it was made.
+    #[schema(value_type = PostingKind)]
     kind: String,
     /// What it was made for: the trip charged, the payment captured, the refund made, …
+    #[schema(pattern = "^(trip|pay|rfd)_[0-7][0-9a-hjkmnp-tv-z]{25}$", example = "pay_01jd3n9k8zf4r8x2v5m7q0w1ev")]
     source_id: String,
+    /// The trip that it belongs to.
     trip_id: TripId,
     /// When (domain time).
     posted_at: DomainTime,
+    /// Its lines: two at least.
+    #[schema(min_items = 2, max_items = 100)]
     entries: Vec<EntryBody>,
 }
 
 /// One line of a posting.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EntryBody {
-    #[schema(example = "clearing")]
+    /// The account.
+    #[schema(value_type = LedgerAccount)]
     account: String,
-    /// Whose, where the account is kept per rider or driver.
+    /// Whose, where the account is kept per rider or driver; `null` where it is kept once, for the house.
+    #[schema(pattern = "^(rdr|drv)_[0-7][0-9a-hjkmnp-tv-z]{25}$", example = "rdr_01jd3n4c2sf9v7x0b3m6q8w1ek")]
     owner_id: Option<String>,
-    /// Debit if positive, credit if negative; minor units.
+    /// Debit if positive, credit if negative; minor units, never zero.
     amount: i64,
+    /// ISO 4217 code.
+    #[schema(pattern = "^[A-Z]{3}$", example = "USD")]
     currency: String,
 }
 
-/// What is on the ledger
+/// See what is on the ledger
 ///
-/// The balance of every account, now or as of a time: `account=driver_payable&owner_id=drv_…` is what we owed a driver then. With
-/// `trip_id` those of one trip, and how they came about.
-#[utoipa::path(get, path = "/v1/ops/ledger", tag = "ops", operation_id = "get_ledger", params(LedgerQuery),
+/// The balance of every account, now or as of a time: `account=driver_payable&owner_id=drv_…` is what we owed a driver then. With `trip_id`
+/// those of one trip, and how they came about. It is read in one snapshot, so debits and credits are equal whatever happens meanwhile.
+#[utoipa::path(get, path = "/v1/ops/ledger", tag = "ops", operation_id = "get_ledger", security(("ops" = [])), params(LedgerQuery),
     responses((status = 200, description = "Accounts, and a trip's postings", body = LedgerBody)))]
 pub(super) async fn ledger(request: Request<Operators>) -> Reply {
     let LedgerQuery { trip_id, account, owner_id, as_of } = request.query()?;
@@ -159,11 +201,12 @@ pub(super) async fn ledger(request: Request<Operators>) -> Reply {
     }))
 }
 
-/// What was posted
+/// List what was posted
 ///
-/// The latest first. With `owner_id` it is the statement of a rider or a driver. Postings are never changed or taken back, and a
-/// page is not moved by later ones.
-#[utoipa::path(get, path = "/v1/ops/ledger/postings", tag = "ops", operation_id = "list_postings", params(PostingsQuery),
+/// The latest first. With `owner_id` it is the statement of a rider or a driver. Postings are never changed or taken back, and a page is not
+/// moved by later ones.
+#[utoipa::path(get, path = "/v1/ops/ledger/postings", tag = "ops", operation_id = "list_postings", security(("ops" = [])),
+    params(PostingsQuery),
     responses((status = 200, description = "A page of postings", body = Page<PostingBody>)))]
 pub(super) async fn postings(request: Request<Operators>) -> Reply {
     let PostingsQuery { trip_id, account, owner_id, as_of, cursor, limit } = request.query()?;

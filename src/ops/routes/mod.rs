@@ -56,9 +56,9 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
 /// Is everything as it must be?
 ///
-/// Checks the nine invariants on live data, in one snapshot, and then against the provider's books. It reads everything there is
-/// and runs one at a time: ask after a change or every few minutes, not every second.
-#[utoipa::path(get, path = "/v1/ops/audit", tag = "ops", operation_id = "get_audit",
+/// Checks the nine invariants on live data, in one snapshot, and then against the provider's books. It reads everything there is and runs
+/// one at a time: ask after a change or every few minutes, not every second.
+#[utoipa::path(get, path = "/v1/ops/audit", tag = "ops", operation_id = "get_audit", security(("ops" = [])),
     responses((status = 200, description = "The report; `clean` is the answer", body = Report)))]
 async fn audit(_request: Request<Operators>, auditor: web::Data<Auditor>) -> Reply {
     Ok(HttpResponse::Ok().json(auditor.run(None).await?))

@@ -13,12 +13,15 @@ use super::super::commands::{self, NewRun, Resolution};
 use super::super::model::kinds::{FindingState, Kind, Scope};
 use super::super::store::{self, FindingsQuery};
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::http::request::{KeyHeader, VersionHeader, parse_id};
+use crate::platform::http::request::{KeyHeader, KnownVersionHeader, VersionHeader, parse_id};
 use crate::platform::http::{Operators, Reply, Request};
 use crate::platform::idempotency::Answer;
 use crate::platform::ids::{FindingId, Id, OpsId, PaymentId, RunId};
 use crate::platform::page::{Page, PageQuery, PageRequest};
-use bodies::{AttentionBody, FindingBody, FindingDetail, Listed, OverviewBody, RepairBody, RunBody};
+use bodies::{
+    AttentionBody, FindingBody, FindingDetail, FindingKind, FindingStatus, Listed, OverviewBody, RepairBody, RunBody,
+    RunScope,
+};
 
 /// Open findings, and things that wait for a person, that the overview lists.
 const LISTED_MAX: u8 = 100;
@@ -26,10 +29,11 @@ const LISTED_MAX: u8 = 100;
 /// A driver who has not been heard of for so long, with a rider in the car, is a person's concern.
 const SILENT_ON_THE_WAY: TimeDelta = TimeDelta::minutes(15);
 
-/// What differs from the provider's books, and what waits for a person
+/// See what differs from the provider's books, and what waits for a person
 ///
-/// As the last run found it: one is made every quarter of an hour, and `POST /v1/ops/reconciliation/runs` asks for one now.
-#[utoipa::path(get, path = "/v1/ops/reconciliation", tag = "ops", operation_id = "get_reconciliation",
+/// As the last run found it: one is made every quarter of an hour, and `POST /v1/ops/reconciliation/runs` asks for one now. The lists have
+/// the first hundred, and say how many there are.
+#[utoipa::path(get, path = "/v1/ops/reconciliation", tag = "ops", operation_id = "get_reconciliation", security(("ops" = [])),
     responses((status = 200, description = "Open findings, and the operators' queue", body = OverviewBody)))]
 pub(super) async fn overview(request: Request<Operators>) -> Reply {
     let silent_since = request.platform.clock.domain() - SILENT_ON_THE_WAY;
@@ -69,23 +73,28 @@ pub(super) async fn overview(request: Request<Operators>) -> Reply {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct FindingsParams {
-    /// `open`, `repaired` or `resolved`.
+    /// Only those in this state.
+    #[param(value_type = Option<FindingStatus>)]
     state: Option<String>,
-    /// Only of this kind, such as `held_there_trip_over`.
+    /// Only of this kind.
+    #[param(value_type = Option<FindingKind>)]
     kind: Option<String>,
     /// Only of this payment.
     #[param(value_type = Option<PaymentId>)]
     payment_id: Option<String>,
     /// `next_cursor` of the page before; absent for the first one.
+    #[param(pattern = "^c[0-9a-f]{32}$")]
     cursor: Option<String>,
     /// Items on the page, 1 to 100; 20 if absent.
+    #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u8>,
 }
 
 /// List what runs have found
 ///
-/// The latest first.
-#[utoipa::path(get, path = "/v1/ops/reconciliation/findings", tag = "ops", operation_id = "list_findings", params(FindingsParams),
+/// The latest first, also what is repaired or resolved by now.
+#[utoipa::path(get, path = "/v1/ops/reconciliation/findings", tag = "ops", operation_id = "list_findings", security(("ops" = [])),
+    params(FindingsParams),
     responses((status = 200, description = "A page of findings", body = Page<FindingBody>)))]
 pub(super) async fn findings(request: Request<Operators>) -> Reply {
     let params: FindingsParams = request.query()?;
@@ -122,9 +131,10 @@ fn one_of<T>(
 
 /// Look at a finding
 ///
-/// With what was done about it.
+/// What differs, since when, and what was done about it. The `ETag` is its version.
 #[utoipa::path(get, path = "/v1/ops/reconciliation/findings/{finding_id}", tag = "ops", operation_id = "get_finding",
-    params(("finding_id" = FindingId, Path, description = "The finding")),
+    security(("ops" = [])),
+    params(("finding_id" = FindingId, Path, description = "The finding"), KnownVersionHeader),
     responses((status = 200, description = "The finding; its `ETag` is its version", body = FindingDetail)))]
 pub(super) async fn finding(request: Request<Operators>) -> Reply {
     let id: FindingId = request.id("finding_id")?;
@@ -148,14 +158,21 @@ pub(super) async fn finding(request: Request<Operators>) -> Reply {
 #[serde(deny_unknown_fields)]
 pub(super) struct FindingResolutionRequest {
     /// For whoever reads it later: what was found out, and what was done.
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\x00]*[^\x00\s][^\x00]*$",
+        example = "The charge belongs to our old shop, which uses the same account."
+    )]
     note: String,
 }
 
 /// Resolve a finding
 ///
-/// Takes it off the list. Nothing is changed in any books; it comes back only if its figures change.
+/// Takes it off the list. Nothing is changed in any books; it comes back only if its figures change. One that is not open any more is
+/// refused: somebody, or a rule, was faster.
 #[utoipa::path(post, path = "/v1/ops/reconciliation/findings/{finding_id}/resolve", tag = "ops", operation_id = "resolve_finding",
+    security(("ops" = [])),
     params(("finding_id" = FindingId, Path, description = "The finding"), KeyHeader, VersionHeader),
     request_body = FindingResolutionRequest,
     responses((status = 200, description = "The finding, resolved", body = FindingBody)))]
@@ -177,8 +194,9 @@ pub(super) async fn resolve(request: Request<Operators>) -> Reply {
 
 /// List the runs
 ///
-/// The latest first.
-#[utoipa::path(get, path = "/v1/ops/reconciliation/runs", tag = "ops", operation_id = "list_reconciliation_runs", params(PageQuery),
+/// The latest first, those that wait or are under way included.
+#[utoipa::path(get, path = "/v1/ops/reconciliation/runs", tag = "ops", operation_id = "list_reconciliation_runs",
+    security(("ops" = [])), params(PageQuery),
     responses((status = 200, description = "A page of runs", body = Page<RunBody>)))]
 pub(super) async fn runs(request: Request<Operators>) -> Reply {
     let page = request.query::<PageQuery>()?.read()?;
@@ -189,7 +207,10 @@ pub(super) async fn runs(request: Request<Operators>) -> Reply {
 }
 
 /// Look at a run
+///
+/// How it stands, and what it compared and found. It is changed by its worker alone.
 #[utoipa::path(get, path = "/v1/ops/reconciliation/runs/{run_id}", tag = "ops", operation_id = "get_reconciliation_run",
+    security(("ops" = [])),
     params(("run_id" = RunId, Path, description = "The run")),
     responses((status = 200, description = "The run", body = RunBody)))]
 pub(super) async fn run(request: Request<Operators>) -> Reply {
@@ -204,16 +225,18 @@ pub(super) async fn run(request: Request<Operators>) -> Reply {
 #[serde(deny_unknown_fields)]
 pub(super) struct RunRequest {
     /// `all`, the default; or `recent`: payments of the last eight days.
+    #[schema(value_type = Option<RunScope>)]
     scope: Option<String>,
 }
 
 /// Compare the books now
 ///
-/// It is `asked` when this answers, and begins within seconds; follow it at its address. One that waits already is answered with
-/// 200 instead: it will see whatever is there now.
+/// It is `asked` when this answers, and begins within seconds; follow it at its address. One that waits already is answered with 200
+/// instead: it will see whatever is there now, so asking twice compares once.
 #[utoipa::path(post, path = "/v1/ops/reconciliation/runs", tag = "ops", operation_id = "ask_for_reconciliation_run",
-    params(KeyHeader), request_body = RunRequest,
-    responses((status = 201, description = "The run", body = RunBody), (status = 200, description = "One that waits already", body = RunBody)))]
+    security(("ops" = [])), params(KeyHeader), request_body = Option<RunRequest>,
+    responses((status = 201, description = "The run, asked for", body = RunBody),
+              (status = 200, description = "One that waits already", body = RunBody)))]
 pub(super) async fn ask(request: Request<Operators>) -> Reply {
     request
         .command(

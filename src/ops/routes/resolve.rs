@@ -11,10 +11,16 @@ use crate::payments::store;
 use crate::payments::views::PaymentBody;
 use crate::platform::db::Tx;
 use crate::platform::error::{Code, Refusal, Result};
+use crate::platform::http::names::published;
 use crate::platform::http::request::{KeyHeader, VersionHeader};
 use crate::platform::http::{Operators, Reply, Request};
 use crate::platform::idempotency::Answer;
 use crate::platform::ids::{PaymentId, RefundId};
+
+published! {
+    /// What can be decided: `retry`, try again; `close`, leave it.
+    ResolveAction = Action::ALL.iter().map(|action| action.as_str());
+}
 
 /// What an operator decides, and why.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -22,18 +28,24 @@ use crate::platform::ids::{PaymentId, RefundId};
 pub(super) struct ResolveRequest {
     /// `retry`: look at it again, or ask once more for what is owed. `close`: leave it; what is owed is written off, what is
     /// reserved for a refund is free again.
-    #[schema(example = "retry")]
+    #[schema(value_type = ResolveAction)]
     action: String,
     /// For whoever reads it later; 1 to 500 characters.
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\x00]*[^\x00\s][^\x00]*$",
+        example = "The provider confirms: it was never charged."
+    )]
     note: String,
 }
 
 /// Decide about a payment that waits for a person
 ///
-/// Those in `attention` of `/v1/ops/reconciliation`. The decision is recorded with its note.
+/// Those in `attention` of `/v1/ops/reconciliation`; what waits for nobody cannot be decided. The decision is recorded with its note, and
+/// nothing is asked of the provider before it is committed. Of two operators who decide at once, the second finds it done.
 #[utoipa::path(post, path = "/v1/ops/payments/{payment_id}/resolve", tag = "ops", operation_id = "resolve_payment",
-    request_body = ResolveRequest,
+    security(("ops" = [])), request_body = ResolveRequest,
     params(("payment_id" = PaymentId, Path, description = "The payment"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The payment as it is now", body = PaymentBody)))]
 pub(super) async fn payment(request: Request<Operators>) -> Reply {
@@ -53,9 +65,10 @@ pub(super) async fn payment(request: Request<Operators>) -> Reply {
 
 /// Decide about a refund that waits for a person
 ///
-/// As for payments. `If-Match` names the version of the refund's payment, which is also the answer.
+/// As for payments. `If-Match` names the version of the refund's payment, which is also the answer. A refund that failed is made anew by
+/// `retry`, if there is still so much left.
 #[utoipa::path(post, path = "/v1/ops/refunds/{refund_id}/resolve", tag = "ops", operation_id = "resolve_refund",
-    request_body = ResolveRequest,
+    security(("ops" = [])), request_body = ResolveRequest,
     params(("refund_id" = RefundId, Path, description = "The refund"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The refund's payment as it is now", body = PaymentBody)))]
 pub(super) async fn refund(request: Request<Operators>) -> Reply {

@@ -2,6 +2,7 @@
 
 pub mod json;
 pub mod middleware;
+pub mod names;
 pub mod problem;
 pub mod request;
 pub mod sse;

@@ -9,6 +9,9 @@ use std::fmt;
 use utoipa::ToSchema;
 
 use crate::platform::error::{Code, Error, FieldError, Refusal};
+use crate::platform::http::names::published;
+use crate::platform::ids::TripId;
+use crate::platform::money::Money;
 use crate::platform::telemetry;
 
 /// What the world is told about a code.
@@ -134,34 +137,94 @@ pub struct Problem {
     allow: Option<String>,
 }
 
-/// Why a request was refused, or failed (RFC 9457). Some codes add members, such as the current state.
+published! {
+    /// Why a request was refused, by name. `/problems/{code}` has a page for each; new ones may be added.
+    ProblemCode = Code::ALL.iter().map(|code| code.meaning().name);
+}
+
+/// Why a request was refused, or failed (RFC 9457).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct Document<'a> {
     /// The page that explains the code.
-    #[schema(example = "/problems/invalid_request")]
+    #[schema(pattern = "^/problems/[a-z_]+$", example = "/problems/invalid_request")]
     r#type: String,
     /// The same for every case of the code.
+    #[schema(max_length = 255, example = "A field cannot be right")]
     title: &'a str,
     /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// This case of it.
+    /// This case of it: what was found, and the way out.
+    #[schema(example = "`limit` must be 1 to 100.")]
     detail: &'a str,
     /// The path that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "/v1/trips")]
     instance: Option<&'a str>,
     /// Stable: what a program should look at.
-    #[schema(example = "invalid_request")]
+    #[schema(value_type = ProblemCode)]
     code: &'a str,
-    /// Finds the request in the logs.
+    /// Finds the request in the logs; the `Trace-Id` header says the same.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, pattern = "^[0-9a-f]{32}$")]
     trace_id: Option<&'a str>,
     /// The fields at fault, if it is fields that are.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Option<Vec<FieldError>>, nullable = false, max_items = 100)]
     errors: &'a [FieldError],
     #[serde(flatten)]
-    #[schema(ignore)]
+    #[schema(value_type = Members)]
     more: &'a Map<String, Value>,
+}
+
+/// What some codes add: facts that a program can act on.
+#[derive(ToSchema)]
+#[schema(as = ProblemMembers)]
+#[expect(dead_code, reason = "a shape for the document: `Refusal::with` adds them")]
+pub struct Members {
+    /// The current state of the trip, offer, payment, finding or endpoint.
+    #[schema(nullable = false, max_length = 64, example = "completed")]
+    state: Option<String>,
+    /// The commands that the state allows, guards apart.
+    #[schema(nullable = false, max_items = 20)]
+    allowed: Option<Vec<String>>,
+    /// The current version, of `version_mismatch`.
+    #[schema(nullable = false, minimum = 1)]
+    version: Option<i64>,
+    /// The trip that the driver is on, of `driver_on_trip`.
+    #[schema(nullable = false)]
+    trip_id: Option<TripId>,
+    /// Wrong PINs until it is locked, of `wrong_pin`.
+    #[schema(nullable = false, minimum = 0, maximum = 4)]
+    tries_left: Option<i64>,
+    /// Seconds to wait, of `too_early` (domain time).
+    #[schema(nullable = false, minimum = 0)]
+    seconds_left: Option<i64>,
+    /// How far away the driver is, metres, of `too_far_from_pickup`.
+    #[schema(nullable = false, minimum = 0)]
+    distance_m: Option<i64>,
+    /// What can still be refunded, of `not_refundable`.
+    #[schema(nullable = false)]
+    refundable: Option<Money>,
+}
+
+impl<'a> Document<'a> {
+    /// The document of a refusal: of this path, under this trace id.
+    pub fn new(refusal: &'a Refusal, path: Option<&'a str>, trace_id: Option<&'a str>) -> Self {
+        let meaning = refusal.code.meaning();
+        Self {
+            r#type: format!("/problems/{}", meaning.name),
+            title: meaning.title,
+            status: meaning.status,
+            detail: &refusal.detail,
+            instance: path,
+            code: meaning.name,
+            trace_id,
+            errors: &refusal.fields,
+            more: &refusal.more,
+        }
+    }
 }
 
 impl Problem {
@@ -239,17 +302,8 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let meaning = self.refusal.code.meaning();
         let context = telemetry::context();
-        let document = Document {
-            r#type: format!("/problems/{}", meaning.name),
-            title: meaning.title,
-            status: meaning.status,
-            detail: &self.refusal.detail,
-            instance: context.as_ref().map(|context| &*context.path),
-            code: meaning.name,
-            trace_id: context.as_ref().map(|context| &*context.trace_id),
-            errors: &self.refusal.fields,
-            more: &self.refusal.more,
-        };
+        let (path, trace_id) = context.as_ref().map(|context| (&*context.path, &*context.trace_id)).unzip();
+        let document = Document::new(&self.refusal, path, trace_id);
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((CONTENT_TYPE, "application/problem+json"));
         if let Some(seconds) = self.refusal.retry_after_s {

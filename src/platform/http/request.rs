@@ -67,8 +67,15 @@ audiences! {
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "`Request::command` reads it from the bare request")]
 pub struct KeyHeader {
-    /// 1 to 255 visible ASCII characters of your own; the same again for a repeat of the same request, within 24 hours.
-    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255)]
+    /// 1 to 255 visible ASCII characters of your own, new for each request; the same again for a repeat of the same request, which
+    /// gets the same answer for 24 hours.
+    #[param(
+        rename = "Idempotency-Key",
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[!-~]+$",
+        example = "6f1c0a52-8c1f-4a57-9a3e-0d5f4c1c2b7e"
+    )]
     key: String,
 }
 
@@ -77,10 +84,36 @@ pub struct KeyHeader {
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "`Request::if_match` reads it from the bare request")]
 pub struct VersionHeader {
-    /// The `ETag` that the resource must still have; 412 if it has another one by now.
-    #[param(rename = "If-Match")]
+    /// The `ETag` that the resource must still have: 412 if it has another one by now. `*` and absence demand nothing.
+    #[param(rename = "If-Match", pattern = r#"^(\*|(W/)?"[0-9]{1,18}")$"#, example = "\"3\"")]
     version: Option<String>,
 }
+
+/// The version that the caller has, for the published document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "`Request::respond` reads it from the bare request")]
+pub struct KnownVersionHeader {
+    /// The `ETag` that you have; 304 without a body if it is still the current one.
+    #[param(rename = "If-None-Match", example = "\"3\"")]
+    version: Option<String>,
+}
+
+/// Where a stream goes on, for the published document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "streams read it from the bare request")]
+pub struct LastEventHeader {
+    /// The `id` of the last event of the stream that you have: it goes on with the next one. Browsers send it by themselves.
+    #[param(rename = "Last-Event-ID", pattern = "^[0-9]{1,18}$", example = "4")]
+    last: Option<String>,
+}
+
+/// The body of a command that has no fields: an empty object, or nothing at all.
+#[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({}))]
+pub struct NoFields {}
 
 /// An authenticated request of one of the audience's roles, its body read whole.
 #[derive(Debug)]
@@ -200,9 +233,6 @@ impl<A: Audience> Request<A> {
     /// # Errors
     /// As [`Request::json`].
     pub fn no_fields(&self) -> Result<()> {
-        #[derive(serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct NoFields {}
         if self.body.is_empty() { Ok(()) } else { self.json::<NoFields>().map(|NoFields {}| ()) }
     }
 

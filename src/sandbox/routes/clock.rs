@@ -27,11 +27,12 @@ const PAST: TimeDelta = TimeDelta::seconds(1);
 /// Both clocks.
 #[derive(Debug, Serialize, ToSchema)]
 struct ClockBody {
-    /// Machine time.
+    /// Machine time: what the computer's clock says.
     real: MachineTime,
     /// Domain time at that moment.
     domain: DomainTime,
     /// Domain seconds per real second.
+    #[schema(minimum = 1, maximum = 1000)]
     scale: u32,
     /// The moment that was jumped past, if one was.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,6 +46,8 @@ fn body(platform: &Platform, passed: Option<Moment>) -> ClockBody {
 }
 
 /// Read the clocks
+///
+/// Offers, deadlines and waiting live in domain time; leases, time-outs and tokens in machine time.
 #[utoipa::path(get, path = "/v1/sandbox/clock", tag = "sandbox", operation_id = "get_clock", security(()),
     responses((status = 200, description = "Both clocks", body = ClockBody)))]
 pub(super) async fn clock(request: Request<Everybody>) -> Reply {
@@ -69,9 +72,10 @@ struct ClockRequest {
 
 /// Set the domain clock
 ///
-/// Faster, or ahead, or just past a time-out. Machine time is never touched.
+/// Faster, or ahead (`{"advance_s": 15}` lets every offer that is out expire), or just past a time-out, for everybody in the sandbox.
+/// Machine time is never touched. It is no command with a key: jumping twice is jumping twice as far.
 #[utoipa::path(post, path = "/v1/sandbox/clock", tag = "sandbox", operation_id = "set_clock", request_body = ClockRequest,
-    security(()), responses((status = 200, description = "Both clocks", body = ClockBody),
+    security(()), responses((status = 200, description = "Both clocks, from now on", body = ClockBody),
         (status = 404, description = "There is no such thing to jump past", body = Document),
         (status = 409, description = "It waits for no moment", body = Document)))]
 pub(super) async fn set_clock(request: Request<Everybody>) -> Reply {

@@ -14,7 +14,8 @@ use crate::platform::Platform;
 use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::http::Reply;
 use crate::platform::ids::DriverId;
-use crate::sandbox::live::{Area, Drivers, Feed, Live, Rides, Watcher, WorldBody};
+use crate::sandbox::Sandbox;
+use crate::sandbox::live::{Area, Drivers, Feed, Rides, Watcher, WorldBody};
 
 /// Messages that a map may be behind. It gets no more until it says that it has seen some, and then what is true by then: a slow
 /// reader sees fewer moments, not older ones.
@@ -44,7 +45,8 @@ const MESSAGE_BYTES_MAX: usize = 1024;
 #[utoipa::path(get, path = "/v1/sandbox/live", tag = "sandbox", operation_id = "watch_city", security(()),
     responses((status = 200, description = "The world now", body = WorldBody),
         (status = 101, description = "A WebSocket; see above")))]
-pub(super) async fn live(http: HttpRequest, body: Payload, live: web::Data<Live>) -> Reply {
+pub(super) async fn live(http: HttpRequest, body: Payload, sandbox: web::Data<Sandbox>) -> Reply {
+    let live = sandbox.live();
     if !http.headers().contains_key(header::UPGRADE) {
         return Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(live.glance().await?));
     }

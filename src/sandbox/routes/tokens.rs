@@ -17,25 +17,30 @@ const TOKEN_TTL: TimeDelta = TimeDelta::hours(24);
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct TokenRequest {
+    /// What its bearer may do.
     role: Role,
-    /// An id with the role's prefix; a new one if absent.
+    /// An id with the role's prefix (`rdr_`, `drv_`, `gwy_`, `ops_`); a new one if absent.
+    #[schema(pattern = "^(rdr|drv|gwy|ops)_[0-7][0-9a-hjkmnp-tv-z]{25}$", example = "rdr_01jd3n4c2sf9v7x0b3m6q8w1ek")]
     subject: Option<String>,
 }
 
 /// A token.
 #[derive(Debug, Serialize, ToSchema)]
 struct TokenBody {
-    /// For `Authorization: Bearer …`.
+    /// A JWT for `Authorization: Bearer …`.
+    #[schema(pattern = r"^[\w-]+\.[\w-]+\.[\w-]+$", example = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl")]
     token: String,
     /// Whose it is.
+    #[schema(pattern = "^(rdr|drv|gwy|ops)_[0-7][0-9a-hjkmnp-tv-z]{25}$", example = "rdr_01jd3n4c2sf9v7x0b3m6q8w1ek")]
     subject: String,
-    /// Machine time.
+    /// When it stops being good (machine time).
     expires_at: MachineTime,
 }
 
 /// Get a token
 ///
-/// For any role, and for any subject: this is the sandbox.
+/// For any role, and for any subject: this is the sandbox. It is good for a day. In production tokens are made elsewhere, and there is no
+/// such address.
 #[utoipa::path(post, path = "/v1/sandbox/tokens", tag = "sandbox", operation_id = "create_token",
     request_body = TokenRequest, security(()),
     responses((status = 201, description = "The token", body = TokenBody)))]

@@ -2,13 +2,13 @@
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::geo::Position;
 use crate::platform::class::VehicleClass;
 use crate::platform::db::Conn;
 use crate::platform::error::{Code, Refusal, Result};
+use crate::platform::http::names::published;
 use crate::platform::http::{Drivers, Reply, Request};
 use crate::platform::ids::{DriverId, Id};
 use crate::supply::commands::Vehicle;
@@ -16,39 +16,50 @@ use crate::supply::store::Driver;
 use crate::supply::{self, LastKnown, Supply};
 use crate::trips::commands::{self, NewAvailability, Stamp};
 use crate::trips::offer::Status;
-use crate::trips::views::{OfferBody, driver_trip};
+use crate::trips::views::{DriverTrip, OfferBody};
 use crate::trips::{store, worker};
+
+published! {
+    /// Whether a driver takes rides: `online`, offers may come; `offline`, none do.
+    Availability = ["online", "offline"];
+}
 
 /// A driver as they see themselves.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ProfileBody {
+    /// The driver.
     id: DriverId,
+    /// What riders are told to call them.
+    #[schema(min_length = 1, max_length = 80, example = "Ada")]
     name: String,
+    /// The class of their car: they are asked for trips of this class.
     class: VehicleClass,
+    /// The car's number plate.
+    #[schema(min_length = 1, max_length = 16, example = "T642113C")]
     plate: String,
-    /// `online` or `offline`.
-    #[schema(value_type = String, example = "online")]
+    /// Whether offers may come.
+    #[schema(value_type = Availability)]
     availability: &'static str,
-    /// The trip that they are on: id, state, pickup, dropoff.
-    trip: Option<Value>,
-    /// The offer that waits for an answer.
+    /// The trip that they are on; `null` if they are on none.
+    trip: Option<DriverTrip>,
+    /// The offer that waits for an answer; `null` if none does.
     offer: Option<OfferBody>,
-    /// The last position that arrived.
+    /// The last position that arrived; `null` if this process knows of none.
     position: Option<Position>,
 }
 
 /// What a driver is doing: the pending offer, and the trip under way.
-pub(super) async fn doing(conn: &mut Conn, driver: DriverId) -> Result<(Option<OfferBody>, Option<Value>)> {
+pub(super) async fn doing(conn: &mut Conn, driver: DriverId) -> Result<(Option<OfferBody>, Option<DriverTrip>)> {
     let Some(engagement) = store::engagement(conn, driver).await? else { return Ok((None, None)) };
     let Some(trip) = store::find(conn, engagement.trip_id).await? else { return Ok((None, None)) };
     if engagement.is_ride {
-        return Ok((None, Some(driver_trip(&trip))));
+        return Ok((None, Some(DriverTrip::from(&trip))));
     }
     let offer = store::find_offer(conn, engagement.offer_id).await?.filter(|offer| offer.status == Status::Pending);
     Ok((offer.map(|offer| OfferBody::new(&offer, &trip)), None))
 }
 
-type Found = (Driver, Option<OfferBody>, Option<Value>);
+type Found = (Driver, Option<OfferBody>, Option<DriverTrip>);
 
 async fn find(conn: &mut Conn, id: DriverId) -> Result<Found> {
     let driver = supply::store::find(conn, id).await?.ok_or_else(|| {
@@ -76,9 +87,9 @@ fn profile((driver, offer, trip): Found, known: Option<LastKnown>) -> ProfileBod
 
 /// See your profile
 ///
-/// With the trip that you are on, and the offer that waits for your answer. It has no `ETag`: position and offer come and go between
-/// its versions.
-#[utoipa::path(get, path = "/v1/drivers/me", tag = "drivers", operation_id = "get_profile",
+/// With the trip that you are on, and the offer that waits for your answer. It has no `ETag`: position and offer come and go between its
+/// versions. Who has never been online has none.
+#[utoipa::path(get, path = "/v1/drivers/me", tag = "drivers", operation_id = "get_profile", security(("driver" = [])),
     responses((status = 200, description = "The profile", body = ProfileBody)))]
 pub(super) async fn me(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
     let Some(id) = request.caller().driver() else { unreachable!("the audience is drivers") };
@@ -90,23 +101,24 @@ pub(super) async fn me(request: Request<Drivers>, supply: web::Data<Supply>) -> 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AvailabilityRequest {
-    /// `true`: online, offers may come.
+    /// `true`: online, offers may come; `false`: offline.
     available: bool,
-    /// Needed the first time.
-    #[schema(min_length = 1, max_length = 80)]
+    /// What riders are told to call you; no control characters. Needed the first time, and kept if absent.
+    #[schema(min_length = 1, max_length = 80, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     name: Option<String>,
-    /// Needed the first time.
+    /// The class of your car. Needed the first time, and kept if absent.
     class: Option<VehicleClass>,
-    /// Needed the first time.
-    #[schema(min_length = 1, max_length = 16)]
+    /// Your car's number plate; no control characters. Needed the first time, and kept if absent.
+    #[schema(min_length = 1, max_length = 16, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     plate: Option<String>,
 }
 
 /// Go online or offline
 ///
-/// Going offline takes a pending offer back; on a trip it is refused.
+/// The first time you say name, class and plate; later they are kept. Going offline takes a pending offer back in the same transaction, so
+/// nobody waits for your answer; on a trip it is refused. It is a PUT, and a repeat changes nothing: it needs no key.
 #[utoipa::path(put, path = "/v1/drivers/me/availability", tag = "drivers", operation_id = "set_availability",
-    request_body = AvailabilityRequest,
+    security(("driver" = [])), request_body = AvailabilityRequest,
     responses((status = 200, description = "The profile", body = ProfileBody)))]
 pub(super) async fn availability(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
     let Some(driver_id) = request.caller().driver() else { unreachable!("the audience is drivers") };

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::platform::db::Conn;
 use crate::platform::error::{Error, Result};
-use crate::platform::http::request::KeyHeader;
+use crate::platform::http::request::{KeyHeader, NoFields};
 use crate::platform::http::{Drivers, Reply, Request};
 use crate::platform::idempotency::Answer;
 use crate::platform::ids::{DriverId, Id, OfferId};
@@ -19,8 +19,9 @@ use crate::trips::views::{OfferBody, TripBody, Viewer};
 
 /// List your offers
 ///
-/// Newest first.
-#[utoipa::path(get, path = "/v1/offers", tag = "drivers", operation_id = "list_offers", params(PageQuery),
+/// Newest first, the pending one and all that were answered, have expired or were taken back.
+#[utoipa::path(get, path = "/v1/offers", tag = "drivers", operation_id = "list_offers", security(("driver" = [])),
+    params(PageQuery),
     responses((status = 200, description = "A page of offers", body = Page<OfferBody>)))]
 pub(super) async fn list(request: Request<Drivers>) -> Reply {
     let Some(driver) = request.caller().driver() else { unreachable!("the audience is drivers") };
@@ -48,13 +49,16 @@ async fn with_trips(conn: &mut Conn, driver: DriverId, page: PageRequest) -> Res
 /// An offer, and the trip that came of it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AcceptedBody {
+    /// The offer, accepted.
     offer: OfferBody,
+    /// The trip as it was right after the accept.
     trip: TripBody,
 }
 
 /// An offer after the answer.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DeclinedBody {
+    /// The offer, declined.
     offer: OfferBody,
 }
 
@@ -70,10 +74,13 @@ fn answer(request: &Request<Drivers>) -> Result<commands::Answer> {
 
 /// Take the trip
 ///
-/// Within the 15 seconds that the offer lives. Repeating it is harmless.
+/// Within the 15 seconds that the offer lives. Too late is a 410, whether the clock or somebody else ended it; a trip that went to another
+/// driver is a 409. When the rider cancels at the same moment, one of the two is first and the other is told. Repeating an accept is
+/// harmless, under any key: the trip is yours already.
 #[utoipa::path(post, path = "/v1/offers/{offer_id}/accept", tag = "drivers", operation_id = "accept_offer",
+    security(("driver" = [])), request_body = Option<NoFields>,
     params(("offer_id" = OfferId, Path, description = "The offer"), KeyHeader),
-    responses((status = 200, description = "Offer and trip", body = AcceptedBody)))]
+    responses((status = 200, description = "The offer, accepted, and the trip, assigned", body = AcceptedBody)))]
 pub(super) async fn accept(request: Request<Drivers>) -> Reply {
     request
         .command(
@@ -90,10 +97,11 @@ pub(super) async fn accept(request: Request<Drivers>) -> Reply {
 
 /// Let the trip go
 ///
-/// You will not be asked for it again.
+/// You will not be asked for it again, and the search goes on at once. Saying nothing for 15 seconds comes to the same, later.
 #[utoipa::path(post, path = "/v1/offers/{offer_id}/decline", tag = "drivers", operation_id = "decline_offer",
+    security(("driver" = [])), request_body = Option<NoFields>,
     params(("offer_id" = OfferId, Path, description = "The offer"), KeyHeader),
-    responses((status = 200, description = "The offer", body = DeclinedBody)))]
+    responses((status = 200, description = "The offer, declined", body = DeclinedBody)))]
 pub(super) async fn decline(request: Request<Drivers>) -> Reply {
     request
         .command(

@@ -8,65 +8,86 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::trips::visible;
-use crate::payments::model::State as PaymentState;
+use crate::payments::model::State as Stage;
 use crate::payments::store::Movement;
+use crate::payments::views::{PaymentPurpose, PaymentState};
 use crate::payments::{self, Payment, Purpose};
 use crate::platform::auth::Caller;
 use crate::platform::clock::DomainTime;
 use crate::platform::db::Conn;
 use crate::platform::error::{Error, Result};
+use crate::platform::http::names::published;
 use crate::platform::http::{Reply, Request, RidersAndOperators};
 use crate::platform::ids::{PaymentId, TripId};
 use crate::platform::money::Money;
 use crate::pricing::Quote;
 use crate::trips::machine::{State, Trip};
+use crate::trips::views::TripState;
 
 /// A line of a receipt.
 #[derive(Debug, Serialize, ToSchema)]
 struct Line {
-    #[schema(example = "Base fare")]
+    /// What it is for, in English.
+    #[schema(max_length = 64, example = "Base fare")]
     label: &'static str,
+    /// What it adds to the total.
     amount: Money,
 }
 
 /// A payment on a receipt.
 #[derive(Debug, Serialize, ToSchema)]
 struct PaymentLine {
+    /// The payment.
     id: PaymentId,
-    /// `fare`, `remainder`, `fee` or `tip`.
-    #[schema(value_type = String)]
+    /// What it is for.
+    #[schema(value_type = PaymentPurpose)]
     purpose: &'static str,
-    #[schema(value_type = String)]
+    /// Where it stands.
+    #[schema(value_type = PaymentState)]
     state: &'static str,
-    /// The brand of the card, if it is known. No more than that is ever shown.
-    #[schema(value_type = Option<String>, example = "Visa")]
+    /// The brand of the card; `null` if it is not known. No more than that is ever shown.
+    #[schema(value_type = Option<String>, max_length = 32, example = "Visa")]
     method: Option<&'static str>,
+    /// What was asked of the provider.
     amount: Money,
+    /// What was taken, whatever went back since.
     captured: Money,
+    /// What went back.
     refunded: Money,
     /// What was done with it, in order.
+    #[schema(max_items = 1000)]
     movements: Vec<MovementLine>,
+}
+
+published! {
+    /// What was done: `authorised`, `captured`, `refunded`; `written_off` is what an operator gave up of it.
+    MovementKind = ["authorised", "captured", "refunded", "written_off"];
 }
 
 /// Something that was done with the money.
 #[derive(Debug, Serialize, ToSchema)]
 struct MovementLine {
-    /// `authorised`, `captured`, `refunded`; `written_off`: what an operator gave up of it.
+    /// What was done.
+    #[schema(value_type = MovementKind)]
     what: String,
+    /// How much of it.
     amount: Money,
-    /// Domain time.
+    /// When (domain time).
     at: DomainTime,
 }
 
 /// What a trip cost, and what became of the money.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReceiptBody {
+    /// The trip.
     trip_id: TripId,
-    #[schema(value_type = String)]
+    /// Where the trip stands.
+    #[schema(value_type = TripState)]
     state: &'static str,
     /// When the trip was over (domain time); `null` while it is not.
     ended_at: Option<DomainTime>,
-    /// They sum to `total`.
+    /// They sum to `total`; none while that is not known.
+    #[schema(max_items = 16)]
     lines: Vec<Line>,
     /// What the trip costs, with the tip; zero while that is not known.
     total: Money,
@@ -80,14 +101,17 @@ pub(super) struct ReceiptBody {
     written_off: Money,
     /// Still to be captured.
     due: Money,
-    /// Oldest first.
+    /// The trip's payments, oldest first.
+    #[schema(max_items = 1000)]
     payments: Vec<PaymentLine>,
 }
 
 /// See what a trip cost
 ///
-/// With `Accept: text/plain` for people to read.
+/// The lines sum to the total, and the movements say what became of the money: reserved, taken, given back, given up. While the trip is
+/// under way there are no lines yet. With `Accept: text/plain` for people to read.
 #[utoipa::path(get, path = "/v1/trips/{trip_id}/receipt", tag = "trips", operation_id = "get_receipt",
+    security(("rider" = []), ("ops" = [])),
     params(("trip_id" = TripId, Path, description = "The trip")),
     responses((status = 200, description = "The receipt", content((ReceiptBody = "application/json"), (String = "text/plain")))))]
 pub(super) async fn receipt(request: Request<RidersAndOperators>) -> Reply {
@@ -192,13 +216,13 @@ fn payment_line(payment: &Payment, movements: &[Movement]) -> PaymentLine {
 /// What a payment holds at this moment.
 fn held(payment: &Payment) -> i64 {
     match payment.state {
-        PaymentState::Authorized | PaymentState::Capturing | PaymentState::Voiding => payment.authorized,
-        PaymentState::Authorizing
-        | PaymentState::Captured
-        | PaymentState::Declined
-        | PaymentState::Voided
-        | PaymentState::AuthExpired
-        | PaymentState::CaptureFailed => 0,
+        Stage::Authorized | Stage::Capturing | Stage::Voiding => payment.authorized,
+        Stage::Authorizing
+        | Stage::Captured
+        | Stage::Declined
+        | Stage::Voided
+        | Stage::AuthExpired
+        | Stage::CaptureFailed => 0,
     }
 }
 
@@ -237,10 +261,10 @@ fn lines(trip: &Trip, quote: &Quote, payments: &[Payment]) -> Vec<(&'static str,
         _ => vec![],
     };
     let is_given = |payment: &&Payment| {
-        payment.purpose == Purpose::Tip && (payment.state == PaymentState::Captured || !payment.state.is_terminal())
+        payment.purpose == Purpose::Tip && (payment.state == Stage::Captured || !payment.state.is_terminal())
     };
     all.extend(payments.iter().filter(is_given).map(|tip| {
-        let taken = tip.state == PaymentState::Captured;
+        let taken = tip.state == Stage::Captured;
         ("Tip", if taken { tip.captured } else { tip.amount.amount })
     }));
     all.retain(|(_, amount)| *amount != 0);

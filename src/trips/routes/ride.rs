@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::actor;
 use super::trips::viewer;
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::http::request::{Audience, KeyHeader, VersionHeader};
+use crate::platform::http::request::{Audience, KeyHeader, NoFields, VersionHeader};
 use crate::platform::http::{Drivers, DriversAndOperators, Operators, Reply, Request, RidersAndDrivers};
 use crate::platform::idempotency::Answer;
 use crate::platform::ids::TripId;
@@ -65,21 +65,24 @@ async fn facts<A: Audience>(request: &Request<A>, supply: &Supply, trip: TripId)
 
 /// Call a trip off
 ///
-/// As the rider: free before the assignment, within 120 s after it, and when the driver is silent; else for a fee. As the driver:
-/// another one is looked for.
+/// As the rider: free before the assignment, within 120 s after it, and when the driver has been silent for 180 s; else for a fee. As the
+/// driver: the search goes on without you, and the fourth time a trip loses its driver it ends. When an accept comes at the same moment,
+/// one of the two is first, and the other is answered by the state that it finds. A repeat of your last step changes nothing.
 #[utoipa::path(post, path = "/v1/trips/{trip_id}/cancel", tag = "trips", operation_id = "cancel_trip",
+    security(("rider" = []), ("driver" = [])), request_body = Option<NoFields>,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
-    responses((status = 200, description = "The trip", body = TripBody)))]
+    responses((status = 200, description = "The trip, called off or searching again", body = TripBody)))]
 pub(super) async fn cancel(request: Request<RidersAndDrivers>, supply: web::Data<Supply>) -> Reply {
     deed(request, supply, |request| request.no_fields().map(|()| Deed::Cancel)).await
 }
 
 /// Be at the pickup
 ///
-/// Within 150 m, by the last position sent.
+/// Within 150 m of it, by the last position that you sent: send one first. From here on the rider has 300 s to come.
 #[utoipa::path(post, path = "/v1/trips/{trip_id}/arrive", tag = "trips", operation_id = "arrive_at_pickup",
+    security(("driver" = [])), request_body = Option<NoFields>,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
-    responses((status = 200, description = "The trip", body = TripBody)))]
+    responses((status = 200, description = "The trip, arrived", body = TripBody)))]
 pub(super) async fn arrive(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
     deed(request, supply, |request| request.no_fields().map(|()| Deed::Arrive)).await
 }
@@ -88,18 +91,19 @@ pub(super) async fn arrive(request: Request<Drivers>, supply: web::Data<Supply>)
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StartRequest {
-    /// Four digits.
-    #[schema(pattern = "^[0-9]{4}$")]
+    /// The PIN: four digits.
+    #[schema(pattern = "^[0-9]{4}$", example = "4207")]
     pin: String,
 }
 
 /// Start the ride
 ///
-/// With the rider's PIN. After five wrong ones an operator has to help.
+/// With the four digits that the rider tells you: so nobody gets into the wrong car. A wrong PIN is counted although it is refused, and
+/// uses up no key; after five of them the trip is locked, and an operator has to reset it.
 #[utoipa::path(post, path = "/v1/trips/{trip_id}/start", tag = "trips", operation_id = "start_trip",
-    request_body = StartRequest,
+    security(("driver" = [])), request_body = StartRequest,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
-    responses((status = 200, description = "The trip", body = TripBody)))]
+    responses((status = 200, description = "The trip, in progress", body = TripBody)))]
 pub(super) async fn start(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
     deed(request, supply, |request| {
         let StartRequest { pin } = request.json()?;
@@ -114,20 +118,23 @@ pub(super) async fn start(request: Request<Drivers>, supply: web::Data<Supply>) 
 
 /// End the ride
 ///
-/// The fare is final, and its capture is due.
+/// The fare is final: the promised price, and the waiting beyond 120 s. Its capture is due, and happens after this answers; the receipt
+/// shows what became of it. Operators may do it in a driver's place.
 #[utoipa::path(post, path = "/v1/trips/{trip_id}/complete", tag = "trips", operation_id = "complete_trip",
+    security(("driver" = []), ("ops" = [])), request_body = Option<NoFields>,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
-    responses((status = 200, description = "The trip", body = TripBody)))]
+    responses((status = 200, description = "The trip, completed", body = TripBody)))]
 pub(super) async fn complete(request: Request<DriversAndOperators>, supply: web::Data<Supply>) -> Reply {
     deed(request, supply, |request| request.no_fields().map(|()| Deed::Complete)).await
 }
 
 /// Report that the rider did not come
 ///
-/// 300 s after the arrival, for a fee.
+/// From 300 s after the arrival on, for a fee that the rider pays. Before that it is refused, with the seconds that are left.
 #[utoipa::path(post, path = "/v1/trips/{trip_id}/no_show", tag = "trips", operation_id = "report_no_show",
+    security(("driver" = [])), request_body = Option<NoFields>,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
-    responses((status = 200, description = "The trip", body = TripBody)))]
+    responses((status = 200, description = "The trip, over without a ride", body = TripBody)))]
 pub(super) async fn no_show(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
     deed(request, supply, |request| request.no_fields().map(|()| Deed::NoShow)).await
 }
@@ -136,15 +143,18 @@ pub(super) async fn no_show(request: Request<Drivers>, supply: web::Data<Supply>
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AbortRequest {
-    /// Nothing if absent; at most what was authorised.
+    /// What the rider pays, in the currency of the price; nothing if absent, at most what was authorised.
     charge: Option<Money>,
 }
 
 /// End a trip as an operator
+///
+/// For a trip with a driver that cannot end as it should. It costs the rider nothing, unless `charge` says otherwise: at most what was
+/// authorised.
 #[utoipa::path(post, path = "/v1/trips/{trip_id}/abort", tag = "ops", operation_id = "abort_trip",
-    request_body = AbortRequest,
+    security(("ops" = [])), request_body = Option<AbortRequest>,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
-    responses((status = 200, description = "The trip", body = TripBody)))]
+    responses((status = 200, description = "The trip, aborted", body = TripBody)))]
 pub(super) async fn abort(request: Request<Operators>, supply: web::Data<Supply>) -> Reply {
     deed(request, supply, |request| {
         let body = if request.body.is_empty() { AbortRequest::default() } else { request.json()? };
@@ -162,7 +172,10 @@ pub(super) async fn abort(request: Request<Operators>, supply: web::Data<Supply>
 }
 
 /// Forget the wrong PINs of a trip
-#[utoipa::path(post, path = "/v1/trips/{trip_id}/pin/reset", tag = "ops",
+///
+/// After five of them the driver cannot start the ride any more, and calls. The PIN stays the same: only the count is forgotten.
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/pin/reset", tag = "ops", operation_id = "reset_pin",
+    security(("ops" = [])), request_body = Option<NoFields>,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip", body = TripBody)))]
 pub(super) async fn reset_pin(request: Request<Operators>) -> Reply {

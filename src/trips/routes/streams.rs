@@ -14,7 +14,7 @@ use super::trips::visible_trip;
 use crate::platform::Platform;
 use crate::platform::clock::Stopwatch;
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::http::request::Audience;
+use crate::platform::http::request::{Audience, LastEventHeader};
 use crate::platform::http::sse::{self, Frames, Gone, KEEP_ALIVE};
 use crate::platform::http::{Drivers, Participants, Reply, Request};
 use crate::platform::ids::{DriverId, Id, TripId};
@@ -37,28 +37,35 @@ const POSITION_EVERY: Duration = Duration::from_secs(1);
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventsQuery {
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the page before: the number of its last event. Absent for the first page.
+    #[param(minimum = 0)]
     cursor: Option<i64>,
     /// Items on the page, 1 to 100; 100 if absent.
+    #[param(minimum = 1, maximum = 100, default = 100)]
     limit: Option<i64>,
 }
 
 /// A page of a trip's history.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EventsBody {
-    /// Oldest first.
+    /// The steps, oldest first.
+    #[schema(max_items = 100)]
     items: Vec<EventBody>,
     /// Give this as `cursor` to read on; `null` on the last page.
+    #[schema(minimum = 1)]
     next_cursor: Option<i64>,
 }
 
 /// Follow a trip
 ///
-/// A list, oldest first; or, with `Accept: text/event-stream`, a stream that begins with what has happened (after
-/// `Last-Event-ID`, if given), goes on with what happens, and ends with the trip. In between `driver_position`, without a number.
-#[utoipa::path(get, path = "/v1/trips/{trip_id}/events", tag = "trips",
-    params(("trip_id" = TripId, Path, description = "The trip"), EventsQuery),
-    responses((status = 200, description = "The events", body = EventsBody)))]
+/// A list, oldest first; or, with `Accept: text/event-stream`, a stream of server-sent events that begins with what has happened (after
+/// `Last-Event-ID`, if given), goes on with what happens, and ends with the trip. The event's name is the step's type, its `id` the
+/// `seq`, its data the same object as in the list. In between comes `driver_position`, without an `id`, at most once a second:
+/// `{"position": …, "recorded_at": …}`. A comment every 15 seconds keeps the connection alive.
+#[utoipa::path(get, path = "/v1/trips/{trip_id}/events", tag = "trips", operation_id = "list_trip_events",
+    security(("rider" = []), ("driver" = []), ("ops" = [])),
+    params(("trip_id" = TripId, Path, description = "The trip"), EventsQuery, LastEventHeader),
+    responses((status = 200, description = "The events", content((EventsBody = "application/json"), (String = "text/event-stream")))))]
 pub(super) async fn trip_events(request: Request<Participants>, supply: web::Data<Supply>) -> Reply {
     let trip = visible_trip(&request).await?;
     if !wants_stream(&request) {
@@ -176,8 +183,13 @@ impl TripStream {
 
 /// Follow your offers and trips
 ///
-/// A stream of server-sent events. Without `Last-Event-ID` it begins with a `snapshot` of what is live now.
-#[utoipa::path(get, path = "/v1/drivers/me/events", tag = "drivers", responses((status = 200, description = "text/event-stream")))]
+/// A stream of server-sent events. Without `Last-Event-ID` it begins with a `snapshot` of what is live now; with it, it goes on after that
+/// event. `offer.created`, `offer.accepted`, `offer.declined`, `offer.expired` and `offer.withdrawn` have the `offer`; `trip.` and a state,
+/// and `trip.driver_lost`, have the `trip`; all have `seq`, `type` and `at`. A comment every 15 seconds keeps the connection alive, and the
+/// stream has no end of its own: connect again with the last `id` when it breaks.
+#[utoipa::path(get, path = "/v1/drivers/me/events", tag = "drivers", operation_id = "follow_driver_events",
+    security(("driver" = [])), params(LastEventHeader),
+    responses((status = 200, description = "The stream", body = String, content_type = "text/event-stream")))]
 pub(super) async fn driver_events(request: Request<Drivers>) -> Reply {
     let Some(driver) = request.caller().driver() else { unreachable!("the audience is drivers") };
     let after = last_event_id(&request)?;

@@ -19,17 +19,18 @@ pub(super) struct TipRequest {
     /// In the currency of the fare; 1 to 10,000 minor units.
     amount: Money,
     /// The provider's name for the way to pay; that of the fare if absent.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(min_length = 1, max_length = 255, pattern = "^[A-Za-z][!-~]*$", example = "pm_card_visa")]
     payment_method: Option<String>,
 }
 
 /// Tip the driver
 ///
-/// Once, after the ride. All of it is the driver's. The answer is the tip's payment, not captured yet; one that is declined costs
-/// nothing, and another can be given then.
-#[utoipa::path(post, path = "/v1/trips/{trip_id}/tip", tag = "trips", operation_id = "tip_driver", request_body = TipRequest,
+/// Once, after the ride, and all of it is the driver's. The answer is the tip's payment, not captured yet: follow it at its address. One
+/// that is declined costs nothing, and another can be given then; of two tips at the same moment one is refused.
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/tip", tag = "trips", operation_id = "tip_driver", security(("rider" = [])),
+    request_body = TipRequest,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader),
-    responses((status = 201, description = "The tip's payment", body = PaymentBody)))]
+    responses((status = 201, description = "The tip's payment, to be captured", body = PaymentBody)))]
 pub(super) async fn tip(request: Request<Riders>) -> Reply {
     request
         .command(

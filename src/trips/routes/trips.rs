@@ -9,7 +9,7 @@ use crate::platform::auth::{Caller, Role};
 use crate::platform::class::VehicleClass;
 use crate::platform::db::Conn;
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::http::request::KeyHeader;
+use crate::platform::http::request::{KeyHeader, KnownVersionHeader};
 use crate::platform::http::{Participants, Reply, Request, Riders};
 use crate::platform::idempotency::Answer;
 use crate::platform::ids::{DriverId, Id, QuoteId, TripId};
@@ -18,7 +18,7 @@ use crate::supply::{self, Supply};
 use crate::trips::commands::{self, NewTrip, Stamp};
 use crate::trips::machine::{State, Trip};
 use crate::trips::store::{self, Whose};
-use crate::trips::views::{TripBody, Viewer};
+use crate::trips::views::{TripBody, TripState, Viewer};
 
 /// What a trip is asked for with.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -26,17 +26,19 @@ use crate::trips::views::{TripBody, Viewer};
 pub(super) struct TripRequest {
     /// An unexpired quote; it is used up.
     quote_id: QuoteId,
-    /// The provider's name for the way to pay, like `pm_card_visa`.
-    #[schema(min_length = 1, max_length = 255)]
+    /// The provider's name for the way to pay, like `pm_card_visa`. Never the number of a card: it is refused.
+    #[schema(min_length = 1, max_length = 255, pattern = "^[A-Za-z][!-~]*$", example = "pm_card_visa")]
     payment_method: String,
 }
 
 /// Ask for a ride
 ///
-/// Uses up a quote. The payment is authorised first, then a driver is looked for; follow both on the trip's events.
-#[utoipa::path(post, path = "/v1/trips", tag = "trips", operation_id = "request_trip", request_body = TripRequest,
-    params(KeyHeader),
-    responses((status = 201, description = "The trip", body = TripBody)))]
+/// Uses up a quote. The trip is `requested` when this answers: its payment is authorised first, then a driver is looked for; follow both
+/// on the trip's events. A rider has one trip under way at a time, and a quote makes one trip: of two requests that race for either, one
+/// wins, and the other is told so. A repeat under the same key gets the same trip, however often it comes.
+#[utoipa::path(post, path = "/v1/trips", tag = "trips", operation_id = "request_trip", security(("rider" = [])),
+    request_body = TripRequest, params(KeyHeader),
+    responses((status = 201, description = "The trip, requested", body = TripBody)))]
 pub(super) async fn request(request: Request<Riders>) -> Reply {
     request
         .command(
@@ -80,17 +82,22 @@ pub(super) fn check_payment_method(method: &str) -> Result<()> {
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     /// `next_cursor` of the page before; absent for the first one.
+    #[param(pattern = "^c[0-9a-f]{32}$")]
     cursor: Option<String>,
     /// Items on the page, 1 to 100; 20 if absent.
+    #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u8>,
     /// Only trips in this state.
+    #[param(value_type = Option<TripState>)]
     state: Option<String>,
 }
 
 /// List your trips
 ///
-/// Newest first. Operators see everybody's.
-#[utoipa::path(get, path = "/v1/trips", tag = "trips", operation_id = "list_trips", params(ListQuery),
+/// Newest first: a rider's, or those that a driver drives or drove; operators see everybody's. Pages are stable: a trip that is made
+/// meanwhile moves nothing.
+#[utoipa::path(get, path = "/v1/trips", tag = "trips", operation_id = "list_trips", security(("rider" = []), ("driver" = []), ("ops" = [])),
+    params(ListQuery),
     responses((status = 200, description = "A page of trips", body = Page<TripBody>)))]
 pub(super) async fn list(request: Request<Participants>) -> Reply {
     let query: ListQuery = request.query()?;
@@ -121,8 +128,12 @@ fn parse_state(name: &str) -> Result<State> {
 }
 
 /// Look at a trip
+///
+/// For its rider, its driver and operators; for others it does not exist. The `ETag` is its version: with `If-None-Match` nothing is sent
+/// that you have, and with `If-Match` a command is refused when the trip has moved on.
 #[utoipa::path(get, path = "/v1/trips/{trip_id}", tag = "trips", operation_id = "get_trip",
-    params(("trip_id" = TripId, Path, description = "The trip")),
+    security(("rider" = []), ("driver" = []), ("ops" = [])),
+    params(("trip_id" = TripId, Path, description = "The trip"), KnownVersionHeader),
     responses((status = 200, description = "The trip", body = TripBody)))]
 pub(super) async fn get(request: Request<Participants>) -> Reply {
     let trip = visible_trip(&request).await?;
@@ -132,20 +143,28 @@ pub(super) async fn get(request: Request<Participants>) -> Reply {
 /// The car that is coming.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ComingDriver {
+    /// The driver.
     driver_id: DriverId,
+    /// What to call them.
+    #[schema(min_length = 1, max_length = 80, example = "Ada")]
     name: String,
+    /// The car's number plate.
+    #[schema(min_length = 1, max_length = 16, example = "T642113C")]
     plate: String,
+    /// The class of the car.
     class: VehicleClass,
-    /// `null` while this process does not know one.
+    /// Where they were last; `null` while this process does not know.
     position: Option<Position>,
-    /// Milliseconds of domain time.
+    /// How old that position is, milliseconds of domain time; `null` without one.
+    #[schema(minimum = 0)]
     position_age_ms: Option<i64>,
 }
 
 /// See the car that is coming
 ///
-/// From the assignment to the end of the ride.
+/// From the assignment to the end of the ride; before and after it is a 404 that names the trip's state.
 #[utoipa::path(get, path = "/v1/trips/{trip_id}/driver", tag = "trips", operation_id = "get_trip_driver",
+    security(("rider" = []), ("driver" = []), ("ops" = [])),
     params(("trip_id" = TripId, Path, description = "The trip")),
     responses((status = 200, description = "Driver and car", body = ComingDriver)))]
 pub(super) async fn driver(request: Request<Participants>, supply: web::Data<Supply>) -> Reply {

@@ -1,0 +1,56 @@
+//! The explorer of the API, `/docs`: Swagger UI from the binary, started by a page and a script of ours, with nothing from
+//! elsewhere. In the sandbox the script gets itself tokens. `docs/decisions/explorer.md` says why this one.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, LOCATION};
+use actix_web::{HttpResponse, web};
+use utoipa_swagger_ui::Config;
+
+use crate::platform::error::{Error, Refusal};
+use crate::platform::http::Reply;
+
+/// Everything is the service's own; Swagger UI sets styles from its script, and draws arrows as `data:`.
+const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+
+/// The files that are ours: name, type, content.
+const OURS: [(&str, &str, &str); 3] = [
+    ("", "text/html; charset=utf-8", include_str!("explorer/index.html")),
+    ("explorer.css", "text/css; charset=utf-8", include_str!("explorer/explorer.css")),
+    ("explorer.js", "text/javascript; charset=utf-8", include_str!("explorer/explorer.js")),
+];
+
+/// The files of Swagger UI that the page uses; its own page and initializer, which know other addresses, are not served.
+const THEIRS: [&str; 3] = ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
+
+/// The addresses.
+pub fn configure(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/docs").route(web::get().to(redirect)))
+        .service(web::resource("/docs/{file:.*}").route(web::get().to(file)));
+}
+
+async fn redirect() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((LOCATION, "/docs/")).finish()
+}
+
+async fn file(name: web::Path<String>) -> Reply {
+    if let Some((_, kind, text)) = OURS.iter().find(|(ours, ..)| *ours == name.as_str()) {
+        let mut response = HttpResponse::Ok();
+        response.insert_header((CONTENT_SECURITY_POLICY, POLICY)).insert_header((CACHE_CONTROL, "no-cache"));
+        return Ok(response.content_type(*kind).body(*text));
+    }
+    if !THEIRS.contains(&name.as_str()) {
+        return Err(Refusal::not_found("page").into());
+    }
+    let found = utoipa_swagger_ui::serve(&name, Arc::new(Config::default()));
+    let found = found.map_err(|error| Error::Bug(format!("{name}: {error}")))?;
+    let file = found.ok_or_else(|| Error::Bug(format!("{name} is not in the binary")))?;
+    let mut response = HttpResponse::Ok();
+    if file.gzpipped {
+        response.insert_header((CONTENT_ENCODING, "gzip"));
+    }
+    response.insert_header((CACHE_CONTROL, "max-age=3600"));
+    Ok(response.content_type(file.content_type).body(file.bytes.into_owned()))
+}

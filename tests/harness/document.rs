@@ -1,0 +1,258 @@
+//! The published document as a judge: whatever a test of ours asks, the answer has to be one that the document declares, in
+//! status, content type, headers and body. [`Answer::of`](super::Answer::of) asks it about every answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, OnceLock};
+
+use jsonschema::{Draft, Registry, Validator};
+use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+/// Open to all, and not of the API: pages for people, the measurements, and the document itself.
+const UNDOCUMENTED: &[&str] = &["/", "/docs", "/metrics", "/openapi.json", "/problems"];
+
+/// Headers that the contract speaks of: where the service sends one, the document has to say so.
+const SPOKEN_OF: &[&str] = &[
+    "allow",
+    "etag",
+    "idempotent-replayed",
+    "location",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "trace-id",
+    "www-authenticate",
+];
+
+/// What the document is called by its own references.
+const DOCUMENT: &str = "urn:ridematch:openapi";
+
+/// What came back to a question, as far as the document has a say in it.
+pub struct Reply<'a> {
+    pub status: StatusCode,
+    pub headers: &'a HeaderMap,
+    /// `None` for a stream, whose body has no end.
+    pub body: Option<&'a [u8]>,
+}
+
+/// The published document.
+pub fn document() -> &'static Value {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    DOCUMENT.get_or_init(|| serde_json::to_value(ridematch::document()).expect("the document"))
+}
+
+/// Every operation of the document by its name: its method, the template of its path, and what is said about it.
+pub fn operations() -> BTreeMap<&'static str, (Method, &'static str, &'static Value)> {
+    let mut operations = BTreeMap::new();
+    for (template, item) in document()["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("a path's operations") {
+            let Ok(method) = method.to_uppercase().parse::<Method>() else { continue };
+            let Some(name) = operation["operationId"].as_str() else { continue };
+            operations.insert(name, (method, template.as_str(), operation));
+        }
+    }
+    operations
+}
+
+/// The answers that this process has seen so far: operation and status.
+pub fn seen() -> BTreeSet<(&'static str, u16)> {
+    SEEN.lock().expect("nobody panics while holding it").clone()
+}
+
+static SEEN: Mutex<BTreeSet<(&'static str, u16)>> = Mutex::new(BTreeSet::new());
+
+/// Fails if the document does not declare this reply to this question, naming operation, status and place.
+pub fn judge(method: &Method, path: &str, reply: &Reply<'_>) {
+    let faults = faults(method, path, reply);
+    assert!(
+        faults.is_empty(),
+        "{method} {path} answered {} in a way that the document does not declare:\n  {}\n{}",
+        reply.status,
+        faults.join("\n  "),
+        String::from_utf8_lossy(reply.body.unwrap_or_default()),
+    );
+}
+
+/// What about this reply the document does not declare.
+fn faults(method: &Method, path: &str, reply: &Reply<'_>) -> Vec<String> {
+    let Some((template, item)) = item(path) else { return faults_of_nowhere(path, reply) };
+    let Some((name, operation)) = operation(item, method) else { return faults_of_no_method(template, item, reply) };
+    SEEN.lock().expect("nobody panics while holding it").insert((name, reply.status.as_u16()));
+    let responses = &operation["responses"];
+    let key = [reply.status.as_str(), "default"].into_iter().find(|key| responses.get(key).is_some());
+    let Some(key) = key else {
+        return vec![format!("{name}: the status {} is not declared", reply.status.as_u16())];
+    };
+    let pointer = format!("/paths/{}/{}/responses/{key}", escaped(template), method.as_str().to_lowercase());
+    let (pointer, response) = resolved(pointer);
+    let mut faults = faults_of_headers(response, reply.headers);
+    faults.extend(faults_of_body(&pointer, response, reply));
+    faults.into_iter().map(|fault| format!("{name} {key}: {fault}")).collect()
+}
+
+/// The path of the document that an address belongs to: the one with the fewest parameters.
+fn item(path: &str) -> Option<(&'static str, &'static Value)> {
+    let matches = |template: &str| {
+        let (mut theirs, mut ours) = (path.split('/'), template.split('/'));
+        theirs.clone().count() == ours.clone().count()
+            && ours
+                .by_ref()
+                .zip(theirs.by_ref())
+                .all(|(ours, theirs)| ours == theirs || (ours.starts_with('{') && !theirs.is_empty()))
+    };
+    let paths = document()["paths"].as_object().expect("paths").iter();
+    let (template, item) =
+        paths.filter(|(template, _)| matches(template)).min_by_key(|(template, _)| template.matches('{').count())?;
+    Some((template.as_str(), item))
+}
+
+fn operation(item: &'static Value, method: &Method) -> Option<(&'static str, &'static Value)> {
+    let operation = item.get(method.as_str().to_lowercase())?;
+    Some((operation["operationId"].as_str()?, operation))
+}
+
+/// Where nothing is, a problem says so.
+fn faults_of_nowhere(path: &str, reply: &Reply<'_>) -> Vec<String> {
+    let is_page = |page: &&str| path == **page || (**page != "/" && path.starts_with(&format!("{page}/")));
+    if UNDOCUMENTED.iter().any(|page| is_page(&page)) {
+        return Vec::new();
+    }
+    match reply.status {
+        StatusCode::NOT_FOUND => faults_of_problem(reply),
+        _ => vec!["the document has no such path".to_owned()],
+    }
+}
+
+/// For a method that a path does not have a problem says so, and which ones there are.
+fn faults_of_no_method(template: &str, item: &Value, reply: &Reply<'_>) -> Vec<String> {
+    if reply.status != StatusCode::METHOD_NOT_ALLOWED {
+        return vec![format!("{template} has no such method, so it should be 405")];
+    }
+    let documented: BTreeSet<_> = operations_of(item).collect();
+    let allowed = text(reply.headers, "allow").unwrap_or_default();
+    let allowed: BTreeSet<_> = allowed.split(',').map(|method| method.trim().to_owned()).collect();
+    let mut faults = if reply.body == Some(b"") { Vec::new() } else { faults_of_problem(reply) };
+    if allowed != documented {
+        faults.push(format!("{template} has {documented:?}, and `Allow` says {allowed:?}"));
+    }
+    faults
+}
+
+fn operations_of(item: &Value) -> impl Iterator<Item = String> {
+    let members = item.as_object().expect("a path's operations").keys();
+    members.filter(|member| item[member.as_str()]["responses"].is_object()).map(|method| method.to_uppercase())
+}
+
+fn faults_of_problem(reply: &Reply<'_>) -> Vec<String> {
+    let kind = text(reply.headers, "content-type").unwrap_or_default();
+    if kind != "application/problem+json" {
+        return vec![format!("a problem document is expected, and it is {kind:?}")];
+    }
+    faults_of_json("/components/schemas/Problem", reply.body.unwrap_or_default())
+}
+
+/// Declared headers have to fit, and to be there if they are required; headers that the contract speaks of have to be declared.
+fn faults_of_headers(response: &Value, headers: &HeaderMap) -> Vec<String> {
+    let none = serde_json::Map::new();
+    let declared = response["headers"].as_object().unwrap_or(&none);
+    let mut faults = Vec::new();
+    for (name, header) in declared {
+        let header = header["$ref"].as_str().map_or(header, |to| at(to.trim_start_matches('#')));
+        match text(headers, name) {
+            None if header["required"] == true => faults.push(format!("the header {name} is missing")),
+            None => {}
+            Some(value) if fits(&header["schema"], value) => {}
+            Some(value) => faults.push(format!("the header {name} is {value:?}, which does not fit")),
+        }
+    }
+    let is_declared = |name: &str| declared.keys().any(|declared| declared.eq_ignore_ascii_case(name));
+    let silent = SPOKEN_OF.iter().filter(|name| headers.contains_key(**name) && !is_declared(name));
+    faults.extend(silent.map(|name| format!("the header {name} is not declared")));
+    faults
+}
+
+/// Whether a header's value fits its schema: as text, or as the number that it spells.
+fn fits(schema: &Value, value: &str) -> bool {
+    let schema = schema["$ref"].as_str().map_or(schema, |to| at(to.trim_start_matches('#')));
+    let Ok(validator) = options().build(schema) else { return false };
+    let spelt = serde_json::from_str::<Value>(value).ok();
+    validator.is_valid(&json!(value)) || spelt.is_some_and(|spelt| validator.is_valid(&spelt))
+}
+
+fn faults_of_body(pointer: &str, response: &Value, reply: &Reply<'_>) -> Vec<String> {
+    let kind = text(reply.headers, "content-type").map(|kind| kind.split(';').next().unwrap_or_default().trim());
+    let declared = response["content"].as_object().filter(|content| !content.is_empty());
+    match (declared, kind, reply.body) {
+        (None, _, Some(b"")) => Vec::new(),
+        (None, _, _) => vec!["there is a body, and none is declared".to_owned()],
+        (Some(_), None, _) => vec!["there is no content type".to_owned()],
+        (Some(declared), Some(kind), body) => match declared.get(kind) {
+            None => vec![format!("it is {kind}, and declared is {:?}", declared.keys().collect::<Vec<_>>())],
+            Some(content) if content.get("schema").is_none() => vec![format!("{kind} has no schema")],
+            Some(_) => match body {
+                Some(body) if kind.ends_with("json") => {
+                    faults_of_json(&format!("{pointer}/content/{}/schema", escaped(kind)), body)
+                }
+                _ => Vec::new(),
+            },
+        },
+    }
+}
+
+/// What is wrong with a body by the schema at `pointer`, place by place.
+fn faults_of_json(pointer: &str, body: &[u8]) -> Vec<String> {
+    let body: Value = match serde_json::from_slice(body) {
+        Ok(body) => body,
+        Err(error) => return vec![format!("the body is not JSON: {error}")],
+    };
+    let say = |error: jsonschema::ValidationError<'_>| format!("at {:?}: {error}", error.instance_path().as_str());
+    validator(pointer).iter_errors(&body).map(say).collect()
+}
+
+/// The validator for the schema at `pointer`, made at its first use.
+fn validator(pointer: &str) -> &'static Validator {
+    static MADE: Mutex<BTreeMap<String, &'static Validator>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().expect("a schema that cannot be compiled fails everybody");
+    if let Some(validator) = made.get(pointer) {
+        return validator;
+    }
+    let fragment = pointer.replace('%', "%25").replace('{', "%7B").replace('}', "%7D");
+    let validator = options().build(&json!({"$ref": format!("{DOCUMENT}#{fragment}")}));
+    let validator: &'static Validator =
+        Box::leak(Box::new(validator.unwrap_or_else(|error| panic!("{pointer}: {error}"))));
+    made.insert(pointer.to_owned(), validator);
+    validator
+}
+
+/// OpenAPI 3.1 speaks JSON Schema of 2020-12; a format is a promise here, not a remark.
+fn options() -> jsonschema::ValidationOptions<'static> {
+    static REGISTRY: OnceLock<Registry<'static>> = OnceLock::new();
+    let registry = REGISTRY.get_or_init(|| {
+        let registry = Registry::new().draft(Draft::Draft202012).add(DOCUMENT, document()).expect("its address");
+        registry.prepare().expect("a document whose references lead somewhere")
+    });
+    jsonschema::options().with_draft(Draft::Draft202012).with_registry(registry).should_validate_formats(true)
+}
+
+/// What stands at a pointer, behind a reference if it is one, and its own pointer.
+fn resolved(pointer: String) -> (String, &'static Value) {
+    let found = at(&pointer);
+    match found["$ref"].as_str() {
+        Some(to) => resolved(to.trim_start_matches('#').to_owned()),
+        None => (pointer, found),
+    }
+}
+
+fn at(pointer: &str) -> &'static Value {
+    document().pointer(pointer).unwrap_or_else(|| panic!("nothing is at {pointer}"))
+}
+
+/// A member's name as a part of a JSON pointer.
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
