@@ -64,10 +64,10 @@ async fn nonsense_is_answered_as_it_is_documented() {
 
 /// Asks in a task of its own, in which the document may object.
 async fn answered((what, request): (String, RequestBuilder)) -> (String, Result<u16, String>) {
-    let answer = tokio::spawn(async { Answer::open(request).await });
+    let answer = tokio::spawn(Answer::of(request));
     let judged = async {
         match answer.await {
-            Ok(response) => Ok(response.status().as_u16()),
+            Ok(answer) => Ok(answer.status.as_u16()),
             Err(objection) => {
                 let objection = objection.into_panic();
                 Err(objection.downcast_ref::<String>().cloned().unwrap_or_default())

@@ -16,9 +16,9 @@ pub mod supervisor;
 use crate::payments::PaymentsContext;
 use crate::platform::config::Config;
 use crate::platform::error::Result;
-use provider::Provider;
 
 pub use live::Live;
+use provider::Provider;
 pub use recorder::Recorder;
 
 /// What the sandbox needs beside the platform.

@@ -39,6 +39,7 @@ PICKUP = {"lat": LAT, "lon": LON}
 DROPOFF = {"lat": LAT + 0.01, "lon": LON + 0.01}
 CENTS = {"amount": 100, "currency": "USD"}
 NOTE = "Looked into by a test."
+PREFIXES = {"rider": "rdr", "driver": "drv", "gateway": "gwy", "ops": "ops"}
 
 Scene = dict[str, Any]
 
@@ -142,7 +143,7 @@ def arrived() -> Scene:
 def waited_in_vain() -> Scene:
     scene = arrived()
     post("nobody", "/v1/sandbox/clock", {"advance_s": 301})
-    return scene
+    return scene | {"body": {}}
 
 
 def locked() -> Scene:
@@ -254,7 +255,7 @@ RECEIVER = f"http://127.0.0.1:{receiver.server_port}/"
 SCENES: dict[str, Callable[[], Scene]] = {
     "request_trip": quoted,
     "get_trip": requested,
-    "cancel_trip": requested,
+    "cancel_trip": assigned,
     "list_trip_events": requested,
     "explain_trip": requested,
     "get_receipt": requested,
@@ -287,8 +288,9 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "redeliver_webhook": delivered,
 }
 
-# How often each operation was given a scene; operation and status of each answer.
+# How often each operation was given a scene, and the requests that were; operation and status of each answer.
 played: Counter[str] = Counter()
+on_stage: set[str] = set()
 answers: Counter[tuple[str, int]] = Counter()
 broken: dict[str, str] = {}
 
@@ -299,7 +301,7 @@ def name_of(case: Any) -> str:
 
 def is_allowed(case: Any) -> bool:
     security = case.operation.definition.raw.get("security") or [{}]
-    return any(not requirement or ROLE in requirement for requirement in security)
+    return any(not requirement or ROLE in str(requirement) for requirement in security)
 
 
 @schemathesis.hook
@@ -307,14 +309,21 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     name, meta = name_of(case), case.meta
     if meta is None or not meta.generation.mode.is_positive:
         return
+    if case.headers and "Idempotency-Key" in case.headers:
+        # The document's example is good for one request only; what was generated is mostly short, and soon used.
+        case.headers["Idempotency-Key"] = f"{uuid4().hex}-{case.headers['Idempotency-Key']}"[:255]
     if name == "create_webhook_endpoint" and isinstance(case.body, dict):
         case.body["url"] = RECEIVER  # never a stranger's
+    if name == "create_token" and isinstance(case.body, dict) and isinstance(case.body.get("subject"), str):
+        # A schema cannot say that one field decides over another.
+        case.body["subject"] = PREFIXES[case.body["role"]] + case.body["subject"][3:]
     if name == "receive_provider_event":
         sign(case)
     if name in SCENES and is_allowed(case) and played[name] < SCENES_PER_OPERATION:
         played[name] += 1
         try:
             play(SCENES[name](), case)
+            on_stage.add(case.id)
         except Exception as error:  # the summary tells, when the operation never succeeded
             broken[name] = f"{type(error).__name__}: {error}"
 
@@ -343,6 +352,8 @@ def sign(case: Any) -> None:
 @schemathesis.hook
 def after_call(context: Any, case: Any, response: Any) -> None:
     answers[name_of(case), response.status_code] += 1
+    if case.id in on_stage and response.status_code >= 400:
+        broken[name_of(case)] = f"{response.status_code}: {response.text}"
 
 
 @atexit.register

@@ -1,5 +1,6 @@
-//! Chores of this workspace that need a database: `cargo xtask prepare`, `cargo xtask with-db`, `cargo xtask variants`.
+//! Chores of this workspace: `cargo xtask prepare`, `cargo xtask with-db`, `cargo xtask variants`, `cargo xtask collections`.
 
+mod collections;
 mod prepare;
 mod variants;
 mod workspace;
@@ -12,6 +13,8 @@ const USAGE: &str = "\
 usage: cargo xtask prepare             write the query data in .sqlx anew
        cargo xtask prepare --check     fail if .sqlx is not what the queries and migrations make
        cargo xtask with-db -- CMD …    run a command with DATABASE_URL naming a new, migrated database
+       cargo xtask collections         write collections/http anew from the journeys of collections
+       cargo xtask collections --check fail if it is not what they make
        cargo xtask variants [NAME…]    break the service in every way of variants/, and see the tests find it
        cargo xtask variants --list     name those ways
        cargo xtask variants --markdown print the table of docs/guards.md";
@@ -24,6 +27,8 @@ async fn main() -> ExitCode {
         ["prepare"] => prepare::run(Mode::Write).await,
         ["prepare", "--check"] => prepare::run(Mode::Check).await,
         ["variants", arguments @ ..] => variants::run(arguments).await,
+        ["collections"] => collections::run(false),
+        ["collections", "--check"] => collections::run(true),
         ["with-db", "--", command @ ..] if !command.is_empty() => workspace::with_database(command).await,
         _ => {
             eprintln!("{USAGE}");

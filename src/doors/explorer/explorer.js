@@ -31,22 +31,31 @@ async function token(role) {
 
 // Required headers and ids are filled in; what is optional starts empty, an example version above all.
 function prepare(document) {
+  const schemas = document.components?.schemas ?? {};
+  for (const schema of Object.values(schemas)) schema.example ??= standIn(schema);
   const shared = Object.values(document.components?.parameters ?? {});
   const own = operations(document).flatMap(({ operation }) => operation.parameters ?? []);
-  for (const parameter of [...shared, ...own]) {
-    if (parameter.name === "Idempotency-Key") {
-      delete parameter.examples;
-      parameter.example = FRESH_KEY;
-    } else if (parameter.in && !parameter.required) {
-      delete parameter.examples;
-      delete parameter.example;
-      if (parameter.schema) {
-        delete parameter.schema.example;
-        delete parameter.schema.examples;
-      }
+  for (const parameter of [...shared, ...own].filter((one) => one.in)) {
+    const example = standIn(schemas[parameter.schema?.$ref?.split("/").pop()] ?? parameter.schema);
+    if (parameter.required && !example && parameter.name !== "Idempotency-Key") continue;
+    delete parameter.examples;
+    delete parameter.example;
+    if (parameter.required) {
+      parameter.example = example ?? FRESH_KEY;
+    } else if (parameter.schema?.$ref) {
+      // Written out, because a type of its own has an example.
+      parameter.schema = { type: "string", pattern: schemas[parameter.schema.$ref.split("/").pop()]?.pattern };
+    } else if (parameter.schema) {
+      delete parameter.schema.example;
     }
   }
   return document;
+}
+
+// What stands for an id until one of its kind was seen: trip_00000000000000000000000000.
+function standIn(schema) {
+  const prefix = /^\^([a-z]+)_\[0-7\]/.exec(schema?.pattern ?? "")?.[1];
+  return prefix && `${prefix}_${"0".repeat(26)}`;
 }
 
 function operations(document) {
@@ -57,20 +66,16 @@ function operations(document) {
   );
 }
 
-// Who may do this, from the document where it says so: the roles stand as scopes of the bearer token.
+// Who may do this: the document has a security scheme for each role. What needs no token has none.
 function finder(document) {
   const known = operations(document).map(({ path, method, operation }) => ({
     method,
     pattern: new RegExp(`^${path.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/\{[^}]+\}/g, "[^/]+")}$`),
-    roles: (operation.security ?? document.security ?? []).flatMap((requirement) => requirement.bearer ?? []),
-    isOpen: operation.security?.some((requirement) => Object.keys(requirement).length === 0),
-    tag: operation.tags?.[0],
+    roles: (operation.security ?? document.security ?? []).flatMap(Object.keys),
   }));
-  const byTag = { drivers: "driver", offers: "driver", ops: "ops", webhooks: "ops" };
   return (method, path) => {
     const found = known.find((one) => one.method === method.toLowerCase() && one.pattern.test(path));
-    if (!found || found.isOpen) return undefined;
-    return found.roles.find((role) => ROLES.includes(role)) ?? byTag[found.tag] ?? "rider";
+    return found?.roles.find((role) => ROLES.includes(role));
   };
 }
 
@@ -86,7 +91,12 @@ async function start() {
   const document_ = prepare(await (await fetch("/openapi.json")).json());
   const examples = new Set([...JSON.stringify(document_).matchAll(ID)].map(([id]) => id));
   const roleFor = finder(document_);
-  const withSeen = (text) => text.replace(ID, (id, prefix) => (examples.has(id) ? (lastSeen.get(prefix) ?? id) : id));
+  const withSeen = (text, unseen) =>
+    text.replace(ID, (id, prefix) => {
+      if (!examples.has(id)) return id;
+      if (!lastSeen.has(prefix)) unseen.push(prefix);
+      return lastSeen.get(prefix) ?? id;
+    });
   const isSandbox = await token("rider").then(() => true, () => false);
   if (isSandbox) showRoles();
   else said.textContent = "This is no sandbox: press Authorize and paste a token.";
@@ -105,14 +115,16 @@ async function start() {
     requestInterceptor: async (request) => {
       const address = new URL(request.url, location.href);
       if (address.origin !== location.origin) return request;
-      request.url = address.origin + withSeen(decodeURI(address.pathname)) + address.search;
-      if (typeof request.body === "string") request.body = withSeen(request.body);
+      const unseen = [];
+      request.url = address.origin + withSeen(decodeURI(address.pathname), unseen) + withSeen(address.search, unseen);
+      if (typeof request.body === "string") request.body = withSeen(request.body, unseen);
       if (request.headers["Idempotency-Key"] === FRESH_KEY) request.headers["Idempotency-Key"] = crypto.randomUUID();
       const role = chosen === "auto" ? roleFor(request.method, address.pathname) : chosen;
       if (isSandbox && role && !request.headers.Authorization) {
         request.headers.Authorization = `Bearer ${await token(role)}`;
-        said.textContent = `sent as ${role}`;
       }
+      const who = request.headers.Authorization && role ? `Sent as ${role}. ` : "";
+      said.textContent = who + unseen.map((prefix) => `No ${prefix}_… was seen yet: the example is none.`).join(" ");
       return request;
     },
     responseInterceptor: (response) => {

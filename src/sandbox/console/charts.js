@@ -19,7 +19,7 @@ const duration = (s) => (s === null ? "–" : seconds(s));
 const CHARTS = [
   {
     title: "Match latency",
-    note: "from the payment's authorisation to the first offer, real time, over half a minute",
+    note: "payment authorised to first offer, real time, last 30 s",
     series: [
       { name: "p50", tint: "good", read: ({ match }) => quantile(match, 0.5) },
       { name: "p99", tint: "warn", read: ({ match }) => quantile(match, 0.99) },
@@ -28,10 +28,10 @@ const CHARTS = [
   },
   {
     title: "Waiting riders",
-    note: "how long those who have no car yet have been waiting, domain time",
+    note: "how long those without a car have waited, domain time",
     series: [
-      { name: "half of them", tint: "good", read: ({ world }) => world.waiting.p50_s },
-      { name: "the longest", tint: "warn", read: ({ world }) => world.waiting.max_s },
+      { name: "median", tint: "good", read: ({ world }) => world.waiting.p50_s },
+      { name: "longest", tint: "warn", read: ({ world }) => world.waiting.max_s },
     ],
     show: duration,
   },

@@ -47,7 +47,7 @@ impl Rides {
             area.is_none_or(|area| [ride.pickup, ride.dropoff].into_iter().any(|place| area.contains(place)))
         };
         let mut shown: Vec<_> =
-            self.rides.iter().rev().filter(touches).map(|ride| RideBody::new(ride, drivers)).collect();
+            self.rides.iter().rev().filter(touches).map(|ride| LiveRideBody::new(ride, drivers)).collect();
         let hidden = shown.len().saturating_sub(SHOWN_MAX);
         shown.truncate(SHOWN_MAX);
         WorldBody {
@@ -97,7 +97,7 @@ pub struct WorldBody {
     /// Trips in view that are left out below, because there are too many: those that began first.
     hidden: usize,
     /// Trips that are not over, the newest first, 400 at most.
-    rides: Vec<RideBody>,
+    rides: Vec<LiveRideBody>,
 }
 
 /// How long riders have been waiting, domain seconds since they asked.
@@ -113,7 +113,7 @@ struct WaitingBody {
 
 /// A trip on the map.
 #[derive(Debug, Serialize, ToSchema)]
-struct RideBody {
+struct LiveRideBody {
     id: TripId,
     rider_id: RiderId,
     /// Its state, as in `GET /v1/trips/{trip_id}`.
@@ -142,7 +142,7 @@ struct FlyingBody {
     expires_at: DomainTime,
 }
 
-impl RideBody {
+impl LiveRideBody {
     fn new(ride: &Ride, drivers: &Drivers) -> Self {
         let driver_id = ride.driver.filter(|_| ride.state.has_driver());
         Self {

@@ -27,6 +27,9 @@ const SILENT_MAX: Duration = Duration::from_secs(60);
 /// The longest message from a map, bytes.
 const MESSAGE_BYTES_MAX: usize = 1024;
 
+/// The longest reason for a close, bytes: a control frame holds 125, two of them for the code.
+const REASON_BYTES_MAX: usize = 120;
+
 /// Watch the city move
 ///
 /// Without an upgrade: the world as it is now, once. As a WebSocket, what the console's map is made of; a map speaks in JSON text:
@@ -115,7 +118,10 @@ impl Map {
         };
         let reason = match end {
             End::Gone => CloseReason::from(CloseCode::Away),
-            End::Wrong(why) => CloseReason { code: CloseCode::Policy, description: Some(why) },
+            End::Wrong(mut why) => {
+                why.truncate(why.floor_char_boundary(REASON_BYTES_MAX));
+                CloseReason { code: CloseCode::Policy, description: Some(why) }
+            }
         };
         let _gone = self.session.close(Some(reason)).await;
     }

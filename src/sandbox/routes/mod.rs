@@ -19,10 +19,6 @@ use utoipa::OpenApi;
     tokens::token,
     clock::clock,
     clock::set_clock,
-    live::live,
-    machines::machines,
-    streets::streets,
-    streets::put_streets,
     requests::sql,
     lives::kill,
     lives::begin_anew,
@@ -31,6 +27,10 @@ use utoipa::OpenApi;
     provider::heal,
     provider::view,
     provider::expire,
+    live::live,
+    machines::machines,
+    streets::streets,
+    streets::put_streets,
 ))]
 pub struct Api;
 

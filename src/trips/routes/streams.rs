@@ -14,7 +14,7 @@ use super::trips::visible_trip;
 use crate::platform::Platform;
 use crate::platform::clock::Stopwatch;
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::http::request::{Audience, LastEventHeader};
+use crate::platform::http::request::{Audience, LastEventHeader, read_number};
 use crate::platform::http::sse::{self, Frames, Gone, KEEP_ALIVE};
 use crate::platform::http::{Drivers, Participants, Reply, Request};
 use crate::platform::ids::{DriverId, Id, TripId};
@@ -68,11 +68,11 @@ pub(super) struct EventsBody {
     responses((status = 200, description = "The events", content((EventsBody = "application/json"), (String = "text/event-stream")))))]
 pub(super) async fn trip_events(request: Request<Participants>, supply: web::Data<Supply>) -> Reply {
     let trip = visible_trip(&request).await?;
+    let (query, after): (EventsQuery, _) = (request.query()?, last_event_id(&request)?);
     if !wants_stream(&request) {
-        let query: EventsQuery = request.query()?;
         return Ok(list(&request.platform, trip.id, query).await?);
     }
-    let after = last_event_id(&request)?.unwrap_or(0);
+    let after = after.unwrap_or(0);
     let (frames, response) = sse::stream();
     let stream = TripStream { platform: request.platform.clone(), supply: supply.into_inner(), trip: trip.id, frames };
     actix_web::rt::spawn(async move {
@@ -106,12 +106,8 @@ fn wants_stream<A: Audience>(request: &Request<A>) -> bool {
 
 fn last_event_id<A: Audience>(request: &Request<A>) -> Result<Option<i64>> {
     let Some(value) = request.http.headers().get("last-event-id") else { return Ok(None) };
-    match value.to_str().ok().and_then(|text| text.parse().ok()) {
-        Some(seq) if seq >= 0 => Ok(Some(seq)),
-        _ => {
-            Err(Refusal::new(Code::Malformed, "`Last-Event-ID` must be the number of an event on this stream.").into())
-        }
-    }
+    let wrong = || Refusal::new(Code::Malformed, "`Last-Event-ID` must be the number of an event on this stream.");
+    Ok(Some(value.to_str().ok().and_then(read_number).ok_or_else(wrong)?))
 }
 
 /// Waits until there may be something new: a wake, or the slow poll; or until the client has gone,
