@@ -49,6 +49,7 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("PUT /v1/drivers/me/availability", &["driver"]),
     ("PUT /v1/drivers/me/location", &["driver"]),
     ("GET /v1/drivers/me/events", &["driver"]),
+    ("GET /v1/drivers/me/stream", &["driver"]),
     ("POST /v1/locations", &["gateway"]),
     ("GET /v1/drivers/nearby", &["rider", "driver", "ops"]),
     ("GET /v1/offers", &["driver"]),

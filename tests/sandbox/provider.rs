@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::post;
-use crate::harness::{Answer, App, HERE, id, in_progress};
+use crate::harness::{Answer, App, HERE, Options, id, in_progress};
 
 const FAULTS: &str = "/v1/sandbox/provider/faults";
 
@@ -44,4 +44,13 @@ async fn a_bad_day_that_means_nothing_is_refused() {
     let odd = post(&app, FAULTS, &json!({"faults": [{"on": "webhook", "kind": "reset_after"}]})).await;
     let problem = odd.expect_problem(422, "invalid_request");
     assert!(problem["detail"].as_str().unwrap().starts_with("The provider refuses it: "), "{problem}");
+}
+
+#[tokio::test]
+async fn a_provider_on_another_machine_is_never_told_anything() {
+    let psp_base_url = Some("https://provider.invalid".to_owned());
+    let app = App::with(Options { psp_base_url, ..Options::default() }).await;
+    let plan = json!({"faults": [{"on": "capture", "kind": "reset_after"}]});
+    post(&app, FAULTS, &plan).await.expect_problem(409, "not_a_simulator");
+    post(&app, "/v1/sandbox/reset", &json!({})).await.expect_problem(409, "not_a_simulator");
 }
