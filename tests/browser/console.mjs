@@ -76,6 +76,13 @@ function rideState(page) {
   return page.locator("#ride").getAttribute("data-state");
 }
 
+/** The map has found the city when it can say how many drivers there are. */
+async function cityShown(page) {
+  const status = page.locator("#map-status");
+  await until("the city", async () => /[1-9]\d* drivers/.test(await status.textContent()), true, { ms: 20_000 * PATIENCE });
+  await page.waitForTimeout(300);
+}
+
 /** A place on the map where no car is: over one the pointer changes, as a person would see. */
 async function emptySpot(page, shareX, shareY) {
   const box = await page.locator("#map").boundingBox();
@@ -89,6 +96,7 @@ async function emptySpot(page, shareX, shareY) {
 }
 
 async function rideByClicks(page) {
+  await cityShown(page);
   let clicks = 0;
   for (const [x, y] of [[0.5, 0.5], [0.66, 0.36]]) {
     const spot = await emptySpot(page, x, y);
@@ -146,6 +154,7 @@ async function rideByKeyboard(page) {
 
 async function focusOrder(page) {
   await page.reload();
+  await cityShown(page);
   await page.locator("#inspector .list button").first().waitFor();
   const seen = [];
   for (let step = 0; step < 60; step++) {
@@ -261,7 +270,7 @@ async function darkPage(page) {
 }
 
 async function phonePage(page) {
-  await page.waitForTimeout(1500);
+  await cityShown(page);
   const width = await page.evaluate(() => [document.scrollingElement.scrollWidth, innerWidth]);
   assert.ok(width[0] <= width[1], `${width[0]} px wide on ${width[1]}`);
   const spot = await emptySpot(page, 0.5, 0.4);

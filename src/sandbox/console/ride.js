@@ -7,6 +7,9 @@ import { OVER, followTrip } from "./trips.js";
 
 const STEPS = ["requested", "searching", "offered", "assigned", "arrived", "in_progress", "completed"];
 
+/** Farther away than this a click does not name a street: the map has not found the city yet, or was zoomed out of it. */
+const METRES_PER_PIXEL_MAX = 60;
+
 const METHODS = [
   ["pm_card_visa", "Visa, approved"],
   ["pm_card_chargeDeclined", "a card that is declined"],
@@ -30,7 +33,7 @@ const LEADS = {
 };
 
 /**
- * Makes the card of this browser's own ride. `click(place)` is a click on the map; `isHalfWay()` while the next one
+ * Makes the card of this browser's own ride. `click(place, metresPerPixel)` is a click on the map; `isHalfWay()` while the next one
  * is where to go.
  */
 export function createRide(element, map) {
@@ -57,8 +60,9 @@ export function createRide(element, map) {
     show("Click the map where you are, then where you want to go.", h("p.keys.muted.small", {}, "By keyboard: Enter on the map puts a pin at its centre, arrows move it."));
   }
 
-  function click(place) {
+  function click(place, metresPerPixel) {
     if (ride.trip && !OVER.includes(ride.trip.state)) return;
+    if (metresPerPixel > METRES_PER_PIXEL_MAX) return show("Come closer first: from here a click is a whole town.", ride.pickup && actions(again("Start over")));
     if (ride.trip || ride.dropoff) {
       stop();
       ride = {};

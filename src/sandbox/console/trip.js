@@ -24,7 +24,7 @@ export function inspectTrip(element, id) {
   const purse = () => trip?.payment_id;
   const parts = [
     section("State", () => picture(events), { open: true }),
-    section("History", () => ({ news: events, note: `${events.length} events`, show: () => history(events) }), { open: true }),
+    section("History", () => events.length > 0 && { news: events, note: `${events.length} events`, show: () => history(events) }, { open: true }),
     section("Why this driver", () => explain(id), { open: true }),
   ];
   const money = [paymentSection(purse, { open: true }), ledgerSection(id), providerSection(purse), receiptSection(id)];
@@ -61,6 +61,7 @@ export function inspectTrip(element, id) {
     const [first, me] = [await call({ as: "ops", path: `/v1/trips/${id}`, quiet: true }), await myRider()];
     if (isStopped) return;
     if (!first.ok) return about.replaceChildren(apology(first, "There is no such trip."));
+    show(first.body, []);
     // Only its own rider sees a trip's PIN.
     const as = first.body.rider_id === me ? "rider" : "ops";
     stopFollowing = followTrip(id, { as, onTrip: show, onPosition: showAway });
