@@ -40,7 +40,7 @@ const SILENT_MAX: Duration = Duration::from_secs(60);
 /// 0 at the western and southern edge to 65535; *n* u8: 0 free, 1 offered, 2 to pickup, 3 on trip, 4 silent.
 #[utoipa::path(get, path = "/v1/sandbox/live", tag = "sandbox", operation_id = "watch_city", security(()),
     responses((status = 200, description = "The world now", body = WorldBody),
-        (status = 101, description = "A WebSocket; see above")))]
+        (status = 101, description = "A WebSocket, as described")))]
 pub(super) async fn live(head: Head<Everybody>, body: Payload, sandbox: web::Data<Sandbox>) -> Reply {
     let live = sandbox.live();
     if !head.wants_socket() {
