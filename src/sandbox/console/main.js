@@ -35,7 +35,8 @@ on("connection", (state) => {
 });
 
 // The theme's toggle.
-const showTheme = () => element("theme").setAttribute("aria-pressed", document.documentElement.dataset.theme === "dark");
+const showTheme = () =>
+  element("theme").setAttribute("aria-pressed", document.documentElement.dataset.theme === "dark");
 element("theme").addEventListener("click", () => window.toggleTheme());
 document.addEventListener("theme", showTheme);
 showTheme();
