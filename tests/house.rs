@@ -169,7 +169,7 @@ const BANS: &[Ban] = &[
             "startup.rs",
             "doors.rs",
         ],
-        names: &["actix_web", "actix_http", "actix_rt"],
+        names: &["actix_web", "actix_http", "actix_rt", "actix_ws"],
         because: "actix is known to platform::http and to the rooms' routes.rs alone",
     },
     Ban {

@@ -33,7 +33,7 @@ async fn everything_begins_anew_with_both_books_empty() {
         assert_eq!(app.count(&format!("select count(*) from {table}")).await, 0, "{table}");
     }
     let books = app.http.get(format!("http://{}/sim/books", app.provider.address())).bearer_auth(harness::PSP_SECRET);
-    let books = harness::Answer::of(books).await.expect(200);
+    let books: Value = books.send().await.unwrap().json().await.unwrap();
     assert_eq!(books["payment_intents"], json!([]));
     assert_eq!(rider.get(&format!("/v1/trips/{}", id(&trip))).await.status, 404);
 

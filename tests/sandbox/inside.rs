@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use crate::harness::process::{Launch, RECOVERED_WITHIN};
-use crate::harness::{Actor, App, HERE, JWT_SECRET, PSP_SECRET, THERE, WEBHOOK_SECRET, free_address, within};
+use crate::harness::{Actor, Answer, App, HERE, JWT_SECRET, PSP_SECRET, THERE, WEBHOOK_SECRET, free_address, within};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -82,8 +82,9 @@ async fn a_supervised_process_asks_to_be_killed_and_answers() {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let kill = format!("http://{listen}/v1/sandbox/kill");
-    let answered = within(RECOVERED_WITHIN, "it answers", async || app.http.post(&kill).send().await.ok()).await;
-    assert_eq!(answered.status(), 202);
+    let answered =
+        within(RECOVERED_WITHIN, "it answers", async || Answer::attempt(app.http.post(&kill)).await.ok()).await;
+    assert_eq!(answered.status, 202);
     assert_eq!(lines.next_line().await.unwrap().unwrap(), format!("listening on http://{listen}"));
     assert_eq!(lines.next_line().await.unwrap().unwrap(), ridematch::sandbox::supervisor::KILL_ME);
 }

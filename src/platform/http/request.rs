@@ -143,7 +143,7 @@ impl<A: Audience> FromRequest for Request<A> {
     }
 }
 
-fn platform(http: &HttpRequest) -> Platform {
+pub(super) fn platform(http: &HttpRequest) -> Platform {
     match http.app_data::<web::Data<Platform>>() {
         Some(platform) => platform.get_ref().clone(),
         None => unreachable!("startup gives every worker the platform"),
@@ -151,7 +151,7 @@ fn platform(http: &HttpRequest) -> Platform {
 }
 
 /// Authenticates, checks the role and counts against the rate limit.
-fn admit(platform: &Platform, http: &HttpRequest, roles: &[Role]) -> Result<Caller> {
+pub(super) fn admit(platform: &Platform, http: &HttpRequest, roles: &[Role]) -> Result<Caller> {
     let authorization = http.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let caller = platform.tokens.authenticate(authorization, platform.clock.machine())?;
     let verdict = platform.limits.check(caller);

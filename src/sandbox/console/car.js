@@ -1,7 +1,7 @@
 // A car that this browser drives: it sends its position, and moves along a line to where its trip wants it.
 
 import { call } from "./api.js";
-import { domainNow, scale } from "./domain.js";
+import { domainNow, forgetClock, scale } from "./domain.js";
 
 const METRES_PER_DEGREE = 111_195;
 /** Domain metres per second: a city's pace. */
@@ -77,7 +77,8 @@ export class Car {
     this.movedAt = now;
     const body = { position: this.place, recorded_at: new Date(now).toISOString() };
     const mine = { as: "driver", subject: this.subject, quiet: true };
-    await call({ ...mine, method: "PUT", path: "/v1/drivers/me/location", body });
+    const sent = await call({ ...mine, method: "PUT", path: "/v1/drivers/me/location", body });
+    if (sent.ok && sent.body.verdict !== "accepted") forgetClock();
     const profile = await call({ ...mine, path: "/v1/drivers/me" });
     if (profile.ok) await this.see(profile.body);
     const pause = Math.min(BEAT_MS_MAX, Math.max(BEAT_MS_MIN, BEAT_DOMAIN_MS / scale()));

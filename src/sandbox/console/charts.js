@@ -83,7 +83,7 @@ export function createCharts(element) {
 function createChart({ title, note, series, show }) {
   const values = series.map(() => []);
   const lines = series.map(({ tint }) => svg("path", { class: `line ${tint}`, fill: "none" }));
-  const dots = series.map(({ tint }) => svg("circle", { class: `dot ${tint}`, r: 3, cx: -9, cy: -9 }));
+  const dots = series.map(({ tint }) => svg("circle", { class: `dot ${tint}`, r: 3, visibility: "hidden" }));
   const top = svg("text", { x: 0, y: 10, class: "tick" });
   const grid = [0, 0.5, 1].map((share) => svg("line", { x1: 0, x2: WIDE, y1: yOf(share), y2: yOf(share), class: "grid" }));
   const picture = svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": title }, ...grid, ...lines, ...dots, top);
@@ -107,8 +107,9 @@ function createChart({ title, note, series, show }) {
       line.setAttribute("d", path(values[i], ceiling));
       const last = values[i].at(-1) ?? null;
       numbers[i].textContent = show(last);
-      dots[i].setAttribute("cx", last === null ? -9 : xOf(values[i].length - 1, values[i].length));
-      dots[i].setAttribute("cy", last === null ? -9 : yOf(last / ceiling));
+      dots[i].setAttribute("visibility", last === null ? "hidden" : "visible");
+      dots[i].setAttribute("cx", xOf(values[i].length - 1, values[i].length));
+      dots[i].setAttribute("cy", yOf((last ?? 0) / ceiling));
     }
     picture.setAttribute("aria-label", `${title}, ${words(note)}: ${series.map(({ name }, i) => `${name} ${numbers[i].textContent}`).join(", ")}`);
   }

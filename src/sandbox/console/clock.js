@@ -16,7 +16,8 @@ const JUMPS = { trip: "trip", payment: "payment" };
 export function createClock(element) {
   let reading = null;
   let selected = null;
-  const face = h("time.number", { title: "Domain time: offers, deadlines and positions go by it" }, "–");
+  const [date, hour] = [h("span.date"), h("span", {}, "–")];
+  const face = h("time.number", { title: "Domain time: offers, deadlines and positions go by it" }, date, hour);
   const scale = h("select", { "aria-label": "Speed of domain time" }, SCALES.map((n) => h("option", { value: n }, `${n}×`)));
   const minute = h("button", { type: "button", title: "One minute of domain time, at once" }, "+1 min");
   const jump = h("button", { type: "button", disabled: true, title: "Select a trip or a payment first" }, "Past its time-out");
@@ -25,7 +26,10 @@ export function createClock(element) {
   element.replaceChildren(face, scale, minute, jump, begin, said);
 
   const show = () => {
-    if (reading) face.textContent = stamp(Date.parse(reading.domain) + (performance.now() - reading.at) * reading.scale);
+    if (!reading) return;
+    const now = new Date(Date.parse(reading.domain) + (performance.now() - reading.at) * reading.scale).toISOString();
+    date.textContent = `${now.slice(0, 10)} `;
+    hour.textContent = now.slice(11, 19);
   };
   const keep = (clock) => {
     reading = { ...clock, at: performance.now() };
@@ -59,8 +63,6 @@ export function createClock(element) {
   setInterval(() => document.hidden || read(), READ_EVERY_MS);
   read();
 }
-
-const stamp = (ms) => new Date(ms).toISOString().replace("T", " ").slice(0, 19);
 
 /** Asks first: there is no way back. */
 function beginAnew(said) {

@@ -55,6 +55,5 @@ export function createInspector(element, map) {
   }
 
   on("select", show);
-  on("reset", () => show(null));
   show(null);
 }

@@ -24,7 +24,7 @@ import { createStreets } from "./streets.js";
 const SCALE_MAX = 2 ** 28; // 0.15 m to a pixel
 const SCALE_MIN = 256; // the world
 const FIT = 0.92; // of the canvas is filled by what is shown
-const PICK_PX = 14;
+const PICK_PX = 9, TOUCH_PX = 16; // how close to a thing one has to click; a finger covers it
 const STEP = 1.6; // of a button
 const RADIUS_MIN = 1.5, RADIUS_MAX = 7; // of a car, CSS pixels
 const CROWD = 4; // cars are so many radii apart, if they can be
@@ -132,17 +132,17 @@ export function createMap({ canvas, onClick, onView }) {
   }
 
   /** What lies under a point: a waiting rider's trip before a driver, when both do. */
-  function under(x, y) {
+  function under(x, y, pointer) {
     const at = { x: left() + x / view.scale, y: top() + y / view.scale };
-    const within = PICK_PX / view.scale;
+    const within = (pointer === "mouse" ? PICK_PX : TOUCH_PX) / view.scale;
     const rider = rides.nearest(at.x, at.y, within);
     const car = cars.nearest(at.x, at.y, within, performance.now());
     return { ride: rider?.ride ?? null, car };
   }
 
-  async function tap(x, y) {
+  async function tap(x, y, pointer) {
     const place = toPlace(x, y);
-    const { ride, car } = under(x, y);
+    const { ride, car } = under(x, y, pointer);
     if (ride) return onClick(place, { kind: "trip", id: ride.id });
     const driver = car >= 0 ? await stream.who(car) : null;
     onClick(place, driver ? { kind: "driver", id: driver } : null);
@@ -216,7 +216,7 @@ export function createMap({ canvas, onClick, onView }) {
     onTap: tap,
     onEnter: () => onClick(centre(), null),
     onHover(x, y) {
-      const found = x === null ? null : under(x, y);
+      const found = x === null ? null : under(x, y, "mouse");
       canvas.classList.toggle("over", found !== null && (found.ride !== null || found.car >= 0));
     },
   });

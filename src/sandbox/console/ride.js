@@ -1,7 +1,7 @@
 // Being a rider: two clicks on the map, a price, a request; then the ride as it goes on.
 
 import { call } from "./api.js";
-import { emit, on } from "./bus.js";
+import { emit } from "./bus.js";
 import { h, metres, money, seconds, short, words } from "./dom.js";
 import { OVER, followTrip } from "./trips.js";
 
@@ -54,7 +54,7 @@ export function createRide(element, map) {
   function begin() {
     stop();
     ride = {};
-    show("Click the map where you are, then where you want to go.", h("p.muted.small", {}, "By keyboard: Enter on the map puts a pin at its centre, arrows move it."));
+    show("Click the map where you are, then where you want to go.", h("p.keys.muted.small", {}, "By keyboard: Enter on the map puts a pin at its centre, arrows move it."));
   }
 
   function click(place) {
@@ -168,7 +168,6 @@ export function createRide(element, map) {
   const actions = (...buttons) => h("div.actions", {}, buttons);
   const again = (label) => h("button", { type: "button", onclick: begin }, label);
 
-  on("reset", begin);
   begin();
   resume();
   return { click, isHalfWay: () => Boolean(ride.pickup && !ride.dropoff) };

@@ -59,10 +59,13 @@ const GUARDS: [(&str, &str); 4] = [
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub struct Forgotten {
     /// Trips.
+    #[schema(minimum = 0)]
     trips: i64,
     /// Payments.
+    #[schema(minimum = 0)]
     payments: i64,
     /// Drivers; who is still there comes online again.
+    #[schema(minimum = 0)]
     drivers: i64,
 }
 

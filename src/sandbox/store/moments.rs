@@ -27,7 +27,7 @@ pub enum Waiting {
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub struct Moment {
     /// What happens then.
-    #[schema(example = "the offer expires")]
+    #[schema(value_type = String, max_length = 64, example = "the offer expires")]
     what: &'static str,
     /// When: domain time.
     pub at: DomainTime,
