@@ -72,6 +72,7 @@ impl Tokens {
 fn in_json(stack: &Stack, tokens: &Tokens) -> String {
     json!({
         "base_url": stack.base_url,
+        "console_url": format!("{}/", stack.base_url),
         "docs_url": format!("{}/docs/", stack.base_url),
         "openapi_url": format!("{}/openapi.json", stack.base_url),
         "provider": {"url": stack.provider_url, "secret_key": PSP_SECRET_KEY},
@@ -89,6 +90,7 @@ fn banner(stack: &Stack, tokens: &Tokens) -> String {
         r#"
 ridematch is ready.
 
+  the console           {base}/
   the API, to explore   {base}/docs
   its document          {base}/openapi.json
   its errors, explained {base}/problems
