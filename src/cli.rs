@@ -118,6 +118,9 @@ pub enum Command {
     /// Kill, cut, pause and starve everything for a while, then compare the books; exit 0 only when they agree
     #[cfg(feature = "sandbox")]
     Torture(torture::Cli),
+    /// Make one thing happen to a running service: a trip that completes, a payment whose answer is lost
+    #[cfg(feature = "sandbox")]
+    Trigger(trigger::Cli),
     /// Print what makes a shell complete this program's commands and options
     #[command(after_help = COMPLETIONS)]
     Completions {

@@ -22,6 +22,7 @@ pub async fn run(options: Demo, program: PathBuf) -> Result<ExitCode, BoxError> 
     };
     eprintln!("ridematch: starting, with data in {}", data_dir.display());
     let mut terminate = signal(SignalKind::terminate())?;
+    let name = program.display().to_string();
     let stack = Stack::start(Options {
         program,
         data_dir: Some(data_dir),
@@ -35,7 +36,7 @@ pub async fn run(options: Demo, program: PathBuf) -> Result<ExitCode, BoxError> 
         _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
     };
     let tokens = Tokens::of_everybody(&stack.base_url).await?;
-    let said = if options.json { in_json(&stack, &tokens) } else { banner(&stack, &tokens) };
+    let said = if options.json { in_json(&stack, &tokens) } else { banner(&stack, &tokens, &name) };
     crate::print(&(said + "\n"))?;
     let city = city::Drive { base_url: stack.base_url.clone(), drivers: options.drivers, seed: 1 };
     tokio::select! {
@@ -83,7 +84,7 @@ fn in_json(stack: &Stack, tokens: &Tokens) -> String {
 }
 
 /// For people.
-fn banner(stack: &Stack, tokens: &Tokens) -> String {
+fn banner(stack: &Stack, tokens: &Tokens, program: &str) -> String {
     let base = &stack.base_url;
     let Tokens { rider, driver, gateway, ops } = tokens;
     format!(
@@ -114,6 +115,10 @@ curl -s {base}/v1/ops/audit -H "Authorization: Bearer $OPS"
 And one to spoil the provider's day: the next capture is done, and its answer is lost.
 
 curl -s -u {PSP_SECRET_KEY}: {provider}/sim/faults -X PUT -d '{fault}'
+
+A driver who never comes, a refund, a webhook that comes twice:
+
+{program} trigger --list
 
 Ctrl-C stops everything. The README takes you through one ride."#,
         log = stack.log.display(),

@@ -207,12 +207,14 @@ fn environment(listen: SocketAddr, database_url: &str, psp_url: &str, time_scale
     let (dice, now) = (Dice::new(), Clock::system().machine());
     let secret = format!("{}{}", dice.uuid(now).simple(), dice.uuid(now).simple());
     // A driver sends a position every 4 s of domain time: at a fast clock the limit per real second grows with it.
-    let rate_limit = 100_u32.max(time_scale.saturating_mul(4));
+    // Whoever tests the whole of the API asks faster than that, and says so.
+    let enough = 100_u32.max(time_scale.saturating_mul(4));
+    let rate_limit = std::env::var("RIDEMATCH_RATE_LIMIT").unwrap_or_else(|_| enough.to_string());
     vec![
         ("DATABASE_URL", database_url.to_owned()),
         ("RIDEMATCH_LISTEN", listen.to_string()),
         ("RIDEMATCH_JWT_SECRET", secret),
-        ("RIDEMATCH_RATE_LIMIT", rate_limit.to_string()),
+        ("RIDEMATCH_RATE_LIMIT", rate_limit),
         ("RIDEMATCH_SANDBOX", "true".to_owned()),
         ("RIDEMATCH_WEBHOOK_LOOPBACK", "true".to_owned()),
         ("PSP_BASE_URL", psp_url.to_owned()),

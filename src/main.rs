@@ -54,6 +54,8 @@ async fn main() -> ExitCode {
         }
         #[cfg(feature = "sandbox")]
         Some(Command::Torture(options)) => torture::run(&options, program()).await,
+        #[cfg(feature = "sandbox")]
+        Some(Command::Trigger(options)) => trigger::run(&options).await.map_err(BoxError::from),
         Some(Command::Completions { shell }) => completions(shell),
     };
     end.unwrap_or_else(|error| {

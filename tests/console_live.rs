@@ -3,18 +3,16 @@
 
 #[path = "console_live/map.rs"]
 mod map;
-#[path = "console_live/socket.rs"]
-mod socket;
 
 mod harness;
 
 use std::time::Duration;
 
+use harness::socket::{Message, Socket};
 use harness::{Actor, Answer, App, HERE, id};
 use map::Map;
 use reqwest::Method;
 use serde_json::{Value, json};
-use socket::{Message, Socket};
 
 const FREE: u8 = 0;
 const OFFERED: u8 = 1;

@@ -144,14 +144,12 @@ async fn routes(app: &App, driver: Actor, ops: Actor, trip: &str, payment: &str)
         ),
         route(&nobody, Method::POST, "/v1/sandbox/tokens", json!({"role": "rider", "subject": rider.id}), &["/role"]),
         route(&nobody, Method::POST, "/v1/sandbox/clock", json!({"scale": 1, "advance_s": 0}), &[]),
-        route(
-            &nobody,
-            Method::PUT,
-            "/v1/sandbox/streets",
-            json!({"type": "MultiLineString", "coordinates": [[[0.0, 1.0], [2.0, 3.0]]]}),
-            &["/type", "/coordinates"],
-        ),
+        route(&nobody, Method::PUT, "/v1/sandbox/streets", streets(), &["/type", "/coordinates"]),
     ]
+}
+
+fn streets() -> Value {
+    json!({"type": "MultiLineString", "coordinates": [[[0.0, 1.0], [2.0, 3.0]]]})
 }
 
 /// The pointers of all values in a document but itself.

@@ -52,7 +52,12 @@ const ALLOWED_GLOBS: &[&str] = &["proptest::prelude"];
 const KEPT_TRAITS: &[&str] = &[];
 
 /// Dependencies that a crate must not have: riders and drivers know the service by HTTP alone.
-const STRANGERS: &[(&str, &str)] = &[("crates/city/Cargo.toml", "sqlx"), ("crates/city/Cargo.toml", "actix-web")];
+const STRANGERS: &[(&str, &str)] = &[
+    ("crates/city/Cargo.toml", "sqlx"),
+    ("crates/city/Cargo.toml", "actix-web"),
+    ("crates/trigger/Cargo.toml", "sqlx"),
+    ("crates/trigger/Cargo.toml", "actix-web"),
+];
 
 /// Files and functions (`file::name`) over the limit, with the length that they may have. The list only shrinks.
 const LONG: &[(&str, usize)] = &[];
@@ -164,7 +169,7 @@ const BANS: &[Ban] = &[
             "startup.rs",
             "doors.rs",
         ],
-        names: &["actix_web", "actix_http", "actix_rt"],
+        names: &["actix_web", "actix_http", "actix_rt", "actix_ws"],
         because: "actix is known to platform::http and to the rooms' routes.rs alone",
     },
     Ban {

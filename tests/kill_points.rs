@@ -7,13 +7,18 @@
 
 #[path = "kill_points/books.rs"]
 mod books;
+#[path = "kill_points/cut.rs"]
+mod cut;
 mod harness;
+#[path = "kill_points/stopped.rs"]
+mod stopped;
 #[path = "kill_points/story.rs"]
 mod story;
 #[path = "kill_points/world.rs"]
 mod world;
 
 use futures_util::future::join_all;
+use tokio::sync::{Mutex, MutexGuard};
 
 use harness::hold::Side;
 use harness::hold::database::{Transaction, Writes};
@@ -101,8 +106,15 @@ const RUNS: [&[Point]; 2] = [
     &[Point::AttemptUnheard],
 ];
 
+/// Each test here has a dozen processes, some of which must not be late: one test after the other.
+async fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kill_point_of_create_confirm_capture_cancel_and_refund() {
+    let _turn = one_at_a_time().await;
     let runs = Operation::ALL.iter().flat_map(|operation| RUNS.iter().map(|points| (*operation, *points)));
     let visited = join_all(runs.map(|(operation, points)| visit(operation, points))).await.concat();
     println!("{:<9} {:<18} {:<10} {:<22} end", "call", "killed at", "attempt", "provider at that time");

@@ -82,14 +82,15 @@ impl World {
         granted.len()
     }
 
-    /// Waits until it is written that nobody knows what became of this call.
+    /// Waits until it is written how the first call of this kind ended, and demands that nobody knows what became of it.
     async fn until_unknown(&self, operation: &str) {
-        let unknown = format!(
-            "select count(*) from payment_attempts
-             where operation = '{operation}' and outcome = 'unknown' and resolved_at is null"
-        );
-        until(&format!("the {operation} is unknown"), async || (self.app.count(&unknown).await > 0).then_some(()))
-            .await;
+        let ended =
+            "select outcome from payment_attempts where operation = $1 and outcome <> 'started' order by id limit 1";
+        let outcome: String = until(&format!("the {operation} has ended"), async || {
+            sqlx::query_scalar(ended).bind(operation).fetch_optional(self.app.sql()).await.unwrap()
+        })
+        .await;
+        assert_eq!(outcome, "unknown", "what became of the {operation}");
     }
 
     /// Asks again and again under the same key, until there is an answer: four of one caller at a time, and a request waits in

@@ -294,10 +294,13 @@ async fn a_payment_that_is_not_decided_within_a_minute_ends_the_trip_and_is_rele
     let rider = app.rider().await;
     // The provider answers every confirmation with a 500, and says so again whenever it is asked under the same key.
     let trip = rider.request_trip_with("pm_sim_500").await;
-    until("the confirmation was tried", async || {
-        (app.count("select count(*) from payment_attempts where outcome = 'unknown'").await > 0).then_some(())
+    let tried =
+        "select outcome from payment_attempts where operation = 'confirm' and outcome <> 'started' order by id limit 1";
+    let outcome: String = until("the confirmation was tried", async || {
+        sqlx::query_scalar(tried).fetch_optional(app.sql()).await.unwrap()
     })
     .await;
+    assert_eq!(outcome, "unknown");
     app.advance(61).await;
     rider.until_state(id(&trip), "payment_failed").await;
     app.assert_clean().await;

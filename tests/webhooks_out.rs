@@ -104,6 +104,27 @@ async fn a_refund_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_end_that_an_operator_decides_is_told_like_any_other() {
+    let app = App::start().await;
+    let (ops, receiver) = (app.ops().await, Receiver::start());
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = in_progress(&app, &rider, &driver).await;
+    let payment = format!("payments/{}", trip["payment_id"].as_str().unwrap());
+    receiver.register(&ops, &["payment.*"]).await;
+    // The worker has given it up, and a person decides.
+    app.break_with("update payments set attention = 'given up', due_at = null").await;
+    let decision = json!({"action": "close", "note": "The provider knows nothing of it."});
+    ops.post(&format!("/v1/ops/{payment}/resolve"), &decision).await.expect(200);
+
+    let event = receiver.until_got(1).await[0].event();
+    assert_eq!((&event["type"], &event["data"]["state"]), (&json!("payment.auth_expired"), &json!("auth_expired")));
+    assert_eq!(event["data"]["payment_id"], trip["payment_id"]);
+    let version = ops.get(&format!("/v1/{payment}")).await.header("etag").unwrap().to_owned();
+    assert_eq!(format!("\"{}\"", event["data"]["seq"]), version, "the number is the payment's version");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_has_asked_for_is_not_written() {
     let app = App::start().await;
     let changed = "select count(*) from outbox_events where topic like '%.changed'";

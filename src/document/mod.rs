@@ -13,8 +13,9 @@ mod refusals;
 mod samples;
 
 use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::schema::{ArrayItems, Schema};
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{Contact, HttpMethod, OpenApi, RefOr, Server};
+use utoipa::openapi::{Contact, HttpMethod, OpenApi, Ref, RefOr, Server};
 use utoipa::{Modify, OpenApi as _};
 
 use crate::platform::auth::Role;
@@ -89,6 +90,8 @@ pub fn document() -> OpenApi {
     document.info.contact = Some(contact());
     // Wherever the document came from, the service is.
     document.servers = Some(vec![Server::new("/")]);
+    open(&mut document);
+    name_items(&mut document);
     absence::add(&mut document);
     refusals::add(&mut document);
     headers::add(&mut document);
@@ -120,7 +123,31 @@ fn name(operation: &Operation) -> &str {
 
 /// Whether it works without a token.
 fn is_open(operation: &Operation) -> bool {
-    operation.security.as_deref() == Some(&[SecurityRequirement::default()])
+    operation.security.as_deref().is_some_and(<[_]>::is_empty)
+}
+
+/// Operations that work without a token say `[{}]`, which allows for one; they need none at all, and say `[]`.
+fn open(document: &mut OpenApi) {
+    for (_, operation) in operations(document) {
+        let alone = [SecurityRequirement::default()];
+        operation.security.iter_mut().filter(|security| **security == alone).for_each(Vec::clear);
+    }
+}
+
+/// Pages have their items written out; where these are a schema of their own, it is named instead.
+fn name_items(document: &mut OpenApi) {
+    let schemas = &mut document.components.get_or_insert_default().schemas;
+    let names: Vec<_> = schemas.keys().filter(|name| name.contains('_')).cloned().collect();
+    for name in names {
+        let Some((_, of)) = name.split_once('_') else { continue };
+        let Some(RefOr::T(Schema::Object(page))) = schemas.get_mut(&name) else { continue };
+        let Some(RefOr::T(Schema::Array(items))) = page.properties.get_mut("items") else { continue };
+        let reference = ArrayItems::RefOrSchema(Box::new(RefOr::Ref(Ref::from_schema_name(of))));
+        let written_out = std::mem::replace(&mut items.items, reference);
+        if let ArrayItems::RefOrSchema(schema) = written_out {
+            schemas.entry(of.to_owned()).or_insert(*schema);
+        }
+    }
 }
 
 /// Whether it takes this parameter.

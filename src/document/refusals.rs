@@ -52,12 +52,14 @@ fn by_status(operation: &Operation, method: &HttpMethod) -> BTreeMap<u16, Vec<Co
 fn of_its_form(operation: &Operation, method: &HttpMethod) -> Vec<Code> {
     use Code as C;
     let has = |place, end: &'static str| takes(operation, &place, |name| name.ends_with(end));
+    let has_id = takes(operation, &ParameterIn::Path, |name| name.ends_with("_id") && name != "trace_id");
     let has_query = has(ParameterIn::Query, "");
     let is_read_by_itself = name(operation) == READS_BY_ITSELF;
     let has_body = operation.request_body.is_some() && !is_read_by_itself;
     let leans_on_database = !WITHOUT_DATABASE.contains(&name(operation));
-    let reasons: [(bool, &[Code]); 9] = [
-        (true, &[C::Malformed, C::BodyTooLarge, C::Internal]),
+    let reasons: [(bool, &[Code]); 10] = [
+        (true, &[C::Malformed, C::Internal]),
+        (name(operation) != READS_NO_BODY, &[C::BodyTooLarge]),
         (!is_open(operation), &[C::Unauthenticated, C::Forbidden, C::RateLimited]),
         (
             is_keyed(operation),
@@ -70,7 +72,7 @@ fn of_its_form(operation: &Operation, method: &HttpMethod) -> Vec<Code> {
             ],
         ),
         (has(ParameterIn::Header, "If-Match"), &[C::VersionMismatch]),
-        (has(ParameterIn::Path, "_id"), &[C::InvalidId, C::NotFound]),
+        (has_id, &[C::InvalidId, C::NotFound]),
         (has_query || has_body, &[C::InvalidRequest]),
         (has_body, &[C::UnsupportedMediaType]),
         (leans_on_database, &[C::Overloaded, C::Unavailable]),
@@ -82,16 +84,24 @@ fn of_its_form(operation: &Operation, method: &HttpMethod) -> Vec<Code> {
 /// It takes its body as it is, for the signature is over the bytes.
 const READS_BY_ITSELF: &str = "receive_provider_event";
 
+/// It becomes a WebSocket.
+const READS_NO_BODY: &str = "watch_city";
+
 /// Operations that are answered from memory.
 const WITHOUT_DATABASE: &[&str] = &[
     "create_token",
+    "end_provider_faults",
     "follow_driver_events",
     "get_clock",
     "get_liveness",
+    "get_provider_faults",
     "get_readiness",
+    "get_request_sql",
+    "kill_service",
     "list_nearby_drivers",
     "report_location",
     "report_locations",
+    "watch_city",
 ];
 
 /// What only the operations' own rules refuse.
@@ -99,6 +109,16 @@ const OF_THEIR_OWN: &[(&str, &[Code])] = {
     use Code as C;
     &[
         ("get_readiness", &[C::Unavailable]),
+        ("watch_city", &[C::Forbidden, C::Unavailable]),
+        ("set_clock", &[C::InvalidId, C::NotFound, C::NothingPending]),
+        ("get_request_sql", &[C::NotFound]),
+        ("kill_service", &[C::NotSupervised]),
+        ("reset_sandbox", &[C::NotASimulator]),
+        ("get_provider_faults", &[C::NotASimulator, C::Unavailable]),
+        ("plan_provider_faults", &[C::NotASimulator, C::InvalidId, C::NotFound]),
+        ("end_provider_faults", &[C::NotASimulator, C::Unavailable]),
+        ("get_provider_view", &[C::NotASimulator]),
+        ("expire_reservation", &[C::NotASimulator]),
         ("create_token", &[C::InvalidId, C::Unavailable]),
         ("request_trip", &[C::InvalidId, C::NotFound, C::QuoteExpired, C::QuoteUsed, C::ActiveTripExists]),
         ("cancel_trip", &[C::InvalidTransition]),
@@ -134,7 +154,7 @@ const OF_THEIR_OWN: &[(&str, &[Code])] = {
 /// The operations that are known by name here.
 #[cfg(test)]
 pub(super) fn names() -> Vec<&'static str> {
-    let others = WITHOUT_DATABASE.iter().chain([&READS_BY_ITSELF]);
+    let others = WITHOUT_DATABASE.iter().chain([&READS_BY_ITSELF, &READS_NO_BODY]);
     OF_THEIR_OWN.iter().map(|(name, _)| name).chain(others).copied().collect()
 }
 

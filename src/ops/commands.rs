@@ -17,8 +17,8 @@ use crate::platform::db::Tx;
 use crate::platform::error::{Code, Error, Refusal, Result};
 use crate::platform::ids::{FindingId, OpsId, RefundId, RunId};
 
-/// Open findings that one run looks through for what is gone. Past that, they wait for the next one.
-const OPEN_MAX: i64 = 10_000;
+/// Open findings that one transaction looks through for what is gone.
+const OPEN_BATCH: usize = 1_000;
 
 /// Asks for a run. One that waits for a worker already will start after this, so it is the answer: then the second value is false.
 ///
@@ -108,23 +108,43 @@ pub async fn record(tx: &mut Tx, holder: Holder, seen: &[(FindingId, Difference)
     Ok(new)
 }
 
-/// Ends the open findings that were looked for and not `seen`; returns how many.
+/// What a run has seen, and where it has looked.
+#[derive(Debug)]
+pub struct Survey {
+    /// Kind and subject of every difference.
+    pub seen: HashSet<(Kind, String)>,
+    /// What was compared.
+    pub looked: Looked,
+}
+
+/// A batch of open findings was looked through.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// How many of them were gone.
+    pub count: i64,
+    /// Where the next batch begins; `None` after the last one.
+    pub next: Option<FindingId>,
+}
+
+/// Ends the open findings that were looked for and not seen, of a batch that begins after the finding `after`.
 ///
 /// # Errors
 /// If the run was given up, or the database does not answer.
-pub async fn end_gone(tx: &mut Tx, holder: Holder, seen: &HashSet<(Kind, String)>, looked: &Looked) -> Result<i64> {
+pub async fn end_gone(tx: &mut Tx, holder: Holder, after: FindingId, survey: &Survey) -> Result<Ended> {
     store::hold_run(tx, holder.run, holder.until).await?;
-    let mut ended = 0;
-    for finding in store::open_findings(tx, OPEN_MAX).await? {
-        if seen.contains(&(finding.kind, finding.subject.clone())) {
+    let open = store::open_findings(tx, after, i64::try_from(OPEN_BATCH).unwrap_or(i64::MAX)).await?;
+    let next = open.get(OPEN_BATCH - 1).map(|last| last.id);
+    let mut count = 0;
+    for finding in open {
+        if survey.seen.contains(&(finding.kind, finding.subject.clone())) {
             continue;
         }
-        if let Some(state) = findings::end(&finding, looked) {
+        if let Some(state) = findings::end(&finding, &survey.looked) {
             let end = End { id: finding.id, state, at: holder.now, by: None, key_id: None };
-            ended += i64::from(store::end_finding(tx, &end).await?);
+            count += i64::from(store::end_finding(tx, &end).await?);
         }
     }
-    Ok(ended)
+    Ok(Ended { count, next })
 }
 
 /// A rule that is to be applied to a finding, with what it may need.

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::model::books::{Difference, From, OurPayment, compare, confirm};
+use super::model::books::{Difference, From, OurPayment, compare, confirm, foreign};
 use super::model::findings::Looked;
 use super::model::{Limits, Sums, sums};
 use super::store::{self, Which};
@@ -51,6 +51,8 @@ pub(super) struct Comparison {
     pub theirs: Sums,
     /// How many payments of ours there were, intents and refunds of the provider.
     pub sizes: (usize, usize, usize),
+    /// How many of the intents are somebody else's.
+    pub foreign: usize,
     /// Every difference that stood.
     pub differences: Vec<Difference>,
     /// What was looked at.
@@ -84,6 +86,7 @@ pub(super) async fn with_provider(platform: &Platform, gateway: &Gateway, ours: 
         ours: sums(ours.payments.iter().map(|payment| (payment.currency.as_str(), payment.captured))),
         theirs: Sums::new(),
         sizes: (ours.payments.len(), 0, 0),
+        foreign: 0,
         differences: Vec::new(),
         looked: Looked::default(),
     };
@@ -97,6 +100,7 @@ pub(super) async fn with_provider(platform: &Platform, gateway: &Gateway, ours: 
     };
     comparison.theirs = sums(theirs.intents.iter().map(|intent| (intent.currency.as_str(), intent.amount_received)));
     comparison.sizes = (ours.payments.len(), theirs.intents.len(), theirs.refunds.len());
+    comparison.foreign = foreign(&ours.payments, &theirs);
 
     let seen = compare(&ours.payments, &theirs, scope(ours.since));
     let differing: HashSet<PaymentId> = seen.iter().filter_map(|difference| difference.payment_id).collect();

@@ -6,6 +6,7 @@ mod books;
 mod findings;
 mod ledger;
 mod money;
+mod repairs;
 mod retention;
 mod rides;
 mod runs;
@@ -21,10 +22,11 @@ use crate::platform::ids::{DriverId, FindingId, OfferId, PaymentId, RefundId, Ri
 
 pub(super) use books::{Which, books};
 pub(super) use findings::{
-    End, FindingsQuery, RepairRow, StartRepair, end_finding, finding, findings, finish_repair, insert_finding,
-    latest_finding, lock_finding, note_seen, open_by_kind, open_findings, repairs_of, see_finding, start_repair,
+    End, FindingsQuery, end_finding, finding, findings, insert_finding, latest_finding, lock_finding, note_seen,
+    open_by_kind, open_findings, see_finding,
 };
 pub(super) use ledger::{Account, Entry, Filter, Posting, accounts, chart, postings};
+pub(super) use repairs::{RepairRow, StartRepair, finish_repair, repairable_findings, repairs_of, start_repair};
 pub(super) use retention::{reap_driver_events, reap_provider_events, reap_quotes, reap_runs, reap_webhook_events};
 pub(super) use runs::{
     Ask, Start, abandon_run, ask_run, finish_run, hold_run, last_checked, last_starts, run, runs, start_asked,

@@ -35,6 +35,10 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// The longest back-off. An outage of the provider is over for everybody within a minute.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
+/// How often the commit of what came of a call is tried again at once, when the connection to the database is lost. After that the
+/// lease has to run out.
+const COMMITS_AGAIN_MAX: u32 = 3;
+
 /// What a lease has to be longer than the longest call by, seconds: to take the lease, and to commit what came of the call.
 const LEASE_SLACK_S: u64 = 3;
 
@@ -106,6 +110,28 @@ impl PaymentsContext {
             tip_posting_id: dice.uuid(now),
             replacement_id: dice.id(now),
             is_last: self.platform.shutdown.is_cancelled(),
+        }
+    }
+
+    /// Commits what came of a call; and again at once if the connection was lost on the way, so that nobody has to wait for the
+    /// lease to run out.
+    ///
+    /// `has_attempt`: the transaction finishes an attempt, which can be done once. So if the commit that nobody answered for has
+    /// arrived after all, the next one is refused and changes nothing. Without an attempt nothing is lost but a look.
+    async fn insist<T, F>(&self, has_attempt: bool, commit: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let mut again = 0;
+        loop {
+            match commit().await {
+                Err(error) if has_attempt && error.is_lost() && again < COMMITS_AGAIN_MAX => {
+                    tracing::warn!(%error, "what came of a call is committed again");
+                    tokio::time::sleep(self.platform.dice.jitter(RETRY_FIRST * 2_u32.pow(again))).await;
+                    again += 1;
+                }
+                end => return end,
+            }
         }
     }
 

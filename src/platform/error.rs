@@ -180,6 +180,16 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Whether the way to the database failed, and not what was asked of it. The work is done or not done.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Self::OutcomeUnknown(_) => true,
+            Self::Database(error) => !matches!(error, sqlx::Error::Database(_)),
+            Self::Refused(refusal) => refusal.code == Code::Overloaded,
+            Self::Overtaken(_) | Self::ImpossibleRow { .. } | Self::Bug(_) => false,
+        }
+    }
 }
 
 /// Turns the refusal of the constraint `name` into the caller's refusal; any other error stays as it is.

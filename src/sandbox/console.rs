@@ -29,6 +29,7 @@ files! {
     "bus.js"
     "car.js"
     "cars.js"
+    "cast.js"
     "charts.js"
     "clock.js"
     "dom.js"
@@ -52,6 +53,7 @@ files! {
     "session.js"
     "shapes.js"
     "streets.js"
+    "trials.js"
     "trip.js"
     "trips.js"
 }

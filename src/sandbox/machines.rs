@@ -216,17 +216,48 @@ mod tests {
 
     #[test]
     fn an_offer_is_decided_once() {
-        insta::assert_snapshot!(drawn(&offer()), @"");
+        insta::assert_snapshot!(drawn(&offer()), @r"
+        pending -> accepted, accept
+        pending -> declined, decline
+        pending -> expired, expire
+        pending -> withdrawn, withdraw
+        ");
     }
 
     #[test]
     fn a_payment_ends_as_its_intent_does() {
-        insta::assert_snapshot!(drawn(&payment()), @"");
+        insta::assert_snapshot!(drawn(&payment()), @r"
+        authorized -> auth_expired, operator: close
+        authorized -> auth_expired, provider: canceled
+        authorized -> captured, provider: succeeded
+        authorized -> capturing, trip: capture
+        authorized -> voiding, trip: release
+        authorizing -> capture_failed, operator: close
+        authorizing -> voided, operator: close
+        authorizing -> voided, provider: absent
+        authorizing -> authorized, provider: authorized
+        authorizing -> capturing, provider: authorized
+        authorizing -> voiding, provider: authorized
+        authorizing -> declined, provider: canceled
+        authorizing -> voided, provider: canceled
+        authorizing -> declined, provider: refused
+        authorizing -> voided, provider: refused
+        authorizing -> captured, provider: succeeded
+        capturing -> capture_failed, operator: close
+        capturing -> capture_failed, provider: canceled
+        capturing -> captured, provider: succeeded
+        voiding -> voided, operator: close
+        voiding -> voided, provider: canceled
+        voiding -> captured, provider: succeeded
+        ");
     }
 
     #[test]
     fn a_refund_ends_once() {
-        insta::assert_snapshot!(drawn(&refund()), @"");
+        insta::assert_snapshot!(drawn(&refund()), @r"
+        pending -> failed, provider: failed
+        pending -> succeeded, provider: succeeded
+        ");
     }
 
     #[test]

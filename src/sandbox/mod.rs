@@ -18,7 +18,7 @@ use crate::platform::config::Config;
 use crate::platform::error::Result;
 
 pub use live::Live;
-pub use provider::Provider;
+use provider::Provider;
 pub use recorder::Recorder;
 
 /// What the sandbox needs beside the platform.

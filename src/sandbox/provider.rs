@@ -62,7 +62,11 @@ impl Provider {
     /// # Errors
     /// See [`Provider::faults`].
     pub async fn view(&self, intent: &str) -> Result<Value> {
-        let shown = self.ask(&format!("/v1/payment_intents/{intent}"), Ask::Get).await?;
+        let mut shown = self.ask(&format!("/v1/payment_intents/{intent}"), Ask::Get).await?;
+        if let Some(shown) = shown.as_object_mut() {
+            // With it a phone could confirm the payment.
+            shown.remove("client_secret");
+        }
         let mut books = self.ask(&format!("/sim/books?payment_intent={intent}"), Ask::Get).await?;
         let mut events = self.ask(&format!("/sim/events?payment_intent={intent}"), Ask::Get).await?;
         Ok(json!({
@@ -71,6 +75,14 @@ impl Provider {
             "refunds": books["refunds"].take(),
             "events": events["events"].take(),
         }))
+    }
+
+    /// Lets the reservation of a payment expire, as it would by itself after seven days.
+    ///
+    /// # Errors
+    /// See [`Provider::faults`]; also if nothing is reserved.
+    pub async fn expire(&self, intent: &str) -> Result<()> {
+        self.ask(&format!("/sim/payment_intents/{intent}/expire"), Ask::Form(&[])).await.map(|_| ())
     }
 
     async fn ask(&self, path: &str, ask: Ask<'_>) -> Result<Value> {

@@ -45,17 +45,23 @@ pub struct Recorder(Arc<Mutex<VecDeque<Arc<Mutex<Recorded>>>>>);
 pub struct Recorded {
     #[serde(skip)]
     trace_id: String,
-    /// The method; absent while the request runs.
+    /// The method; `null` while the request runs.
+    #[schema(max_length = 16, example = "POST")]
     method: Option<String>,
     /// The path, without the query.
+    #[schema(pattern = "^/", example = "/v1/trips")]
     path: String,
-    /// The answer's HTTP status; absent while the request runs.
+    /// The answer's HTTP status; `null` while the request runs.
+    #[schema(minimum = 100, maximum = 599)]
     status: Option<u64>,
-    /// From its arrival to its answer, microseconds; absent while the request runs.
+    /// From its arrival to its answer, microseconds; `null` while the request runs.
+    #[schema(minimum = 0)]
     duration_us: Option<u64>,
-    /// In the order in which they ended.
+    /// What it asked, in the order in which the statements ended.
+    #[schema(max_items = 64)]
     statements: Vec<Statement>,
     /// Statements that were made and are not shown: a request's first 64 are.
+    #[schema(minimum = 0)]
     left_out: u64,
 }
 
@@ -63,15 +69,19 @@ pub struct Recorded {
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct Statement {
     /// Its first words.
-    #[schema(example = "insert into trips (id, …")]
+    #[schema(max_length = 255, example = "insert into trips (id, …")]
     summary: String,
     /// The SQL, white space tidied, cut after 2,000 bytes.
+    #[schema(max_length = 2_100)]
     sql: String,
     /// How long it took, from being sent to its last row, microseconds.
+    #[schema(minimum = 0)]
     elapsed_us: u64,
     /// Rows written.
+    #[schema(minimum = 0)]
     rows_affected: u64,
     /// Rows read.
+    #[schema(minimum = 0)]
     rows_returned: u64,
 }
 
@@ -79,7 +89,7 @@ impl Recorder {
     /// The requests with this trace id, the oldest first: a client may send several under one.
     pub fn find(&self, trace_id: &str) -> Vec<Recorded> {
         let kept: Vec<_> = lock(&self.0).iter().cloned().collect();
-        kept.iter().map(|one| lock(one).clone()).filter(|one| one.trace_id == trace_id).collect()
+        kept.iter().map(|one| lock(one)).filter(|one| one.trace_id == trace_id).map(|one| one.clone()).collect()
     }
 
     /// The listener, for the subscriber of the process. It hears what it needs at the level at which that is told, and has no

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::{Query, Report, Supply, Verdict};
 use crate::geo::Position;
+use crate::platform::Platform;
 use crate::platform::class::VehicleClass;
 use crate::platform::clock::DomainTime;
 use crate::platform::error::{Code, Refusal, Result};
@@ -41,7 +42,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
 /// Where a driver was, and when.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct LocationRequest {
+pub struct LocationRequest {
     /// Where you were.
     position: Position,
     /// When the device took it (domain time). Never guessed: a position without it is refused.
@@ -165,10 +166,23 @@ async fn put_location(request: Request<Drivers>, supply: web::Data<Supply>) -> R
     let Some(driver) = request.caller().driver() else { unreachable!("the audience is drivers") };
     let body: LocationRequest = request.json()?;
     let platform = &request.platform;
-    platform.leadership.require()?;
-    let report = Report { driver, position: body.position, recorded_at: body.recorded_at };
-    let verdict = judge(&supply, &platform.metrics, report, platform.clock.domain());
+    let verdict = take_position(platform, &supply, driver, body)?;
     Ok(HttpResponse::Ok().json(VerdictBody { verdict: verdict.as_str() }))
+}
+
+/// Takes in where a driver says they are, whichever way they said it.
+///
+/// # Errors
+/// [`Code::NotTheMatcher`] if another process keeps the index.
+pub fn take_position(
+    platform: &Platform,
+    supply: &Supply,
+    driver: DriverId,
+    location: LocationRequest,
+) -> Result<Verdict> {
+    platform.leadership.require()?;
+    let report = Report { driver, position: location.position, recorded_at: location.recorded_at };
+    Ok(judge(supply, &platform.metrics, report, platform.clock.domain()))
 }
 
 /// Send where many drivers are

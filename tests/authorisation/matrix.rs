@@ -17,6 +17,14 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("POST /v1/sandbox/tokens", &[]),
     ("GET /v1/sandbox/clock", &[]),
     ("POST /v1/sandbox/clock", &[]),
+    ("GET /v1/sandbox/requests/{trace_id}", &[]),
+    ("POST /v1/sandbox/kill", &[]),
+    ("POST /v1/sandbox/reset", &[]),
+    ("GET /v1/sandbox/provider/faults", &[]),
+    ("POST /v1/sandbox/provider/faults", &[]),
+    ("DELETE /v1/sandbox/provider/faults", &[]),
+    ("GET /v1/sandbox/provider/payment_intents/{payment_id}", &[]),
+    ("POST /v1/sandbox/provider/payment_intents/{payment_id}/expire", &[]),
     ("GET /v1/sandbox/streets", &[]),
     ("PUT /v1/sandbox/streets", &[]),
     ("GET /v1/sandbox/live", &[]),
@@ -41,6 +49,7 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("PUT /v1/drivers/me/availability", &["driver"]),
     ("PUT /v1/drivers/me/location", &["driver"]),
     ("GET /v1/drivers/me/events", &["driver"]),
+    ("GET /v1/drivers/me/stream", &["driver"]),
     ("POST /v1/locations", &["gateway"]),
     ("GET /v1/drivers/nearby", &["rider", "driver", "ops"]),
     ("GET /v1/offers", &["driver"]),
@@ -108,6 +117,18 @@ fn the_matrix_has_a_row_for_every_route_of_the_document_and_no_other() {
     }
     let rows: BTreeSet<_> = ROUTES.iter().map(|(operation, _)| (*operation).to_owned()).collect();
     assert_eq!(rows, documented);
+}
+
+/// The tests below try the matrix; so what the document says is tried as well.
+#[test]
+fn the_document_names_the_same_roles() {
+    let document = serde_json::to_value(ridematch::document()).unwrap();
+    for (operation, roles) in ROUTES {
+        let (method, path) = operation.split_once(' ').unwrap();
+        let security = document["paths"][path][method.to_lowercase()]["security"].as_array().unwrap();
+        let named: BTreeSet<_> = security.iter().flat_map(|one| one.as_object().unwrap().keys().cloned()).collect();
+        assert_eq!(named, roles.iter().map(|role| (*role).to_owned()).collect(), "{operation}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

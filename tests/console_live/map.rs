@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::socket::{Message, Socket};
 use crate::harness::App;
+use crate::harness::socket::{Message, Socket};
 
 /// A driver on the map: degrees, and what they are doing.
 #[derive(Debug, Clone, Copy, PartialEq)]

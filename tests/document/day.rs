@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Actor, Answer, App, HERE, THERE, WEBHOOK_SECRET, assigned, id, in_progress, new_key, until};
+use crate::harness::{Actor, Answer, App, HERE, WEBHOOK_SECRET, assigned, id, in_progress, until};
 use crate::receiver::Receiver;
 
 /// Refunds wait for a person from the start, so that there is something to decide.
@@ -24,7 +24,7 @@ pub async fn live(app: &App) {
     unpaid(app, &driver, &ops).await;
     books(app, &ops, &paid).await;
     endpoints(&ops, &endpoint).await;
-    sandbox(app).await;
+    sandbox(app, &paid).await;
 }
 
 async fn doors(app: &App) {
@@ -193,8 +193,30 @@ async fn endpoints(ops: &Actor, endpoint: &Value) {
     Answer::of(ops.request(Method::DELETE, &path)).await.expect(204);
 }
 
-/// What only the sandbox has, and is not needed for anything above.
-async fn sandbox(app: &App) {
+/// What only the sandbox has, and was not needed for anything above; at the end all is forgotten.
+async fn sandbox(app: &App, paid: &Value) {
     app.advance(0).await;
-    let _ = (THERE, new_key());
+    let get = async |path: &str| Answer::of(app.http.get(app.url(path))).await;
+    let post = async |path: &str, body: Value| Answer::of(app.http.post(app.url(path)).json(&body)).await;
+    get("/v1/sandbox/machines").await.expect(200);
+    get("/v1/sandbox/live").await.expect(200);
+    let traced = app.rider().await.get("/v1/trips").await;
+    let trace_id = traced.header("trace-id").expect("a trace id").to_owned();
+    get(&format!("/v1/sandbox/requests/{trace_id}")).await.expect(200);
+
+    let streets = app.url("/v1/sandbox/streets");
+    let lines = json!({"type": "MultiLineString", "coordinates": [[[HERE.1, HERE.0], [HERE.1, HERE.0 + 0.01]]]});
+    assert_eq!(Answer::of(app.http.put(&streets).json(&lines)).await.status, 204);
+    get("/v1/sandbox/streets").await.expect(200);
+
+    let faults = "/v1/sandbox/provider/faults";
+    post(faults, json!({"faults": [{"on": "list", "kind": "latency", "ms": 1}]})).await.expect(200);
+    get(faults).await.expect(200);
+    Answer::of(app.http.delete(app.url(faults))).await.expect(200);
+    let view = |payment: &str| format!("/v1/sandbox/provider/payment_intents/{payment}");
+    get(&view(paid["payment_id"].as_str().unwrap())).await.expect(200);
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let held = assigned(app, &rider, &driver).await;
+    post(&format!("{}/expire", view(held["payment_id"].as_str().unwrap())), json!({})).await.expect(200);
+    post("/v1/sandbox/reset", json!({})).await.expect(200);
 }

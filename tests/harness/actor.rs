@@ -38,16 +38,17 @@ impl Answer {
         Self::attempt(request).await.expect("an answer")
     }
 
-    /// The same, where there may be no answer.
+    /// The same, where there may be no answer. A stream has no end: its body is left unread.
     ///
     /// # Errors
     /// If nobody answers, or not to the end.
     pub async fn attempt(request: RequestBuilder) -> reqwest::Result<Self> {
         let (method, path, response) = ask(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let bytes = response.bytes().await?.to_vec();
-        judge(&method, &path, &Reply { status, headers: &headers, body: Some(&bytes) });
-        Ok(Self { status, headers, bytes })
+        let is_stream = headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
+        let body = if is_stream { None } else { Some(response.bytes().await?.to_vec()) };
+        judge(&method, &path, &Reply { status, headers: &headers, body: body.as_deref() });
+        Ok(Self { status, headers, bytes: body.unwrap_or_default() })
     }
 
     /// Asks for an answer that may have no end, and leaves its body to be read.

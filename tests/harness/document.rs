@@ -114,8 +114,8 @@ fn operation(item: &'static Value, method: &Method) -> Option<(&'static str, &'s
 
 /// Where nothing is, a problem says so.
 fn faults_of_nowhere(path: &str, reply: &Reply<'_>) -> Vec<String> {
-    let is_page = |page: &&str| path == **page || (**page != "/" && path.starts_with(&format!("{page}/")));
-    if UNDOCUMENTED.iter().any(|page| is_page(&page)) {
+    let is_page = |page: &str| path == page || (page != "/" && path.starts_with(&format!("{page}/")));
+    if UNDOCUMENTED.iter().any(|page| is_page(page)) {
         return Vec::new();
     }
     match reply.status {

@@ -14,6 +14,7 @@ pub mod hold;
 pub mod process;
 pub mod proxy;
 pub mod second;
+pub mod socket;
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

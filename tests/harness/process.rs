@@ -83,6 +83,21 @@ impl Process {
         self.child.kill().await.unwrap();
     }
 
+    /// SIGSTOP: it stands still, with all that it has open, until [`Process::wake`].
+    pub fn stop(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT.
+    pub fn wake(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().expect("it runs").to_string();
+        assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
     pub async fn actor(&self, role: &str) -> Actor {
         let tokens = format!("{}/v1/sandbox/tokens", self.base_url);
         let body = Answer::of(self.http.post(tokens).json(&json!({"role": role}))).await.expect(201);

@@ -144,7 +144,19 @@ async fn a_header_that_cannot_be_is_refused() {
     let (rider, driver) = (app.rider().await, app.actor("driver").await);
     let trip = rider.request_trip().await;
     let (path, events) = (format!("/v1/trips/{}/cancel", id(&trip)), format!("/v1/trips/{}/events", id(&trip)));
-    for tag in ["", "nonsense", "\"\"", "\"x\"", "W/", "1.5", "\"99999999999999999999\"", "\u{e9}", "\"1\", \"2\""] {
+    for tag in [
+        "",
+        "nonsense",
+        "\"\"",
+        "\"x\"",
+        "W/",
+        "1",
+        "\"-1\"",
+        "1.5",
+        "\"99999999999999999999\"",
+        "\u{e9}",
+        "\"1\", \"2\"",
+    ] {
         let request = rider.request(Method::POST, &path).header("Idempotency-Key", new_key());
         let request = request.header("If-Match", HeaderValue::from_bytes(tag.as_bytes()).unwrap());
         Answer::of(request.json(&json!({}))).await.expect_problem(400, "malformed");

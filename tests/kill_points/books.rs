@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Operation;
 
 /// The provider's intents and refunds that bear a payment's id.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
     pub intents: Vec<Value>,
     pub refunds: Vec<Value>,

@@ -105,13 +105,15 @@ impl Story {
 
     /// Waits until the new process has found out, and finished, what the dead one had begun.
     pub async fn until_over(&self, process: &Process) -> Value {
-        let rider = self.rider.facing(process);
-        within(RECOVERED_WITHIN, &format!("{:?} is over", self.operation), async || {
-            let payment = self.payment(&rider).await;
-            let is_refunded = self.operation != Operation::Refund || payment["refunded"]["amount"] == REFUND;
-            (payment["state"] == self.end() && is_refunded).then_some(payment)
-        })
-        .await
+        within(RECOVERED_WITHIN, &format!("{:?} is over", self.operation), async || self.end_so_far(process).await)
+            .await
+    }
+
+    /// The payment, if it is what it is to stay.
+    pub async fn end_so_far(&self, process: &Process) -> Option<Value> {
+        let payment = self.payment(&self.rider.facing(process)).await;
+        let is_refunded = self.operation != Operation::Refund || payment["refunded"]["amount"] == REFUND;
+        (payment["state"] == self.end() && is_refunded).then_some(payment)
     }
 
     /// Fails unless the provider's end is right, and the same as ours: one intent, held, taken or released once, and given back

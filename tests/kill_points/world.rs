@@ -22,7 +22,7 @@ pub struct World {
     sql: PgPool,
     http: reqwest::Client,
     _database: embedded_postgres::Database,
-    _books: TempDir,
+    books: TempDir,
 }
 
 impl World {
@@ -40,11 +40,34 @@ impl World {
         };
         let sql = PgPoolOptions::new().max_connections(1).connect(&database.url()).await.unwrap();
         let http = reqwest::Client::new();
-        Self { launch, commits, calls, provider, sql, http, _database: database, _books: books }
+        Self { launch, commits, calls, provider, sql, http, _database: database, books }
     }
 
     pub async fn started(&self) -> Process {
         self.launch.started().await
+    }
+
+    /// Another process beside the first, at an address of its own.
+    pub async fn second(&self) -> Process {
+        let log = (self.launch.log.0, self.books.path().join("second.log"));
+        Launch { listen: free_address(), log, ..self.launch.clone() }.started().await
+    }
+
+    /// What the first process has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.launch.log.1).unwrap()
+    }
+
+    /// Every lease has run out, by the books: whoever holds one is not told.
+    pub async fn run_leases_out(&self) {
+        for update in [
+            "update payments set leased_until = now() - interval '1 second', due_at = now() - interval '1 second'
+             where leased_until > now()",
+            "update refunds set leased_until = now() - interval '1 second', due_at = now() - interval '1 second'
+             where leased_until > now()",
+        ] {
+            sqlx::query(update).execute(&self.sql).await.unwrap();
+        }
     }
 
     /// Sets a trap for the next that comes by this place.

@@ -159,6 +159,29 @@ async fn the_run_of_a_process_that_is_gone_is_given_up() {
     app.stop().await;
 }
 
+/// Whatever else is open, and however much of it, what a rule covers is repaired, and what is gone ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_open_findings_hold_nothing_up() {
+    let world = World::new().await;
+    world
+        .app
+        .break_with(
+            "insert into reconciliation_findings (id, kind, subject, what, state, repair, first_seen_at, last_seen_at)
+             select ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'state_differs', 'pi_' || n, 'is odd', 'open',
+                    'look_again', '2026-01-01', '2026-01-01'
+             from generate_series(1, 10001) n",
+        )
+        .await;
+    let held = world.second_intent(&world.paid, &[("capture_method", "manual"), ("confirm", "true")]).await;
+    let run = world.run().await;
+    assert_eq!((&run["found"], &run["repairs"]), (&json!(1), &json!(1)), "{run:#}");
+    assert_eq!(world.status_there(&held).await, "canceled");
+    let run = world.run().await;
+    assert_eq!(run["ended"], 1, "{run:#}");
+    assert_eq!(world.findings("repaired").await[0]["subject"], held.as_str());
+    world.app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_badly_is_refused_by_name() {
     let app = App::start().await;

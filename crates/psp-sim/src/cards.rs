@@ -136,6 +136,30 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_methods_are_these_and_do_what_is_said() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/sandbox.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let rows = page.lines().filter(|line| line.starts_with("| `pm_"));
+        let rows: Vec<Vec<_>> =
+            rows.map(|row| row.split('|').map(|cell| cell.trim().trim_matches('`')).collect()).collect();
+        for row in &rows {
+            let (method, what, code) = (row[1], row[2], row[3]);
+            match look_up(method).unwrap() {
+                Card::Approves => assert!(what.starts_with("approved"), "{method}"),
+                Card::Challenges => assert!(what.starts_with("wants the cardholder"), "{method}"),
+                Card::Declines(decline) => {
+                    assert_eq!((what, code), ("declined", decline.decline_code.unwrap_or(decline.code)), "{method}");
+                }
+            }
+        }
+        let declines = DECLINES.iter().filter_map(|(end, ..)| end.map(|end| format!("chargeDeclined{end}")));
+        let all = APPROVING.iter().chain(&CHALLENGING).map(|&name| name.to_owned()).chain(declines);
+        for name in all.map(|name| format!("pm_card_{name}")) {
+            assert!(rows.iter().any(|row| row[1] == name), "{name} is not in docs/sandbox.md");
+        }
+    }
+
+    #[test]
     fn a_method_that_nobody_knows_is_no_card() {
         for unknown in ["", "pm_", "pm_card_", "pm_visa", "visa", "pm_card_chargeDeclinedForFun", "tok_visa"] {
             assert_eq!(look_up(unknown), None, "{unknown}");

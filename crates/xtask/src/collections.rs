@@ -26,7 +26,8 @@ pub fn run(check: bool) -> workspace::Result<ExitCode> {
     let mut stale = Vec::new();
     for journey in journeys(&from)? {
         let name = journey.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let written = export(&fs::read_to_string(&journey)?).map_err(|wrong| format!("{}: {wrong}", journey.display()))?;
+        let written =
+            export(&fs::read_to_string(&journey)?).map_err(|wrong| format!("{}: {wrong}", journey.display()))?;
         let file = to.join(format!("{name}.http"));
         if fs::read_to_string(&file).unwrap_or_default() != written {
             stale.push(file.clone());
@@ -83,7 +84,9 @@ enum Section {
 /// The line that is not understood.
 fn export(hurl: &str) -> Result<String, String> {
     let (head, rest) = hurl.split_once("\n\n").ok_or("no heading")?;
-    let mut out = format!("{head}\n#\n# Written by `cargo xtask collections`, from the file of the same name beside this folder.\n\n");
+    let mut out = format!(
+        "{head}\n#\n# Written by `cargo xtask collections`, from the file of the same name beside this folder.\n\n"
+    );
     out += "@base_url = http://127.0.0.1:8080\n";
     for (number, entry) in entries(rest)?.iter().enumerate() {
         write_entry(&mut out, number + 1, entry)?;

@@ -1,6 +1,8 @@
-//! Chores of this workspace: `cargo xtask prepare`, `cargo xtask with-db`, `cargo xtask variants`, `cargo xtask collections`.
+//! Chores of this workspace: `cargo xtask prepare`, `cargo xtask with-db`, `cargo xtask variants`, `cargo xtask collections`,
+//! `cargo xtask openapi-diff`.
 
 mod collections;
+mod openapi_diff;
 mod prepare;
 mod variants;
 mod workspace;
@@ -15,6 +17,8 @@ usage: cargo xtask prepare             write the query data in .sqlx anew
        cargo xtask with-db -- CMD …    run a command with DATABASE_URL naming a new, migrated database
        cargo xtask collections         write collections/http anew from the journeys of collections
        cargo xtask collections --check fail if it is not what they make
+       cargo xtask openapi-diff OLD NEW [CHANGELOG]
+                                       fail if the new document breaks clients and the changelog does not say so
        cargo xtask variants [NAME…]    break the service in every way of variants/, and see the tests find it
        cargo xtask variants --list     name those ways
        cargo xtask variants --markdown print the table of docs/guards.md";
@@ -29,6 +33,8 @@ async fn main() -> ExitCode {
         ["variants", arguments @ ..] => variants::run(arguments).await,
         ["collections"] => collections::run(false),
         ["collections", "--check"] => collections::run(true),
+        ["openapi-diff", old, new] => openapi_diff::run(old, new, None),
+        ["openapi-diff", old, new, changelog] => openapi_diff::run(old, new, Some(changelog)),
         ["with-db", "--", command @ ..] if !command.is_empty() => workspace::with_database(command).await,
         _ => {
             eprintln!("{USAGE}");

@@ -87,9 +87,19 @@ impl Difference {
 /// this is a time on both sides: whatever the provider has for such a payment was made after it.
 pub type From = Option<PaymentId>;
 
-/// Every difference between the two books, over the payments of settled trips in scope, and intents that we know nothing of.
+/// How many intents are no concern of ours: somebody else, who uses the provider's account too, made them for no payment, and no
+/// payment of ours names them.
+pub fn foreign(ours: &[OurPayment], theirs: &ProviderBooks) -> usize {
+    let named: HashSet<&str> = ours.iter().filter_map(|payment| payment.intent_id.as_deref()).collect();
+    theirs.intents.iter().filter(|intent| intent.payment_id.is_none() && !named.contains(intent.id.as_str())).count()
+}
+
+/// Every difference between the two books, over the payments of settled trips in scope, and intents that were made for a payment
+/// that we know nothing of.
 pub fn compare(ours: &[OurPayment], theirs: &ProviderBooks, from: From) -> Vec<Difference> {
     let payments: HashMap<PaymentId, &OurPayment> = ours.iter().map(|payment| (payment.id, payment)).collect();
+    let by_name: HashMap<&str, &OurPayment> =
+        ours.iter().filter_map(|payment| Some((payment.intent_id.as_deref()?, payment))).collect();
     let intents: HashSet<&str> = theirs.intents.iter().map(|intent| intent.id.as_str()).collect();
     let settled = || ours.iter().filter(|payment| payment.settled);
     let lost = settled().filter_map(|payment| {
@@ -99,7 +109,12 @@ pub fn compare(ours: &[OurPayment], theirs: &ProviderBooks, from: From) -> Vec<D
     });
     let in_scope = |intent: &&BookedIntent| intent.payment_id >= from || intent.payment_id.is_none();
     let strange = theirs.intents.iter().filter(in_scope).flat_map(|intent| {
-        match intent.payment_id.and_then(|id| payments.get(&id)) {
+        let owner = match intent.payment_id {
+            Some(id) => payments.get(&id),
+            None => by_name.get(intent.id.as_str()),
+        };
+        match owner {
+            None if intent.payment_id.is_none() => vec![],
             None => vec![unknown(intent)],
             Some(payment) if !payment.settled => vec![],
             Some(payment) if payment.intent_id.as_deref() == Some(&intent.id) => own_intent(payment, intent),

@@ -131,10 +131,20 @@ fn every_figure_is_compared() {
 fn both_sides_must_know_of_it() {
     let lost = compare(&[ours(1)], &books(&[]), None);
     assert_eq!(told(&lost), [("missing_at_provider", "pi_1", "none")]);
-    let strange = compare(&[], &books(&[theirs(1), BookedIntent { payment_id: None, ..theirs(2) }]), None);
-    assert_eq!(told(&strange), [("unknown_to_us", "pi_1", "none"), ("unknown_to_us", "pi_2", "none")]);
+    assert_eq!(told(&compare(&[], &books(&[theirs(1)]), None)), [("unknown_to_us", "pi_1", "none")]);
     let nameless = OurPayment { intent_id: None, ..unpaid(1, State::Authorizing) };
     assert_eq!(told(&of_one(nameless, at(1, Stage::Held))), [("intent_missing_here", "pi_1", "none")]);
+}
+
+#[test]
+fn what_somebody_else_made_is_counted_and_no_difference() {
+    let foreign_one = BookedIntent { payment_id: None, ..at(2, Stage::Held) };
+    let theirs_ = books(&[theirs(1), foreign_one.clone()]);
+    assert_eq!((compare(&[ours(1)], &theirs_, None), foreign(&[ours(1)], &theirs_)), (vec![], 1));
+    // One that a payment of ours names is ours, whatever it says of itself.
+    let ours_ = [ours(1), unpaid(2, State::Voided)];
+    assert_eq!(told(&compare(&ours_, &theirs_, None)), [("held_there_trip_over", "pi_2", "cancel_intent")]);
+    assert_eq!(foreign(&ours_, &theirs_), 0);
 }
 
 #[test]
@@ -212,7 +222,6 @@ fn an_intent_younger_than_our_snapshot_is_no_difference() {
 
 #[test]
 fn a_recent_run_passes_over_intents_of_older_payments() {
-    let theirs = books(&[theirs(1), theirs(9), BookedIntent { payment_id: None, ..theirs(3) }]);
-    let found = compare(&[ours(9)], &theirs, Some(id(5)));
-    assert_eq!(told(&found), [("unknown_to_us", "pi_3", "none")]);
+    let found = compare(&[ours(9)], &books(&[theirs(1), theirs(7), theirs(9)]), Some(id(5)));
+    assert_eq!(told(&found), [("unknown_to_us", "pi_7", "none")]);
 }

@@ -87,6 +87,8 @@ pub struct Counts {
     pub unsettled: i64,
     /// Intents of the provider.
     pub intents: i64,
+    /// Of these, made by somebody else who uses the account, for no payment at all.
+    pub foreign_intents: i64,
     /// Refunds of the provider.
     pub refunds: i64,
     /// Differences.

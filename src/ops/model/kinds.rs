@@ -33,7 +33,7 @@ named! {
     Kind {
         /// Our payment names an intent that the provider does not list.
         MissingAtProvider = "missing_at_provider",
-        /// The provider lists an intent that was made for no payment of ours.
+        /// The provider lists an intent that was made for a payment like ours, which we do not have.
         UnknownToUs = "unknown_to_us",
         /// The provider has an intent for a payment of ours that knows of none.
         IntentMissingHere = "intent_missing_here",

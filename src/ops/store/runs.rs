@@ -23,6 +23,7 @@ struct Row {
     payments: i64,
     unsettled: i64,
     intents: i64,
+    foreign_intents: i64,
     refunds: i64,
     differences: i64,
     found: i64,
@@ -54,6 +55,7 @@ impl TryFrom<Row> for Run {
                 payments: row.payments,
                 unsettled: row.unsettled,
                 intents: row.intents,
+                foreign_intents: row.foreign_intents,
                 refunds: row.refunds,
                 differences: row.differences,
                 found: row.found,
@@ -70,8 +72,8 @@ macro_rules! runs {
     ($rest:tt $(, $arguments:expr)* $(,)?) => {
         sqlx::query_as!(
             Row,
-            "select id, scope, asked_by, state, asked_at, started_at, finished_at, since, payments, unsettled, intents, refunds,
-                    differences, found, repairs, ended, detail
+            "select id, scope, asked_by, state, asked_at, started_at, finished_at, since, payments, unsettled, intents, foreign_intents,
+                    refunds, differences, found, repairs, ended, detail
              from reconciliation_runs " + $rest,
             $($arguments),*
         )
@@ -234,11 +236,12 @@ pub(in crate::ops) async fn hold_run(conn: &mut PgConnection, id: RunId, until: 
 /// # Errors
 /// A conflict if another process has given it up.
 pub(in crate::ops) async fn finish_run(conn: &mut PgConnection, run: &Run, now: MachineTime) -> Result<()> {
-    let Counts { payments, unsettled, intents, refunds, differences, found, repairs, ended } = run.counts;
+    let Counts { payments, unsettled, intents, foreign_intents, refunds, differences, found, repairs, ended } =
+        run.counts;
     let done = sqlx::query!(
         "update reconciliation_runs
          set state = $2, finished_at = $3, leased_until = null, detail = $4, payments = $5, unsettled = $6, intents = $7,
-             refunds = $8, differences = $9, found = $10, repairs = $11, ended = $12
+             refunds = $8, differences = $9, found = $10, repairs = $11, ended = $12, foreign_intents = $13
          where id = $1 and state = 'running'",
         run.id.uuid(),
         run.state.as_str(),
@@ -252,6 +255,7 @@ pub(in crate::ops) async fn finish_run(conn: &mut PgConnection, run: &Run, now: 
         found,
         repairs,
         ended,
+        foreign_intents,
     )
     .execute(conn)
     .await?;

@@ -2,17 +2,21 @@
 //! and leaves the rest to people.
 //!
 //! One process at a time is at it, because one run can be; any process may be the next. A run holds a lease that each of its
-//! writes renews; the run of a process that is gone is abandoned by the next one, and whatever it still wants to write is
-//! refused. Nothing is lost with it: a run reads everything anew.
+//! writes renews, and that is renewed while it reads; the run of a process that is gone is abandoned by the next one, and whatever
+//! it still wants to write is refused. Nothing is lost with it: a run reads everything anew.
 
-use std::collections::HashSet;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
 
-use crate::ops::commands::{self, CancelCall, Holder, NewRepair, Schedule};
+use crate::ops::commands::{self, CancelCall, Holder, NewRepair, Schedule, Survey};
 use crate::ops::compare::{self, Comparison};
 use crate::ops::model::findings::{self, Counts, Run};
-use crate::ops::model::kinds::RunState;
+use crate::ops::model::kinds::{Repair, RunState};
 use crate::ops::store::{self, Start};
 use crate::payments::Gateway;
 use crate::payments::gateway::Answer;
@@ -31,17 +35,22 @@ const WHOLE_EVERY: TimeDelta = TimeDelta::hours(24);
 /// How far a recent run looks back: a day longer than an authorisation lives, so that whatever still moves by itself is in it.
 pub const RECENT: TimeDelta = TimeDelta::days(8);
 
-/// How long a run may be silent. Reading a million intents takes ten thousand calls, a few minutes of them.
-const LEASE: TimeDelta = TimeDelta::minutes(15);
+/// How long a run may be silent before it is given up.
+const LEASE: TimeDelta = TimeDelta::minutes(5);
 
-/// Differences that one run writes down. More of them mean another account or an empty database, and no one reads a list of these.
+/// How often the lease is renewed while books are read: a million intents are ten thousand calls. Several renewals may fail to
+/// come before the lease has run out.
+const RENEWED_EVERY: Duration = Duration::from_secs(60);
+
+/// Differences that one run writes down, those first that a rule covers. More of them mean another account or an empty database,
+/// and no one reads a list of these.
 const WRITTEN_MAX: usize = 10_000;
 
 /// Differences that one transaction writes down.
 const BATCH: usize = 200;
 
 /// Repairs that one run tries; the rest have the next one. Each may be a call to the provider.
-const REPAIRS_MAX: usize = 100;
+const REPAIRS_MAX: i64 = 100;
 
 /// What the worker needs.
 #[derive(Debug, Clone)]
@@ -85,7 +94,7 @@ pub async fn run_once(context: &Reconciler) -> Result<usize> {
 
 /// Compares, writes down, repairs; the run as it ended.
 async fn make(context: &Reconciler, run: &Run) -> Result<Run> {
-    let comparison = compare_books(context, run).await?;
+    let comparison = holding(compare_books(context, run), RENEWED_EVERY, || renew(context, run)).await?;
     match comparison.unchecked.clone() {
         Some(why) => Ok(Run { state: RunState::Unchecked, detail: Some(why), ..run.clone() }),
         None => conclude(context, run, comparison).await,
@@ -113,6 +122,32 @@ async fn begin(context: &Reconciler) -> Result<Option<Run>> {
     }
 }
 
+/// Does `work`, and has the lease renewed while it lasts; breaks it off if the run was given up meanwhile.
+///
+/// # Errors
+/// What `work` or `renew` return.
+async fn holding<T>(
+    work: impl Future<Output = Result<T>>,
+    every: Duration,
+    renew: impl Fn() -> BoxFuture<'static, Result<()>>,
+) -> Result<T> {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            end = &mut work => return end,
+            () = tokio::time::sleep(every) => renew().await?,
+        }
+    }
+}
+
+/// Begins the run's lease anew.
+fn renew(context: &Reconciler, run: &Run) -> BoxFuture<'static, Result<()>> {
+    let (db, holder) = (context.platform.db.clone(), context.holder(run));
+    Box::pin(async move {
+        db.transaction(holder, |tx, holder| Box::pin(store::hold_run(tx, holder.run, holder.until))).await
+    })
+}
+
 async fn compare_books(context: &Reconciler, run: &Run) -> Result<Comparison> {
     let (taken_at, since) = (context.platform.clock.machine(), run.since);
     let ours =
@@ -121,18 +156,18 @@ async fn compare_books(context: &Reconciler, run: &Run) -> Result<Comparison> {
 }
 
 /// Writes down what was seen and what is gone, and applies the rules.
-async fn conclude(context: &Reconciler, run: &Run, comparison: Comparison) -> Result<Run> {
+async fn conclude(context: &Reconciler, run: &Run, mut comparison: Comparison) -> Result<Run> {
+    comparison.differences.sort_by_key(|difference| difference.repair == Repair::None);
     let (payments, intents, refunds) = comparison.sizes;
     let mut counts = Counts {
         payments: whole(payments),
         unsettled: whole(comparison.unsettled),
         intents: whole(intents),
+        foreign_intents: whole(comparison.foreign),
         refunds: whole(refunds),
         differences: whole(comparison.differences.len()),
         ..Counts::default()
     };
-    let seen: HashSet<_> =
-        comparison.differences.iter().map(|difference| (difference.kind, difference.subject.clone())).collect();
     let too_many = comparison.differences.len() > WRITTEN_MAX;
     let (db, dice) = (&context.platform.db, &context.platform.dice);
     for batch in comparison.differences.chunks(BATCH).take(WRITTEN_MAX / BATCH) {
@@ -142,31 +177,46 @@ async fn conclude(context: &Reconciler, run: &Run, comparison: Comparison) -> Re
             .transaction((holder, batch), |tx, (holder, batch)| Box::pin(commands::record(tx, *holder, batch)))
             .await?;
     }
-    counts.ended = db
-        .transaction((context.holder(run), seen, comparison.looked), |tx, (holder, seen, looked)| {
-            Box::pin(commands::end_gone(tx, *holder, seen, looked))
-        })
-        .await?;
+    counts.ended = end_gone(context, run, comparison).await?;
     counts.repairs = repair(context, run).await?;
     let detail = too_many.then(|| format!("only the first {WRITTEN_MAX} differences were written down"));
     Ok(Run { state: RunState::Checked, counts, detail, ..run.clone() })
 }
 
+/// Ends what was looked for and is gone, batch by batch; returns how much.
+async fn end_gone(context: &Reconciler, run: &Run, comparison: Comparison) -> Result<i64> {
+    let seen = comparison.differences.into_iter().map(|difference| (difference.kind, difference.subject)).collect();
+    let survey = Arc::new(Survey { seen, looked: comparison.looked });
+    let mut count = 0;
+    let mut next = Some(FindingId::from(Uuid::nil()));
+    while let Some(after) = next {
+        let batch = (context.holder(run), after, Arc::clone(&survey));
+        let ended = context
+            .platform
+            .db
+            .transaction(batch, |tx, (holder, after, survey)| Box::pin(commands::end_gone(tx, *holder, *after, survey)))
+            .await?;
+        count += ended.count;
+        next = ended.next;
+    }
+    Ok(count)
+}
+
 /// Applies the rules to what this run has seen; returns how often.
 async fn repair(context: &Reconciler, run: &Run) -> Result<i64> {
     let (db, dice, clock) = (&context.platform.db, &context.platform.dice, &context.platform.clock);
-    let limit = i64::try_from(WRITTEN_MAX).unwrap_or(i64::MAX);
-    let open = db.read((), move |conn, ()| Box::pin(store::open_findings(conn, limit))).await?;
-    let seen_now = |finding: &findings::Finding| Some(finding.last_seen_at) >= run.started_at;
+    let since = run.started_at.unwrap_or(run.asked_at);
+    let repairable = db.read(since, |conn, since| {
+        Box::pin(store::repairable_findings(conn, *since, findings::REPAIRS_MAX, REPAIRS_MAX))
+    });
     let mut tried = 0;
-    for finding in open.iter().filter(|finding| seen_now(finding) && findings::is_repairable(finding)).take(REPAIRS_MAX)
-    {
+    for finding_id in repairable.await? {
         if context.platform.shutdown.is_cancelled() {
             break;
         }
         let holder = context.holder(run);
         let new = NewRepair {
-            finding_id: finding.id,
+            finding_id,
             id: dice.uuid(holder.now),
             refund_id: dice.id(holder.now),
             domain_now: clock.domain(),
@@ -198,4 +248,40 @@ async fn cancel(context: &Reconciler, call: &CancelCall) -> (Outcome, Option<Str
 
 fn whole(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::platform::error::{Code, Error, Refusal};
+
+    const AT_ONCE: Duration = Duration::ZERO;
+
+    #[tokio::test]
+    async fn the_lease_is_renewed_for_as_long_as_the_books_are_read() {
+        let renewed = Arc::new(AtomicU32::new(0));
+        let reading = async {
+            while renewed.load(Ordering::Relaxed) < 3 {
+                tokio::task::yield_now().await;
+            }
+            Ok("read")
+        };
+        let renew = || {
+            renewed.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { Ok(()) }) as BoxFuture<'static, _>
+        };
+        assert_eq!(holding(reading, AT_ONCE, renew).await.expect("it is held"), "read");
+        assert_eq!(renewed.load(Ordering::Relaxed), 3, "it was renewed after the end");
+    }
+
+    #[tokio::test]
+    async fn reading_is_broken_off_when_the_run_was_given_up() {
+        let given_up =
+            || Box::pin(async { Err(Refusal::new(Code::Internal, "given up").into()) }) as BoxFuture<'static, _>;
+        let end = holding(pending::<Result<()>>(), AT_ONCE, given_up).await;
+        assert!(matches!(end, Err(Error::Refused(_))), "{end:?}");
+    }
 }

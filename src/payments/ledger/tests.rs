@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::payments::machine::resolve::{self, Action, Resolved};
 use crate::payments::machine::{self, News, Seen, Status};
-use crate::payments::model::{Intent, State};
+use crate::payments::model::{Intent, RefundState, State};
 
 fn posting(driver_id: Option<DriverId>, total: i64, driver_share: i64) -> Result<Posting, BadCharge> {
     let (trip_id, rider_id) = (Uuid::from_u128(1).into(), Uuid::from_u128(2).into());
@@ -128,6 +128,46 @@ fn the_driver_is_owed_the_share_and_we_keep_the_rest() {
     let entries = posting(Some(driver), 1_001, 751).expect("a part").entries;
     let amounts: Vec<_> = entries.iter().map(|entry| (entry.account.code(), entry.amount)).collect();
     assert_eq!(amounts, [("rider_receivable", 1_001), ("driver_payable", -751), ("platform_revenue", -250)]);
+}
+
+#[test]
+fn an_account_has_its_owner_and_a_kind_its_name() {
+    let (rider, driver) = (Uuid::from_u128(2), Uuid::from_u128(3));
+    assert_eq!(Account::RiderReceivable(rider.into()).owner(), Some(rider));
+    assert_eq!(Account::DriverPayable(driver.into()).owner(), Some(driver));
+    for house in [Account::PlatformRevenue, Account::Clearing, Account::Refunds, Account::BadDebt] {
+        assert_eq!(house.owner(), None, "{house:?}");
+    }
+    let kinds = [Kind::Charge, Kind::Tip, Kind::Capture, Kind::Refund, Kind::WriteOff];
+    assert_eq!(kinds.map(Kind::as_str), ["charge", "tip", "capture", "refund", "write_off"]);
+}
+
+#[test]
+fn a_posting_names_what_it_is_posted_for_once() {
+    let stamp = Stamp { id: Uuid::nil(), at: DomainTime::new(chrono::DateTime::UNIX_EPOCH) };
+    let payment = Payment { captured: 1_000, ..payment(Purpose::Fare) };
+    let given_back = Refund {
+        id: Uuid::from_u128(5).into(),
+        payment_id: payment.id,
+        amount: 300,
+        state: RefundState::Succeeded,
+        provider_refund_id: None,
+        failure_code: None,
+        attention: None,
+        failures: 0,
+        another_key: false,
+        lease_token: 1,
+    };
+    let told = |posting: Posting| {
+        let entries: Vec<_> = posting.entries.iter().map(|entry| (entry.account.code(), entry.amount)).collect();
+        (posting.kind, posting.source_id, entries)
+    };
+    let refunded = (Kind::Refund, given_back.id.uuid(), vec![("refunds", 300), ("clearing", -300)]);
+    assert_eq!(told(refund(&given_back, &payment, stamp)), refunded);
+    let captured = (Kind::Capture, payment.id.uuid(), vec![("clearing", 1_000), ("rider_receivable", -1_000)]);
+    assert_eq!(capture(&payment, stamp, stamp).into_iter().map(told).collect::<Vec<_>>(), [captured]);
+    let given_up = (Kind::WriteOff, payment.id.uuid(), vec![("bad_debt", 40), ("rider_receivable", -40)]);
+    assert_eq!(told(write_off(&payment, 40, stamp)), given_up);
 }
 
 #[test]

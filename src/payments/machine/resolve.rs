@@ -128,3 +128,7 @@ pub fn refund(refund: &Refund, action: Action, is_answered: bool) -> Result<Refu
         (_, RefundState::Succeeded) => Err(NOBODY_WAITS),
     }
 }
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

@@ -11,7 +11,7 @@ use crate::platform::money::{Currency, Money};
 const AMOUNT: i64 = 1_000;
 const INTENTS: [Intent; 3] = [Intent::Hold, Intent::Capture(700), Intent::Release];
 
-fn payment(state: State, intent: Intent) -> Payment {
+pub(super) fn payment(state: State, intent: Intent) -> Payment {
     let is_authorized = !matches!(state, State::Authorizing | State::Declined);
     Payment {
         id: Uuid::from_u128(1).into(),
@@ -67,7 +67,7 @@ fn all_news() -> Vec<(String, News)> {
 }
 
 /// A payment in a few words: what differs from how it was.
-fn told(before: &Payment, after: &Payment) -> String {
+pub(super) fn told(before: &Payment, after: &Payment) -> String {
     let mut text = if after.state == before.state { "=".to_owned() } else { after.state.as_str().to_owned() };
     let mut note = |what: &str, changed: bool, value: String| {
         if changed {
@@ -83,7 +83,7 @@ fn told(before: &Payment, after: &Payment) -> String {
 }
 
 /// The states of a payment, and the two that `authorizing` has besides: nobody knows it yet, and it is about to be declined.
-fn payments() -> Vec<(String, Payment)> {
+pub(super) fn payments() -> Vec<(String, Payment)> {
     let mut all = Vec::new();
     for intent in INTENTS {
         for &state in State::ALL {
@@ -116,6 +116,30 @@ fn what_the_provider_says_to_every_state() {
         }
     }
     insta::assert_snapshot!(grid);
+}
+
+#[test]
+fn an_answer_ends_what_troubled_the_calls_before_it() {
+    let troubled = Payment {
+        failures: 12,
+        attention: Some("no use of 12 calls in a row".to_owned()),
+        ..payment(State::Authorizing, Intent::Hold)
+    };
+    let authorized = learn(&troubled, &News::Seen(seen(Status::Authorized)));
+    assert_eq!((authorized.state, authorized.failures, authorized.attention), (State::Authorized, 0, None));
+    // It is asked for anew, which may go on for a while: whoever counts the failures goes on counting.
+    let absent = learn(&Payment { provider_intent_id: None, ..troubled }, &News::Absent);
+    assert_eq!((absent.state, absent.failures, absent.attention), (State::Authorizing, 12, None));
+}
+
+#[test]
+fn a_method_is_refused_for_the_banks_reason_or_else_for_the_providers() {
+    let refused_because = |decline_code: Option<&str>| {
+        let seen = Seen { decline_code: decline_code.map(str::to_owned), ..seen(Status::MethodRefused) };
+        learn(&payment(State::Authorizing, Intent::Hold), &refused(Some(seen))).decline_code
+    };
+    assert_eq!(refused_because(Some("insufficient_funds")).as_deref(), Some("insufficient_funds"));
+    assert_eq!(refused_because(None).as_deref(), Some("the_code"));
 }
 
 #[test]
@@ -155,7 +179,7 @@ fn what_the_worker_does_next_in_every_state() {
     insta::assert_snapshot!(grid);
 }
 
-fn refund(state: RefundState, provider_refund_id: Option<String>) -> Refund {
+pub(super) fn refund(state: RefundState, provider_refund_id: Option<String>) -> Refund {
     Refund {
         id: Uuid::from_u128(1).into(),
         payment_id: Uuid::from_u128(2).into(),
@@ -188,60 +212,6 @@ fn what_the_worker_does_next_for_every_refund() {
             for (name, open) in &open {
                 let [plain, allowed] = [&refund, &allowed].map(|refund| refund::next(refund, open.as_ref(), now));
                 let _ = writeln!(grid, "    {name:<24}{:<32}another key allowed: {allowed:?}", format!("{plain:?}"));
-            }
-        }
-    }
-    insta::assert_snapshot!(grid);
-}
-
-/// What an operator's decision makes of a payment, in a few words.
-fn decided(before: &Payment, action: resolve::Action) -> String {
-    match resolve::payment(before, action) {
-        Ok(resolve::Resolved::Again(after)) => format!("due again, {}", told(before, &after)),
-        Ok(resolve::Resolved::Asked(after, amount)) => format!("{}, asks for {amount}", told(before, &after)),
-        Ok(resolve::Resolved::Closed(after, amount)) => format!("{}, writes off {amount}", told(before, &after)),
-        Err(resolve::NotNow(why)) => format!("✗ {why}"),
-    }
-}
-
-#[test]
-fn what_an_operator_may_decide_about_every_payment() {
-    let mut grid = String::new();
-    for (name, plain) in payments() {
-        let waits = Payment { attention: Some("why".to_owned()), failures: 0, ..plain.clone() };
-        let is_tried = Payment { failures: 12, ..waits.clone() };
-        let is_tip = Payment { purpose: Purpose::Tip, ..waits.clone() };
-        assert!(resolve::Action::ALL.iter().all(|action| resolve::payment(&plain, *action).is_err()), "{name}");
-        let _ = writeln!(grid, "{name}");
-        for (kind, payment) in [("waits", waits), ("still tried", is_tried), ("waits, a tip", is_tip)] {
-            let [retry, close] = resolve::Action::ALL.map(|action| decided(&payment, action));
-            let _ = writeln!(grid, "    {kind:<14}retry: {retry}\n    {:<14}close: {close}", "");
-        }
-    }
-    insta::assert_snapshot!(grid);
-}
-
-#[test]
-fn what_an_operator_may_decide_about_every_refund() {
-    let decide = |refund: &Refund, action, is_answered| match resolve::refund(refund, action, is_answered) {
-        Ok(resolve::RefundResolved::Again(after)) => {
-            format!("due again, under {} key", if after.another_key { "another" } else { "the same" })
-        }
-        Ok(resolve::RefundResolved::Anew(after)) => format!("another one, {}", after.state.as_str()),
-        Ok(resolve::RefundResolved::Freed(after)) => format!("{}, freed", after.state.as_str()),
-        Ok(resolve::RefundResolved::Closed(after)) => format!("{}, closed", after.state.as_str()),
-        Err(resolve::NotNow(why)) => format!("✗ {why}"),
-    };
-    let mut grid = String::new();
-    for &state in RefundState::ALL {
-        for (failures, is_answered) in [(0, false), (0, true), (12, false), (12, true)] {
-            let refund = Refund { attention: Some("why".to_owned()), failures, ..refund(state, None) };
-            let unasked = Refund { attention: None, ..refund.clone() };
-            let answered = if is_answered { "answered" } else { "unanswered" };
-            let _ = writeln!(grid, "{}, {failures} failures, {answered}", state.as_str());
-            for action in resolve::Action::ALL {
-                assert!(resolve::refund(&unasked, action, is_answered).is_err());
-                let _ = writeln!(grid, "    {}: {}", action.as_str(), decide(&refund, action, is_answered));
             }
         }
     }

@@ -1,5 +1,7 @@
 //! One payment, step by step, under one lease.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 
 use super::PaymentsContext;
@@ -24,15 +26,17 @@ pub(super) async fn drive(context: PaymentsContext, task: Task) -> Result<()> {
             Heard::Nothing(_) => context.gateway.plan_retry(),
             Heard::News { .. } => TimeDelta::zero(),
         };
-        let report = Report {
+        let report = Arc::new(Report {
             payment_id: task.payment.id,
             lease_token: task.payment.lease_token,
             step: task.step,
             end,
             heard,
             aftermath: context.aftermath(task.payment.failures, turn),
-        };
-        next = context.platform.db.transaction(report, |tx, report| Box::pin(conclude(tx, report))).await?;
+        });
+        let db = &context.platform.db;
+        let commit = || db.transaction(Arc::clone(&report), |tx, report| Box::pin(conclude(tx, report)));
+        next = context.insist(report.end.is_some(), commit).await?;
     }
     Ok(())
 }

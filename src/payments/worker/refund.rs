@@ -1,5 +1,7 @@
 //! One refund, step by step, under one lease.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 
 use super::PaymentsContext;
@@ -24,7 +26,7 @@ pub(super) async fn drive(context: PaymentsContext, task: Task) -> Result<()> {
             Heard::Nothing(_) => context.gateway.plan_retry(),
             Heard::Seen { .. } | Heard::Refused(_) | Heard::Absent => TimeDelta::zero(),
         };
-        let report = Report {
+        let report = Arc::new(Report {
             refund_id: task.refund.id,
             payment_id: task.refund.payment_id,
             lease_token: task.refund.lease_token,
@@ -33,8 +35,10 @@ pub(super) async fn drive(context: PaymentsContext, task: Task) -> Result<()> {
             end,
             heard,
             aftermath: context.aftermath(task.refund.failures, turn),
-        };
-        next = context.platform.db.transaction(report, |tx, report| Box::pin(conclude(tx, report))).await?;
+        });
+        let db = &context.platform.db;
+        let commit = || db.transaction(Arc::clone(&report), |tx, report| Box::pin(conclude(tx, report)));
+        next = context.insist(report.end.is_some(), commit).await?;
     }
     Ok(())
 }

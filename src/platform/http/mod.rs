@@ -5,6 +5,7 @@ pub mod middleware;
 pub mod names;
 pub mod problem;
 pub mod request;
+pub mod socket;
 pub mod sse;
 
 pub use problem::Problem;

@@ -233,6 +233,13 @@ impl Problem {
         self.refusal.code
     }
 
+    /// The document itself, for where there is no response to put it into.
+    pub fn document(&self) -> Value {
+        let context = telemetry::context();
+        let (path, trace_id) = context.as_ref().map(|context| (&*context.path, &*context.trace_id)).unzip();
+        serde_json::to_value(Document::new(&self.refusal, path, trace_id)).unwrap_or_default()
+    }
+
     /// Adds the methods that the address does have.
     #[must_use]
     pub fn allowing(mut self, methods: Option<String>) -> Self {
@@ -301,9 +308,6 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let meaning = self.refusal.code.meaning();
-        let context = telemetry::context();
-        let (path, trace_id) = context.as_ref().map(|context| (&*context.path, &*context.trace_id)).unzip();
-        let document = Document::new(&self.refusal, path, trace_id);
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((CONTENT_TYPE, "application/problem+json"));
         if let Some(seconds) = self.refusal.retry_after_s {
@@ -315,7 +319,7 @@ impl ResponseError for Problem {
         if meaning.status == 401 {
             response.insert_header((WWW_AUTHENTICATE, "Bearer"));
         }
-        response.body(serde_json::to_vec(&document).unwrap_or_default())
+        response.body(self.document().to_string())
     }
 }
 

@@ -143,7 +143,7 @@ impl<A: Audience> FromRequest for Request<A> {
     }
 }
 
-fn platform(http: &HttpRequest) -> Platform {
+pub(super) fn platform(http: &HttpRequest) -> Platform {
     match http.app_data::<web::Data<Platform>>() {
         Some(platform) => platform.get_ref().clone(),
         None => unreachable!("startup gives every worker the platform"),
@@ -151,7 +151,7 @@ fn platform(http: &HttpRequest) -> Platform {
 }
 
 /// Authenticates, checks the role and counts against the rate limit.
-fn admit(platform: &Platform, http: &HttpRequest, roles: &[Role]) -> Result<Caller> {
+pub(super) fn admit(platform: &Platform, http: &HttpRequest, roles: &[Role]) -> Result<Caller> {
     let authorization = http.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let caller = platform.tokens.authenticate(authorization, platform.clock.machine())?;
     let verdict = platform.limits.check(caller);
@@ -261,12 +261,8 @@ impl<A: Audience> Request<A> {
         if text == "*" {
             return Ok(None);
         }
-        match text.trim_start_matches("W/").trim_matches('"').parse() {
-            Ok(version) => Ok(Some(version)),
-            Err(_) => {
-                Err(Refusal::new(Code::Malformed, "`If-Match` must be the `ETag` of an earlier answer, or `*`.").into())
-            }
-        }
+        let wrong = || Refusal::new(Code::Malformed, "`If-Match` must be the `ETag` of an earlier answer, or `*`.");
+        Ok(Some(version_of(text).ok_or_else(wrong)?))
     }
 
     /// Runs a keyed command: the key's syntax, its look-up and replay first; then `parse` reads the rest of the request; then
@@ -327,6 +323,17 @@ pub fn parse_id<T: Id + std::str::FromStr<Err = crate::platform::ids::InvalidId>
     text.parse().map_err(|error: crate::platform::ids::InvalidId| {
         Refusal::new(Code::InvalidId, format!("`{name}`: {error}.")).field(name, error.to_string()).into()
     })
+}
+
+/// The version in one of our tags: `"3"`, or `W/"3"` after somebody has compressed the answer.
+fn version_of(tag: &str) -> Option<i64> {
+    read_number(tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?)
+}
+
+/// The number in a header: 1 to 18 digits, as it is published, so that each fits an `i64`.
+pub fn read_number(text: &str) -> Option<i64> {
+    let is_number = text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { text.parse().ok() } else { None }
 }
 
 fn form_pairs(query: &str) -> form_urlencoded::Parse<'_> {

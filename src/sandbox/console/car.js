@@ -1,7 +1,7 @@
 // A car that this browser drives: it sends its position, and moves along a line to where its trip wants it.
 
 import { call } from "./api.js";
-import { domainNow, scale } from "./domain.js";
+import { domainNow, forgetClock, scale } from "./domain.js";
 
 const METRES_PER_DEGREE = 111_195;
 /** Domain metres per second: a city's pace. */
@@ -28,7 +28,6 @@ export class Car {
     this.target = null;
     this.isAlone = false;
     this.trip = null;
-    this.isBusy = false;
   }
 
   /** Goes online, with a name and a car if it is new. */
@@ -52,20 +51,18 @@ export class Car {
   }
 
   /** Hears what the service says of its driver, and sets the target; alone, it takes the next step as well. */
-  see(profile) {
-    this.trip = profile?.trip ?? null;
+  async see(profile) {
+    this.trip = profile.trip;
     this.target = !this.trip ? null : this.trip.state === "in_progress" ? this.trip.dropoff : this.trip.pickup;
-    if (this.isAlone && !this.isBusy) this.step(profile);
+    if (this.isAlone) await this.step(profile);
   }
 
   async step(profile) {
-    this.isBusy = true;
     const isThere = this.target && metresBetween(this.place, this.target) < THERE_M;
-    if (profile?.offer) await this.post(`/v1/offers/${profile.offer.id}/accept`, "Accept the offer");
+    if (profile.offer) await this.post(`/v1/offers/${profile.offer.id}/accept`, "Accept the offer");
     else if (this.trip?.state === "assigned" && isThere) await this.post(`/v1/trips/${this.trip.id}/arrive`, "Be at the pickup");
     else if (this.trip?.state === "arrived") await this.start();
     else if (this.trip?.state === "in_progress" && isThere) await this.post(`/v1/trips/${this.trip.id}/complete`, "End the ride");
-    this.isBusy = false;
   }
 
   async start() {
@@ -79,7 +76,11 @@ export class Car {
     this.move((now - this.movedAt) / 1000);
     this.movedAt = now;
     const body = { position: this.place, recorded_at: new Date(now).toISOString() };
-    await call({ as: "driver", subject: this.subject, method: "PUT", path: "/v1/drivers/me/location", body, quiet: true });
+    const mine = { as: "driver", subject: this.subject, quiet: true };
+    const sent = await call({ ...mine, method: "PUT", path: "/v1/drivers/me/location", body });
+    if (sent.ok && sent.body.verdict !== "accepted") forgetClock();
+    const profile = await call({ ...mine, path: "/v1/drivers/me" });
+    if (profile.ok) await this.see(profile.body);
     const pause = Math.min(BEAT_MS_MAX, Math.max(BEAT_MS_MIN, BEAT_DOMAIN_MS / scale()));
     this.timer = setTimeout(() => this.beat(), this.target ? Math.min(pause, 1000) : pause);
   }

@@ -117,6 +117,12 @@ export function createCars(canvas) {
     movingUntil = Math.max(movingUntil, now + lasts[car]);
   }
 
+  /** Forgets everybody: on a new connection the handles are others. */
+  function clear() {
+    states.fill(NOBODY);
+    there = count = 0;
+  }
+
   /** Makes room for a canvas of this size in CSS pixels, on a screen with so many pixels to one of them. */
   function resize(width, height, ratio) {
     sharpness = Math.min(ratio, Math.sqrt(PIXELS_MAX / Math.max(1, width * height)));
@@ -202,6 +208,7 @@ export function createCars(canvas) {
 
   return {
     apply,
+    clear,
     resize,
     draw,
     nearest,

@@ -19,7 +19,7 @@ const duration = (s) => (s === null ? "–" : seconds(s));
 const CHARTS = [
   {
     title: "Match latency",
-    note: "from the payment's authorisation to the first offer, real time, over half a minute",
+    note: "payment authorised to first offer, real time, last 30 s",
     series: [
       { name: "p50", tint: "good", read: ({ match }) => quantile(match, 0.5) },
       { name: "p99", tint: "warn", read: ({ match }) => quantile(match, 0.99) },
@@ -28,10 +28,10 @@ const CHARTS = [
   },
   {
     title: "Waiting riders",
-    note: "how long those who have no car yet have been waiting, domain time",
+    note: "how long those without a car have waited, domain time",
     series: [
-      { name: "half of them", tint: "good", read: ({ world }) => world.waiting.p50_s },
-      { name: "the longest", tint: "warn", read: ({ world }) => world.waiting.max_s },
+      { name: "median", tint: "good", read: ({ world }) => world.waiting.p50_s },
+      { name: "longest", tint: "warn", read: ({ world }) => world.waiting.max_s },
     ],
     show: duration,
   },
@@ -83,7 +83,7 @@ export function createCharts(element) {
 function createChart({ title, note, series, show }) {
   const values = series.map(() => []);
   const lines = series.map(({ tint }) => svg("path", { class: `line ${tint}`, fill: "none" }));
-  const dots = series.map(({ tint }) => svg("circle", { class: `dot ${tint}`, r: 3, cx: -9, cy: -9 }));
+  const dots = series.map(({ tint }) => svg("circle", { class: `dot ${tint}`, r: 3, visibility: "hidden" }));
   const top = svg("text", { x: 0, y: 10, class: "tick" });
   const grid = [0, 0.5, 1].map((share) => svg("line", { x1: 0, x2: WIDE, y1: yOf(share), y2: yOf(share), class: "grid" }));
   const picture = svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": title }, ...grid, ...lines, ...dots, top);
@@ -107,8 +107,9 @@ function createChart({ title, note, series, show }) {
       line.setAttribute("d", path(values[i], ceiling));
       const last = values[i].at(-1) ?? null;
       numbers[i].textContent = show(last);
-      dots[i].setAttribute("cx", last === null ? -9 : xOf(values[i].length - 1, values[i].length));
-      dots[i].setAttribute("cy", last === null ? -9 : yOf(last / ceiling));
+      dots[i].setAttribute("visibility", last === null ? "hidden" : "visible");
+      dots[i].setAttribute("cx", xOf(values[i].length - 1, values[i].length));
+      dots[i].setAttribute("cy", yOf((last ?? 0) / ceiling));
     }
     picture.setAttribute("aria-label", `${title}, ${words(note)}: ${series.map(({ name }, i) => `${name} ${numbers[i].textContent}`).join(", ")}`);
   }

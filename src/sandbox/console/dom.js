@@ -27,6 +27,21 @@ function fill(element, classes, properties, children) {
   return element;
 }
 
+const shownKeys = new WeakMap();
+
+/**
+ * Shows what `make` returns in an element, if `news` is another value than before: whoever reads, selects or has the focus there
+ * is not disturbed by a poll that found nothing new. The focus stays on what has the same `data-focus`.
+ */
+export function update(element, news, make) {
+  const key = JSON.stringify(news);
+  if (shownKeys.get(element) === key) return;
+  shownKeys.set(element, key);
+  const focused = element.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
+  element.replaceChildren(...[make()].flat().filter(Boolean));
+  if (focused) element.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
+}
+
 const minorUnits = { JPY: 0, KRW: 0, VND: 0, CLP: 0, ISK: 0 };
 
 /** `{amount: 1234, currency: "USD"}` as "$12.34". */

@@ -3,7 +3,8 @@
 import { call } from "./api.js";
 import { on } from "./bus.js";
 
-const STALE_MS = 10_000;
+/** Whoever else sets the clock does not tell this page: it is read again after so long. */
+const STALE_MS = 2000;
 let read = null;
 
 function keep(clock) {
@@ -19,6 +20,9 @@ export async function domainNow() {
   }
   return read ? read.domain + (performance.now() - read.at) * read.scale : Date.now();
 }
+
+/** The clock was set, it seems: what was read of it is worth nothing. */
+export const forgetClock = () => (read = null);
 
 /** Domain seconds per second. */
 export const scale = () => read?.scale ?? 1;

@@ -2,10 +2,10 @@
 
 import { call, stream } from "./api.js";
 import { Car, metresBetween, pinOf } from "./car.js";
-import { h, metres, money, short } from "./dom.js";
+import { h, metres, money, short, update } from "./dom.js";
 import { domainNow } from "./domain.js";
 import { draw, machines } from "./machine.js";
-import { absent, facts, head, section } from "./panel.js";
+import { absent, apology, facts, head, section } from "./panel.js";
 import { myDriver } from "./session.js";
 import { badge, link } from "./trips.js";
 
@@ -21,13 +21,16 @@ export function inspectDriver(element, wanted, map) {
   const doing = h("div.doing");
   const about = h("div");
   const controls = h("div.controls");
+  const place = h("span.number");
   let driver = null;
   let profile = null;
-  const offers = section("Offers", (body, note) => listOffers(driver, body, note));
+  const offers = section("Offers", () => (driver ? listOffers(driver) : null));
   // Whoever has never been online has nothing to tell, and is not asked again and again.
   const timer = setInterval(() => profile && refresh(), EVERY_MS);
   let stopStream = () => {};
   let isStopped = false;
+  let isReading = false;
+  let isAsked = false;
 
   const as = () => ({ as: "driver", subject: driver.subject });
   const isDriven = () => wheel?.subject === driver.id;
@@ -41,15 +44,28 @@ export function inspectDriver(element, wanted, map) {
     refresh();
   }
 
+  /** Reads and shows; asked for while it is at it, it does so once more. */
   async function refresh() {
-    if (!driver) return;
+    isAsked = true;
+    if (isReading || !driver) return;
+    isReading = true;
+    while (isAsked) {
+      isAsked = false;
+      await readAndShow();
+    }
+    isReading = false;
+  }
+
+  async function readAndShow() {
     const answer = await call({ ...as(), path: "/v1/drivers/me", quiet: true });
     if (isStopped) return;
-    if (!answer.ok && answer.status !== 404) return absent(about, answer, "There is no such driver.");
+    if (!answer.ok && answer.status !== 404) return update(about, answer.status, () => apology(answer, "There is no such driver."));
     profile = answer.ok ? answer.body : null;
-    badges.replaceChildren(badge(profile?.availability ?? "offline"));
-    about.replaceChildren(profile ? describe(profile) : h("p.muted", {}, "This driver has never been online."));
-    if (wheel && isDriven()) wheel.see(profile);
+    const availability = profile?.availability ?? "offline";
+    update(badges, availability, () => badge(availability));
+    place.textContent = await placeOf(profile);
+    if (isStopped) return;
+    update(about, [profile?.name, profile?.plate, profile?.trip?.id], () => (profile ? describe(profile, place) : h("p.muted", {}, "This driver has never been online.")));
     showDoing();
     showControls();
     offers.refresh();
@@ -153,22 +169,37 @@ function button(label, onclick, classes = "") {
   return h(["button", ...classes.split(" ").filter(Boolean)].join("."), { type: "button", onclick }, label);
 }
 
-function describe({ name, plate, class: kind, position, trip }) {
+/** Where a driver is, and how old that is: matching goes by it. */
+async function placeOf(profile) {
+  if (!profile?.position) return "not known";
+  const { lat, lon } = profile.position;
+  const path = profile.trip ? `/v1/trips/${profile.trip.id}/driver` : `/v1/drivers/nearby?lat=${lat}&lon=${lon}&radius_m=100&limit=20`;
+  const answer = await call({ as: "ops", path, quiet: true });
+  const seen = answer.body?.items ? answer.body.items.find((one) => one.driver_id === profile.id) : answer.body;
+  const age = seen?.position_age_ms;
+  return `${lat.toFixed(5)}, ${lon.toFixed(5)}${Number.isFinite(age) ? `, ${(age / 1000).toFixed(1)} s old` : ""}`;
+}
+
+function describe({ name, plate, class: kind, trip }, place) {
   return facts([
     ["Name", name],
     ["Car", `${plate}, ${kind}`],
-    ["Position", position ? `${position.lat.toFixed(5)}, ${position.lon.toFixed(5)}` : "not known"],
+    ["Position", place],
     ["Trip", trip ? link("trip", trip.id) : "none"],
   ]);
 }
 
-async function listOffers(driver, body, note) {
+async function listOffers(driver) {
   const answer = await call({ as: "driver", subject: driver.subject, path: "/v1/offers?limit=10", quiet: true });
-  if (!answer.ok) return absent(body, answer, "No offers yet.");
+  if (!answer.ok) return absent(answer, "No offers yet.");
   const offers = answer.body.items;
+  if (offers.length === 0) return { news: [], note: "none yet", show: () => h("p.muted", {}, "Nobody has asked yet.") };
   const { offer: machine } = await machines();
-  note.textContent = offers.length === 0 ? "none yet" : `the latest ${offers.length}`;
-  const row = (offer) => h("li", {}, h("div.item", {}, h("span.mono", {}, short(offer.id)), badge(offer.status), link("trip", offer.trip_id), h("span.amount", {}, money(offer.fare))));
-  const path = offers[0] ? ["pending", ...(offers[0].status === "pending" ? [] : [offers[0].status])] : [];
-  body.replaceChildren(...[machine && offers[0] && draw(machine, path), h("ul.list", {}, offers.map(row))].filter(Boolean));
+  const [latest] = offers;
+  const path = latest.status === "pending" ? ["pending"] : ["pending", latest.status];
+  return { news: offers, note: `the latest ${offers.length}`, show: () => [machine && draw(machine, path), h("ul.list", {}, offers.map(offerRow))] };
+}
+
+function offerRow(offer) {
+  return h("li", {}, h("div.item", {}, h("span.mono", {}, short(offer.id)), badge(offer.status), link("trip", offer.trip_id), h("span.amount", {}, money(offer.fare))));
 }

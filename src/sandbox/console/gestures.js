@@ -2,7 +2,7 @@
 //
 //   onPan(dx, dy)          pixels
 //   onZoom(factor, x, y)   around a point of the canvas
-//   onTap(x, y)            a click that was no drag
+//   onTap(x, y, kind)      a click that was no drag, by "mouse", "touch" or "pen"
 //   onEnter()              Enter: whatever is in the middle
 //   onHover(x, y)          the pointer rests on a point, or null
 
@@ -42,7 +42,7 @@ export function listen(canvas, { onPan, onZoom, onTap, onEnter, onHover }) {
   });
   canvas.addEventListener("pointerup", (event) => {
     if (!fingers.delete(event.pointerId)) return;
-    if (fingers.size === 0 && travelled < SLOP_PX) onTap(event.offsetX, event.offsetY);
+    if (fingers.size === 0 && travelled < SLOP_PX) onTap(event.offsetX, event.offsetY, event.pointerType);
   });
   canvas.addEventListener("pointercancel", (event) => {
     fingers.delete(event.pointerId);

@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 import { emit, on } from "./bus.js";
-import { h } from "./dom.js";
+import { h, update } from "./dom.js";
 import { inspectDriver } from "./drive.js";
 import { inspectPayment } from "./money.js";
 import { inspectRider } from "./rider.js";
@@ -47,7 +47,7 @@ export function createInspector(element, map) {
       const answer = await call({ as: "ops", path: "/v1/trips?limit=12", quiet: true });
       if (!answer.ok) return;
       const trips = answer.body.items;
-      list.replaceChildren(...(trips.length ? trips.map(tripRow) : [h("li.muted", {}, "None yet: request the first one.")]));
+      update(list, trips, () => (trips.length > 0 ? trips.map(tripRow) : h("li.muted", {}, "None yet: request the first one.")));
     };
     const timer = setInterval(refresh, 3000);
     stop = () => clearInterval(timer);
@@ -55,6 +55,5 @@ export function createInspector(element, map) {
   }
 
   on("select", show);
-  on("reset", () => show(null));
   show(null);
 }

@@ -28,6 +28,7 @@ export function startLive(map) {
       failures = 0;
       seen = 0;
       emit("connection", "up");
+      map.forget();
       look();
       fetchStreets(STREETS_TRIES);
     };

@@ -1,4 +1,104 @@
-// The request log (lab).
+// The request log: each call of this page as a row that opens: the curl line, the answer, and the SQL that it took.
+
+import { call } from "./api.js";
+import { on } from "./bus.js";
+import { h } from "./dom.js";
+
+/** Rows kept; the oldest goes first. */
+const ROWS_MAX = 200;
+/** Longer bodies are cut, here only. */
+const BODY_CHARS_MAX = 20_000;
+const SHOWN_HEADERS = ["trace-id", "idempotent-replayed", "etag", "location", "retry-after", "allow", "ratelimit"];
+
+/** Lists every call that this page makes, the newest first. */
 export function createLog(element) {
-  element.textContent = "Every call that this page makes will be listed here.";
+  const empty = h("p.muted", {}, "Every call that this page makes will be listed here, with the SQL that it took.");
+  const rows = h("ol.log", { "aria-label": "Calls, the newest first" });
+  const clear = h("button.quiet", { type: "button", onclick: () => (rows.replaceChildren(), refresh()) }, "Clear");
+  const bar = h("div.actions", {}, clear);
+  const refresh = () => {
+    bar.hidden = rows.childElementCount === 0;
+    empty.hidden = !bar.hidden;
+  };
+  element.replaceChildren(empty, rows, bar);
+  refresh();
+  on("call", (answer) => {
+    rows.prepend(row(answer));
+    while (rows.childElementCount > ROWS_MAX) rows.lastElementChild.remove();
+    refresh();
+  });
 }
+
+function row(answer) {
+  const { method, path, why, at } = answer.request;
+  const look = answer.status === 0 || answer.status >= 500 ? "bad" : answer.status >= 400 ? "warn" : "good";
+  const replayed = answer.headers["idempotent-replayed"] === "true";
+  const details = h("details", {},
+    h("summary", {},
+      h("span.number.muted", {}, new Date(at).toLocaleTimeString("en-GB")),
+      h(`span.state.${look}`, {}, answer.status === 0 ? "no answer" : String(answer.status)),
+      h("span.mono.what", {}, h("b", {}, method), ` ${path}`),
+      replayed && h("span.state.plain", {}, "replayed"),
+      why && h("span.muted", {}, why),
+      h("span.number.muted.took", {}, `${answer.ms.toFixed(answer.ms < 10 ? 1 : 0)} ms`)));
+  details.addEventListener("toggle", () => details.open && details.append(opened(answer)), { once: true });
+  return h("li", {}, details);
+}
+
+function opened(answer) {
+  const { key, text } = answer.request;
+  const headers = SHOWN_HEADERS.filter((name) => answer.headers[name]).map((name) => `${name}: ${answer.headers[name]}`);
+  const shown = answer.body === null ? answer.text : JSON.stringify(answer.body, null, 2);
+  const sql = h("div", {}, h("p.muted", {}, "…"));
+  showSql(answer, sql);
+  return h("div.body", {},
+    h("h3", {}, "As a command"),
+    h("pre.json", {}, answer.curlShort),
+    h("div.actions", {}, copy("Copy, with the token", answer.curl)),
+    text !== null && [h("h3", {}, key ? `Sent, under the key ${key}` : "Sent"), h("pre.json", {}, cut(text))],
+    h("h3", {}, "Answered"),
+    h("pre.json", {}, [...headers, "", cut(shown || "(nothing)")].join("\n").trim()),
+    h("h3", {}, "SQL"),
+    sql);
+}
+
+/** The statements of the call; nothing is kept of those that come by the thousand. */
+async function showSql(answer, place) {
+  const trace = answer.status === 0 ? null : await call({ as: null, path: `/v1/sandbox/requests/${answer.traceId}`, quiet: true });
+  const requests = trace?.ok ? trace.body.requests : [];
+  if (requests.length === 0) {
+    place.replaceChildren(h("p.muted", {}, "Not kept: the service recalls its last 1,000 requests, without positions and its own sandbox."));
+    return;
+  }
+  place.replaceChildren(...requests.map(statements));
+}
+
+function statements({ statements, left_out, duration_us }) {
+  if (statements.length === 0) return h("p.muted", {}, "None: the answer came from memory, or the request was refused before.");
+  const total = statements.reduce((sum, one) => sum + one.elapsed_us, 0);
+  const ms = (us) => `${(us / 1000).toFixed(2)} ms`;
+  const rows = statements.map((one) => {
+    const isEdge = ["BEGIN", "COMMIT", "ROLLBACK"].includes(one.sql);
+    const count = isEdge ? "" : `${one.rows_affected || one.rows_returned} row${(one.rows_affected || one.rows_returned) === 1 ? "" : "s"}`;
+    return h(isEdge ? "li.edge" : "li", {}, h("code", {}, one.sql), h("span.number.muted", {}, count), h("span.number.muted", {}, ms(one.elapsed_us)));
+  });
+  const left = left_out > 0 ? ` ${left_out} more are not kept.` : "";
+  const whole = duration_us === null ? "" : `, of ${ms(duration_us)} in all`;
+  return h("div", {}, h("ol.sql", {}, rows), h("p.muted.small", {}, `${statements.length} statements, ${ms(total)} in the database${whole}. Values are never kept.${left}`));
+}
+
+function copy(label, text) {
+  const button = h("button", { type: "button" }, label);
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "The browser does not allow it";
+    }
+    setTimeout(() => (button.textContent = label), 2000);
+  });
+  return button;
+}
+
+const cut = (text) => (text.length > BODY_CHARS_MAX ? `${text.slice(0, BODY_CHARS_MAX)} …` : text);

@@ -14,7 +14,8 @@ const element = (id) => document.getElementById(id);
 
 const map = createMap({
   canvas: element("map"),
-  onClick: (place, hit) => (hit ? emit("select", hit) : ride.click(place)),
+  // A car or a trip is looked into; but whoever is asked where to go may go where a car stands.
+  onClick: (place, hit) => (hit && !ride.isHalfWay() ? emit("select", hit) : ride.click(place)),
   onView: () => {},
 });
 const ride = createRide(element("ride"), map);

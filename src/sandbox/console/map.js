@@ -1,7 +1,7 @@
 // The map: three canvases on top of each other. Streets, drawn when the view changes; cars, drawn while one of them moves; and on
 // top, in the canvas of the page, riders, trips and pins. When nothing moves, nothing is drawn.
 //
-//   createMap({canvas, onClick, onView}) -> {setStreets, update, setPins, select, resize, stats, centre, ask}
+//   createMap({canvas, onClick, onView}) -> {setStreets, update, setPins, select, resize, stats, centre, ask, forget}
 //     onClick({lat, lon}, hit)   hit: {kind, id} under the pointer, or null. Enter on the canvas is a click in the middle
 //     onView({lat, lon, metresPerPixel, width, height})   after every pan and zoom
 //     setStreets(geometry)       a GeoJSON MultiLineString
@@ -10,10 +10,12 @@
 //     select({kind, id} | null)  what is lit
 //     centre()                   {lat, lon}
 //     ask({look, who, where})    how the map tells the stream its view, and asks whose a handle is, or where a driver is
+//     forget()                   whom the handles meant: there is a new connection
 //     stats()                    of the frame drawn last
 // Colours are the CSS variables --map-… of style.css; the document's event `theme` says that they have changed.
 
 import { createCars } from "./cars.js";
+import { h } from "./dom.js";
 import { listen } from "./gestures.js";
 import { metresPerUnit, near, toLat, toLon, toX, toY } from "./mercator.js";
 import { createRides } from "./rides.js";
@@ -22,7 +24,10 @@ import { createStreets } from "./streets.js";
 const SCALE_MAX = 2 ** 28; // 0.15 m to a pixel
 const SCALE_MIN = 256; // the world
 const FIT = 0.92; // of the canvas is filled by what is shown
-const PICK_PX = 14;
+const PICK_PX = 9, TOUCH_PX = 16; // how close to a thing one has to click; a finger covers it
+const STEP = 1.6; // of a button
+const RADIUS_MIN = 1.5, RADIUS_MAX = 7; // of a car, CSS pixels
+const CROWD = 4; // cars are so many radii apart, if they can be
 
 export function createMap({ canvas, onClick, onView }) {
   const layer = () => {
@@ -42,7 +47,7 @@ export function createMap({ canvas, onClick, onView }) {
   const stats = { frames: 0, ms: 0, cars: 0, drawn: 0 };
   let isTouched = false; // the person has moved the map: from then on it stays where it is
   let isFitted = false;
-  let stale = { streets: true, all: true };
+  let areStreetsStale = true;
   let asked = 0;
   let chosen = null; // {kind, id, handle}
   let stream = { look() {}, who: async () => null, where: async () => null };
@@ -50,8 +55,14 @@ export function createMap({ canvas, onClick, onView }) {
   const left = () => view.x - size.width / 2 / view.scale;
   const top = () => view.y - size.height / 2 / view.scale;
   const toPlace = (x, y) => ({ lat: toLat(top() + y / view.scale), lon: toLon(left() + x / view.scale) });
-  /** Cars are as big as one can see, and small where there are many. */
-  const radius = () => Math.max(2.6, Math.min(7, Math.log2(view.scale / 2 ** 17)));
+  let radius = RADIUS_MAX; // of a car
+
+  /** Cars are large when one is close, and small where there are many; by half pixels, for each size has pictures of its own. */
+  function measureCars() {
+    const apart = Math.sqrt((size.width * size.height) / Math.max(1, stats.drawn));
+    const fitting = Math.min(RADIUS_MAX, Math.log2(view.scale / 2 ** 17), apart / CROWD);
+    radius = Math.max(RADIUS_MIN, Math.round(fitting * 2) / 2);
+  }
 
   function soon() {
     asked ||= requestAnimationFrame(frame);
@@ -60,24 +71,23 @@ export function createMap({ canvas, onClick, onView }) {
   function frame() {
     const began = performance.now();
     asked = 0;
-    if (stale.streets) streets.draw(view, size.width, metresPerUnit(view.y));
+    if (areStreetsStale) streets.draw(view, metresPerUnit(view.y));
+    areStreetsStale = false;
     const now = performance.now();
     const isMoving = cars.isMoving(now);
-    stats.drawn = cars.draw(view, radius(), now);
+    stats.drawn = cars.draw(view, radius, now);
     rides.draw(view, now, { showsMiddle: canvas.matches(":focus-visible") });
     const car = chosen?.handle ?? -1;
-    if (cars.has(car)) rides.ring(cars.xOf(car, now), cars.yOf(car, now), view, radius());
-    stale = { streets: false, all: false };
+    if (cars.has(car)) rides.ring(cars.xOf(car, now), cars.yOf(car, now), view, radius);
     stats.frames++;
     stats.cars = cars.count();
     stats.ms = performance.now() - began;
     if (isMoving || rides.isFlying()) soon();
   }
 
-  const redraw = () => soon();
-
   function viewed() {
-    stale.streets = true;
+    measureCars();
+    areStreetsStale = true;
     soon();
     const { width, height } = size;
     onView?.({ ...centre(), metresPerPixel: metresPerUnit(view.y) / view.scale, width, height });
@@ -122,17 +132,17 @@ export function createMap({ canvas, onClick, onView }) {
   }
 
   /** What lies under a point: a waiting rider's trip before a driver, when both do. */
-  function under(x, y) {
+  function under(x, y, pointer) {
     const at = { x: left() + x / view.scale, y: top() + y / view.scale };
-    const within = PICK_PX / view.scale;
+    const within = (pointer === "mouse" ? PICK_PX : TOUCH_PX) / view.scale;
     const rider = rides.nearest(at.x, at.y, within);
     const car = cars.nearest(at.x, at.y, within, performance.now());
     return { ride: rider?.ride ?? null, car };
   }
 
-  async function tap(x, y) {
+  async function tap(x, y, pointer) {
     const place = toPlace(x, y);
-    const { ride, car } = under(x, y);
+    const { ride, car } = under(x, y, pointer);
     if (ride) return onClick(place, { kind: "trip", id: ride.id });
     const driver = car >= 0 ? await stream.who(car) : null;
     onClick(place, driver ? { kind: "driver", id: driver } : null);
@@ -175,11 +185,30 @@ export function createMap({ canvas, onClick, onView }) {
       if (!isFitted && !isTouched && cars.count() > 0) fit(cars.bounds());
     } else {
       rides.set(news.rides);
+      measureCars(); // once a second is enough: a size that changes on each frame would flicker
     }
     soon();
   }
 
   const centre = () => ({ lat: toLat(view.y), lon: toLon(view.x) });
+
+  /** Everything there is: the streets, or else where the cars are. */
+  function showAll() {
+    isTouched = false;
+    fit(streets.bounds() ?? cars.bounds());
+  }
+
+  const button = (sign, label, onclick) => h("button.quiet", { type: "button", "aria-label": label, title: label, onclick }, sign);
+  const step = (factor) => () => zoom(factor, size.width / 2, size.height / 2);
+  canvas.after(
+    h(
+      "div.zoom",
+      { role: "group", "aria-label": "Zoom" },
+      button("+", "Zoom in", step(STEP)),
+      button("−", "Zoom out", step(1 / STEP)),
+      button("⤢", "Show everything", showAll),
+    ),
+  );
 
   listen(canvas, {
     onPan: pan,
@@ -187,15 +216,15 @@ export function createMap({ canvas, onClick, onView }) {
     onTap: tap,
     onEnter: () => onClick(centre(), null),
     onHover(x, y) {
-      const found = x === null ? null : under(x, y);
+      const found = x === null ? null : under(x, y, "mouse");
       canvas.classList.toggle("over", found !== null && (found.ride !== null || found.car >= 0));
     },
   });
-  for (const type of ["focus", "blur"]) canvas.addEventListener(type, redraw);
+  for (const type of ["focus", "blur"]) canvas.addEventListener(type, soon);
   document.addEventListener("theme", () => {
     cars.undress();
     rides.undress();
-    stale.streets = true;
+    areStreetsStale = true;
     soon();
   });
   resize();
@@ -204,7 +233,7 @@ export function createMap({ canvas, onClick, onView }) {
     setStreets(geometry) {
       streets.set(geometry);
       if (!isTouched) fit(streets.bounds());
-      stale.streets = true;
+      areStreetsStale = true;
       soon();
     },
     update,
@@ -218,6 +247,10 @@ export function createMap({ canvas, onClick, onView }) {
     ask(next) {
       stream = next;
       stream.look(area());
+    },
+    forget() {
+      cars.clear();
+      select(chosen);
     },
     stats: () => ({ ...stats }),
   };

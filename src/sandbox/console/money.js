@@ -11,16 +11,14 @@ const EVERY_MS = 1500;
 /** A payment as a part of another panel. `which()` is its id, once it is known. */
 export function paymentSection(which, options) {
   const path = [];
-  return section("Payment", async (body, note) => {
-    if (!which()) return;
+  return section("Payment", async () => {
+    if (!which()) return null;
     const answer = await call({ as: "ops", path: `/v1/payments/${which()}`, quiet: true });
-    if (!answer.ok) return absent(body, answer, "There is no such payment.");
+    if (!answer.ok) return absent(answer, "There is no such payment.");
     const payment = answer.body;
-    note.textContent = words(payment.state);
-    const isNews = path.at(-1) !== payment.state;
-    if (isNews) path.push(payment.state);
+    if (path.at(-1) !== payment.state) path.push(payment.state);
     const { payment: machine } = await machines();
-    body.replaceChildren(...[machine && draw(machine, path), standing(payment), refunds(payment)].filter(Boolean));
+    return { news: payment, note: words(payment.state), show: () => [machine && draw(machine, path), standing(payment), refunds(payment)] };
   }, options);
 }
 
@@ -46,17 +44,21 @@ function refunds(payment) {
 
 /** What a trip has put on the ledger. */
 export function ledgerSection(trip) {
-  return section("Ledger", async (body, note) => {
+  return section("Ledger", async () => {
     const answer = await call({ as: "ops", path: `/v1/ops/ledger?trip_id=${trip}`, quiet: true });
-    if (!answer.ok) return absent(body, answer, "There is no such trip.");
+    if (!answer.ok) return absent(answer, "There is no such trip.");
     const postings = answer.body.postings ?? [];
-    note.textContent = postings.length === 1 ? "1 posting" : `${postings.length} postings`;
-    if (postings.length === 0) return body.replaceChildren(h("p.muted", {}, "Nothing is posted before money is owed: at the end of the ride."));
-    body.replaceChildren(...postings.flatMap((posting) => [
-      h("p.small.muted", {}, `${words(posting.kind)}, ${time(posting.posted_at)}`),
-      table(`Posting ${posting.kind}`, ["Account", "Debit", "Credit"], posting.entries.map(entry), ["Debit", "Credit"]),
-    ]));
+    const note = postings.length === 1 ? "1 posting" : `${postings.length} postings`;
+    const nothing = () => h("p.muted", {}, "Nothing is posted before money is owed: at the end of the ride.");
+    return { news: postings, note, show: () => (postings.length === 0 ? nothing() : postings.flatMap(entries)) };
   });
+}
+
+function entries(posting) {
+  return [
+    h("p.small.muted", {}, `${words(posting.kind)}, ${time(posting.posted_at)}`),
+    table(`Posting: ${words(posting.kind)}`, ["Account", "Debit", "Credit"], posting.entries.map(entry), ["Debit", "Credit"]),
+  ];
 }
 
 function entry({ account, amount, currency }) {
@@ -66,26 +68,31 @@ function entry({ account, amount, currency }) {
 
 /** How the provider sees a payment: it keeps its own books. */
 export function providerSection(which) {
-  return section("The provider's view", async (body) => {
-    if (!which()) return;
+  return section("The provider's view", async () => {
+    if (!which()) return null;
     const answer = await call({ as: null, path: `/v1/sandbox/provider/payment_intents/${which()}`, quiet: true });
-    if (!answer.ok) return absent(body, answer, "The provider knows nothing of it, or cannot be asked.");
-    body.replaceChildren(h("pre.json", { tabindex: "0", role: "region", "aria-label": "The provider's answer" }, JSON.stringify(answer.body, null, 2)));
+    if (!answer.ok) return absent(answer, "The provider knows nothing of it, or cannot be asked.");
+    const text = JSON.stringify(answer.body, null, 2);
+    return { news: text, note: words(answer.body.status ?? ""), show: () => h("pre.json", { tabindex: "0", role: "region", "aria-label": "The provider's answer" }, text) };
   });
 }
 
 /** What the rider is told in the end. */
 export function receiptSection(trip) {
-  return section("Receipt", async (body, note) => {
+  return section("Receipt", async () => {
     const answer = await call({ as: "ops", path: `/v1/trips/${trip}/receipt`, quiet: true });
-    if (!answer.ok) return absent(body, answer, "There is no receipt.");
+    if (!answer.ok) return absent(answer, "There is no receipt.");
     const receipt = answer.body;
-    note.textContent = money(receipt.total);
     const lines = receipt.lines.map(({ label, amount }) => ({ cells: [label, money(amount)] }));
     const sums = [["Total", receipt.total], ["Captured", receipt.captured], ["Still due", receipt.due]];
     const rest = sums.map(([label, amount], index) => ({ mark: index === 0 ? "total" : null, cells: [label, money(amount)] }));
-    body.replaceChildren(table("Receipt", ["", "Amount"], [...lines, ...rest], ["Amount"]));
+    return { news: receipt, note: money(receipt.total), show: () => [table("Receipt", ["Line", "Amount"], [...lines, ...rest], ["Amount"]), payments(receipt.payments)] };
   });
+}
+
+function payments(all) {
+  const row = ({ id, purpose, state, captured }) => ({ cells: [link("payment", id), words(purpose), badge(state), money(captured)] });
+  return table("Payments of the trip", ["Payment", "For", "State", "Captured"], all.map(row), ["Captured"]);
 }
 
 /** Shows a payment by itself; returns a function that stops it. */

@@ -1,11 +1,11 @@
 // What the inspector's panels are built of: a head, facts, and sections that read their content when they are open.
 
 import { emit } from "./bus.js";
-import { h } from "./dom.js";
+import { h, update } from "./dom.js";
 
 /** The head of a panel. `badges` is replaced by whoever shows news. */
 export function head(kind, id, badges) {
-  const copy = h("button.quiet.small", { type: "button", "aria-label": `Copy the ${kind}'s id`, onclick: () => copied(copy, id) }, "Copy id");
+  const copy = h("button.quiet.small", { type: "button", onclick: () => copied(copy, id) }, "Copy id");
   return h("header.head", {},
     h("button.quiet.back", { type: "button", onclick: () => emit("select", null) }, "← Latest trips"),
     h("div.row", {}, h("h2", {}, kind[0].toUpperCase() + kind.slice(1)), badges),
@@ -25,8 +25,8 @@ export function facts(pairs) {
 }
 
 /**
- * A part of a panel that opens. `read(body, note)` fills it, when it opens and whenever `refresh` is called while it is open;
- * `note` is a few words in its head.
+ * A part of a panel that opens. `read()` is asked when it opens, and whenever `refresh` is called while it is open. It returns
+ * `{news, note, show}`: what it has found, a few words for its head, and a function that makes the content of it; or null.
  */
 export function section(title, read, { open = false } = {}) {
   const note = h("span.note");
@@ -36,11 +36,22 @@ export function section(title, read, { open = false } = {}) {
   const refresh = async () => {
     if (!details.open || isReading) return;
     isReading = true;
-    await read(body, note);
+    const found = await read();
     isReading = false;
+    if (!found) return;
+    note.textContent = found.note ?? "";
+    update(body, found.news, found.show);
   };
   details.addEventListener("toggle", refresh);
   return { details, refresh };
+}
+
+/** What a section shows when the service has answered with a refusal. */
+export const absent = (answer, sentence) => ({ news: answer.status, show: () => apology(answer, sentence) });
+
+/** Says why something is not there. */
+export function apology(answer, sentence) {
+  return h("p.muted", {}, answer.status === 404 ? sentence : (answer.body?.detail ?? "The service does not answer."));
 }
 
 /** A table; cells of the columns named in `amounts` are at the right. */
@@ -49,9 +60,4 @@ export function table(caption, columns, rows, amounts = []) {
   return h("div.scroll", { tabindex: "0", role: "region", "aria-label": caption },
     h("table", {}, h("thead", {}, h("tr", {}, columns.map(cell("th")))),
       h("tbody", {}, rows.map(({ cells, mark }) => h(mark ? `tr.${mark}` : "tr", {}, cells.map(cell("td")))))));
-}
-
-/** Says why something is not there. */
-export function absent(body, answer, sentence) {
-  body.replaceChildren(h("p.muted", {}, answer.status === 404 ? sentence : (answer.body?.detail ?? "The service does not answer.")));
 }

@@ -1,7 +1,7 @@
 // Being a rider: two clicks on the map, a price, a request; then the ride as it goes on.
 
 import { call } from "./api.js";
-import { emit, on } from "./bus.js";
+import { emit } from "./bus.js";
 import { h, metres, money, seconds, short, words } from "./dom.js";
 import { OVER, followTrip } from "./trips.js";
 
@@ -29,7 +29,10 @@ const LEADS = {
   aborted: "An operator ended the ride.",
 };
 
-/** Makes the card of this browser's own ride. `click(place)` is a click on the map. */
+/**
+ * Makes the card of this browser's own ride. `click(place)` is a click on the map; `isHalfWay()` while the next one
+ * is where to go.
+ */
 export function createRide(element, map) {
   const lead = h("p.lead", { role: "status" });
   const body = h("div.ride-body");
@@ -51,7 +54,7 @@ export function createRide(element, map) {
   function begin() {
     stop();
     ride = {};
-    show("Click the map where you are, then where you want to go.", h("p.muted.small", {}, "By keyboard: Enter on the map puts a pin at its centre, arrows move it."));
+    show("Click the map where you are, then where you want to go.", h("p.keys.muted.small", {}, "By keyboard: Enter on the map puts a pin at its centre, arrows move it."));
   }
 
   function click(place) {
@@ -146,11 +149,12 @@ export function createRide(element, map) {
   }
 
   function refused(answer) {
-    const isOwnTrip = answer.body?.code === "active_trip_exists";
+    const code = answer.body?.code;
+    const button = (label, onclick) => h("button.primary", { type: "button", onclick }, label);
     show(
       answer.body?.title ?? "The service does not answer.",
       h("p", {}, answer.body?.detail ?? answer.text),
-      actions(isOwnTrip && h("button.primary", { type: "button", onclick: resume }, "Show that trip"), again("Start over")),
+      actions(code === "active_trip_exists" && button("Show that trip", resume), code === "quote_expired" && button("Ask again", quote), again("Start over")),
     );
   }
 
@@ -164,8 +168,7 @@ export function createRide(element, map) {
   const actions = (...buttons) => h("div.actions", {}, buttons);
   const again = (label) => h("button", { type: "button", onclick: begin }, label);
 
-  on("reset", begin);
   begin();
   resume();
-  return { click };
+  return { click, isHalfWay: () => Boolean(ride.pickup && !ride.dropoff) };
 }

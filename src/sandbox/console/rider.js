@@ -1,8 +1,8 @@
 // A rider, looked into: their trips.
 
 import { call } from "./api.js";
-import { h } from "./dom.js";
-import { absent, head } from "./panel.js";
+import { h, update } from "./dom.js";
+import { apology, head } from "./panel.js";
 import { myRider } from "./session.js";
 import { OVER, badge, tripRow } from "./trips.js";
 
@@ -15,11 +15,11 @@ export function inspectRider(element, id) {
   const list = h("ul.list");
   async function refresh() {
     const answer = await call({ as: "rider", subject, path: "/v1/trips?limit=50", quiet: true });
-    if (!answer.ok) return absent(list, answer, "There is no such rider.");
+    if (!answer.ok) return list.replaceChildren(h("li", {}, apology(answer, "There is no such rider.")));
     const trips = answer.body.items;
     const active = trips.find((trip) => !OVER.includes(trip.state));
-    badges.replaceChildren(active ? badge(active.state) : h("span.muted", {}, "no trip under way"));
-    list.replaceChildren(...(trips.length > 0 ? trips.map(tripRow) : [h("li.muted", {}, "No trips yet.")]));
+    update(badges, active?.state ?? null, () => (active ? badge(active.state) : h("span.muted", {}, "no trip under way")));
+    update(list, trips, () => (trips.length > 0 ? trips.map(tripRow) : h("li.muted", {}, "No trips yet.")));
   }
   (async () => element.prepend(head("rider", subject ?? (await myRider()) ?? "–", badges)))();
   element.append(h("h3.apart", {}, "Trips"), list);

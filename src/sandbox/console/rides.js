@@ -95,7 +95,7 @@ export function createRides(canvas, cars) {
 
   function drawEnds(ride, px, py, inks) {
     const x = px(ride.from.x), y = py(ride.from.y);
-    drawShape(c, RIDER, inks.rider, x, y, ride.isSelected ? 8 : 6);
+    if (isAtPickup(ride)) drawShape(c, RIDER, inks.rider, x, y, ride.isSelected ? 8 : 6);
     if (!ride.isSelected) return;
     c.beginPath();
     c.moveTo(x, y);

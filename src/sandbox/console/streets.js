@@ -39,7 +39,7 @@ export function createStreets(canvas) {
   }
 
   /** Draws those in view. */
-  function draw(view, width, metres) {
+  function draw(view, metres) {
     const scale = view.scale * ratio;
     const left = view.x - canvas.width / 2 / scale, top = view.y - canvas.height / 2 / scale;
     const right = left + canvas.width / scale, bottom = top + canvas.height / scale;

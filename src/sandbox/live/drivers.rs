@@ -55,9 +55,9 @@ pub struct Dot {
 #[derive(Debug, Clone, Default)]
 pub struct Drivers {
     /// By handle; none: the driver is offline now.
-    pub dots: Vec<Option<Dot>>,
+    pub(super) dots: Vec<Option<Dot>>,
     /// Whether this process knows the positions.
-    pub is_matcher: bool,
+    pub(super) is_matcher: bool,
     handles: Arc<HashMap<DriverId, u32>>,
     ids: Arc<Vec<DriverId>>,
 }

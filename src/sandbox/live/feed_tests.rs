@@ -3,11 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
+use uuid::Uuid;
 
 use super::*;
 use crate::geo::Position;
-use crate::sandbox::live::{Doing, Dot};
+use crate::platform::clock::DomainTime;
+use crate::platform::ids::DriverId;
+use crate::sandbox::live::Rides;
+use crate::supply::{LastKnown, Seen};
 
 const VIEW: Area = Area { south: 0.0, west: 0.0, north: 1.0, east: 1.0 };
 
@@ -34,25 +39,34 @@ impl Map {
     }
 }
 
-/// Drivers by handle, some of them offline, some outside of the view and its margin.
-fn drivers() -> impl Strategy<Value = Drivers> {
-    let dot = prop::option::of((-2.0..3.0_f64, -2.0..3.0_f64, 0_usize..5));
-    prop::collection::vec(dot, 0..12).prop_map(|dots| {
-        let dot = |(lat, lon, doing): (f64, f64, usize)| Dot {
-            place: Position::new(lat, lon).unwrap(),
-            doing: Doing::ALL[doing],
-        };
-        Drivers { dots: dots.into_iter().map(|one| one.map(dot)).collect(), ..Drivers::default() }
+/// Who is online at a moment: some of a dozen, in the view and its margin or outside of them.
+fn moment() -> impl Strategy<Value = Vec<Seen>> {
+    let now = now();
+    let place = (-2.0..3.0_f64, -2.0..3.0_f64).prop_map(|(lat, lon)| Position::new(lat, lon).unwrap());
+    let online = prop::option::of((place, any::<bool>(), 0_i64..60));
+    prop::collection::vec(online, 12).prop_map(move |drivers| {
+        let seen = drivers.into_iter().zip(0_u128..).filter_map(|(online, number)| {
+            let (position, is_free, age_s) = online?;
+            let recorded_at = now - TimeDelta::seconds(age_s);
+            let driver = DriverId::from(Uuid::from_u128(number));
+            Some(Seen { last: LastKnown { driver, position, recorded_at, received_at: recorded_at }, is_free })
+        });
+        seen.collect()
     })
+}
+
+fn now() -> DomainTime {
+    DomainTime::new(DateTime::from_timestamp(1_700_000_000, 0).unwrap())
 }
 
 proptest! {
     #[test]
-    fn the_map_shows_what_there_is(moments in prop::collection::vec(drivers(), 1..8)) {
+    fn the_map_shows_what_there_is(moments in prop::collection::vec(moment(), 1..8)) {
         let mut feed = Feed::new(Area::around(VIEW).unwrap());
-        let mut map = Map::default();
-        for drivers in &moments {
-            if let Some(frame) = feed.next(drivers) {
+        let (mut map, mut drivers) = (Map::default(), Drivers::default());
+        for seen in moments {
+            drivers = drivers.next(seen, &Rides::default(), now(), true);
+            if let Some(frame) = feed.next(&drivers) {
                 map.apply(&frame);
             }
             let there = drivers.dots.iter().enumerate().filter_map(|(handle, dot)| {
@@ -61,7 +75,7 @@ proptest! {
                 Some((u32::try_from(handle).unwrap(), (x, y, dot.doing as u8)))
             });
             prop_assert_eq!(&map.0, &there.collect::<BTreeMap<_, _>>());
-            prop_assert!(feed.next(drivers).is_none(), "nothing has changed, and still there is a frame");
+            prop_assert!(feed.next(&drivers).is_none(), "nothing has changed, and still there is a frame");
         }
     }
 }

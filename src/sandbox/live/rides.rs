@@ -11,6 +11,7 @@ use crate::platform::clock::DomainTime;
 use crate::platform::ids::{DriverId, OfferId, RiderId, TripId};
 use crate::sandbox::store::Ride;
 use crate::trips::State;
+use crate::trips::views::TripState;
 
 /// Trips in one message at most: those that began last.
 const SHOWN_MAX: usize = 400;
@@ -47,7 +48,7 @@ impl Rides {
             area.is_none_or(|area| [ride.pickup, ride.dropoff].into_iter().any(|place| area.contains(place)))
         };
         let mut shown: Vec<_> =
-            self.rides.iter().rev().filter(touches).map(|ride| RideBody::new(ride, drivers)).collect();
+            self.rides.iter().rev().filter(touches).map(|ride| LiveRideBody::new(ride, drivers)).collect();
         let hidden = shown.len().saturating_sub(SHOWN_MAX);
         shown.truncate(SHOWN_MAX);
         WorldBody {
@@ -79,8 +80,8 @@ impl Rides {
 /// The world at one moment, as the console's map shows it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WorldBody {
-    /// `world`.
-    #[schema(value_type = String, example = "world")]
+    /// What it is: `world`.
+    #[schema(value_type = String, pattern = "^world$", example = "world")]
     r#type: &'static str,
     /// When the trips were read (domain time); null: not yet.
     at: Option<DomainTime>,
@@ -95,37 +96,47 @@ pub struct WorldBody {
     /// Riders whose car has not come yet.
     waiting: WaitingBody,
     /// Trips in view that are left out below, because there are too many: those that began first.
+    #[schema(minimum = 0)]
     hidden: usize,
     /// Trips that are not over, the newest first, 400 at most.
-    rides: Vec<RideBody>,
+    #[schema(max_items = 400)]
+    rides: Vec<LiveRideBody>,
 }
 
 /// How long riders have been waiting, domain seconds since they asked.
 #[derive(Debug, Serialize, ToSchema)]
 struct WaitingBody {
     /// How many wait.
+    #[schema(minimum = 0)]
     count: usize,
     /// Half of them for less than this; null: nobody waits.
+    #[schema(minimum = 0)]
     p50_s: Option<i64>,
-    /// Nobody for longer.
+    /// Nobody for longer; null: nobody waits.
+    #[schema(minimum = 0)]
     max_s: Option<i64>,
 }
 
 /// A trip on the map.
 #[derive(Debug, Serialize, ToSchema)]
-struct RideBody {
+struct LiveRideBody {
+    /// The trip.
     id: TripId,
+    /// Who asked for it.
     rider_id: RiderId,
     /// Its state, as in `GET /v1/trips/{trip_id}`.
-    #[schema(value_type = String, example = "searching")]
+    #[schema(value_type = TripState)]
     state: &'static str,
+    /// Where it starts.
     pickup: Position,
+    /// Where it ends.
     dropoff: Position,
     /// When it was asked for (domain time).
     requested_at: DomainTime,
     /// Its driver, if it has one.
     driver_id: Option<DriverId>,
     /// That driver's handle on this connection's binary frames.
+    #[schema(minimum = 0)]
     handle: Option<u32>,
     /// The offer that nobody has answered yet.
     offer: Option<FlyingBody>,
@@ -134,15 +145,18 @@ struct RideBody {
 /// An offer under way.
 #[derive(Debug, Serialize, ToSchema)]
 struct FlyingBody {
+    /// The offer.
     id: OfferId,
+    /// Who is asked.
     driver_id: DriverId,
     /// That driver's handle on this connection's binary frames.
+    #[schema(minimum = 0)]
     handle: Option<u32>,
     /// Too late from then on (domain time).
     expires_at: DomainTime,
 }
 
-impl RideBody {
+impl LiveRideBody {
     fn new(ride: &Ride, drivers: &Drivers) -> Self {
         let driver_id = ride.driver.filter(|_| ride.state.has_driver());
         Self {

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::web::Payload;
-use actix_web::{HttpRequest, HttpResponse, web};
-use actix_ws::{CloseCode, CloseReason, Closed, Message, MessageStream, Session};
+use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::platform::Platform;
-use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::http::Reply;
+use crate::platform::http::socket::{End, Head, Heard, Socket};
+use crate::platform::http::{Everybody, Reply};
 use crate::platform::ids::DriverId;
 use crate::sandbox::Sandbox;
 use crate::sandbox::live::{Area, Drivers, Feed, Rides, Watcher, WorldBody};
@@ -23,9 +22,6 @@ const UNSEEN_MAX: u64 = 3;
 
 /// A map that has said nothing for so long is not looking; its tab may be asleep. It may come again.
 const SILENT_MAX: Duration = Duration::from_secs(60);
-
-/// The longest message from a map, bytes.
-const MESSAGE_BYTES_MAX: usize = 1024;
 
 /// Watch the city move
 ///
@@ -44,30 +40,17 @@ const MESSAGE_BYTES_MAX: usize = 1024;
 /// 0 at the western and southern edge to 65535; *n* u8: 0 free, 1 offered, 2 to pickup, 3 on trip, 4 silent.
 #[utoipa::path(get, path = "/v1/sandbox/live", tag = "sandbox", operation_id = "watch_city", security(()),
     responses((status = 200, description = "The world now", body = WorldBody),
-        (status = 101, description = "A WebSocket; see above")))]
-pub(super) async fn live(http: HttpRequest, body: Payload, sandbox: web::Data<Sandbox>) -> Reply {
+        (status = 101, description = "A WebSocket, as described")))]
+pub(super) async fn live(head: Head<Everybody>, body: Payload, sandbox: web::Data<Sandbox>) -> Reply {
     let live = sandbox.live();
-    if !http.headers().contains_key(header::UPGRADE) {
+    if !head.wants_socket() {
         return Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(live.glance().await?));
     }
-    refuse_strangers(&http)?;
     let watcher = live.watch()?;
-    let (response, session, messages) = actix_ws::handle(&http, body)
-        .map_err(|error| Refusal::new(Code::Malformed, format!("This is no WebSocket handshake: {error}.")))?;
-    let map = Map { platform: live.platform().clone(), watcher, session, feed: None, told: None, sent: 0, seen: 0 };
-    actix_web::rt::spawn(map.run(messages.max_frame_size(MESSAGE_BYTES_MAX)));
+    let (socket, response) = Socket::open(&head, body)?;
+    let map = Map { platform: head.platform, watcher, socket, feed: None, told: None, sent: 0, seen: 0 };
+    actix_web::rt::spawn(map.run());
     Ok(response)
-}
-
-/// Other people's pages must not look into a sandbox on this machine: a browser lets them open a WebSocket to anywhere.
-fn refuse_strangers(http: &HttpRequest) -> Result<()> {
-    let text = |name| http.headers().get(name).and_then(|value| value.to_str().ok());
-    let Some(origin) = text(header::ORIGIN) else { return Ok(()) };
-    let host = origin.split_once("://").map(|(_, host)| host);
-    if host.is_some() && host == text(header::HOST) {
-        return Ok(());
-    }
-    Err(Refusal::new(Code::Forbidden, "Only pages of this service may watch.").into())
 }
 
 /// What a map says.
@@ -84,7 +67,7 @@ enum Said {
 struct Map {
     platform: Platform,
     watcher: Watcher,
-    session: Session,
+    socket: Socket,
     feed: Option<Feed>,
     /// Those that it was told of last; none since its view has changed.
     told: Option<Arc<Rides>>,
@@ -92,47 +75,25 @@ struct Map {
     seen: u64,
 }
 
-/// Why a map's connection ends.
-enum End {
-    /// Nobody is there any more, or the process ends.
-    Gone,
-    /// It said what no map says.
-    Wrong(String),
-}
-
-impl From<Closed> for End {
-    fn from(_: Closed) -> Self {
-        Self::Gone
-    }
-}
-
 impl Map {
-    async fn run(mut self, mut messages: MessageStream) {
+    async fn run(mut self) {
         let end = loop {
-            if let Err(end) = self.turn(&mut messages).await {
+            if let Err(end) = self.turn().await {
                 break end;
             }
         };
-        let reason = match end {
-            End::Gone => CloseReason::from(CloseCode::Away),
-            End::Wrong(why) => CloseReason { code: CloseCode::Policy, description: Some(why) },
-        };
-        let _gone = self.session.close(Some(reason)).await;
+        self.socket.close(end).await;
     }
 
     /// Waits for one thing, and deals with it.
-    async fn turn(&mut self, messages: &mut MessageStream) -> Result<(), End> {
+    async fn turn(&mut self) -> Result<(), End> {
         let may_send = self.feed.is_some() && self.sent.saturating_sub(self.seen) < UNSEEN_MAX;
         tokio::select! {
             () = self.platform.shutdown.cancelled() => Err(End::Gone),
-            () = tokio::time::sleep(SILENT_MAX) => Err(End::Wrong("nothing seen for a minute".to_owned())),
-            message = messages.recv() => match message {
-                Some(Ok(Message::Text(text))) => self.hear(&text).await,
-                Some(Ok(Message::Ping(bytes))) => Ok(self.session.pong(&bytes).await?),
-                Some(Ok(Message::Pong(_) | Message::Nop)) => Ok(()),
-                Some(Ok(_)) => Err(End::Wrong("a map speaks in whole text messages".to_owned())),
-                Some(Err(error)) => Err(End::Wrong(error.to_string())),
-                None => Err(End::Gone),
+            () = tokio::time::sleep(SILENT_MAX) => Err(End::Wrong("nothing was seen for a minute".to_owned())),
+            heard = self.socket.hear() => match heard? {
+                Heard::Text(text) => self.hear(&text).await,
+                Heard::Life => Ok(()),
             },
             news = self.watcher.drivers.changed(), if may_send => {
                 news.map_err(|_| End::Gone)?;
@@ -170,7 +131,7 @@ impl Map {
         let Some(feed) = &mut self.feed else { return Ok(()) };
         if let Some(frame) = feed.next(&drivers) {
             self.sent += 1;
-            self.session.binary(frame).await?;
+            self.socket.binary(frame).await?;
         }
         let rides = self.watcher.rides.borrow_and_update().clone();
         if self.told.as_ref().is_some_and(|told| Arc::ptr_eq(told, &rides)) {
@@ -183,6 +144,6 @@ impl Map {
 
     async fn tell(&mut self, text: String) -> Result<(), End> {
         self.sent += 1;
-        Ok(self.session.text(text).await?)
+        self.socket.text(text).await
     }
 }

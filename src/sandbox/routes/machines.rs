@@ -11,6 +11,8 @@ use crate::sandbox::store;
 /// The state machines of the service.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MachinesBody {
+    /// Those of trips, offers, payments and refunds.
+    #[schema(max_items = 8)]
     machines: Vec<MachineBody>,
 }
 
@@ -18,20 +20,24 @@ pub(super) struct MachinesBody {
 #[derive(Debug, Serialize, ToSchema)]
 struct MachineBody {
     /// What goes through it: `trip`, `offer`, `payment` or `refund`.
-    #[schema(value_type = String, example = "trip")]
+    #[schema(value_type = String, max_length = 32, example = "trip")]
     name: &'static str,
-    /// Where it begins.
-    #[schema(value_type = String, example = "requested")]
+    /// The state in which it begins.
+    #[schema(value_type = String, max_length = 32, example = "requested")]
     initial: &'static str,
+    /// Its states.
+    #[schema(max_items = 64)]
     states: Vec<StateBody>,
-    /// Sorted by state.
+    /// The ways between them, sorted by the state before.
+    #[schema(max_items = 1000)]
     edges: Vec<EdgeBody>,
 }
 
 /// A state.
 #[derive(Debug, Serialize, ToSchema)]
 struct StateBody {
-    #[schema(value_type = String, example = "requested")]
+    /// Its name, as in answers.
+    #[schema(value_type = String, max_length = 32, example = "requested")]
     name: &'static str,
     /// Whether nothing leads out of it.
     is_end: bool,
@@ -40,12 +46,14 @@ struct StateBody {
 /// One way from a state to another. There may be several between the same two.
 #[derive(Debug, Serialize, ToSchema)]
 struct EdgeBody {
-    #[schema(value_type = String, example = "requested")]
+    /// The state before.
+    #[schema(value_type = String, max_length = 32, example = "requested")]
     from: &'static str,
-    #[schema(value_type = String, example = "searching")]
+    /// The state after.
+    #[schema(value_type = String, max_length = 32, example = "searching")]
     to: &'static str,
     /// What is done, or what is heard from the provider.
-    #[schema(example = "authorised")]
+    #[schema(max_length = 255, example = "authorised")]
     by: String,
 }
 

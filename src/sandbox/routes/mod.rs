@@ -19,10 +19,6 @@ use utoipa::OpenApi;
     tokens::token,
     clock::clock,
     clock::set_clock,
-    live::live,
-    machines::machines,
-    streets::streets,
-    streets::put_streets,
     requests::sql,
     lives::kill,
     lives::begin_anew,
@@ -30,6 +26,11 @@ use utoipa::OpenApi;
     provider::plan,
     provider::heal,
     provider::view,
+    provider::expire,
+    live::live,
+    machines::machines,
+    streets::streets,
+    streets::put_streets,
 ))]
 pub struct Api;
 
@@ -39,13 +40,6 @@ pub fn configure(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/v1/sandbox/tokens").route(post().to(tokens::token)))
         .service(web::resource("/v1/sandbox/clock").route(get().to(clock::clock)).route(post().to(clock::set_clock)))
-        .service(
-            web::resource("/v1/sandbox/streets")
-                .route(get().to(streets::streets))
-                .route(put().to(streets::put_streets)),
-        )
-        .service(web::resource("/v1/sandbox/live").route(get().to(live::live)))
-        .service(web::resource("/v1/sandbox/machines").route(get().to(machines::machines)))
         .service(web::resource("/v1/sandbox/requests/{trace_id}").route(get().to(requests::sql)))
         .service(web::resource("/v1/sandbox/kill").route(post().to(lives::kill)))
         .service(web::resource("/v1/sandbox/reset").route(post().to(lives::begin_anew)))
@@ -56,5 +50,16 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .route(delete().to(provider::heal)),
         )
         .service(web::resource("/v1/sandbox/provider/payment_intents/{payment_id}").route(get().to(provider::view)))
+        .service(
+            web::resource("/v1/sandbox/provider/payment_intents/{payment_id}/expire")
+                .route(post().to(provider::expire)),
+        )
+        .service(
+            web::resource("/v1/sandbox/streets")
+                .route(get().to(streets::streets))
+                .route(put().to(streets::put_streets)),
+        )
+        .service(web::resource("/v1/sandbox/live").route(get().to(live::live)))
+        .service(web::resource("/v1/sandbox/machines").route(get().to(machines::machines)))
         .configure(console::configure);
 }

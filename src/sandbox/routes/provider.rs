@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::platform::Platform;
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::http::problem::Document;
+use crate::platform::http::request::NoFields;
 use crate::platform::http::{Everybody, Reply, Request};
 use crate::platform::ids::PaymentId;
 use crate::sandbox::{Sandbox, store};
@@ -20,6 +20,7 @@ const FAULTS_MAX: usize = 20;
 #[serde(deny_unknown_fields)]
 struct FaultPlan {
     /// At most 20; of those that could strike a call, the first does.
+    #[schema(max_items = 20)]
     faults: Vec<Fault>,
 }
 
@@ -28,7 +29,9 @@ struct FaultPlan {
 #[serde(deny_unknown_fields)]
 #[schema(as = ProviderFault)]
 struct Fault {
+    /// Which calls it strikes.
     on: Step,
+    /// What goes wrong.
     kind: Kind,
     /// The most often that it strikes; without it, until it is taken back.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,7 +46,7 @@ struct Fault {
     ms: Option<u32>,
     /// The decline code, for `decline`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "insufficient_funds")]
+    #[schema(max_length = 64, example = "insufficient_funds")]
     code: Option<String>,
 }
 
@@ -95,7 +98,7 @@ enum Kind {
 #[derive(Debug, Serialize, ToSchema)]
 struct Planned {
     /// As the simulator has them, each with `struck`: how often it did.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Object>, max_items = 20)]
     faults: Value,
 }
 
@@ -104,10 +107,11 @@ fn planned(mut shown: Value) -> HttpResponse {
 }
 
 /// Look at the provider's bad days
+///
+/// What is planned, in order, and how often each has struck.
 #[utoipa::path(get, path = "/v1/sandbox/provider/faults", tag = "sandbox", operation_id = "get_provider_faults", security(()),
-    responses((status = 200, description = "The plan, and what has struck", body = Planned),
-        (status = 409, description = "The provider is no simulator on this machine", body = Document)))]
-pub(super) async fn faults(sandbox: web::Data<Sandbox>) -> Reply {
+    responses((status = 200, description = "The plan, and what has struck", body = Planned)))]
+pub(super) async fn faults(_request: Request<Everybody>, sandbox: web::Data<Sandbox>) -> Reply {
     Ok(planned(sandbox.provider.faults().await?))
 }
 
@@ -116,8 +120,7 @@ pub(super) async fn faults(sandbox: web::Data<Sandbox>) -> Reply {
 /// The plan takes the place of the one before. The next capture times out although the money is taken:
 /// `{"faults": [{"on": "capture", "kind": "reset_after", "times": 1}]}`.
 #[utoipa::path(post, path = "/v1/sandbox/provider/faults", tag = "sandbox", operation_id = "plan_provider_faults",
-    request_body = FaultPlan, security(()), responses((status = 200, description = "The plan", body = Planned),
-        (status = 409, description = "The provider is no simulator on this machine", body = Document)))]
+    request_body = FaultPlan, security(()), responses((status = 200, description = "The plan", body = Planned)))]
 pub(super) async fn plan(request: Request<Everybody>, sandbox: web::Data<Sandbox>) -> Reply {
     let plan: FaultPlan = request.json()?;
     if plan.faults.len() > FAULTS_MAX {
@@ -136,10 +139,11 @@ pub(super) async fn plan(request: Request<Everybody>, sandbox: web::Data<Sandbox
 }
 
 /// End the provider's bad days
+///
+/// Nothing goes wrong any more, and calls that hang are let go.
 #[utoipa::path(delete, path = "/v1/sandbox/provider/faults", tag = "sandbox", operation_id = "end_provider_faults", security(()),
-    responses((status = 200, description = "Nothing is planned any more", body = Planned),
-        (status = 409, description = "The provider is no simulator on this machine", body = Document)))]
-pub(super) async fn heal(sandbox: web::Data<Sandbox>) -> Reply {
+    responses((status = 200, description = "Nothing is planned any more", body = Planned)))]
+pub(super) async fn heal(_request: Request<Everybody>, sandbox: web::Data<Sandbox>) -> Reply {
     Ok(planned(sandbox.provider.heal().await?))
 }
 
@@ -151,24 +155,39 @@ struct View {
     #[schema(value_type = Object)]
     intent: Value,
     /// Each movement of money, with its idempotency key.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Object>, max_items = 10_000)]
     movements: Value,
     /// Its refunds.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Object>, max_items = 10_000)]
     refunds: Value,
     /// The webhooks about it: those that wait for delivery first.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Object>, max_items = 10_000)]
     events: Value,
 }
 
 /// Look at a payment from the provider's side
+///
+/// The intent as its API shows it, and what its books say of it: the one side of the story that our own books are compared with.
 #[utoipa::path(get, path = "/v1/sandbox/provider/payment_intents/{payment_id}", tag = "sandbox",
     operation_id = "get_provider_view", security(()), params(("payment_id" = PaymentId, Path, description = "Our payment")),
-    responses((status = 200, description = "The provider's view", body = View),
-        (status = 404, description = "There is no such payment, or the provider has not heard of it", body = Document),
-        (status = 409, description = "The provider is no simulator on this machine", body = Document)))]
+    responses((status = 200, description = "The provider's view", body = View)))]
 pub(super) async fn view(request: Request<Everybody>, sandbox: web::Data<Sandbox>) -> Reply {
     let intent = intent(&request.platform, request.id("payment_id")?).await?;
+    Ok(HttpResponse::Ok().json(sandbox.provider.view(&intent).await?))
+}
+
+/// Let a reservation expire
+///
+/// As it would by itself after seven days of the provider's time: what was reserved for the payment can be taken no more. Where nothing is
+/// reserved it is refused.
+#[utoipa::path(post, path = "/v1/sandbox/provider/payment_intents/{payment_id}/expire", tag = "sandbox",
+    operation_id = "expire_reservation", security(()), request_body = Option<NoFields>,
+    params(("payment_id" = PaymentId, Path, description = "Our payment")),
+    responses((status = 200, description = "The provider's view", body = View)))]
+pub(super) async fn expire(request: Request<Everybody>, sandbox: web::Data<Sandbox>) -> Reply {
+    request.no_fields()?;
+    let intent = intent(&request.platform, request.id("payment_id")?).await?;
+    sandbox.provider.expire(&intent).await?;
     Ok(HttpResponse::Ok().json(sandbox.provider.view(&intent).await?))
 }
 

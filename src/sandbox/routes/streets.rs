@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::geo::Position;
 use crate::platform::error::{Code, Error, Refusal, Result};
+use crate::platform::http::request::KnownVersionHeader;
 use crate::platform::http::{Everybody, Reply, Request};
 use crate::sandbox::store;
 
@@ -20,13 +21,32 @@ const POINTS_MAX: usize = 50_000;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct StreetsRequest {
+    /// Its one kind.
     #[expect(dead_code, reason = "it has one value, and serde checks it")]
     r#type: GeometryType,
     /// Lines of at least two positions each: `[longitude, latitude]`, in this order, in degrees. At most 20,000 lines and
     /// 50,000 positions; no line: no map.
-    #[schema(max_items = 20_000)]
+    #[schema(value_type = Vec<Line>, max_items = 20_000)]
     coordinates: Vec<Vec<[f64; 2]>>,
 }
+
+/// A line: two positions at least.
+#[derive(ToSchema)]
+#[schema(as = StreetLine, min_items = 2, max_items = 50_000)]
+#[expect(dead_code, reason = "a shape for the document")]
+struct Line(Vec<Place>);
+
+/// A position: longitude, then latitude, in degrees.
+#[derive(ToSchema)]
+#[schema(as = StreetPlace, min_items = 2, max_items = 2, example = json!([-73.9857, 40.7484]))]
+#[expect(dead_code, reason = "a shape for the document")]
+struct Place(Vec<Degrees>);
+
+/// Degrees, -180 to 180.
+#[derive(ToSchema)]
+#[schema(as = StreetDegrees, minimum = -180.0, maximum = 180.0)]
+#[expect(dead_code, reason = "a shape for the document")]
+struct Degrees(f64);
 
 /// What GeoJSON calls many lines.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -37,21 +57,20 @@ enum GeometryType {
 /// The streets, as GeoJSON (RFC 7946).
 #[derive(Debug, Serialize, ToSchema)]
 struct StreetsBody {
-    /// `MultiLineString`.
-    #[schema(value_type = String, example = "MultiLineString")]
+    /// Its one kind.
+    #[schema(value_type = GeometryType)]
     r#type: &'static str,
     /// Lines of positions: `[longitude, latitude]`, in degrees. None if nobody has published any.
-    #[schema(value_type = Vec<Vec<Vec<f64>>>)]
+    #[schema(value_type = Vec<Line>, max_items = 20_000)]
     coordinates: Box<RawValue>,
 }
 
 /// See the streets
 ///
-/// What the console draws under the cars: the streets of the city or of the scenario that was published last. It is only a
-/// picture; prices and matching know nothing of it.
+/// What the console draws under the cars: the streets of the city or of the scenario that was published last. It is only a picture; prices
+/// and matching know nothing of it. The `ETag` changes with them.
 #[utoipa::path(get, path = "/v1/sandbox/streets", tag = "sandbox", operation_id = "get_streets", security(()),
-    responses((status = 200, description = "The streets", body = StreetsBody, headers(("ETag" = String, description = "Changes with them"))),
-        (status = 304, description = "The same as those that `If-None-Match` names")))]
+    params(KnownVersionHeader), responses((status = 200, description = "The streets", body = StreetsBody)))]
 pub(super) async fn streets(request: Request<Everybody>) -> Reply {
     let found = request.platform.db.read((), |conn, ()| Box::pin(store::streets(conn))).await?;
     let (coordinates, version) = match found {

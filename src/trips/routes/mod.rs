@@ -4,6 +4,7 @@ mod drivers;
 mod offers;
 mod receipt;
 mod ride;
+mod stream;
 mod streams;
 mod tip;
 mod trips;
@@ -39,6 +40,7 @@ use crate::platform::auth::{Caller, Role};
     drivers::me,
     drivers::availability,
     streams::driver_events,
+    stream::driver_stream,
 ))]
 pub struct Api;
 
@@ -64,7 +66,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/v1/offers/{offer_id}/decline").route(post().to(offers::decline)))
         .service(web::resource("/v1/drivers/me").route(web::get().to(drivers::me)))
         .service(web::resource("/v1/drivers/me/availability").route(web::put().to(drivers::availability)))
-        .service(web::resource("/v1/drivers/me/events").route(web::get().to(streams::driver_events)));
+        .service(web::resource("/v1/drivers/me/events").route(web::get().to(streams::driver_events)))
+        .service(web::resource("/v1/drivers/me/stream").route(web::get().to(stream::driver_stream)));
 }
 
 /// The caller as the actor of a command.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use actix_web::http::header::ACCEPT;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -14,7 +14,7 @@ use super::trips::visible_trip;
 use crate::platform::Platform;
 use crate::platform::clock::Stopwatch;
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::http::request::{Audience, LastEventHeader};
+use crate::platform::http::request::{Audience, LastEventHeader, read_number};
 use crate::platform::http::sse::{self, Frames, Gone, KEEP_ALIVE};
 use crate::platform::http::{Drivers, Participants, Reply, Request};
 use crate::platform::ids::{DriverId, Id, TripId};
@@ -68,11 +68,11 @@ pub(super) struct EventsBody {
     responses((status = 200, description = "The events", content((EventsBody = "application/json"), (String = "text/event-stream")))))]
 pub(super) async fn trip_events(request: Request<Participants>, supply: web::Data<Supply>) -> Reply {
     let trip = visible_trip(&request).await?;
+    let (query, after): (EventsQuery, _) = (request.query()?, last_event_id(&request.http)?);
     if !wants_stream(&request) {
-        let query: EventsQuery = request.query()?;
         return Ok(list(&request.platform, trip.id, query).await?);
     }
-    let after = last_event_id(&request)?.unwrap_or(0);
+    let after = after.unwrap_or(0);
     let (frames, response) = sse::stream();
     let stream = TripStream { platform: request.platform.clone(), supply: supply.into_inner(), trip: trip.id, frames };
     actix_web::rt::spawn(async move {
@@ -104,14 +104,11 @@ fn wants_stream<A: Audience>(request: &Request<A>) -> bool {
     accept.is_some_and(|accept| accept.contains("text/event-stream"))
 }
 
-fn last_event_id<A: Audience>(request: &Request<A>) -> Result<Option<i64>> {
-    let Some(value) = request.http.headers().get("last-event-id") else { return Ok(None) };
-    match value.to_str().ok().and_then(|text| text.parse().ok()) {
-        Some(seq) if seq >= 0 => Ok(Some(seq)),
-        _ => {
-            Err(Refusal::new(Code::Malformed, "`Last-Event-ID` must be the number of an event on this stream.").into())
-        }
-    }
+/// The event after which a stream is to go on.
+pub(super) fn last_event_id(http: &HttpRequest) -> Result<Option<i64>> {
+    let Some(value) = http.headers().get("last-event-id") else { return Ok(None) };
+    let wrong = || Refusal::new(Code::Malformed, "`Last-Event-ID` must be the number of an event on this stream.");
+    Ok(Some(value.to_str().ok().and_then(read_number).ok_or_else(wrong)?))
 }
 
 /// Waits until there may be something new: a wake, or the slow poll; or until the client has gone,
@@ -192,7 +189,7 @@ impl TripStream {
     responses((status = 200, description = "The stream", body = String, content_type = "text/event-stream")))]
 pub(super) async fn driver_events(request: Request<Drivers>) -> Reply {
     let Some(driver) = request.caller().driver() else { unreachable!("the audience is drivers") };
-    let after = last_event_id(&request)?;
+    let after = last_event_id(&request.http)?;
     let (frames, response) = sse::stream();
     let stream = DriverStream { platform: request.platform.clone(), driver, frames };
     actix_web::rt::spawn(async move {
@@ -212,7 +209,11 @@ impl DriverStream {
         let mut follower = self.platform.db.hub().follow(Wake::Driver(self.driver.uuid()));
         let mut after = match after {
             Some(after) => after,
-            None => self.snapshot().await?,
+            None => {
+                let (after, snapshot) = driver_snapshot(&self.platform, self.driver).await.map_err(|_| Gone)?;
+                self.frames.send(Some(after), "snapshot", &snapshot).await?;
+                after
+            }
         };
         let mut quiet = Stopwatch::start();
         loop {
@@ -223,7 +224,7 @@ impl DriverStream {
                 .read(input, |conn, (driver, after)| Box::pin(store::driver_events(conn, *driver, *after, BATCH)));
             for event in events.await.map_err(|_| Gone)? {
                 after = event.seq;
-                self.frames.send(Some(after), &event.kind, &frame(&event)).await?;
+                self.frames.send(Some(after), &event.kind, &driver_frame(&event)).await?;
                 quiet = Stopwatch::start();
             }
             wait(&self.platform, &mut follower, &self.frames, SLOW_POLL).await?;
@@ -233,24 +234,23 @@ impl DriverStream {
             }
         }
     }
+}
 
-    /// Shows what is live. News after the returned number are not in it yet; one that is in it as well does no harm.
-    async fn snapshot(&self) -> Result<i64, Gone> {
-        let read = self.platform.db.read(self.driver, |conn, driver| {
-            Box::pin(async move {
-                let after = store::last_driver_seq(conn, *driver).await?;
-                let (offer, trip) = doing(conn, *driver).await?;
-                Ok((after, json!({"type": "snapshot", "offer": offer, "trip": trip})))
-            })
-        });
-        let (after, snapshot): (i64, Value) = read.await.map_err(|_| Gone)?;
-        self.frames.send(Some(after), "snapshot", &snapshot).await?;
-        Ok(after)
-    }
+/// What is live for a driver, and the number of their last event. News after it are not in it yet; one that is in it as well does no
+/// harm.
+pub(super) async fn driver_snapshot(platform: &Platform, driver: DriverId) -> Result<(i64, Value)> {
+    let read = platform.db.read(driver, |conn, driver| {
+        Box::pin(async move {
+            let after = store::last_driver_seq(conn, *driver).await?;
+            let (offer, trip) = doing(conn, *driver).await?;
+            Ok((after, json!({"type": "snapshot", "offer": offer, "trip": trip})))
+        })
+    });
+    read.await
 }
 
 /// A driver's event as a frame shows it: number, type and time with what it is about.
-fn frame(event: &store::DriverEvent) -> Value {
+pub(super) fn driver_frame(event: &store::DriverEvent) -> Value {
     let mut data = event.data.clone();
     data["seq"] = event.seq.into();
     data["type"] = event.kind.clone().into();

@@ -202,6 +202,8 @@ pub(in crate::ops::routes) struct RunBody {
     /// Intents of the provider.
     #[schema(minimum = 0)]
     intents: i64,
+    /// Of these, made by somebody else who uses the account, for no payment at all. They are left alone.
+    foreign_intents: i64,
     /// Refunds of the provider.
     #[schema(minimum = 0)]
     refunds: i64,
@@ -224,7 +226,8 @@ pub(in crate::ops::routes) struct RunBody {
 
 impl From<Run> for RunBody {
     fn from(run: Run) -> Self {
-        let Counts { payments, unsettled, intents, refunds, differences, found, repairs, ended } = run.counts;
+        let Counts { payments, unsettled, intents, foreign_intents, refunds, differences, found, repairs, ended } =
+            run.counts;
         let duration = run.started_at.zip(run.finished_at).map(|(from, to)| to.since(from).num_milliseconds());
         Self {
             id: run.id,
@@ -239,6 +242,7 @@ impl From<Run> for RunBody {
             payments,
             unsettled,
             intents,
+            foreign_intents,
             refunds,
             differences,
             found,

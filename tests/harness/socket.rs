@@ -63,6 +63,14 @@ impl Socket {
         tokio::time::timeout(SOON, self.read()).await.expect("a message in time")
     }
 
+    /// The next message, which has to be text.
+    pub async fn text(&mut self) -> Value {
+        match self.next().await {
+            Message::Text(text) => text,
+            other => panic!("not text: {other:?}"),
+        }
+    }
+
     /// The next message, if one comes within a time.
     pub async fn next_within(&mut self, time: Duration) -> Option<Message> {
         // Nothing of a message is lost: it is looked for, and read only when it is there.

@@ -1,0 +1,171 @@
+//! WebSockets: the handshake of an authenticated request, and an open connection on which nothing waits without a bound. The work on
+//! it stays with the room; what holds for all of them stands here.
+
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
+
+use actix_web::dev;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use actix_ws::{CloseCode, CloseReason, Closed, Message, MessageStream, Session};
+
+use super::Problem;
+use super::request::{Audience, admit, platform};
+use crate::platform::Platform;
+use crate::platform::auth::Caller;
+use crate::platform::error::{Code, Refusal, Result};
+
+/// The longest message that anybody may send, bytes.
+pub const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// The longest reason for a close, bytes: a control frame holds 125, two of them for the code.
+const REASON_BYTES_MAX: usize = 120;
+
+/// The head of an authenticated request of one of the audience's roles. Its body is not read: a WebSocket's has no end.
+#[derive(Debug)]
+pub struct Head<A> {
+    /// The platform that serves it.
+    pub platform: Platform,
+    /// The bare request.
+    pub http: HttpRequest,
+    caller: Option<Caller>,
+    audience: PhantomData<A>,
+}
+
+impl<A: Audience> FromRequest for Head<A> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(http: &HttpRequest, _body: &mut dev::Payload) -> Self::Future {
+        let platform = platform(http);
+        let caller = match A::ROLES {
+            [] => Ok(None),
+            roles => admit(&platform, http, roles).map(Some),
+        };
+        let head = |caller| Self { platform, http: http.clone(), caller, audience: PhantomData };
+        ready(caller.map(head).map_err(Problem::from))
+    }
+}
+
+impl<A: Audience> Head<A> {
+    /// Who asks.
+    ///
+    /// # Panics
+    /// For an audience of everybody, who has no name.
+    pub fn caller(&self) -> Caller {
+        self.caller.unwrap_or_else(|| unreachable!("an audience with roles has a caller"))
+    }
+
+    /// Whether a WebSocket is wanted, and not an answer.
+    pub fn wants_socket(&self) -> bool {
+        self.http.headers().contains_key(header::UPGRADE)
+    }
+}
+
+/// An open connection.
+pub struct Socket {
+    session: Session,
+    messages: MessageStream,
+}
+
+/// What comes from the other end.
+#[derive(Debug)]
+pub enum Heard {
+    /// A message.
+    Text(String),
+    /// A sign of life: a ping, which has been answered, or the answer to ours.
+    Life,
+}
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub enum End {
+    /// Nobody is there any more, or the process ends: it may come again.
+    Gone,
+    /// The other end has done what it must not.
+    Wrong(String),
+}
+
+impl From<Closed> for End {
+    fn from(_: Closed) -> Self {
+        Self::Gone
+    }
+}
+
+impl Socket {
+    /// Answers the handshake.
+    ///
+    /// # Errors
+    /// [`Code::Forbidden`] for a page of somebody else's: a browser lets any page open a WebSocket to anywhere, with no question
+    /// asked beforehand. [`Code::Malformed`] if it is no handshake.
+    pub fn open<A>(head: &Head<A>, body: web::Payload) -> Result<(Self, HttpResponse)> {
+        refuse_strangers(&head.http)?;
+        let (response, session, messages) = actix_ws::handle(&head.http, body)
+            .map_err(|error| Refusal::new(Code::Malformed, format!("This is no WebSocket handshake: {error}.")))?;
+        Ok((Self { session, messages: messages.max_frame_size(MESSAGE_BYTES_MAX) }, response))
+    }
+
+    /// Waits for what comes next. Nothing is lost when it is not waited for to its end.
+    ///
+    /// # Errors
+    /// The end.
+    pub async fn hear(&mut self) -> Result<Heard, End> {
+        match self.messages.recv().await {
+            Some(Ok(Message::Text(text))) => Ok(Heard::Text(text.to_string())),
+            Some(Ok(Message::Ping(bytes))) => {
+                self.session.pong(&bytes).await?;
+                Ok(Heard::Life)
+            }
+            Some(Ok(Message::Pong(_) | Message::Nop)) => Ok(Heard::Life),
+            Some(Ok(Message::Close(_))) | None => Err(End::Gone),
+            Some(Ok(_)) => Err(End::Wrong("only whole text messages are understood".to_owned())),
+            Some(Err(error)) => Err(End::Wrong(error.to_string())),
+        }
+    }
+
+    /// Sends text; waits while the other end is slow.
+    ///
+    /// # Errors
+    /// [`End::Gone`] if nobody is there any more.
+    pub async fn text(&mut self, text: String) -> Result<(), End> {
+        Ok(self.session.text(text).await?)
+    }
+
+    /// Sends bytes; waits while the other end is slow.
+    ///
+    /// # Errors
+    /// [`End::Gone`] if nobody is there any more.
+    pub async fn binary(&mut self, bytes: Vec<u8>) -> Result<(), End> {
+        Ok(self.session.binary(bytes).await?)
+    }
+
+    /// Asks whether anybody is there; the answer is [`Heard::Life`].
+    ///
+    /// # Errors
+    /// [`End::Gone`] if nobody is there any more.
+    pub async fn ping(&mut self) -> Result<(), End> {
+        Ok(self.session.ping(b"").await?)
+    }
+
+    /// Says good-bye, and why.
+    pub async fn close(self, end: End) {
+        let reason = match end {
+            End::Gone => CloseReason::from(CloseCode::Away),
+            End::Wrong(mut why) => {
+                why.truncate(why.floor_char_boundary(REASON_BYTES_MAX));
+                CloseReason { code: CloseCode::Policy, description: Some(why) }
+            }
+        };
+        let _gone = self.session.close(Some(reason)).await;
+    }
+}
+
+fn refuse_strangers(http: &HttpRequest) -> Result<()> {
+    let text = |name| http.headers().get(name).and_then(|value| value.to_str().ok());
+    let Some(origin) = http.headers().get(header::ORIGIN) else { return Ok(()) };
+    let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    if host.is_some() && host == text(header::HOST) {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::Forbidden, "Only pages of this service may open a WebSocket here.").into())
+}

@@ -1,0 +1,158 @@
+//! A driver's one connection: news down, as on the stream of events, and positions up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::Payload;
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+
+use super::streams::{driver_frame, driver_snapshot, last_event_id};
+use crate::platform::Platform;
+use crate::platform::auth::Caller;
+use crate::platform::clock::Stopwatch;
+use crate::platform::error::{Code, Refusal, Result};
+use crate::platform::http::request::LastEventHeader;
+use crate::platform::http::socket::{End, Head, Heard, Socket};
+use crate::platform::http::{Drivers, Problem, Reply, json};
+use crate::platform::ids::{DriverId, Id};
+use crate::platform::telemetry;
+use crate::platform::wake::{Follower, Wake};
+use crate::supply::Supply;
+use crate::supply::routes::take_position;
+use crate::trips::store;
+
+/// Events read in one go.
+const BATCH: i64 = 100;
+
+/// How often it looks although nobody woke it: wakes from other processes may be lost.
+const SLOW_POLL: Duration = Duration::from_secs(5);
+
+/// How often it asks whether anybody is there.
+const PING_EVERY: Duration = Duration::from_secs(15);
+
+/// A driver of whom nothing has been heard for so long, not even the answer to a ping, is not there.
+const SILENT_MAX: Duration = Duration::from_secs(60);
+
+/// Follow and report in one
+///
+/// Without an upgrade: the `snapshot` of what is live now, once. As a WebSocket, what `GET /v1/drivers/me/events` shows, as JSON text:
+/// a `snapshot` first, or with `Last-Event-ID` what came after that event; each message has `type`, all but the snapshot `seq` and `at`.
+/// Up go positions as in `PUT /v1/drivers/me/location`: `{"position": {"lat": …, "lon": …}, "recorded_at": …}`. Each is answered, by
+/// `{"type": "position", "verdict": "accepted"}` or by `{"type": "problem", "problem": {…}}` with the problem document that a
+/// request would have got. Each counts against the rate limit as a request does. A ping goes out every 15 seconds; after a minute
+/// without a sign of life the connection is closed, and after a message of more than 1024 bytes at once.
+#[utoipa::path(get, path = "/v1/drivers/me/stream", tag = "drivers", operation_id = "open_driver_stream",
+    security(("driver" = [])), params(LastEventHeader),
+    responses((status = 200, description = "What is live now", body = serde_json::Value, example = json!({"type": "snapshot", "offer": null, "trip": null})),
+        (status = 101, description = "A WebSocket; see above")))]
+pub(super) async fn driver_stream(head: Head<Drivers>, body: Payload, supply: web::Data<Supply>) -> Reply {
+    let caller = head.caller();
+    let Some(driver) = caller.driver() else { unreachable!("the audience is drivers") };
+    let after = last_event_id(&head.http)?;
+    if !head.wants_socket() {
+        let (_, snapshot) = driver_snapshot(&head.platform, driver).await?;
+        return Ok(HttpResponse::Ok().json(snapshot));
+    }
+    let (socket, response) = Socket::open(&head, body)?;
+    let stream = Stream { platform: head.platform, supply: supply.into_inner(), caller, driver, socket, after };
+    // What goes wrong on it is told under the trace of its handshake.
+    actix_web::rt::spawn(telemetry::within(telemetry::context(), stream.run()));
+    Ok(response)
+}
+
+struct Stream {
+    platform: Platform,
+    supply: Arc<Supply>,
+    caller: Caller,
+    driver: DriverId,
+    socket: Socket,
+    /// The last event that was sent, or that the driver has already.
+    after: Option<i64>,
+}
+
+impl Stream {
+    async fn run(mut self) {
+        let end = match self.serve().await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        };
+        self.socket.close(end).await;
+    }
+
+    async fn serve(&mut self) -> Result<std::convert::Infallible, End> {
+        let mut follower = self.platform.db.hub().follow(Wake::Driver(self.driver.uuid()));
+        let (mut heard, mut asked) = (Stopwatch::start(), Stopwatch::start());
+        self.show_news().await?;
+        loop {
+            match self.wait(&mut follower).await? {
+                Some(Heard::Text(text)) => {
+                    heard = Stopwatch::start();
+                    self.take(&text).await?;
+                }
+                Some(Heard::Life) => heard = Stopwatch::start(),
+                None => self.show_news().await?,
+            }
+            if asked.elapsed() >= PING_EVERY {
+                asked = Stopwatch::start();
+                self.socket.ping().await?;
+            }
+            if heard.elapsed() >= SILENT_MAX {
+                return Err(End::Wrong("nothing was heard for a minute".to_owned()));
+            }
+        }
+    }
+
+    /// Waits for the driver to say something, or until there may be news.
+    async fn wait(&mut self, follower: &mut Follower) -> Result<Option<Heard>, End> {
+        tokio::select! {
+            () = self.platform.shutdown.cancelled() => Err(End::Gone),
+            heard = self.socket.hear() => heard.map(Some),
+            () = follower.changed() => Ok(None),
+            () = tokio::time::sleep(SLOW_POLL) => Ok(None),
+        }
+    }
+
+    /// Sends what has happened since the last time; what is live, the first time.
+    async fn show_news(&mut self) -> Result<(), End> {
+        let Some(mut after) = self.after else {
+            let (after, snapshot) = driver_snapshot(&self.platform, self.driver).await.map_err(|_| End::Gone)?;
+            self.after = Some(after);
+            return self.socket.text(snapshot.to_string()).await;
+        };
+        loop {
+            let input = (self.driver, after);
+            let read = self
+                .platform
+                .db
+                .read(input, |conn, (driver, after)| Box::pin(store::driver_events(conn, *driver, *after, BATCH)));
+            let events = read.await.map_err(|_| End::Gone)?;
+            for event in &events {
+                self.socket.text(driver_frame(event).to_string()).await?;
+                after = event.seq;
+                self.after = Some(after);
+            }
+            if i64::try_from(events.len()).unwrap_or(BATCH) < BATCH {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes a position in, and says what became of it.
+    async fn take(&mut self, text: &str) -> Result<(), End> {
+        let answer = match self.position(text) {
+            Ok(verdict) => json!({"type": "position", "verdict": verdict}),
+            Err(problem) => json!({"type": "problem", "problem": problem.document()}),
+        };
+        self.socket.text(answer.to_string()).await
+    }
+
+    fn position(&self, text: &str) -> Result<&'static str, Problem> {
+        if let Some(seconds) = self.platform.limits.check(self.caller).retry_after_s {
+            let detail = format!("Too many messages. Slow down, for {seconds} s or so.");
+            return Err(Refusal::new(Code::RateLimited, detail).into());
+        }
+        let verdict = take_position(&self.platform, &self.supply, self.driver, json::read_object(text.as_bytes())?)?;
+        Ok(verdict.as_str())
+    }
+}

@@ -1,0 +1,90 @@
+//! What the sandbox shows of a request, in a process of its own: it listens to the process's log.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use crate::harness::process::{Launch, RECOVERED_WITHIN};
+use crate::harness::{Actor, Answer, App, HERE, JWT_SECRET, PSP_SECRET, THERE, WEBHOOK_SECRET, free_address, within};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+#[tokio::test]
+async fn a_request_shows_its_sql_from_begin_to_commit_and_no_value() {
+    let app = App::start().await;
+    let scratch = tempfile::tempdir().unwrap();
+    let log = scratch.path().join("log");
+    let launch = Launch {
+        database_url: app.database.url(),
+        provider: app.provider.address(),
+        listen: free_address(),
+        log: ("info", log.clone()),
+    };
+    let process = launch.started().await;
+    let rider: Actor = process.actor("rider").await;
+    let quote = rider.quote(HERE, THERE).await;
+    let body = json!({"quote_id": quote["id"], "payment_method": "pm_card_visa"});
+    let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    let order = || async {
+        let request = rider.request(reqwest::Method::POST, "/v1/trips").header("Idempotency-Key", "k").json(&body);
+        request.header("traceparent", &traceparent).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((order().await, order().await), (201, 201));
+
+    let shown: Value = process
+        .http
+        .get(format!("{}/v1/sandbox/requests/{TRACE}", process.base_url))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let requests = shown["requests"].as_array().unwrap();
+    let sql = |request: &Value| -> Vec<String> {
+        let statements = request["statements"].as_array().unwrap();
+        statements.iter().map(|it| it["sql"].as_str().unwrap().to_owned()).collect()
+    };
+    let (first, replay) = (sql(&requests[0]), sql(&requests[1]));
+    assert_eq!((&requests[0]["method"], &requests[0]["status"]), (&json!("POST"), &json!(201)));
+    let begin = first.iter().position(|it| it == "BEGIN").unwrap();
+    assert_eq!(first.last().unwrap(), "COMMIT");
+    for table in ["trips", "payments", "trip_events", "idempotency_keys"] {
+        let insert = format!("insert into {table} ");
+        assert!(first[begin..].iter().any(|it| it.contains(&insert)), "{insert}: {first:#?}");
+    }
+    assert_eq!(replay.len(), 1, "a replay is one look-up: {replay:#?}");
+    let text = shown.to_string();
+    assert!(!text.contains("pm_card") && !text.contains(rider.id.trim_start_matches("rdr_")), "{text}");
+    // What is logged is what it was.
+    assert!(!std::fs::read_to_string(&log).unwrap().contains("sqlx::query"));
+}
+
+#[tokio::test]
+async fn a_supervised_process_asks_to_be_killed_and_answers() {
+    let app = App::start().await;
+    let listen = free_address();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ridematch"))
+        .args(["serve", "--supervised", "--sandbox"])
+        .env("DATABASE_URL", app.database.url())
+        .env("RIDEMATCH_LISTEN", listen.to_string())
+        .env("RIDEMATCH_JWT_SECRET", JWT_SECRET)
+        .env("PSP_BASE_URL", format!("http://{}", app.provider.address()))
+        .env("PSP_SECRET_KEY", PSP_SECRET)
+        .env("PSP_WEBHOOK_SECRET", WEBHOOK_SECRET)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let kill = format!("http://{listen}/v1/sandbox/kill");
+    let answered =
+        within(RECOVERED_WITHIN, "it answers", async || Answer::attempt(app.http.post(&kill)).await.ok()).await;
+    assert_eq!(answered.status, 202);
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), format!("listening on http://{listen}"));
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), ridematch::sandbox::supervisor::KILL_ME);
+}

@@ -1,0 +1,54 @@
+//! Jumps of the domain clock, just past what somebody waits for.
+
+use serde_json::json;
+
+use super::post;
+use crate::harness::{App, HERE, THERE, assigned, id};
+
+const CLOCK: &str = "/v1/sandbox/clock";
+
+#[tokio::test]
+async fn the_clock_jumps_past_what_a_thing_waits_for() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let quote = rider.quote(HERE, THERE).await;
+    let jumped = post(&app, CLOCK, &json!({"past": quote["id"]})).await.expect(200);
+    assert_eq!(jumped["passed"], json!({"what": "the price is no longer promised", "at": quote["expires_at"]}));
+    assert!(jumped["domain"].as_str() > quote["expires_at"].as_str());
+    post(&app, CLOCK, &json!({"past": quote["id"]})).await.expect_problem(409, "nothing_pending");
+
+    driver.send_position(&app, HERE).await;
+    let trip = rider.request_trip().await;
+    let offer = driver.until_offered().await;
+    let jumped = post(&app, CLOCK, &json!({"past": offer["id"]})).await.expect(200);
+    assert_eq!(jumped["passed"]["what"], "the offer expires");
+    rider.until_state(id(&trip), "searching").await;
+    let jumped = post(&app, CLOCK, &json!({"past": trip["id"]})).await.expect(200);
+    assert_eq!(jumped["passed"]["what"], "the search is given up");
+    rider.until_state(id(&trip), "no_driver").await;
+    post(&app, CLOCK, &json!({"past": trip["id"]})).await.expect_problem(409, "nothing_pending");
+}
+
+#[tokio::test]
+async fn a_jump_is_nobodys_silence() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = assigned(&app, &rider, &driver).await;
+    driver.send_position(&app, HERE).await;
+    driver.act(id(&trip), "arrive").await.expect(200);
+    // Five minutes: a driver who is silent for three of them loses the trip.
+    let jumped = post(&app, CLOCK, &json!({"past": trip["id"]})).await.expect(200);
+    assert_eq!(jumped["passed"]["what"], "the driver may declare a no-show");
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await; // the worker that looks for silence has been
+    driver.act(id(&trip), "no_show").await.expect(200);
+}
+
+#[tokio::test]
+async fn what_cannot_be_jumped_past_is_said() {
+    let app = App::start().await;
+    let nobody = "trip_01jd7zq8w3e9mvd1ab2c3d4e5f";
+    post(&app, CLOCK, &json!({"past": nobody})).await.expect_problem(404, "not_found");
+    post(&app, CLOCK, &json!({"past": "later"})).await.expect_problem(400, "invalid_id");
+    let both = post(&app, CLOCK, &json!({"past": nobody, "advance_s": 1})).await.expect_problem(422, "invalid_request");
+    assert_eq!(both["errors"][0]["pointer"], "/past");
+}
