@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from ridematch_client import AuthenticatedClient, Client
-from ridematch_client.api.drivers import accept_offer, get_profile, put_location, set_availability
+from ridematch_client.api.drivers import accept_offer, get_profile, report_location, set_availability
 from ridematch_client.api.ops import get_ledger
 from ridematch_client.api.payments import create_refund, get_payment
 from ridematch_client.api.quotes import create_quote
@@ -84,7 +84,7 @@ assert ok(set_availability.sync_detailed(client=driver, body=vehicle)).availabil
 def at_the_pickup() -> bool:
     now = ok(get_clock.sync_detailed(client=anybody)).domain
     report = LocationRequest(position=PICKUP, recorded_at=now)
-    return ok(put_location.sync_detailed(client=driver, body=report)).verdict == "accepted"
+    return ok(report_location.sync_detailed(client=driver, body=report)).verdict == "accepted"
 
 
 until("the driver's position counts", at_the_pickup)

@@ -29,19 +29,12 @@ async fn a_request_shows_its_sql_from_begin_to_commit_and_no_value() {
     let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     let order = || async {
         let request = rider.request(reqwest::Method::POST, "/v1/trips").header("Idempotency-Key", "k").json(&body);
-        request.header("traceparent", &traceparent).send().await.unwrap().status().as_u16()
+        Answer::of(request.header("traceparent", &traceparent)).await.status.as_u16()
     };
     assert_eq!((order().await, order().await), (201, 201));
 
-    let shown: Value = process
-        .http
-        .get(format!("{}/v1/sandbox/requests/{TRACE}", process.base_url))
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let shown = process.http.get(format!("{}/v1/sandbox/requests/{TRACE}", process.base_url));
+    let shown = Answer::of(shown).await.expect(200);
     let requests = shown["requests"].as_array().unwrap();
     let sql = |request: &Value| -> Vec<String> {
         let statements = request["statements"].as_array().unwrap();

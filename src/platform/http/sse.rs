@@ -9,12 +9,29 @@ use actix_web::web::Bytes;
 use futures_util::stream;
 use serde::Serialize;
 use tokio::sync::mpsc;
+use utoipa::ToSchema;
 
 /// Frames that wait for a slow client before its task waits for it.
 const FRAMES_MAX: usize = 64;
 
 /// A comment is sent when nothing else was for this long, so that both sides notice a dead connection.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// One event of a stream, for the published document, which has no word for "any number of these".
+#[derive(Debug, ToSchema)]
+#[schema(as = ServerSentEvent)]
+#[expect(dead_code, reason = "`Frames::send` writes it as text")]
+pub struct Event {
+    /// What `Last-Event-ID` resumes from; absent where the event is not numbered.
+    #[schema(nullable = false, pattern = "^[0-9]+$", max_length = 19, example = "4")]
+    id: Option<String>,
+    /// What it is about.
+    #[schema(max_length = 64, example = "trip.assigned")]
+    event: String,
+    /// A JSON object, in one line.
+    #[schema(content_media_type = "application/json", max_length = 65_536)]
+    data: String,
+}
 
 /// The writing end of a stream.
 #[derive(Debug, Clone)]

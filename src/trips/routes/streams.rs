@@ -65,7 +65,7 @@ pub(super) struct EventsBody {
 #[utoipa::path(get, path = "/v1/trips/{trip_id}/events", tag = "trips", operation_id = "list_trip_events",
     security(("rider" = []), ("driver" = []), ("ops" = [])),
     params(("trip_id" = TripId, Path, description = "The trip"), EventsQuery, LastEventHeader),
-    responses((status = 200, description = "The events", content((EventsBody = "application/json"), (String = "text/event-stream")))))]
+    responses((status = 200, description = "The events", content((EventsBody = "application/json"), (sse::Event = "text/event-stream")))))]
 pub(super) async fn trip_events(request: Request<Participants>, supply: web::Data<Supply>) -> Reply {
     let trip = visible_trip(&request).await?;
     let (query, after): (EventsQuery, _) = (request.query()?, last_event_id(&request.http)?);
@@ -186,7 +186,7 @@ impl TripStream {
 /// stream has no end of its own: connect again with the last `id` when it breaks.
 #[utoipa::path(get, path = "/v1/drivers/me/events", tag = "drivers", operation_id = "follow_driver_events",
     security(("driver" = [])), params(LastEventHeader),
-    responses((status = 200, description = "The stream", body = String, content_type = "text/event-stream")))]
+    responses((status = 200, description = "The stream", body = sse::Event, content_type = "text/event-stream")))]
 pub(super) async fn driver_events(request: Request<Drivers>) -> Reply {
     let Some(driver) = request.caller().driver() else { unreachable!("the audience is drivers") };
     let after = last_event_id(&request.http)?;
