@@ -8,8 +8,8 @@ use crate::{document, operations, parameters, resolved};
 fn reaches(document: &Value, schema: &Value, path: &[&str]) -> bool {
     let schema = resolved(document, schema);
     let Some((first, rest)) = path.split_first() else { return true };
-    let ways = ["oneOf", "anyOf", "allOf"].iter().flat_map(|word| schema[word].as_array().into_iter().flatten());
-    if ways.into_iter().any(|way| reaches(document, way, path)) {
+    let mut ways = ["oneOf", "anyOf", "allOf"].iter().flat_map(|word| schema[word].as_array().into_iter().flatten());
+    if ways.any(|way| reaches(document, way, path)) {
         return true;
     }
     let next = if first.parse::<usize>().is_ok() { &schema["items"] } else { &schema["properties"][first] };
