@@ -6,7 +6,7 @@ mod demo;
 #[cfg(feature = "sandbox")]
 mod local;
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -155,6 +155,9 @@ fn completions(shell: clap_complete::Shell) -> Result<ExitCode, BoxError> {
 
 async fn audit(options: &cli::Audit) -> Result<ExitCode, BoxError> {
     let auditor = startup::auditor(options.config())?;
+    if let Some(at_most) = options.settle().filter(|_| io::stderr().is_terminal()) {
+        eprintln!("ridematch: waiting until nothing is unsettled, {} s at most", at_most.as_secs());
+    }
     let report = Auditor::run(&auditor, options.settle()).await?;
     let said = if options.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.to_string() };
     print(&said)?;

@@ -42,6 +42,7 @@ struct RoundBody {
     /// Who was asked; `null` as for the offer.
     driver_id: Option<DriverId>,
     /// How many drivers were looked at.
+    #[schema(minimum = 0)]
     considered: usize,
     /// Them. Operators see all; riders and drivers the one who was asked.
     #[schema(value_type = Vec<Candidate>, max_items = 1000)]

@@ -47,7 +47,7 @@ const DESCRIBED: &[Described] = &[
         "true",
     ),
     ("Vary", "The request's headers that the form of the answer depends on.", "^Accept$", "Accept"),
-    ("Cache-Control", "A stream is not to be kept.", "^no-store$", "no-store"),
+    ("Cache-Control", "Not to be kept: it is true at this moment alone.", "^no-store$", "no-store"),
 ];
 
 /// Adds the headers of successes, 304 where it is known, and `traceparent`. Those of refusals are there already.
@@ -92,7 +92,8 @@ pub(super) fn add(document: &mut OpenApi) {
 }
 
 /// Headers of one operation's successes alone.
-const OF_THEIR_OWN: &[(&str, &[&str])] = &[("get_receipt", &["Vary"]), ("follow_driver_events", &["Cache-Control"])];
+const OF_THEIR_OWN: &[(&str, &[&str])] =
+    &[("get_receipt", &["Vary"]), ("follow_driver_events", &["Cache-Control"]), ("watch_city", &["Cache-Control"])];
 
 /// The operations that are known by name here.
 #[cfg(test)]

@@ -57,10 +57,12 @@ fn of_its_form(operation: &Operation, method: &HttpMethod) -> Vec<Code> {
     let is_read_by_itself = name(operation) == READS_BY_ITSELF;
     let has_body = operation.request_body.is_some() && !is_read_by_itself;
     let leans_on_database = !WITHOUT_DATABASE.contains(&name(operation));
-    let reasons: [(bool, &[Code]); 10] = [
+    let reasons: [(bool, &[Code]); 11] = [
         (true, &[C::Malformed, C::Internal]),
-        (name(operation) != READS_NO_BODY, &[C::BodyTooLarge]),
+        (!READ_NO_BODY.contains(&name(operation)), &[C::BodyTooLarge]),
         (!is_open(operation), &[C::Unauthenticated, C::Forbidden, C::RateLimited]),
+        // Other people's pages must not play with a sandbox on somebody's machine.
+        (operation.tags.iter().flatten().any(|tag| tag == "sandbox"), &[C::Forbidden]),
         (
             is_keyed(operation),
             &[
@@ -84,8 +86,8 @@ fn of_its_form(operation: &Operation, method: &HttpMethod) -> Vec<Code> {
 /// It takes its body as it is, for the signature is over the bytes.
 const READS_BY_ITSELF: &str = "receive_provider_event";
 
-/// It becomes a WebSocket.
-const READS_NO_BODY: &str = "watch_city";
+/// They become WebSockets.
+const READ_NO_BODY: &[&str] = &["open_driver_stream", "watch_city"];
 
 /// Operations that are answered from memory.
 const WITHOUT_DATABASE: &[&str] = &[
@@ -154,7 +156,7 @@ const OF_THEIR_OWN: &[(&str, &[Code])] = {
 /// The operations that are known by name here.
 #[cfg(test)]
 pub(super) fn names() -> Vec<&'static str> {
-    let others = WITHOUT_DATABASE.iter().chain([&READS_BY_ITSELF, &READS_NO_BODY]);
+    let others = WITHOUT_DATABASE.iter().chain([&READS_BY_ITSELF]).chain(READ_NO_BODY);
     OF_THEIR_OWN.iter().map(|(name, _)| name).chain(others).copied().collect()
 }
 

@@ -61,8 +61,10 @@ impl ProviderCheck {
 #[schema(example = json!({"service": {"USD": 123_400}, "provider": {"USD": 123_400}}))]
 pub struct Captured {
     /// By our books.
+    #[schema(value_type = BTreeMap<String, i64>)]
     pub service: Sums,
     /// By the provider's; empty when they could not be read.
+    #[schema(value_type = BTreeMap<String, i64>)]
     pub provider: Sums,
 }
 

@@ -5,14 +5,13 @@ use serde::Deserialize;
 use utoipa::{OpenApi, ToSchema};
 
 use super::commands::{self, Named, NewEndpoint};
-use super::model::{EVENT_TYPES, Endpoint, Reason, may_be_asked_for};
+use super::model::{Endpoint, Reason, may_be_asked_for};
 use super::signature::Secret;
 use super::store;
-use super::views::{DeliveryBody, EndpointBody};
+use super::views::{DeliveryBody, EndpointBody, EventFilter};
 use crate::platform::Platform;
 use crate::platform::egress::public::{Reach, Target};
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::http::names::published;
 use crate::platform::http::request::{KeyHeader, KnownVersionHeader, NoFields, VersionHeader};
 use crate::platform::http::{Operators, Reply, Request};
 use crate::platform::idempotency::Answer;
@@ -42,11 +41,6 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(of("rotate_secret").route(web::post().to(rotate)))
         .service(of("deliveries").route(web::get().to(deliveries)))
         .service(web::resource("/v1/ops/webhook_deliveries/{delivery_id}/redeliver").route(web::post().to(redeliver)));
-}
-
-published! {
-    /// What an endpoint may ask for: a type of event, every one of a family, or everything.
-    EventFilter = ["*", "trip.*", "payment.*", "refund.*"].into_iter().chain(EVENT_TYPES.iter().copied());
 }
 
 /// An endpoint to be.

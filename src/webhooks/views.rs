@@ -37,6 +37,8 @@ published! {
     DeliveryState = State::ALL.iter().map(|state| state.as_str());
     /// What can be told: a family and a state. A trip, payment or refund has reached it.
     EventType = EVENT_TYPES.iter().copied();
+    /// What an endpoint may ask for: a type of event, every one of a family, or everything.
+    EventFilter = ["*", "trip.*", "payment.*", "refund.*"].into_iter().chain(EVENT_TYPES.iter().copied());
 }
 
 /// An address that events are sent to.
@@ -48,7 +50,7 @@ pub(super) struct EndpointBody {
     #[schema(max_length = 2048, format = "uri", example = "https://example.com/webhooks")]
     url: String,
     /// What it is told: `trip.completed`, `trip.*` or `*`.
-    #[schema(min_items = 1, max_items = 32)]
+    #[schema(value_type = Vec<EventFilter>, min_items = 1, max_items = 32)]
     event_types: Vec<String>,
     /// For people.
     #[schema(max_length = 200)]

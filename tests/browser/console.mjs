@@ -14,7 +14,15 @@ import { openPage, until } from "./page.mjs";
 
 const [binary, shots = "."] = process.argv.slice(2);
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
 const DRIVERS = 150;
 const CLICKS_MAX = 3;
 // For a machine that is busy with other things: every limit so many times longer.
@@ -76,6 +84,15 @@ function rideState(page) {
   return page.locator("#ride").getAttribute("data-state");
 }
 
+/** The map has found the city when it can say how many drivers there are. */
+async function cityShown(page) {
+  const status = page.locator("#map-status");
+  await until("the city", async () => /[1-9]\d* drivers/.test(await status.textContent()), true, {
+    ms: 20_000 * PATIENCE,
+  });
+  await page.waitForTimeout(300);
+}
+
 /** A place on the map where no car is: over one the pointer changes, as a person would see. */
 async function emptySpot(page, shareX, shareY) {
   const box = await page.locator("#map").boundingBox();
@@ -89,8 +106,12 @@ async function emptySpot(page, shareX, shareY) {
 }
 
 async function rideByClicks(page) {
+  await cityShown(page);
   let clicks = 0;
-  for (const [x, y] of [[0.5, 0.5], [0.66, 0.36]]) {
+  for (const [x, y] of [
+    [0.5, 0.5],
+    [0.66, 0.36],
+  ]) {
     const spot = await emptySpot(page, x, y);
     await page.mouse.click(spot.x, spot.y);
     clicks++;
@@ -146,6 +167,7 @@ async function rideByKeyboard(page) {
 
 async function focusOrder(page) {
   await page.reload();
+  await cityShown(page);
   await page.locator("#inspector .list button").first().waitFor();
   const seen = [];
   for (let step = 0; step < 60; step++) {
@@ -155,7 +177,11 @@ async function focusOrder(page) {
       if (now === document.body) return null;
       const place = now.closest("header.bar, main, #inspector, #dock");
       const style = getComputedStyle(now);
-      return { place: place?.id || place?.tagName.toLowerCase() || "page", outline: style.outlineStyle !== "none" && style.outlineWidth !== "0px", name: now.id || now.textContent.trim().slice(0, 30) };
+      return {
+        place: place?.id || place?.tagName.toLowerCase() || "page",
+        outline: style.outlineStyle !== "none" && style.outlineWidth !== "0px",
+        name: now.id || now.textContent.trim().slice(0, 30),
+      };
     });
     if (!stop) break;
     assert.ok(stop.outline, `${stop.name} has the focus, and nobody sees it`);
@@ -185,7 +211,15 @@ async function accessible(page, theme) {
   for (const tab of ["Requests", "Experiments", "Charts"]) {
     await page.getByRole("tab", { name: tab }).click();
     const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-    found.push(...violations.map((one) => `${one.impact} ${one.id} in ${tab}, ${theme}: ${one.nodes.map((node) => node.target).slice(0, 3).join("; ")}`));
+    found.push(
+      ...violations.map(
+        (one) =>
+          `${one.impact} ${one.id} in ${tab}, ${theme}: ${one.nodes
+            .map((node) => node.target)
+            .slice(0, 3)
+            .join("; ")}`,
+      ),
+    );
   }
   await page.getByRole("tab", { name: "Requests" }).click();
   assert.deepEqual(found, [], "axe");
@@ -197,12 +231,30 @@ async function drawings(page) {
   const drawn = await page.evaluate(async () => {
     const { draw, machines } = await import("/console/machine.js");
     const known = Object.values(await machines());
-    const unknown = { name: "trip", initial: "requested", states: ["requested", "lost", "found"].map((name) => ({ name, is_end: false })), edges: [{ from: "requested", to: "lost", by: "lose" }, { from: "lost", to: "found", by: "find" }, { from: "found", to: "requested", by: "begin" }] };
+    const unknown = {
+      name: "trip",
+      initial: "requested",
+      states: ["requested", "lost", "found"].map((name) => ({ name, is_end: false })),
+      edges: [
+        { from: "requested", to: "lost", by: "lose" },
+        { from: "lost", to: "found", by: "find" },
+        { from: "found", to: "requested", by: "begin" },
+      ],
+    };
     return [...known, unknown].map((machine) => {
       const picture = draw(machine, [machine.initial]);
-      const boxes = [...picture.querySelectorAll("rect")].map((box) => `${box.getAttribute("x")} ${box.getAttribute("y")}`);
+      const boxes = [...picture.querySelectorAll("rect")].map(
+        (box) => `${box.getAttribute("x")} ${box.getAttribute("y")}`,
+      );
       const lines = [...picture.querySelectorAll(".edge")].map((line) => line.getAttribute("d"));
-      return { name: machine.name, states: machine.states.length, places: new Set(boxes).size, pairs: new Set(machine.edges.map(({ from, to }) => `${from} ${to}`)).size, lines: lines.length, odd: [...boxes, ...lines].filter((text) => /NaN|undefined|Infinity/.test(text)) };
+      return {
+        name: machine.name,
+        states: machine.states.length,
+        places: new Set(boxes).size,
+        pairs: new Set(machine.edges.map(({ from, to }) => `${from} ${to}`)).size,
+        lines: lines.length,
+        odd: [...boxes, ...lines].filter((text) => /NaN|undefined|Infinity/.test(text)),
+      };
     });
   });
   for (const { name, states, places, pairs, lines, odd } of drawn) {
@@ -261,12 +313,14 @@ async function darkPage(page) {
 }
 
 async function phonePage(page) {
-  await page.waitForTimeout(1500);
+  await cityShown(page);
   const width = await page.evaluate(() => [document.scrollingElement.scrollWidth, innerWidth]);
   assert.ok(width[0] <= width[1], `${width[0]} px wide on ${width[1]}`);
   const spot = await emptySpot(page, 0.5, 0.4);
   await page.touchscreen.tap(spot.x, spot.y);
   await page.screenshot({ path: join(shots, "console-phone.png") });
+  // A finger is wide: it may have met a car, which is shown then.
+  if (await back(page).isVisible()) await back(page).tap();
   await page.locator("#inspector .list button").first().tap();
   await page.locator("#inspector .machine").first().waitFor();
   const wide = await page.evaluate(() => document.scrollingElement.scrollWidth);
@@ -284,7 +338,9 @@ async function experiments(page) {
   for (const name of names) {
     const card = page.locator(`[data-experiment="${name}"]`);
     await card.getByRole("button").first().click();
-    const end = await until(name, () => card.getAttribute("data-state"), ["passed", "failed"], { ms: EXPERIMENT_MS_MAX });
+    const end = await until(name, () => card.getAttribute("data-state"), ["passed", "failed"], {
+      ms: EXPERIMENT_MS_MAX,
+    });
     assert.equal(end, "passed", `${name}: ${await card.innerText()}`);
   }
   await page.screenshot({ path: join(shots, "console-experiments.png") });
@@ -292,6 +348,10 @@ async function experiments(page) {
 }
 
 async function setClock(body) {
-  const answer = await fetch(`${demo.url}/v1/sandbox/clock`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  const answer = await fetch(`${demo.url}/v1/sandbox/clock`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
   assert.equal(answer.status, 200);
 }

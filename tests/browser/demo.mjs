@@ -27,7 +27,15 @@ export async function startDemo(binary, drivers) {
   chmodSync(folder, 0o755); // the private server may run as another user
   const log = join(folder, "demo.log");
   const url = `http://127.0.0.1:${await freePort()}`;
-  const options = ["demo", "--listen", url.slice("http://".length), "--data-dir", join(folder, "data"), "--drivers", String(drivers)];
+  const options = [
+    "demo",
+    "--listen",
+    url.slice("http://".length),
+    "--data-dir",
+    join(folder, "data"),
+    "--drivers",
+    String(drivers),
+  ];
   const output = openSync(log, "w");
   const startedAt = performance.now();
   const child = spawn(binary, options, { stdio: ["ignore", output, output] });

@@ -3,13 +3,23 @@
 const SIZES = { laptop: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } };
 
 // A refused request is an answer, and the experiments ask for some; a service that is killed does not answer at all.
-const EXPECTED = [/the server responded with a status of 4\d\d/, /net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)/, /WebSocket connection to .* failed/];
+const EXPECTED = [
+  /the server responded with a status of 4\d\d/,
+  /net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)/,
+  /WebSocket connection to .* failed/,
+];
 
 /** Opens a page; `complaints` is what has gone wrong on it so far. */
 export async function openPage(browser, url, { size = "laptop", theme = "light" } = {}) {
   const complaints = [];
   const isPhone = size === "phone";
-  const context = await browser.newContext({ viewport: SIZES[size], colorScheme: theme, isMobile: isPhone, hasTouch: isPhone, deviceScaleFactor: isPhone ? 2 : 1 });
+  const context = await browser.newContext({
+    viewport: SIZES[size],
+    colorScheme: theme,
+    isMobile: isPhone,
+    hasTouch: isPhone,
+    deviceScaleFactor: isPhone ? 2 : 1,
+  });
   await context.route("**/*", (route) => {
     const asked = route.request().url();
     if (asked.startsWith(`${url}/`) || asked.startsWith("data:")) return route.continue();
@@ -27,7 +37,9 @@ export async function openPage(browser, url, { size = "laptop", theme = "light" 
   });
   await page.addInitScript(() => {
     window.violations = [];
-    document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) => window.violations.push(`${violatedDirective} ${blockedURI}`));
+    document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) =>
+      window.violations.push(`${violatedDirective} ${blockedURI}`),
+    );
   });
   await page.goto(url);
   return { page, complaints, close: () => context.close() };
@@ -36,10 +48,13 @@ export async function openPage(browser, url, { size = "laptop", theme = "light" 
 /** Waits until `read` is one of `wanted`, and says what it was instead. */
 export async function until(what, read, wanted, { ms = 15_000 } = {}) {
   const end = performance.now() + ms;
-  for (let seen; ; ) {
+  for (let seen; ;) {
     seen = await read();
     if ([wanted].flat().includes(seen)) return seen;
-    if (performance.now() > end) throw new Error(`${what}: still ${JSON.stringify(seen)} after ${ms / 1000} s, waited for ${[wanted].flat().join(" or ")}`);
+    if (performance.now() > end)
+      throw new Error(
+        `${what}: still ${JSON.stringify(seen)} after ${ms / 1000} s, waited for ${[wanted].flat().join(" or ")}`,
+      );
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

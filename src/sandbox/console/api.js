@@ -49,14 +49,28 @@ async function send(prepared, { why, body }) {
   const { method, path, headers, text, traceId } = prepared;
   const began = performance.now();
   const request = { ...prepared, body, why, at: Date.now() };
-  const told = { request, traceId, curl: curl(prepared), curlShort: curl(prepared, `$${(prepared.as ?? "").toUpperCase()}`) };
+  const told = {
+    request,
+    traceId,
+    curl: curl(prepared),
+    curlShort: curl(prepared, `$${(prepared.as ?? "").toUpperCase()}`),
+  };
   try {
     const response = await fetch(path, { method, headers, body: text, cache: "no-store" });
     const answered = await response.text();
     const ms = performance.now() - began;
     const trace = response.headers.get("trace-id") ?? traceId;
     const { status, ok } = response;
-    return { ...told, status, ok, headers: Object.fromEntries(response.headers), body: parse(answered), text: answered, traceId: trace, ms };
+    return {
+      ...told,
+      status,
+      ok,
+      headers: Object.fromEntries(response.headers),
+      body: parse(answered),
+      text: answered,
+      traceId: trace,
+      ms,
+    };
   } catch (error) {
     const ms = performance.now() - began;
     return { ...told, status: 0, ok: false, headers: {}, body: null, text: String(error), ms };
@@ -75,7 +89,7 @@ export function stream({ as, subject, path, onEvent }) {
 
 async function follow({ as, subject, path, onEvent, signal }) {
   let last = null;
-  for (let failures = 0; !signal.aborted; ) {
+  for (let failures = 0; !signal.aborted;) {
     try {
       const { headers } = await prepare({ as, subject, path });
       const resume = last === null ? {} : { "Last-Event-ID": last };
@@ -100,7 +114,7 @@ async function follow({ as, subject, path, onEvent, signal }) {
 
 async function* frames(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  for (let buffer = ""; ; ) {
+  for (let buffer = ""; ;) {
     const { value, done } = await reader.read();
     if (done) return;
     const parts = (buffer + value).split("\n\n");
@@ -136,7 +150,9 @@ function parse(text) {
 }
 
 function hex(bytes) {
-  return Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, "0")).join(
+    "",
+  );
 }
 
 /** The call as a line for a shell; with a stand-in for the token, if one is given. */

@@ -60,9 +60,11 @@ export class Car {
   async step(profile) {
     const isThere = this.target && metresBetween(this.place, this.target) < THERE_M;
     if (profile.offer) await this.post(`/v1/offers/${profile.offer.id}/accept`, "Accept the offer");
-    else if (this.trip?.state === "assigned" && isThere) await this.post(`/v1/trips/${this.trip.id}/arrive`, "Be at the pickup");
+    else if (this.trip?.state === "assigned" && isThere)
+      await this.post(`/v1/trips/${this.trip.id}/arrive`, "Be at the pickup");
     else if (this.trip?.state === "arrived") await this.start();
-    else if (this.trip?.state === "in_progress" && isThere) await this.post(`/v1/trips/${this.trip.id}/complete`, "End the ride");
+    else if (this.trip?.state === "in_progress" && isThere)
+      await this.post(`/v1/trips/${this.trip.id}/complete`, "End the ride");
   }
 
   async start() {
@@ -107,6 +109,7 @@ export class Car {
 /** What the rider would say. In the sandbox anybody can be asked. */
 export async function pinOf(tripId) {
   const trip = await call({ as: "ops", path: `/v1/trips/${tripId}`, quiet: true });
-  const seen = trip.ok && (await call({ as: "rider", subject: trip.body.rider_id, path: `/v1/trips/${tripId}`, quiet: true }));
+  const seen =
+    trip.ok && (await call({ as: "rider", subject: trip.body.rider_id, path: `/v1/trips/${tripId}`, quiet: true }));
   return seen?.body?.pin ?? null;
 }

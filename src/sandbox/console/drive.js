@@ -59,13 +59,16 @@ export function inspectDriver(element, wanted, map) {
   async function readAndShow() {
     const answer = await call({ ...as(), path: "/v1/drivers/me", quiet: true });
     if (isStopped) return;
-    if (!answer.ok && answer.status !== 404) return update(about, answer.status, () => apology(answer, "There is no such driver."));
+    if (!answer.ok && answer.status !== 404)
+      return update(about, answer.status, () => apology(answer, "There is no such driver."));
     profile = answer.ok ? answer.body : null;
     const availability = profile?.availability ?? "offline";
     update(badges, availability, () => badge(availability));
     place.textContent = await placeOf(profile);
     if (isStopped) return;
-    update(about, [profile?.name, profile?.plate, profile?.trip?.id], () => (profile ? describe(profile, place) : h("p.muted", {}, "This driver has never been online.")));
+    update(about, [profile?.name, profile?.plate, profile?.trip?.id], () =>
+      profile ? describe(profile, place) : h("p.muted", {}, "This driver has never been online."),
+    );
     showDoing();
     showControls();
     offers.refresh();
@@ -83,12 +86,27 @@ export function inspectDriver(element, wanted, map) {
   }
 
   function offerCard(offer) {
-    const answer = (verb) => act(`/v1/offers/${offer.id}/${verb}`, verb === "accept" ? "Accept the offer" : "Decline the offer");
+    const answer = (verb) =>
+      act(`/v1/offers/${offer.id}/${verb}`, verb === "accept" ? "Accept the offer" : "Decline the offer");
     const left = h("strong.left.number");
     countdown(left, offer);
-    return h("div.offer", {},
-      h("p", {}, h("strong", {}, money(offer.fare)), ` for you, ${metres(offer.distance_to_pickup_m)} to the pickup. `, left),
-      h("div.actions", {}, button("Accept", () => answer("accept"), "primary"), button("Decline", () => answer("decline"))));
+    return h(
+      "div.offer",
+      {},
+      h(
+        "p",
+        {},
+        h("strong", {}, money(offer.fare)),
+        ` for you, ${metres(offer.distance_to_pickup_m)} to the pickup. `,
+        left,
+      ),
+      h(
+        "div.actions",
+        {},
+        button("Accept", () => answer("accept"), "primary"),
+        button("Decline", () => answer("decline")),
+      ),
+    );
   }
 
   async function countdown(element, offer) {
@@ -101,16 +119,32 @@ export function inspectDriver(element, wanted, map) {
     const steps = {
       assigned: () => [button("Arrive", () => go("arrive"), "primary arrive"), button("Cancel", () => go("cancel"))],
       arrived: () => {
-        const pin = h("input", { inputmode: "numeric", maxlength: 4, size: 5, "aria-label": "The rider's PIN", autocomplete: "off" });
+        const pin = h("input", {
+          inputmode: "numeric",
+          maxlength: 4,
+          size: 5,
+          "aria-label": "The rider's PIN",
+          autocomplete: "off",
+        });
         const ask = async () => {
           const answer = await pinOf(trip.id);
           if (answer) pin.value = answer;
         };
-        return [pin, button("Ask the rider", ask), button("Start", () => go("start", { pin: pin.value }), "primary"), button("No-show", () => go("no_show"))];
+        return [
+          pin,
+          button("Ask the rider", ask),
+          button("Start", () => go("start", { pin: pin.value }), "primary"),
+          button("No-show", () => go("no_show")),
+        ];
       },
       in_progress: () => [button("Complete", () => go("complete"), "primary")],
     };
-    return h("div.offer", {}, h("p", {}, "On ", link("trip", trip.id), " ", badge(trip.state), " ", h("span.near.muted")), h("div.actions", {}, steps[trip.state]?.() ?? []));
+    return h(
+      "div.offer",
+      {},
+      h("p", {}, "On ", link("trip", trip.id), " ", badge(trip.state), " ", h("span.near.muted")),
+      h("div.actions", {}, steps[trip.state]?.() ?? []),
+    );
   }
 
   function near(doing, trip) {
@@ -125,7 +159,8 @@ export function inspectDriver(element, wanted, map) {
 
   async function act(path, why, body) {
     const answer = await call({ ...as(), method: "POST", path, body, why });
-    if (!answer.ok) doing.append(h("p.refusal", { role: "alert" }, answer.body?.detail ?? "The service does not answer."));
+    if (!answer.ok)
+      doing.append(h("p.refusal", { role: "alert" }, answer.body?.detail ?? "The service does not answer."));
     else doing.dataset.what = "?";
     refresh();
   }
@@ -135,7 +170,8 @@ export function inspectDriver(element, wanted, map) {
     if (controls.dataset.what === what) return;
     controls.dataset.what = what;
     const isOwn = wanted === "me";
-    const note = isOwn || isDriven() ? null : "The city drives this one. Whoever answers an offer first has answered it.";
+    const note =
+      isOwn || isDriven() ? null : "The city drives this one. Whoever answers an offer first has answered it.";
     const take = async () => {
       wheel?.stop();
       wheel = new Car({ subject: driver.id, place: profile?.position ?? map.centre() });
@@ -147,12 +183,24 @@ export function inspectDriver(element, wanted, map) {
       wheel = null;
       refresh();
     };
-    const alone = h("input", { type: "checkbox", checked: wheel?.isAlone ?? false, onchange: (event) => (wheel.isAlone = event.target.checked) });
-    controls.replaceChildren(...[
-      note && h("p.muted.small", {}, note),
-      isDriven() && h("label.check", {}, alone, " Let the car do every step by itself"),
-      h("div.actions", {}, isDriven() ? button(isOwn ? "Go offline" : "Hand it back to the city", leave) : button(isOwn ? "Go online at the map's centre" : "Take the wheel", take, isOwn ? "primary" : "")),
-    ].filter(Boolean));
+    const alone = h("input", {
+      type: "checkbox",
+      checked: wheel?.isAlone ?? false,
+      onchange: (event) => (wheel.isAlone = event.target.checked),
+    });
+    controls.replaceChildren(
+      ...[
+        note && h("p.muted.small", {}, note),
+        isDriven() && h("label.check", {}, alone, " Let the car do every step by itself"),
+        h(
+          "div.actions",
+          {},
+          isDriven()
+            ? button(isOwn ? "Go offline" : "Hand it back to the city", leave)
+            : button(isOwn ? "Go online at the map's centre" : "Take the wheel", take, isOwn ? "primary" : ""),
+        ),
+      ].filter(Boolean),
+    );
   }
 
   begin();
@@ -163,7 +211,13 @@ export function inspectDriver(element, wanted, map) {
   };
 }
 
-const words = { arrive: "Be at the pickup", cancel: "Give the trip back", start: "Start the ride", no_show: "Report a no-show", complete: "End the ride" };
+const words = {
+  arrive: "Be at the pickup",
+  cancel: "Give the trip back",
+  start: "Start the ride",
+  no_show: "Report a no-show",
+  complete: "End the ride",
+};
 
 function button(label, onclick, classes = "") {
   return h(["button", ...classes.split(" ").filter(Boolean)].join("."), { type: "button", onclick }, label);
@@ -173,7 +227,9 @@ function button(label, onclick, classes = "") {
 async function placeOf(profile) {
   if (!profile?.position) return "not known";
   const { lat, lon } = profile.position;
-  const path = profile.trip ? `/v1/trips/${profile.trip.id}/driver` : `/v1/drivers/nearby?lat=${lat}&lon=${lon}&radius_m=100&limit=20`;
+  const path = profile.trip
+    ? `/v1/trips/${profile.trip.id}/driver`
+    : `/v1/drivers/nearby?lat=${lat}&lon=${lon}&radius_m=100&limit=20`;
   const answer = await call({ as: "ops", path, quiet: true });
   const seen = answer.body?.items ? answer.body.items.find((one) => one.driver_id === profile.id) : answer.body;
   const age = seen?.position_age_ms;
@@ -197,9 +253,24 @@ async function listOffers(driver) {
   const { offer: machine } = await machines();
   const [latest] = offers;
   const path = latest.status === "pending" ? ["pending"] : ["pending", latest.status];
-  return { news: offers, note: `the latest ${offers.length}`, show: () => [machine && draw(machine, path), h("ul.list", {}, offers.map(offerRow))] };
+  return {
+    news: offers,
+    note: `the latest ${offers.length}`,
+    show: () => [machine && draw(machine, path), h("ul.list", {}, offers.map(offerRow))],
+  };
 }
 
 function offerRow(offer) {
-  return h("li", {}, h("div.item", {}, h("span.mono", {}, short(offer.id)), badge(offer.status), link("trip", offer.trip_id), h("span.amount", {}, money(offer.fare))));
+  return h(
+    "li",
+    {},
+    h(
+      "div.item",
+      {},
+      h("span.mono", {}, short(offer.id)),
+      badge(offer.status),
+      link("trip", offer.trip_id),
+      h("span.amount", {}, money(offer.fare)),
+    ),
+  );
 }

@@ -35,10 +35,15 @@ export function createInspector(element, map) {
 
   function welcome() {
     const list = h("ul.list", {}, h("li.muted", {}, "…"));
-    const choose = (label, kind) => h("button", { type: "button", onclick: () => emit("select", { kind, id: "me" }) }, label);
+    const choose = (label, kind) =>
+      h("button", { type: "button", onclick: () => emit("select", { kind, id: "me" }) }, label);
     element.append(
       h("h2", {}, "Inspector"),
-      h("p.intro", {}, "Click a car or a trip on the map, or choose one here, and see its state machine, its history, why this driver, and where the money is."),
+      h(
+        "p.intro",
+        {},
+        "Click a car or a trip on the map, or choose one here, and see its state machine, its history, why this driver, and where the money is.",
+      ),
       h("div.actions", {}, choose("Be a driver", "driver"), choose("Your trips", "rider")),
       h("h3.apart", {}, "Latest trips"),
       list,
@@ -47,7 +52,9 @@ export function createInspector(element, map) {
       const answer = await call({ as: "ops", path: "/v1/trips?limit=12", quiet: true });
       if (!answer.ok) return;
       const trips = answer.body.items;
-      update(list, trips, () => (trips.length > 0 ? trips.map(tripRow) : h("li.muted", {}, "None yet: request the first one.")));
+      update(list, trips, () =>
+        trips.length > 0 ? trips.map(tripRow) : h("li.muted", {}, "None yet: request the first one."),
+      );
     };
     const timer = setInterval(refresh, 3000);
     stop = () => clearInterval(timer);

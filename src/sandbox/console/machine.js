@@ -10,13 +10,30 @@ import { svg, words } from "./dom.js";
 /** Where the states stand: column (0 or 1) and row. */
 const PLACES = {
   trip: {
-    requested: [0, 0], searching: [0, 1], offered: [0, 2], assigned: [0, 3], arrived: [0, 4], in_progress: [0, 5], completed: [0, 6],
-    payment_failed: [1, 0], no_driver: [1, 2], cancelled: [1, 3], no_show: [1, 4], aborted: [1, 5],
+    requested: [0, 0],
+    searching: [0, 1],
+    offered: [0, 2],
+    assigned: [0, 3],
+    arrived: [0, 4],
+    in_progress: [0, 5],
+    completed: [0, 6],
+    payment_failed: [1, 0],
+    no_driver: [1, 2],
+    cancelled: [1, 3],
+    no_show: [1, 4],
+    aborted: [1, 5],
   },
   offer: { pending: [0, 0], accepted: [1, 0], declined: [1, 1], expired: [1, 2], withdrawn: [1, 3] },
   payment: {
-    authorizing: [0, 0], authorized: [0, 1], capturing: [0, 2], captured: [0, 3],
-    declined: [1, 0], auth_expired: [1, 1], voiding: [1, 2], voided: [1, 3], capture_failed: [1, 4],
+    authorizing: [0, 0],
+    authorized: [0, 1],
+    capturing: [0, 2],
+    captured: [0, 3],
+    declined: [1, 0],
+    auth_expired: [1, 1],
+    voiding: [1, 2],
+    voided: [1, 3],
+    capture_failed: [1, 4],
   },
   refund: { pending: [0, 0], succeeded: [1, 0], failed: [1, 1] },
 };
@@ -49,15 +66,25 @@ export function draw(machine, path) {
   lines.sort((a, b) => taken.has(a.key) - taken.has(b.key));
   const rows = Math.max(...Object.values(places).map(([, row]) => row));
   const told = path.length > 1 ? ` Before: ${path.slice(0, -1).map(words).join(", ")}.` : "";
-  return svg("svg.machine", { viewBox: `0 0 ${PICTURE_WIDTH} ${rows * ROW + HEIGHT + 2 * MARGIN}`, role: "img", "aria-label": `The ${machine.name} is ${words(current)}.${told}` },
+  return svg(
+    "svg.machine",
+    {
+      viewBox: `0 0 ${PICTURE_WIDTH} ${rows * ROW + HEIGHT + 2 * MARGIN}`,
+      role: "img",
+      "aria-label": `The ${machine.name} is ${words(current)}.${told}`,
+    },
     lines.map((line) => arrow(line, taken.has(line.key))),
     machine.states.map(({ name, is_end }) => {
       const look = name === current ? ".current" : path.includes(name) ? ".visited" : "";
       const { left, top, middle } = box(places[name]);
-      return svg(`g${look}${is_end ? ".end" : ""}`, {},
+      return svg(
+        `g${look}${is_end ? ".end" : ""}`,
+        {},
         svg("rect", { x: left, y: top, width: WIDTH, height: HEIGHT, rx: is_end ? HEIGHT / 2 : 6 }),
-        svg("text", { x: left + WIDTH / 2, y: middle }, words(name)));
-    }));
+        svg("text", { x: left + WIDTH / 2, y: middle }, words(name)),
+      );
+    }),
+  );
 }
 
 function placed(machine) {
@@ -91,7 +118,8 @@ function routes(edges, places) {
   const isStraight = ({ from, to }) => places[from][0] === places[to][0] && places[to][1] - places[from][1] === 1;
   const rails = { left: [], between: [], right: [] };
   const exits = new Map();
-  const sideOf = ({ from, to }) => (places[from][0] !== places[to][0] ? "between" : places[from][0] === 0 ? "left" : "right");
+  const sideOf = ({ from, to }) =>
+    places[from][0] !== places[to][0] ? "between" : places[from][0] === 0 ? "left" : "right";
   for (const edge of edges.filter((edge) => !isStraight(edge))) {
     const side = rails[sideOf(edge)];
     if (!side.includes(edge.to)) side.push(edge.to);
@@ -101,19 +129,45 @@ function routes(edges, places) {
     const [from, to] = [box(places[edge.from]), box(places[edge.to])];
     if (isStraight(edge)) {
       const x = from.left + WIDTH / 2;
-      return { ...edge, points: [[x, from.bottom], [x, to.top]] };
+      return {
+        ...edge,
+        points: [
+          [x, from.bottom],
+          [x, to.top],
+        ],
+      };
     }
     const side = sideOf(edge);
     const exit = `${edge.from} ${side}`;
     const taken = exits.get(exit) ?? [];
     const isLevel = from.middle === to.middle;
-    const shift = isLevel ? 0 : EXITS.slice(1).find((one) => !taken.includes(one)) ?? 0;
+    const shift = isLevel ? 0 : (EXITS.slice(1).find((one) => !taken.includes(one)) ?? 0);
     exits.set(exit, [...taken, shift]);
     const goesLeft = side === "left" || (side === "between" && places[edge.from][0] === 1);
-    const [x1, x2] = side === "between" ? (goesLeft ? [from.left, to.right] : [from.right, to.left]) : goesLeft ? [from.left, to.left] : [from.right, to.right];
+    const [x1, x2] =
+      side === "between"
+        ? goesLeft
+          ? [from.left, to.right]
+          : [from.right, to.left]
+        : goesLeft
+          ? [from.left, to.left]
+          : [from.right, to.right];
     const y1 = from.middle + shift;
     const rail = railOf(side, rails[side].indexOf(edge.to), rails[side].length);
-    return { ...edge, points: isLevel ? [[x1, y1], [x2, to.middle]] : [[x1, y1], [rail, y1], [rail, to.middle], [x2, to.middle]] };
+    return {
+      ...edge,
+      points: isLevel
+        ? [
+            [x1, y1],
+            [x2, to.middle],
+          ]
+        : [
+            [x1, y1],
+            [rail, y1],
+            [rail, to.middle],
+            [x2, to.middle],
+          ],
+    };
   });
 }
 
@@ -128,10 +182,13 @@ function arrow({ from, to, by, points }, isTaken) {
   const [before, last] = points.slice(-2);
   const angle = (Math.atan2(last[1] - before[1], last[0] - before[0]) * 180) / Math.PI;
   const look = isTaken ? ".taken" : "";
-  return svg("g", {},
+  return svg(
+    "g",
+    {},
     svg("title", {}, `${words(from)} → ${words(to)}: ${by.join(", ")}`),
     svg(`path.edge${look}`, { d: rounded(points) }),
-    svg(`path.tip${look}`, { d: "M0 0 L-7 -3.5 L-7 3.5 Z", transform: `translate(${last}) rotate(${angle})` }));
+    svg(`path.tip${look}`, { d: "M0 0 L-7 -3.5 L-7 3.5 Z", transform: `translate(${last}) rotate(${angle})` }),
+  );
 }
 
 /** The points as a path whose corners are round. */

@@ -12,11 +12,12 @@ import { createRide } from "./ride.js";
 
 const element = (id) => document.getElementById(id);
 
+let metresPerPixel = Infinity;
 const map = createMap({
   canvas: element("map"),
   // A car or a trip is looked into; but whoever is asked where to go may go where a car stands.
-  onClick: (place, hit) => (hit && !ride.isHalfWay() ? emit("select", hit) : ride.click(place)),
-  onView: () => {},
+  onClick: (place, hit) => (hit && !ride.isHalfWay() ? emit("select", hit) : ride.click(place, metresPerPixel)),
+  onView: (view) => (metresPerPixel = view.metresPerPixel),
 });
 const ride = createRide(element("ride"), map);
 createInspector(element("inspector"), map);
@@ -34,7 +35,8 @@ on("connection", (state) => {
 });
 
 // The theme's toggle.
-const showTheme = () => element("theme").setAttribute("aria-pressed", document.documentElement.dataset.theme === "dark");
+const showTheme = () =>
+  element("theme").setAttribute("aria-pressed", document.documentElement.dataset.theme === "dark");
 element("theme").addEventListener("click", () => window.toggleTheme());
 document.addEventListener("theme", showTheme);
 showTheme();

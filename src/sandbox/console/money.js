@@ -11,15 +11,23 @@ const EVERY_MS = 1500;
 /** A payment as a part of another panel. `which()` is its id, once it is known. */
 export function paymentSection(which, options) {
   const path = [];
-  return section("Payment", async () => {
-    if (!which()) return null;
-    const answer = await call({ as: "ops", path: `/v1/payments/${which()}`, quiet: true });
-    if (!answer.ok) return absent(answer, "There is no such payment.");
-    const payment = answer.body;
-    if (path.at(-1) !== payment.state) path.push(payment.state);
-    const { payment: machine } = await machines();
-    return { news: payment, note: words(payment.state), show: () => [machine && draw(machine, path), standing(payment), refunds(payment)] };
-  }, options);
+  return section(
+    "Payment",
+    async () => {
+      if (!which()) return null;
+      const answer = await call({ as: "ops", path: `/v1/payments/${which()}`, quiet: true });
+      if (!answer.ok) return absent(answer, "There is no such payment.");
+      const payment = answer.body;
+      if (path.at(-1) !== payment.state) path.push(payment.state);
+      const { payment: machine } = await machines();
+      return {
+        news: payment,
+        note: words(payment.state),
+        show: () => [machine && draw(machine, path), standing(payment), refunds(payment)],
+      };
+    },
+    options,
+  );
 }
 
 function standing(payment) {
@@ -27,7 +35,10 @@ function standing(payment) {
     ["Payment", link("payment", payment.id)],
     ["For", words(payment.purpose)],
     ["Instead of", payment.replaces && link("payment", payment.replaces)],
-    ["The trip wants", { hold: "it held", capture: "it captured", release: "it released" }[payment.intent] ?? payment.intent],
+    [
+      "The trip wants",
+      { hold: "it held", capture: "it captured", release: "it released" }[payment.intent] ?? payment.intent,
+    ],
     ["Asked for", money(payment.amount)],
     ["Authorised", money(payment.authorized)],
     ["Captured", money(payment.captured)],
@@ -38,7 +49,9 @@ function standing(payment) {
 
 function refunds(payment) {
   if (payment.refunds.length === 0) return null;
-  const rows = payment.refunds.map((refund) => ({ cells: [h("span.mono", {}, short(refund.id)), badge(refund.state), money(refund.amount)] }));
+  const rows = payment.refunds.map((refund) => ({
+    cells: [h("span.mono", {}, short(refund.id)), badge(refund.state), money(refund.amount)],
+  }));
   return table("Refunds", ["Refund", "State", "Amount"], rows, ["Amount"]);
 }
 
@@ -57,7 +70,10 @@ export function ledgerSection(trip) {
 function entries(posting) {
   return [
     h("p.small.muted", {}, `${words(posting.kind)}, ${time(posting.posted_at)}`),
-    table(`Posting: ${words(posting.kind)}`, ["Account", "Debit", "Credit"], posting.entries.map(entry), ["Debit", "Credit"]),
+    table(`Posting: ${words(posting.kind)}`, ["Account", "Debit", "Credit"], posting.entries.map(entry), [
+      "Debit",
+      "Credit",
+    ]),
   ];
 }
 
@@ -73,7 +89,11 @@ export function providerSection(which) {
     const answer = await call({ as: null, path: `/v1/sandbox/provider/payment_intents/${which()}`, quiet: true });
     if (!answer.ok) return absent(answer, "The provider knows nothing of it, or cannot be asked.");
     const text = JSON.stringify(answer.body, null, 2);
-    return { news: text, note: words(answer.body.status ?? ""), show: () => h("pre.json", { tabindex: "0", role: "region", "aria-label": "The provider's answer" }, text) };
+    return {
+      news: text,
+      note: words(answer.body.status ?? ""),
+      show: () => h("pre.json", { tabindex: "0", role: "region", "aria-label": "The provider's answer" }, text),
+    };
   });
 }
 
@@ -84,14 +104,27 @@ export function receiptSection(trip) {
     if (!answer.ok) return absent(answer, "There is no receipt.");
     const receipt = answer.body;
     const lines = receipt.lines.map(({ label, amount }) => ({ cells: [label, money(amount)] }));
-    const sums = [["Total", receipt.total], ["Captured", receipt.captured], ["Still due", receipt.due]];
-    const rest = sums.map(([label, amount], index) => ({ mark: index === 0 ? "total" : null, cells: [label, money(amount)] }));
-    return { news: receipt, note: money(receipt.total), show: () => [table("Receipt", ["Line", "Amount"], [...lines, ...rest], ["Amount"]), payments(receipt.payments)] };
+    const sums = [
+      ["Total", receipt.total],
+      ["Captured", receipt.captured],
+      ["Still due", receipt.due],
+    ];
+    const rest = sums.map(([label, amount], index) => ({
+      mark: index === 0 ? "total" : null,
+      cells: [label, money(amount)],
+    }));
+    return {
+      news: receipt,
+      note: money(receipt.total),
+      show: () => [table("Receipt", ["Line", "Amount"], [...lines, ...rest], ["Amount"]), payments(receipt.payments)],
+    };
   });
 }
 
 function payments(all) {
-  const row = ({ id, purpose, state, captured }) => ({ cells: [link("payment", id), words(purpose), badge(state), money(captured)] });
+  const row = ({ id, purpose, state, captured }) => ({
+    cells: [link("payment", id), words(purpose), badge(state), money(captured)],
+  });
   return table("Payments of the trip", ["Payment", "For", "State", "Captured"], all.map(row), ["Captured"]);
 }
 

@@ -6,10 +6,13 @@ import { h, update } from "./dom.js";
 /** The head of a panel. `badges` is replaced by whoever shows news. */
 export function head(kind, id, badges) {
   const copy = h("button.quiet.small", { type: "button", onclick: () => copied(copy, id) }, "Copy id");
-  return h("header.head", {},
+  return h(
+    "header.head",
+    {},
     h("button.quiet.back", { type: "button", onclick: () => emit("select", null) }, "← Latest trips"),
     h("div.row", {}, h("h2", {}, kind[0].toUpperCase() + kind.slice(1)), badges),
-    h("div.row", {}, h("code.id", {}, id), copy));
+    h("div.row", {}, h("code.id", {}, id), copy),
+  );
 }
 
 async function copied(button, text) {
@@ -21,7 +24,11 @@ async function copied(button, text) {
 /** Pairs of a name and a value; those without a value are left out. */
 export function facts(pairs) {
   const known = pairs.filter(([, value]) => value !== null && value !== undefined && value !== false);
-  return h("dl.facts", {}, known.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+  return h(
+    "dl.facts",
+    {},
+    known.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+  );
 }
 
 /**
@@ -56,8 +63,20 @@ export function apology(answer, sentence) {
 
 /** A table; cells of the columns named in `amounts` are at the right. */
 export function table(caption, columns, rows, amounts = []) {
-  const cell = (name) => (value, index) => h(amounts.includes(columns[index]) ? `${name}.amount` : name, name === "th" ? { scope: "col" } : {}, value);
-  return h("div.scroll", { tabindex: "0", role: "region", "aria-label": caption },
-    h("table", {}, h("thead", {}, h("tr", {}, columns.map(cell("th")))),
-      h("tbody", {}, rows.map(({ cells, mark }) => h(mark ? `tr.${mark}` : "tr", {}, cells.map(cell("td")))))));
+  const cell = (name) => (value, index) =>
+    h(amounts.includes(columns[index]) ? `${name}.amount` : name, name === "th" ? { scope: "col" } : {}, value);
+  return h(
+    "div.scroll",
+    { tabindex: "0", role: "region", "aria-label": caption },
+    h(
+      "table",
+      {},
+      h("thead", {}, h("tr", {}, columns.map(cell("th")))),
+      h(
+        "tbody",
+        {},
+        rows.map(({ cells, mark }) => h(mark ? `tr.${mark}` : "tr", {}, cells.map(cell("td")))),
+      ),
+    ),
+  );
 }

@@ -7,6 +7,9 @@ import { OVER, followTrip } from "./trips.js";
 
 const STEPS = ["requested", "searching", "offered", "assigned", "arrived", "in_progress", "completed"];
 
+/** Farther away than this a click does not name a street: the map has not found the city yet, or was zoomed out of it. */
+const METRES_PER_PIXEL_MAX = 60;
+
 const METHODS = [
   ["pm_card_visa", "Visa, approved"],
   ["pm_card_chargeDeclined", "a card that is declined"],
@@ -30,7 +33,7 @@ const LEADS = {
 };
 
 /**
- * Makes the card of this browser's own ride. `click(place)` is a click on the map; `isHalfWay()` while the next one
+ * Makes the card of this browser's own ride. `click(place, metresPerPixel)` is a click on the map; `isHalfWay()` while the next one
  * is where to go.
  */
 export function createRide(element, map) {
@@ -54,11 +57,16 @@ export function createRide(element, map) {
   function begin() {
     stop();
     ride = {};
-    show("Click the map where you are, then where you want to go.", h("p.keys.muted.small", {}, "By keyboard: Enter on the map puts a pin at its centre, arrows move it."));
+    show(
+      "Click the map where you are, then where you want to go.",
+      h("p.keys.muted.small", {}, "By keyboard: Enter on the map puts a pin at its centre, arrows move it."),
+    );
   }
 
-  function click(place) {
+  function click(place, metresPerPixel) {
     if (ride.trip && !OVER.includes(ride.trip.state)) return;
+    if (metresPerPixel > METRES_PER_PIXEL_MAX)
+      return show("Come closer first: from here a click is a whole town.", ride.pickup && actions(again("Start over")));
     if (ride.trip || ride.dropoff) {
       stop();
       ride = {};
@@ -76,17 +84,35 @@ export function createRide(element, map) {
     const asked = ride;
     show("Asking for a price …");
     const { pickup, dropoff } = ride;
-    const answer = await call({ as: "rider", method: "POST", path: "/v1/quotes", body: { pickup, dropoff }, why: "Ask for a price" });
+    const answer = await call({
+      as: "rider",
+      method: "POST",
+      path: "/v1/quotes",
+      body: { pickup, dropoff },
+      why: "Ask for a price",
+    });
     if (asked !== ride) return;
     if (!answer.ok) return refused(answer);
     ride.quote = answer.body;
-    const method = h("select", { id: "method" }, METHODS.map(([value, label]) => h("option", { value }, label)));
-    const request = h("button.primary", { type: "button", id: "request", onclick: () => order(method.value) }, "Request this ride");
+    const method = h(
+      "select",
+      { id: "method" },
+      METHODS.map(([value, label]) => h("option", { value }, label)),
+    );
+    const request = h(
+      "button.primary",
+      { type: "button", id: "request", onclick: () => order(method.value) },
+      "Request this ride",
+    );
     const { price, distance_m, duration_s, surge } = answer.body;
     show(
       "This is what it would cost.",
       h("p.price", {}, money(price)),
-      h("p.muted", {}, `${metres(distance_m)}, about ${seconds(duration_s)}${surge === "1.00" ? "" : `, surge ×${surge}`}. The price holds for two minutes.`),
+      h(
+        "p.muted",
+        {},
+        `${metres(distance_m)}, about ${seconds(duration_s)}${surge === "1.00" ? "" : `, surge ×${surge}`}. The price holds for two minutes.`,
+      ),
       h("label", {}, "Pay with", method),
       actions(request, again("Start over")),
     );
@@ -130,9 +156,18 @@ export function createRide(element, map) {
     const who = driver && !isOver && h("p", {}, h("strong", {}, driver.name), ` · ${driver.plate} · ${driver.class}`);
     const showsPin = ["assigned", "arrived"].includes(trip.state);
     const pin = showsPin && h("p", {}, "Tell the driver the PIN ", h("span.pin", {}, trip.pin));
-    const cost = h("p.muted", {}, isOver ? `${money(trip.fare)} charged.` : `${money(trip.price)} promised · ${short(trip.id)}`);
-    const cancel = !isOver && trip.state !== "in_progress" && h("button", { type: "button", onclick: cancelRide }, "Call it off");
-    const inspect = h("button.quiet", { type: "button", onclick: () => emit("select", { kind: "trip", id: trip.id }) }, "Inspect");
+    const cost = h(
+      "p.muted",
+      {},
+      isOver ? `${money(trip.fare)} charged.` : `${money(trip.price)} promised · ${short(trip.id)}`,
+    );
+    const cancel =
+      !isOver && trip.state !== "in_progress" && h("button", { type: "button", onclick: cancelRide }, "Call it off");
+    const inspect = h(
+      "button.quiet",
+      { type: "button", onclick: () => emit("select", { kind: "trip", id: trip.id }) },
+      "Inspect",
+    );
     show(
       LEADS[trip.state] ?? words(trip.state),
       at >= 0 && h("ol.steps", { "aria-hidden": "true" }, STEPS.map(step)),
@@ -144,7 +179,12 @@ export function createRide(element, map) {
   }
 
   async function cancelRide() {
-    const answer = await call({ as: "rider", method: "POST", path: `/v1/trips/${ride.trip.id}/cancel`, why: "Call the ride off" });
+    const answer = await call({
+      as: "rider",
+      method: "POST",
+      path: `/v1/trips/${ride.trip.id}/cancel`,
+      why: "Call the ride off",
+    });
     if (!answer.ok) refused(answer);
   }
 
@@ -154,7 +194,11 @@ export function createRide(element, map) {
     show(
       answer.body?.title ?? "The service does not answer.",
       h("p", {}, answer.body?.detail ?? answer.text),
-      actions(code === "active_trip_exists" && button("Show that trip", resume), code === "quote_expired" && button("Ask again", quote), again("Start over")),
+      actions(
+        code === "active_trip_exists" && button("Show that trip", resume),
+        code === "quote_expired" && button("Ask again", quote),
+        again("Start over"),
+      ),
     );
   }
 

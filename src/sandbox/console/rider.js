@@ -18,7 +18,9 @@ export function inspectRider(element, id) {
     if (!answer.ok) return list.replaceChildren(h("li", {}, apology(answer, "There is no such rider.")));
     const trips = answer.body.items;
     const active = trips.find((trip) => !OVER.includes(trip.state));
-    update(badges, active?.state ?? null, () => (active ? badge(active.state) : h("span.muted", {}, "no trip under way")));
+    update(badges, active?.state ?? null, () =>
+      active ? badge(active.state) : h("span.muted", {}, "no trip under way"),
+    );
     update(list, trips, () => (trips.length > 0 ? trips.map(tripRow) : h("li.muted", {}, "No trips yet.")));
   }
   (async () => element.prepend(head("rider", subject ?? (await myRider()) ?? "–", badges)))();

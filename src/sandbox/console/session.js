@@ -15,7 +15,10 @@ export async function token(role, subject) {
   const known = kept()[name];
   if (known) return known;
   if (!pending.has(name)) {
-    pending.set(name, issue(role, subject, name).finally(() => pending.delete(name)));
+    pending.set(
+      name,
+      issue(role, subject, name).finally(() => pending.delete(name)),
+    );
   }
   return pending.get(name);
 }

@@ -24,7 +24,11 @@ export function inspectTrip(element, id) {
   const purse = () => trip?.payment_id;
   const parts = [
     section("State", () => picture(events), { open: true }),
-    section("History", () => ({ news: events, note: `${events.length} events`, show: () => history(events) }), { open: true }),
+    section(
+      "History",
+      () => events.length > 0 && { news: events, note: `${events.length} events`, show: () => history(events) },
+      { open: true },
+    ),
     section("Why this driver", () => explain(id), { open: true }),
   ];
   const money = [paymentSection(purse, { open: true }), ledgerSection(id), providerSection(purse), receiptSection(id)];
@@ -46,7 +50,8 @@ export function inspectTrip(element, id) {
 
   function showAway(position) {
     const isRiding = trip?.state === "in_progress";
-    if (trip) away.textContent = `${metres(metresBetween(position, isRiding ? trip.dropoff : trip.pickup))} from the ${isRiding ? "drop-off" : "pickup"}`;
+    if (trip)
+      away.textContent = `${metres(metresBetween(position, isRiding ? trip.dropoff : trip.pickup))} from the ${isRiding ? "drop-off" : "pickup"}`;
   }
 
   let left = MONEY_TIMES_MAX;
@@ -61,6 +66,7 @@ export function inspectTrip(element, id) {
     const [first, me] = [await call({ as: "ops", path: `/v1/trips/${id}`, quiet: true }), await myRider()];
     if (isStopped) return;
     if (!first.ok) return about.replaceChildren(apology(first, "There is no such trip."));
+    show(first.body, []);
     // Only its own rider sees a trip's PIN.
     const as = first.body.rider_id === me ? "rider" : "ops";
     stopFollowing = followTrip(id, { as, onTrip: show, onPosition: showAway });
@@ -108,18 +114,31 @@ async function explain(id) {
   if (!answer.ok) return absent(answer, "There is no such trip.");
   const { rounds } = answer.body;
   if (rounds.length === 0) return { news: 0, show: () => h("p.muted", {}, "Nobody has been looked for yet.") };
-  return { news: rounds, note: rounds.length === 1 ? "1 round" : `${rounds.length} rounds`, show: () => rounds.flatMap(round) };
+  return {
+    news: rounds,
+    note: rounds.length === 1 ? "1 round" : `${rounds.length} rounds`,
+    show: () => rounds.flatMap(round),
+  };
 }
 
 function round({ round, decided_at, considered, radius_m, candidates }) {
   const title = `Round ${round + 1}`;
   return [
     h("p.small.muted", {}, `${title}, ${time(decided_at)}: ${considered} considered within ${metres(radius_m)}.`),
-    candidates.length > 0 && table(`Candidates of round ${round + 1}`, ["Driver", "Away", "Drive", "Position", "Verdict"], candidates.map(candidate), ["Away", "Drive", "Position"]),
+    candidates.length > 0 &&
+      table(
+        `Candidates of round ${round + 1}`,
+        ["Driver", "Away", "Drive", "Position", "Verdict"],
+        candidates.map(candidate),
+        ["Away", "Drive", "Position"],
+      ),
   ];
 }
 
 function candidate({ driver_id, distance_m, eta_s, position_age_ms, verdict }) {
   const age = `${(position_age_ms / 1000).toFixed(1)} s old`;
-  return { mark: verdict === "chosen" ? "chosen" : null, cells: [link("driver", driver_id), metres(distance_m), seconds(eta_s), age, words(verdict)] };
+  return {
+    mark: verdict === "chosen" ? "chosen" : null,
+    cells: [link("driver", driver_id), metres(distance_m), seconds(eta_s), age, words(verdict)],
+  };
 }

@@ -22,12 +22,28 @@ export function badge(state) {
 
 /** An id that selects what it names. */
 export const link = (kind, id) =>
-  id ? h("button.link.mono", { type: "button", title: id, "data-focus": id, onclick: () => emit("select", { kind, id }) }, short(id)) : "–";
+  id
+    ? h(
+        "button.link.mono",
+        { type: "button", title: id, "data-focus": id, onclick: () => emit("select", { kind, id }) },
+        short(id),
+      )
+    : "–";
 
 /** A trip in a list. */
 export function tripRow(trip) {
-  return h("li", {}, h("button.item", { type: "button", "data-focus": trip.id, onclick: () => emit("select", { kind: "trip", id: trip.id }) },
-    h("span.mono", {}, short(trip.id)), badge(trip.state), h("span.muted", {}, time(trip.requested_at)), h("span.amount", {}, money(trip.fare ?? trip.price))));
+  return h(
+    "li",
+    {},
+    h(
+      "button.item",
+      { type: "button", "data-focus": trip.id, onclick: () => emit("select", { kind: "trip", id: trip.id }) },
+      h("span.mono", {}, short(trip.id)),
+      badge(trip.state),
+      h("span.muted", {}, time(trip.requested_at)),
+      h("span.amount", {}, money(trip.fare ?? trip.price)),
+    ),
+  );
 }
 
 /**

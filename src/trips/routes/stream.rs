@@ -6,12 +6,14 @@ use std::time::Duration;
 use actix_web::web::Payload;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::streams::{driver_frame, driver_snapshot, last_event_id};
 use crate::platform::Platform;
 use crate::platform::auth::Caller;
 use crate::platform::clock::Stopwatch;
 use crate::platform::error::{Code, Refusal, Result};
+use crate::platform::http::names::published;
 use crate::platform::http::request::LastEventHeader;
 use crate::platform::http::socket::{End, Head, Heard, Socket};
 use crate::platform::http::{Drivers, Problem, Reply, json};
@@ -21,6 +23,7 @@ use crate::platform::wake::{Follower, Wake};
 use crate::supply::Supply;
 use crate::supply::routes::take_position;
 use crate::trips::store;
+use crate::trips::views::{DriverTrip, OfferBody};
 
 /// Events read in one go.
 const BATCH: i64 = 100;
@@ -34,6 +37,23 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 /// A driver of whom nothing has been heard for so long, not even the answer to a ping, is not there.
 const SILENT_MAX: Duration = Duration::from_secs(60);
 
+published! {
+    /// What a snapshot is.
+    SnapshotType = ["snapshot"];
+}
+
+/// What is live for a driver.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a shape for the document: `driver_snapshot` makes it")]
+struct DriverSnapshot {
+    /// Always `snapshot`.
+    r#type: SnapshotType,
+    /// The offer that waits for an answer; `null` if none does.
+    offer: Option<OfferBody>,
+    /// The trip that they are on; `null` if they are on none.
+    trip: Option<DriverTrip>,
+}
+
 /// Follow and report in one
 ///
 /// Without an upgrade: the `snapshot` of what is live now, once. As a WebSocket, what `GET /v1/drivers/me/events` shows, as JSON text:
@@ -44,8 +64,8 @@ const SILENT_MAX: Duration = Duration::from_secs(60);
 /// without a sign of life the connection is closed, and after a message of more than 1024 bytes at once.
 #[utoipa::path(get, path = "/v1/drivers/me/stream", tag = "drivers", operation_id = "open_driver_stream",
     security(("driver" = [])), params(LastEventHeader),
-    responses((status = 200, description = "What is live now", body = serde_json::Value, example = json!({"type": "snapshot", "offer": null, "trip": null})),
-        (status = 101, description = "A WebSocket; see above")))]
+    responses((status = 200, description = "What is live now", body = DriverSnapshot),
+        (status = 101, description = "A WebSocket, as described")))]
 pub(super) async fn driver_stream(head: Head<Drivers>, body: Payload, supply: web::Data<Supply>) -> Reply {
     let caller = head.caller();
     let Some(driver) = caller.driver() else { unreachable!("the audience is drivers") };

@@ -6,7 +6,7 @@ use psp_sim::Settings;
 use serde_json::{Value, json};
 
 use crate::receiver::Receiver;
-use crate::sim::{HandClock, MANUAL, Sim};
+use crate::sim::{HandClock, MANUAL, SECRET_KEY, Sim, read};
 
 const INTENTS: &str = "/v1/payment_intents";
 
@@ -55,6 +55,33 @@ async fn the_books_name_every_movement_with_its_key() {
 
     let sim = sim.restart().await;
     assert_eq!(sim.http.books().await, books);
+}
+
+#[tokio::test]
+async fn everything_begins_anew_and_stays_so() {
+    let mut receiver = Receiver::start();
+    let sim = Sim::start_with(|settings| settings.webhook = Some(receiver.webhook())).await;
+    let first = sim.http.post_once("create", INTENTS, MANUAL).await.id();
+    sim.http.act(&first, "confirm", &[]).await;
+    assert_eq!(receiver.hear().await.kind(), "payment_intent.amount_capturable_updated");
+    let other = sim.http.captured().await;
+    assert_eq!(sim.http.get(&format!("/sim/books?payment_intent={first}")).await.json["totals"]["captured"], json!({}));
+
+    let forgotten = read(sim.http.client.delete(sim.http.url("/sim/books")).bearer_auth(SECRET_KEY)).await;
+    assert_eq!(forgotten.status, 200);
+    let empty = sim.http.books().await;
+    assert_eq!((&empty["payment_intents"], &empty["idempotency_keys"]), (&json!([]), &json!(0)));
+    assert_eq!(sim.http.get(&format!("{INTENTS}/{other}")).await.status, 404);
+
+    // The key is free again, and the events that come after are told.
+    let again = sim.http.post_once("create", INTENTS, MANUAL).await.id();
+    assert_ne!(again, first);
+    sim.http.act(&again, "cancel", &[]).await;
+    while receiver.hear().await.event()["data"]["object"]["id"] != again.as_str() {}
+
+    let anew = sim.http.books().await;
+    let sim = sim.restart().await;
+    assert_eq!(sim.http.books().await["payment_intents"], anew["payment_intents"]);
 }
 
 #[tokio::test]
