@@ -50,6 +50,7 @@ async fn positions(app: &App, driver: &Actor) {
     let near = rider.get(&format!("/v1/drivers/nearby?lat={}&lon={}&limit=5", HERE.0, HERE.1)).await.expect(200);
     assert!(near.to_string().contains(&driver.id), "{near:#}");
     driver.get("/v1/drivers/me").await.expect(200);
+    driver.get("/v1/drivers/me/stream").await.expect(200);
     follow(driver, "/v1/drivers/me/events").await;
 }
 
@@ -200,9 +201,6 @@ async fn sandbox(app: &App, paid: &Value) {
     let post = async |path: &str, body: Value| Answer::of(app.http.post(app.url(path)).json(&body)).await;
     get("/v1/sandbox/machines").await.expect(200);
     get("/v1/sandbox/live").await.expect(200);
-    let traced = app.rider().await.get("/v1/trips").await;
-    let trace_id = traced.header("trace-id").expect("a trace id").to_owned();
-    get(&format!("/v1/sandbox/requests/{trace_id}")).await.expect(200);
 
     let streets = app.url("/v1/sandbox/streets");
     let lines = json!({"type": "MultiLineString", "coordinates": [[[HERE.1, HERE.0], [HERE.1, HERE.0 + 0.01]]]});

@@ -95,7 +95,7 @@ async fn a_query_that_cannot_be_is_refused_and_named() {
         (&driver, "/v1/offers", "cursor", &["x", "%00"]),
         (&driver, "/v1/offers", "state", &["pending"]),
         (&rider, &events, "limit", &["0", "101", "-1", "x", "9223372036854775807", "9223372036854775808"]),
-        (&rider, &events, "cursor", &["x", "9223372036854775808", "%00"]),
+        (&rider, &events, "cursor", &["x", "-5", "9223372036854775808", "%00"]),
         (&ops, "/v1/ops/ledger", "trip_id", &["x", "ofr_01h455vb4pex5vsknk084sn02q", "%00", ""]),
         (&ops, "/v1/ops/ledger", "limit", &["1"]),
         (&rider, "/v1/drivers/nearby?lat=1&lon=1", "limit", &["0", "51", "256", "x"]),
@@ -128,12 +128,7 @@ async fn a_query_that_cannot_be_is_refused_and_named() {
         assert_names(answer, status, &code, name, query);
     }
     // Odd, and allowed.
-    for odd in [
-        "/v1/trips?",
-        "/v1/trips?limit=100&state=searching",
-        "/v1/drivers/nearby?lat=-0.0&lon=180&radius_m=0",
-        &format!("{events}?cursor=-5"),
-    ] {
+    for odd in ["/v1/trips?", "/v1/trips?limit=100&state=searching", "/v1/drivers/nearby?lat=-0.0&lon=180&radius_m=0"] {
         rider.get(odd).await.expect(200);
     }
 }

@@ -294,6 +294,7 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "resolve_refund": refund_refused,
     "get_profile": online,
     "follow_driver_events": online,
+    "open_driver_stream": online,
     "get_reconciliation_run": compared,
     "get_finding": found,
     "resolve_finding": found,

@@ -87,7 +87,12 @@ async fn list(platform: &Platform, trip: TripId, query: EventsQuery) -> Result<H
         let detail = format!("must be 1 to {BATCH}");
         return Err(Refusal::new(Code::InvalidRequest, format!("`limit` {detail}.")).field("limit", detail).into());
     }
-    let input = (trip, query.cursor.unwrap_or(0), limit + 1);
+    let after = query.cursor.unwrap_or(0);
+    if after < 0 {
+        let detail = "must be the number of an event";
+        return Err(Refusal::new(Code::InvalidRequest, format!("`cursor` {detail}.")).field("cursor", detail).into());
+    }
+    let input = (trip, after, limit + 1);
     let events = platform
         .db
         .read(input, |conn, (trip, after, limit)| Box::pin(store::events(conn, *trip, *after, *limit)))
