@@ -12,7 +12,7 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::model::books::{Difference, From, OurPayment, compare, confirm, foreign};
+use super::model::books::{Difference, From, OurPayment, apart, compare, confirm};
 use super::model::findings::Looked;
 use super::model::{Limits, Sums, sums};
 use super::store::{self, Which};
@@ -98,9 +98,10 @@ pub(super) async fn with_provider(platform: &Platform, gateway: &Gateway, ours: 
             return Ok(comparison);
         }
     };
-    comparison.theirs = sums(theirs.intents.iter().map(|intent| (intent.currency.as_str(), intent.amount_received)));
+    let (concerning, foreign) = apart(&ours.payments, &theirs);
+    comparison.theirs = sums(concerning.iter().map(|intent| (intent.currency.as_str(), intent.amount_received)));
+    comparison.foreign = foreign.len();
     comparison.sizes = (ours.payments.len(), theirs.intents.len(), theirs.refunds.len());
-    comparison.foreign = foreign(&ours.payments, &theirs);
 
     let seen = compare(&ours.payments, &theirs, scope(ours.since));
     let differing: HashSet<PaymentId> = seen.iter().filter_map(|difference| difference.payment_id).collect();

@@ -19,8 +19,10 @@ pub struct ProviderBooks {
 pub struct BookedIntent {
     /// `pi_…`
     pub id: String,
-    /// The payment that it was made for; `None` if it is not one of ours.
+    /// The payment that it was made for; `None` if none is named, or the name cannot be read.
     pub payment_id: Option<PaymentId>,
+    /// Whether it says that it was made for a payment, readably or not. One that says nothing is somebody else's.
+    pub is_marked: bool,
     /// Where it stands.
     pub stage: Stage,
     /// The same in the provider's own word: `requires_capture`, `succeeded`, `canceled`, …
@@ -122,6 +124,7 @@ impl From<WireIntent> for BookedIntent {
     fn from(intent: WireIntent) -> Self {
         Self {
             payment_id: intent.metadata.get("payment_id").and_then(|id| id.parse().ok()),
+            is_marked: intent.metadata.contains_key("payment_id"),
             id: intent.id,
             stage: Stage::of(&intent.status),
             status: intent.status,

@@ -113,11 +113,12 @@ impl PaymentsContext {
         }
     }
 
-    /// Commits what came of a call; and again at once if the connection was lost on the way, so that nobody has to wait for the
-    /// lease to run out.
+    /// Commits what came of a call; and again at once if the connection was lost on the way, so that what is known does not wait
+    /// for the lease to run out.
     ///
     /// `has_attempt`: the transaction finishes an attempt, which can be done once. So if the commit that nobody answered for has
-    /// arrived after all, the next one is refused and changes nothing. Without an attempt nothing is lost but a look.
+    /// arrived after all, the next one is refused and changes nothing; a step that the first one has begun waits for its lease.
+    /// Without an attempt nothing is lost but a look.
     async fn insist<T, F>(&self, has_attempt: bool, commit: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,

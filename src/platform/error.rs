@@ -185,11 +185,18 @@ impl Error {
     pub fn is_lost(&self) -> bool {
         match self {
             Self::OutcomeUnknown(_) => true,
-            Self::Database(error) => !matches!(error, sqlx::Error::Database(_)),
+            Self::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| is_connection(&code)),
+            Self::Database(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut) => true,
+            Self::Database(_) => false,
             Self::Refused(refusal) => refusal.code == Code::Overloaded,
             Self::Overtaken(_) | Self::ImpossibleRow { .. } | Self::Bug(_) => false,
         }
     }
+}
+
+/// Whether PostgreSQL's code says that the connection ends: class 08, or the server stops, was killed, or has just begun.
+fn is_connection(code: &str) -> bool {
+    code.starts_with("08") || ["57P01", "57P02", "57P03"].contains(&code)
 }
 
 /// Turns the refusal of the constraint `name` into the caller's refusal; any other error stays as it is.

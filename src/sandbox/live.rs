@@ -64,11 +64,6 @@ impl Live {
         Self { platform, supply, drivers, rides, seats: Arc::new(Semaphore::new(WATCHERS_MAX)) }
     }
 
-    /// The platform it reads from.
-    pub fn platform(&self) -> &Platform {
-        &self.platform
-    }
-
     /// Takes a place before the map. What is there to see first comes with the next look, in a second at most.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ use crate::{document, operations, parameters, resolved};
 fn reaches(document: &Value, schema: &Value, path: &[&str]) -> bool {
     let schema = resolved(document, schema);
     let Some((first, rest)) = path.split_first() else { return true };
-    let ways = ["oneOf", "anyOf", "allOf"].iter().flat_map(|word| schema[word].as_array().into_iter().flatten());
-    if ways.into_iter().any(|way| reaches(document, way, path)) {
+    let mut ways = ["oneOf", "anyOf", "allOf"].iter().flat_map(|word| schema[word].as_array().into_iter().flatten());
+    if ways.any(|way| reaches(document, way, path)) {
         return true;
     }
     let next = if first.parse::<usize>().is_ok() { &schema["items"] } else { &schema["properties"][first] };
@@ -44,7 +44,7 @@ fn every_link_leads_from_an_answer_into_a_request() {
                 let target = all.values().find(|item| item["operationId"] == link["operationId"]);
                 let target = target.unwrap_or_else(|| panic!("{name} of {operation} leads nowhere"));
                 let known = parameters(&document, target);
-                for (parameter, from) in link["parameters"].as_object().unwrap() {
+                for (parameter, from) in link["parameters"].as_object().into_iter().flatten() {
                     let is_known = known.iter().any(|one| one["name"] == **parameter);
                     assert!(is_known, "{name} of {operation}: the target has no {parameter}");
                     let from = from.as_str().unwrap();

@@ -87,11 +87,11 @@ impl Difference {
 /// this is a time on both sides: whatever the provider has for such a payment was made after it.
 pub type From = Option<PaymentId>;
 
-/// How many intents are no concern of ours: somebody else, who uses the provider's account too, made them for no payment, and no
-/// payment of ours names them.
-pub fn foreign(ours: &[OurPayment], theirs: &ProviderBooks) -> usize {
+/// The provider's intents, those that concern us first, the others second: somebody else, who uses the provider's account too, made
+/// them for no payment, and no payment of ours names them.
+pub fn apart<'a>(ours: &[OurPayment], theirs: &'a ProviderBooks) -> (Vec<&'a BookedIntent>, Vec<&'a BookedIntent>) {
     let named: HashSet<&str> = ours.iter().filter_map(|payment| payment.intent_id.as_deref()).collect();
-    theirs.intents.iter().filter(|intent| intent.payment_id.is_none() && !named.contains(intent.id.as_str())).count()
+    theirs.intents.iter().partition(|intent| intent.is_marked || named.contains(intent.id.as_str()))
 }
 
 /// Every difference between the two books, over the payments of settled trips in scope, and intents that were made for a payment
@@ -114,7 +114,7 @@ pub fn compare(ours: &[OurPayment], theirs: &ProviderBooks, from: From) -> Vec<D
             None => by_name.get(intent.id.as_str()),
         };
         match owner {
-            None if intent.payment_id.is_none() => vec![],
+            None if !intent.is_marked => vec![],
             None => vec![unknown(intent)],
             Some(payment) if !payment.settled => vec![],
             Some(payment) if payment.intent_id.as_deref() == Some(&intent.id) => own_intent(payment, intent),

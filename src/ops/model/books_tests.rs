@@ -35,6 +35,7 @@ fn at(n: u128, stage: Stage) -> BookedIntent {
     BookedIntent {
         id: format!("pi_{n}"),
         payment_id: Some(id(n)),
+        is_marked: true,
         stage,
         status: format!("{stage:?}").to_lowercase(),
         currency: "USD".to_owned(),
@@ -138,13 +139,17 @@ fn both_sides_must_know_of_it() {
 
 #[test]
 fn what_somebody_else_made_is_counted_and_no_difference() {
-    let foreign_one = BookedIntent { payment_id: None, ..at(2, Stage::Held) };
+    let foreign_one = BookedIntent { payment_id: None, is_marked: false, ..at(2, Stage::Held) };
     let theirs_ = books(&[theirs(1), foreign_one.clone()]);
-    assert_eq!((compare(&[ours(1)], &theirs_, None), foreign(&[ours(1)], &theirs_)), (vec![], 1));
+    let foreign = |ours: &[OurPayment]| apart(ours, &theirs_).1.len();
+    assert_eq!((compare(&[ours(1)], &theirs_, None), foreign(&[ours(1)])), (vec![], 1));
     // One that a payment of ours names is ours, whatever it says of itself.
     let ours_ = [ours(1), unpaid(2, State::Voided)];
     assert_eq!(told(&compare(&ours_, &theirs_, None)), [("held_there_trip_over", "pi_2", "cancel_intent")]);
-    assert_eq!(foreign(&ours_, &theirs_), 0);
+    assert_eq!(foreign(&ours_), 0);
+    // One whose mark was spoilt was ours once.
+    let spoilt = books(&[BookedIntent { is_marked: true, ..foreign_one }]);
+    assert_eq!(told(&compare(&[], &spoilt, None)), [("unknown_to_us", "pi_2", "none")]);
 }
 
 #[test]

@@ -125,7 +125,7 @@ async fn begin(context: &Reconciler) -> Result<Option<Run>> {
 /// Does `work`, and has the lease renewed while it lasts; breaks it off if the run was given up meanwhile.
 ///
 /// # Errors
-/// What `work` or `renew` return.
+/// What `work` returns, or `renew` when the run is somebody else's.
 async fn holding<T>(
     work: impl Future<Output = Result<T>>,
     every: Duration,
@@ -135,7 +135,11 @@ async fn holding<T>(
     loop {
         tokio::select! {
             end = &mut work => return end,
-            () = tokio::time::sleep(every) => renew().await?,
+            () = tokio::time::sleep(every) => match renew().await {
+                // The lease is longer than that: the next one may come in time.
+                Err(error) if error.is_lost() => tracing::warn!(%error, "a run's lease could not be renewed"),
+                held => held?,
+            },
         }
     }
 }
@@ -283,5 +287,21 @@ mod tests {
             || Box::pin(async { Err(Refusal::new(Code::Internal, "given up").into()) }) as BoxFuture<'static, _>;
         let end = holding(pending::<Result<()>>(), AT_ONCE, given_up).await;
         assert!(matches!(end, Err(Error::Refused(_))), "{end:?}");
+    }
+
+    #[tokio::test]
+    async fn reading_goes_on_when_a_renewal_is_lost() {
+        let tries = AtomicU32::new(0);
+        let reading = async {
+            while tries.load(Ordering::Relaxed) < 2 {
+                tokio::task::yield_now().await;
+            }
+            Ok("read")
+        };
+        let renew = || {
+            tries.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { Err(Error::OutcomeUnknown(sqlx::Error::PoolTimedOut)) }) as BoxFuture<'static, _>
+        };
+        assert_eq!(holding(reading, AT_ONCE, renew).await.expect("it is held"), "read");
     }
 }

@@ -38,7 +38,7 @@ struct Fault {
     #[schema(minimum = 1)]
     times: Option<u32>,
     /// Only this payment, one of ours that has reached the provider; everybody's without it.
-    #[serde(skip_serializing)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     payment_id: Option<PaymentId>,
     /// How long it hangs or is late, milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,8 +130,10 @@ pub(super) async fn plan(request: Request<Everybody>, sandbox: web::Data<Sandbox
     let mut faults = Vec::new();
     for fault in &plan.faults {
         let mut wire = json!(fault);
-        if let Some(payment) = fault.payment_id {
-            wire["payment_intent"] = intent(&request.platform, payment).await?.into();
+        // The provider knows it by another name.
+        if let (Some(payment), Some(wire)) = (fault.payment_id, wire.as_object_mut()) {
+            wire.remove("payment_id");
+            wire.insert("payment_intent".to_owned(), intent(&request.platform, payment).await?.into());
         }
         faults.push(wire);
     }

@@ -203,6 +203,7 @@ pub(in crate::ops::routes) struct RunBody {
     #[schema(minimum = 0)]
     intents: i64,
     /// Of these, made by somebody else who uses the account, for no payment at all. They are left alone.
+    #[schema(minimum = 0)]
     foreign_intents: i64,
     /// Refunds of the provider.
     #[schema(minimum = 0)]
