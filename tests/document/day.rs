@@ -24,6 +24,7 @@ pub async fn live(app: &App) {
     unpaid(app, &driver, &ops).await;
     books(app, &ops, &paid).await;
     endpoints(&ops, &endpoint).await;
+    app.assert_clean().await;
     sandbox(app, &paid).await;
 }
 

@@ -221,8 +221,9 @@ def run_of(run: str) -> Any:
 
 
 def found() -> Scene:
-    """Somebody has made an intent at the provider, behind our back."""
+    """Somebody has made an intent at the provider for a payment that we do not have."""
     form = {"amount": 1000, "currency": "usd", "payment_method": "pm_card_visa", "capture_method": "manual"}
+    form["metadata[payment_id]"] = "pay_01h455vb4pex5vsknk084sn02q"
     provider("POST", "/v1/payment_intents", data=form | {"confirm": "true"})
     compared()
     findings = get("ops", "/v1/ops/reconciliation/findings?state=open&limit=1")["items"]
