@@ -17,9 +17,13 @@ impl Streets {
         let mut lines = Vec::new();
         while let Some(start) = left.first_key_value().map(|(start, _)| *start) {
             let mut line = vec![start];
-            while let Some(next) = self.straightest(&left, &line) {
-                take(&mut left, line[line.len() - 1], next);
-                line.push(next);
+            // It may have begun in the middle: once it is at one end, it is drawn on from the other.
+            for _ in 0..2 {
+                while let Some(next) = self.straightest(&left, &line) {
+                    take(&mut left, line[line.len() - 1], next);
+                    line.push(next);
+                }
+                line.reverse();
             }
             lines.push(line.into_iter().map(|junction| self.junctions[junction as usize]).collect());
         }
