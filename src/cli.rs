@@ -148,6 +148,9 @@ pub struct Demo {
     /// Domain seconds per real second
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub time_scale: u32,
+    /// Requests a second that one caller may make; enough for the city if absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate_limit: Option<u32>,
     /// When it is ready, print addresses and tokens as one line of JSON
     #[arg(long)]
     pub json: bool,

@@ -29,6 +29,7 @@ pub async fn run(options: Demo, program: PathBuf) -> Result<ExitCode, BoxError> 
         database_url: options.database_url,
         listen: Some(options.listen),
         time_scale: options.time_scale,
+        rate_limit: options.rate_limit,
     });
     let stack = tokio::select! {
         stack = stack => stack?,

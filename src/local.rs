@@ -54,6 +54,8 @@ pub struct Options {
     pub listen: Option<SocketAddr>,
     /// Domain seconds per real second.
     pub time_scale: u32,
+    /// Requests a second that one caller may make; `None`: enough for the city's drivers.
+    pub rate_limit: Option<u32>,
 }
 
 /// Everything, running.
@@ -95,11 +97,8 @@ impl Stack {
         let base_url = format!("http://{listen}");
         let (provider, provider_url) = provider(&options.program, &dir.join("psp-sim"), &base_url).await?;
         let log = dir.join("service.log");
-        let spec = Spec {
-            program: options.program,
-            log: log.clone(),
-            environment: environment(listen, &database_url, &provider_url, options.time_scale),
-        };
+        let environment = environment(listen, &database_url, &provider_url, &options);
+        let spec = Spec { program: options.program, log: log.clone(), environment };
         let service = Supervised::start(spec)?;
         let stack = Self { base_url, provider_url, log, service, provider, cluster, _scratch: scratch };
         stack.wait_until_ready().await?;
@@ -149,7 +148,14 @@ impl Stack {
 /// # Errors
 /// If something cannot be started.
 pub async fn launch(program: PathBuf, wanted: city::LaunchOptions) -> Result<city::Launched, BoxError> {
-    let options = Options { program, data_dir: None, database_url: None, listen: None, time_scale: wanted.time_scale };
+    let options = Options {
+        program,
+        data_dir: None,
+        database_url: None,
+        listen: None,
+        time_scale: wanted.time_scale,
+        rate_limit: None,
+    };
     let stack = Stack::start(options).await?;
     let base_url = stack.base_url.clone();
     Ok(city::Launched::new(base_url, stack.stop()))
@@ -203,18 +209,22 @@ async fn provider(program: &Path, dir: &Path, base_url: &str) -> Result<(Child, 
     Ok((child, url))
 }
 
-fn environment(listen: SocketAddr, database_url: &str, psp_url: &str, time_scale: u32) -> Vec<(&'static str, String)> {
+fn environment(
+    listen: SocketAddr,
+    database_url: &str,
+    psp_url: &str,
+    options: &Options,
+) -> Vec<(&'static str, String)> {
     let (dice, now) = (Dice::new(), Clock::system().machine());
     let secret = format!("{}{}", dice.uuid(now).simple(), dice.uuid(now).simple());
     // A driver sends a position every 4 s of domain time: at a fast clock the limit per real second grows with it.
-    // Whoever tests the whole of the API asks faster than that, and says so.
-    let enough = 100_u32.max(time_scale.saturating_mul(4));
-    let rate_limit = std::env::var("RIDEMATCH_RATE_LIMIT").unwrap_or_else(|_| enough.to_string());
+    let enough = 100_u32.max(options.time_scale.saturating_mul(4));
+    let rate_limit = options.rate_limit.unwrap_or(enough);
     vec![
         ("DATABASE_URL", database_url.to_owned()),
         ("RIDEMATCH_LISTEN", listen.to_string()),
         ("RIDEMATCH_JWT_SECRET", secret),
-        ("RIDEMATCH_RATE_LIMIT", rate_limit),
+        ("RIDEMATCH_RATE_LIMIT", rate_limit.to_string()),
         ("RIDEMATCH_SANDBOX", "true".to_owned()),
         ("RIDEMATCH_WEBHOOK_LOOPBACK", "true".to_owned()),
         ("PSP_BASE_URL", psp_url.to_owned()),

@@ -167,7 +167,7 @@ const BANS: &[Ban] = &[
             "*/routes/**",
             "main.rs",
             "startup.rs",
-            "doors.rs",
+            "doors/**",
         ],
         names: &["actix_web", "actix_http", "actix_rt", "actix_ws"],
         because: "actix is known to platform::http and to the rooms' routes.rs alone",

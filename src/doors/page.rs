@@ -53,7 +53,7 @@ impl<T: Serialize> Page<'_, T> {
     /// Sends the page in the form that is wanted, with the addresses in it as the reader has them.
     pub fn send(&self, http: &HttpRequest) -> HttpResponse {
         let mut response = HttpResponse::Ok();
-        response.insert_header((header::VARY, "Accept"));
+        response.insert_header((header::VARY, "Accept, Host")).insert_header((header::CACHE_CONTROL, "no-store"));
         let markdown = localised(&self.markdown, http);
         match Form::wanted(http) {
             Form::Json => response.json(&self.json),
@@ -71,12 +71,11 @@ impl<T: Serialize> Page<'_, T> {
 
 /// The text with the service's address as this reader knows it, so that what is pasted from it works.
 pub fn localised(text: &str, http: &HttpRequest) -> String {
-    let connection = http.connection_info();
-    let (scheme, host) = (connection.scheme(), connection.host());
-    // The reader sends these himself, and the text goes into a shell.
+    // The reader's own `Host`, and nothing that somebody on the way may add: the text goes into a shell.
+    let host = http.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte);
-    if matches!(scheme, "http" | "https") && host.len() <= 255 && host.bytes().all(is_plain) {
-        text.replace(WRITTEN_FOR, &format!("{scheme}://{host}"))
+    if (1..=255).contains(&host.len()) && host.bytes().all(is_plain) {
+        text.replace(WRITTEN_FOR, &format!("http://{host}"))
     } else {
         text.to_owned()
     }
@@ -110,7 +109,7 @@ mod tests {
         };
         assert_eq!(said("rides.example:81"), "curl http://rides.example:81/x");
         assert_eq!(said("[::1]:9"), "curl http://[::1]:9/x");
-        for wrong in ["x;rm -rf y", "$(x)", "<b>"] {
+        for wrong in ["x;rm -rf y", "$(x)", "<b>", ""] {
             assert_eq!(said(wrong), "curl http://127.0.0.1:8080/x");
         }
     }

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
@@ -135,7 +135,10 @@ async fn index(http: HttpRequest) -> HttpResponse {
 }
 
 async fn prelude(http: HttpRequest) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/x-shellscript; charset=utf-8").body(localised(PRELUDE, &http))
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .content_type("text/x-shellscript; charset=utf-8")
+        .body(localised(PRELUDE, &http))
 }
 
 #[cfg(test)]

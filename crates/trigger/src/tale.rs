@@ -12,26 +12,14 @@ pub(crate) async fn tell(event: Event, stage: &mut Stage) -> Result<(), Error> {
     match event {
         Event::TripCompleted => ridden(stage).await,
         Event::TripCancelled => cancelled(stage).await,
-        Event::TripCancelledLate => {
-            stage.until_assigned().await?;
-            stage.past("trip").await?;
-            stage.act("rider", "cancel").await?;
-            stage.until_payment("payment", "captured").await
-        }
+        Event::TripCancelledLate => cancelled_late(stage).await,
         Event::TripNoDriver => {
             stage.request().await?;
             stage.until("searching").await?;
             stage.past("trip").await?;
             stage.until("no_driver").await
         }
-        Event::TripNoShow => {
-            stage.until_assigned().await?;
-            stage.stand_at("pickup").await?;
-            stage.act("driver", "arrive").await?;
-            stage.past("trip").await?;
-            stage.act("driver", "no_show").await?;
-            stage.until("no_show").await
-        }
+        Event::TripNoShow => no_show(stage).await,
         Event::TripAborted => {
             stage.until_in_progress().await?;
             stage.abort().await?;
@@ -89,6 +77,22 @@ async fn offered(stage: &mut Stage) -> Result<(), Error> {
     stage.driver().await?;
     stage.request().await?;
     stage.until_offered().await
+}
+
+async fn cancelled_late(stage: &mut Stage) -> Result<(), Error> {
+    stage.until_assigned().await?;
+    stage.past("trip").await?;
+    stage.act("rider", "cancel").await?;
+    stage.until_payment("payment", "captured").await
+}
+
+async fn no_show(stage: &mut Stage) -> Result<(), Error> {
+    stage.until_assigned().await?;
+    stage.stand_at("pickup").await?;
+    stage.act("driver", "arrive").await?;
+    stage.past("trip").await?;
+    stage.act("driver", "no_show").await?;
+    stage.until("no_show").await
 }
 
 async fn cancelled(stage: &mut Stage) -> Result<(), Error> {

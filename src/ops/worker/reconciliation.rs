@@ -300,7 +300,8 @@ mod tests {
         };
         let renew = || {
             tries.fetch_add(1, Ordering::Relaxed);
-            Box::pin(async { Err(Error::OutcomeUnknown(sqlx::Error::PoolTimedOut)) }) as BoxFuture<'static, _>
+            Box::pin(async { Err(Refusal::new(Code::Overloaded, "no connection in time").into()) })
+                as BoxFuture<'static, _>
         };
         assert_eq!(holding(reading, AT_ONCE, renew).await.expect("it is held"), "read");
     }

@@ -1,19 +1,41 @@
-// Who the page is: a token for any role and any rider or driver, because this is the sandbox. Kept while the tab is open.
+// Who the page is: a token for any role and any rider or driver, because this is the sandbox. Its own are kept while the tab is
+// open; of others, whom experiments make by the dozen, the last few.
 
 import { call } from "./api.js";
 
 const KEY = "ridematch.tokens";
+const OTHERS_MAX = 200;
 const pending = new Map();
+const others = new Map();
 
 const kept = () => JSON.parse(sessionStorage.getItem(KEY) ?? "{}");
-const keep = (tokens) => sessionStorage.setItem(KEY, JSON.stringify(tokens));
+
+/** Keeps a token, or forgets it when there is none. */
+function keep(name, made) {
+  if (!isMine(name)) {
+    others.delete(name);
+    if (made) others.set(name, made);
+    if (others.size > OTHERS_MAX) others.delete(others.keys().next().value);
+    return;
+  }
+  const tokens = kept();
+  if (made) tokens[name] = made;
+  else delete tokens[name];
+  try {
+    sessionStorage.setItem(KEY, JSON.stringify(tokens));
+  } catch {
+    // Full, or forbidden: then it is asked for again.
+  }
+}
 const nameOf = (role, subject) => `${role} ${subject ?? "me"}`;
+const isMine = (name) => name.endsWith(" me");
+const known = (name) => (isMine(name) ? kept()[name] : others.get(name));
 
 /** A token, `{token, subject}`. Without a subject it is this browser's own rider, driver or operator. */
 export async function token(role, subject) {
   const name = nameOf(role, subject);
-  const known = kept()[name];
-  if (known) return known;
+  const there = known(name);
+  if (there) return there;
   if (!pending.has(name)) {
     pending.set(
       name,
@@ -28,24 +50,23 @@ async function issue(role, subject, name) {
   const answer = await call({ as: null, method: "POST", path: "/v1/sandbox/tokens", body, quiet: true });
   if (!answer.ok) return null;
   const made = { token: answer.body.token, subject: answer.body.subject };
-  const tokens = kept();
-  tokens[name] = made;
-  keep(tokens);
+  keep(name, made);
   return made;
 }
 
 /** Forgets a token that was refused; the next one is for the same subject. */
 export function renew(role, subject) {
-  const tokens = kept();
   const name = nameOf(role, subject);
-  const known = tokens[name];
-  delete tokens[name];
-  keep(tokens);
-  return issue(role, subject ?? known?.subject, name);
+  const refused = known(name);
+  keep(name, null);
+  return issue(role, subject ?? refused?.subject, name);
 }
 
 /** Forgets everybody: after a reset of the sandbox nobody exists any more. */
-export const forget = () => sessionStorage.removeItem(KEY);
+export function forget() {
+  others.clear();
+  sessionStorage.removeItem(KEY);
+}
 
 /** This browser's own rider's id. */
 export const myRider = async () => (await token("rider"))?.subject ?? null;
