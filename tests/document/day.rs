@@ -25,7 +25,7 @@ pub async fn live(app: &App) {
     books(app, &ops, &paid).await;
     endpoints(&ops, &endpoint).await;
     app.assert_clean().await;
-    sandbox(app, &paid).await;
+    sandbox(app, &driver, &paid).await;
 }
 
 async fn doors(app: &App) {
@@ -196,7 +196,7 @@ async fn endpoints(ops: &Actor, endpoint: &Value) {
 }
 
 /// What only the sandbox has, and was not needed for anything above; at the end all is forgotten.
-async fn sandbox(app: &App, paid: &Value) {
+async fn sandbox(app: &App, driver: &Actor, paid: &Value) {
     app.advance(0).await;
     let get = async |path: &str| Answer::of(app.http.get(app.url(path))).await;
     let post = async |path: &str, body: Value| Answer::of(app.http.post(app.url(path)).json(&body)).await;
@@ -214,8 +214,8 @@ async fn sandbox(app: &App, paid: &Value) {
     Answer::of(app.http.delete(app.url(faults))).await.expect(200);
     let view = |payment: &str| format!("/v1/sandbox/provider/payment_intents/{payment}");
     get(&view(paid["payment_id"].as_str().unwrap())).await.expect(200);
-    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
-    let held = assigned(app, &rider, &driver).await;
+    driver.send_position(app, HERE).await;
+    let held = assigned(app, &app.rider().await, driver).await;
     post(&format!("{}/expire", view(held["payment_id"].as_str().unwrap())), json!({})).await.expect(200);
     post("/v1/sandbox/reset", json!({})).await.expect(200);
 }
