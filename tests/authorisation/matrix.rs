@@ -28,6 +28,7 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("GET /v1/sandbox/streets", &[]),
     ("PUT /v1/sandbox/streets", &[]),
     ("GET /v1/sandbox/live", &[]),
+    ("GET /v1/sandbox/machines", &[]),
     ("POST /v1/webhooks/psp", &[]), // its signature is its token
     ("POST /v1/quotes", &["rider"]),
     ("POST /v1/trips", &["rider"]),
