@@ -155,6 +155,7 @@ fn listen(
     let secrets = WebhookSecrets::parse(config.psp_webhook_secret.expose())
         .map_err(|wrong| Error::Bug(format!("PSP_WEBHOOK_SECRET {wrong}")))?;
     let secrets = web::Data::new(secrets);
+    let seats = web::Data::new(trips::routes::Seats::default());
     let server = HttpServer::new(move || {
         App::new()
             .app_data(platform_data.clone())
@@ -162,6 +163,7 @@ fn listen(
             .app_data(auditor.clone())
             .app_data(secrets.clone())
             .app_data(reach.clone())
+            .app_data(seats.clone())
             .app_data(PayloadConfig::new(BODY_BYTES_MAX))
             .wrap(from_fn(observe))
             .configure(pricing::routes::configure)

@@ -4,8 +4,13 @@
 
 mod harness;
 
+use std::time::Duration;
+
+use chrono::TimeDelta;
 use harness::socket::{Message, Socket};
 use harness::{Actor, App, HERE, Options, assigned, id};
+use ridematch::platform::auth::{Caller, Role};
+use ridematch::platform::ids::{DriverId, Id};
 use serde_json::{Value, json};
 
 const STREAM: &str = "/v1/drivers/me/stream";
@@ -119,6 +124,48 @@ async fn messages_count_as_requests_do() {
     }
     assert_eq!(codes[0], "offline", "this driver has not gone online");
     assert!(codes.contains(&"rate_limited".to_owned()), "{codes:?}");
+}
+
+#[tokio::test]
+async fn who_does_not_read_loses_the_connection_and_makes_room_for_another() {
+    let app = App::start().await;
+    let driver = app.actor("driver").await;
+    let mut deaf = open(&driver, "").await.ok().unwrap();
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        others.push(open(&driver, "").await.ok().unwrap());
+    }
+    assert_eq!(open(&driver, "").await.err(), Some(429));
+    // Each answer is some hundred bytes, until no buffer between the two has room for one more.
+    deaf.say_until_stuck("no JSON").await;
+    let mut fifth = open(&driver, "").await;
+    for _ in 0..40 {
+        if fifth.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        fifth = open(&driver, "").await;
+    }
+    assert_eq!(fifth.ok().unwrap().text().await["type"], "snapshot");
+    // Nobody else has lost anything.
+    for mut other in others {
+        assert_eq!(other.text().await["type"], "snapshot");
+        other.say(&position(&app, HERE).await).await;
+        assert_eq!(other.text().await["verdict"], "offline");
+    }
+}
+
+#[tokio::test]
+async fn it_ends_with_the_token() {
+    let app = App::start().await;
+    let mut driver = app.actor("driver").await;
+    let platform = app.service().platform();
+    let caller = Caller { role: Role::Driver, subject: driver.id.parse::<DriverId>().unwrap().uuid() };
+    driver.token = platform.tokens.issue(caller, platform.clock.machine() + TimeDelta::seconds(3)).unwrap();
+    let mut stream = open(&driver, "").await.ok().unwrap();
+    stream.text().await;
+    assert!(matches!(stream.next().await, Message::Close(1008)));
+    assert_eq!(open(&driver, "").await.err(), Some(401));
 }
 
 #[tokio::test]

@@ -115,6 +115,22 @@ struct Claims {
     exp: i64,
 }
 
+/// What a good token says.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass {
+    /// Whose it is.
+    pub caller: Caller,
+    /// When it ends, seconds since 1970.
+    exp: i64,
+}
+
+impl Pass {
+    /// Whether it is good no longer. Only what goes on after its request has begun need ask.
+    pub fn has_expired(&self, now: MachineTime) -> bool {
+        self.exp <= now.utc().timestamp()
+    }
+}
+
 /// Checks tokens and, where it holds a secret, makes them.
 pub struct Tokens {
     decoding: DecodingKey,
@@ -154,7 +170,7 @@ impl Tokens {
     ///
     /// # Errors
     /// [`Code::Unauthenticated`], with a detail that helps an honest caller and nobody else.
-    pub fn authenticate(&self, header: Option<&str>, now: MachineTime) -> Result<Caller> {
+    pub fn authenticate(&self, header: Option<&str>, now: MachineTime) -> Result<Pass> {
         let refuse = |detail: &str| Error::from(Refusal::new(Code::Unauthenticated, detail));
         let header = header.ok_or_else(|| refuse("Send `Authorization: Bearer <token>`."))?;
         let token = match header.split_once(' ') {
@@ -164,14 +180,15 @@ impl Tokens {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
             .map_err(|_| refuse("The token is malformed, or not signed with our key."))?
             .claims;
-        if claims.exp <= now.utc().timestamp() {
-            return Err(refuse("The token has expired. Get a new one."));
-        }
         let subject = claims
             .role
             .parse_subject(&claims.sub)
             .map_err(|_| refuse("The token's subject does not belong to its role."))?;
-        Ok(Caller { role: claims.role, subject })
+        let pass = Pass { caller: Caller { role: claims.role, subject }, exp: claims.exp };
+        if pass.has_expired(now) {
+            return Err(refuse("The token has expired. Get a new one."));
+        }
+        Ok(pass)
     }
 
     /// Makes a token; `None` where only a public key is known.

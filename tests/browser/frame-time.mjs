@@ -3,8 +3,9 @@
 //   node frame-time.mjs BINARY [--drivers N] [--seconds N] [--limit-ms N] [--screenshot FILE]
 //
 // It starts the demo without a city, sends the drivers to work through the public interface, and pushes their positions as a device
-// gateway would. Measured are the callbacks of requestAnimationFrame, and all script of the page over the frames that were drawn.
-// It prints one line of JSON, and fails when the median callback takes longer than the limit.
+// gateway would. Measured is, for each frame that was drawn, all script since the frame before: its own callback, the messages that
+// have come and the timers. What a promise goes on with is in none of them, but in the average that the browser itself tells.
+// It prints one line of JSON, and fails when all script of the median frame takes longer than the limit.
 
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
@@ -114,16 +115,44 @@ async function push(cars, stop) {
   return pushed;
 }
 
-/** Runs in the page, before its own scripts: times every callback of an animation frame. */
+/** Runs in the page, before its own scripts: times every callback of an animation frame, and what else ran since the one before. */
 function timeFrames() {
-  const times = (window.frameTimes = []);
+  const times = (window.frameTimes = { callback: [], all: [] });
+  let sum = 0;
+  const timed = (work) =>
+    typeof work !== "function" ? work : function (...inputs) {
+      const began = performance.now();
+      try {
+        return work.apply(this, inputs);
+      } finally {
+        sum += performance.now() - began;
+      }
+    };
+  for (const name of ["setTimeout", "setInterval"]) {
+    const start = window[name].bind(window);
+    window[name] = (work, ...more) => start(timed(work), ...more);
+  }
+  const { get, set } = Object.getOwnPropertyDescriptor(WebSocket.prototype, "onmessage");
+  const setTimed = function (work) {
+    set.call(this, timed(work));
+  };
+  Object.defineProperty(WebSocket.prototype, "onmessage", { get, set: setTimed, configurable: true });
   const ask = window.requestAnimationFrame.bind(window);
   window.requestAnimationFrame = (callback) =>
     ask((now) => {
-      const began = performance.now();
-      callback(now);
-      times.push(performance.now() - began);
+      const before = sum;
+      timed(callback)(now);
+      times.callback.push(sum - before);
+      times.all.push(sum);
+      sum = 0;
     });
+}
+
+/** How the times are spread, in milliseconds. */
+function spread(times) {
+  const sorted = times.toSorted((a, b) => a - b);
+  const quantile = (q) => round(sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]);
+  return { p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99), max: quantile(1) };
 }
 
 async function measure() {
@@ -142,17 +171,17 @@ async function measure() {
       return metrics.find(({ name }) => name === "ScriptDuration").value * 1000;
     };
     const before = await script();
-    await page.evaluate(() => (window.frameTimes.length = 0));
+    await page.evaluate(() => (window.frameTimes.callback.length = window.frameTimes.all.length = 0));
     await page.waitForTimeout(Number(options.seconds) * 1000);
-    const times = await page.evaluate(() => window.frameTimes.toSorted((a, b) => a - b));
+    const { callback, all } = await page.evaluate(() => window.frameTimes);
     const whole = (await script()) - before;
     if (options.screenshot) await page.screenshot({ path: options.screenshot });
-    const quantile = (q) => round(times[Math.min(times.length - 1, Math.floor(q * times.length))]);
     return {
-      frames: times.length,
-      per_second: round(times.length / Number(options.seconds)),
-      callback_ms: { p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99), max: quantile(1) },
-      all_script_ms_per_frame: round(whole / times.length),
+      frames: all.length,
+      per_second: round(all.length / Number(options.seconds)),
+      callback_ms: spread(callback),
+      all_script_ms: spread(all),
+      average_script_ms: round(whole / all.length),
     };
   } finally {
     await browser.close();
@@ -178,7 +207,7 @@ try {
   stop.abort();
   const pushed = await pushing;
   const positions_per_second = Math.round((1000 * pushed) / (performance.now() - pushBegan));
-  isGood = measured.frames > 0 && measured.callback_ms.p50 < Number(options["limit-ms"]);
+  isGood = measured.frames > 0 && measured.all_script_ms.p50 < Number(options["limit-ms"]);
   console.log(JSON.stringify({ drivers: count, positions_per_second, ...measured, good: isGood }));
 } finally {
   await demo.stop();

@@ -9,6 +9,9 @@ use tokio::net::TcpStream;
 /// How long a message may take that should come.
 const SOON: Duration = Duration::from_secs(10);
 
+/// Nothing that works takes so long to take a few bytes in.
+const STUCK: Duration = Duration::from_secs(2);
+
 /// What a service sends.
 #[derive(Debug)]
 pub enum Message {
@@ -56,6 +59,16 @@ impl Socket {
         frame.extend([0; 4]);
         frame.extend(payload);
         self.0.write_all(&frame).await.unwrap();
+    }
+
+    /// Says the same again and again, and reads nothing, until the other end takes no more.
+    pub async fn say_until_stuck(&mut self, message: &str) {
+        for _ in 0..500_000 {
+            if tokio::time::timeout(STUCK, self.send(0x1, message.as_bytes())).await.is_err() {
+                return;
+            }
+        }
+        panic!("it takes everything");
     }
 
     /// The next message.

@@ -15,7 +15,7 @@ use utoipa::IntoParams;
 use super::json;
 use super::problem::Problem;
 use crate::platform::Platform;
-use crate::platform::auth::{Caller, Role};
+use crate::platform::auth::{Caller, Pass, Role};
 use crate::platform::db::Tx;
 use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::idempotency::{self, Answer, Answered, Entered, Key};
@@ -136,7 +136,7 @@ impl<A: Audience> FromRequest for Request<A> {
         let (http, mut payload) = (http.clone(), payload.take());
         Box::pin(async move {
             let platform = platform(&http);
-            let caller = if A::ROLES.is_empty() { None } else { Some(admit(&platform, &http, A::ROLES)?) };
+            let caller = if A::ROLES.is_empty() { None } else { Some(admit(&platform, &http, A::ROLES)?.caller) };
             let body = Bytes::from_request(&http, &mut payload).await.map_err(body_problem)?;
             Ok(Self { platform, http, body, caller, audience: PhantomData })
         })
@@ -151,9 +151,10 @@ pub(super) fn platform(http: &HttpRequest) -> Platform {
 }
 
 /// Authenticates, checks the role and counts against the rate limit.
-pub(super) fn admit(platform: &Platform, http: &HttpRequest, roles: &[Role]) -> Result<Caller> {
+pub(super) fn admit(platform: &Platform, http: &HttpRequest, roles: &[Role]) -> Result<Pass> {
     let authorization = http.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let caller = platform.tokens.authenticate(authorization, platform.clock.machine())?;
+    let pass = platform.tokens.authenticate(authorization, platform.clock.machine())?;
+    let caller = pass.caller;
     let verdict = platform.limits.check(caller);
     http.extensions_mut().insert(verdict);
     if let Some(seconds) = verdict.retry_after_s {
@@ -165,7 +166,7 @@ pub(super) fn admit(platform: &Platform, http: &HttpRequest, roles: &[Role]) -> 
         .into());
     }
     if roles.contains(&caller.role) {
-        return Ok(caller);
+        return Ok(pass);
     }
     let welcome: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
     Err(Refusal::new(

@@ -3,6 +3,7 @@
 
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use actix_web::dev;
 use actix_web::http::header;
@@ -12,7 +13,7 @@ use actix_ws::{CloseCode, CloseReason, Closed, Message, MessageStream, Session};
 use super::Problem;
 use super::request::{Audience, admit, platform};
 use crate::platform::Platform;
-use crate::platform::auth::Caller;
+use crate::platform::auth::Pass;
 use crate::platform::error::{Code, Refusal, Result};
 
 /// The longest message that anybody may send, bytes.
@@ -21,6 +22,9 @@ pub const MESSAGE_BYTES_MAX: usize = 1024;
 /// The longest reason for a close, bytes: a control frame holds 125, two of them for the code.
 const REASON_BYTES_MAX: usize = 120;
 
+/// How long a message waits for the other end to read what was sent before it. Whoever has not read for so long is not there.
+const SEND_MAX: Duration = Duration::from_secs(10);
+
 /// The head of an authenticated request of one of the audience's roles. Its body is not read: a WebSocket's has no end.
 #[derive(Debug)]
 pub struct Head<A> {
@@ -28,7 +32,7 @@ pub struct Head<A> {
     pub platform: Platform,
     /// The bare request.
     pub http: HttpRequest,
-    caller: Option<Caller>,
+    pass: Option<Pass>,
     audience: PhantomData<A>,
 }
 
@@ -38,22 +42,22 @@ impl<A: Audience> FromRequest for Head<A> {
 
     fn from_request(http: &HttpRequest, _body: &mut dev::Payload) -> Self::Future {
         let platform = platform(http);
-        let caller = match A::ROLES {
+        let pass = match A::ROLES {
             [] => Ok(None),
             roles => admit(&platform, http, roles).map(Some),
         };
-        let head = |caller| Self { platform, http: http.clone(), caller, audience: PhantomData };
-        ready(caller.map(head).map_err(Problem::from))
+        let head = |pass| Self { platform, http: http.clone(), pass, audience: PhantomData };
+        ready(pass.map(head).map_err(Problem::from))
     }
 }
 
 impl<A: Audience> Head<A> {
-    /// Who asks.
+    /// Who asks, and until when.
     ///
     /// # Panics
     /// For an audience of everybody, who has no name.
-    pub fn caller(&self) -> Caller {
-        self.caller.unwrap_or_else(|| unreachable!("an audience with roles has a caller"))
+    pub fn pass(&self) -> Pass {
+        self.pass.unwrap_or_else(|| unreachable!("an audience with roles has a caller"))
     }
 
     /// Whether a WebSocket is wanted, and not an answer.
@@ -82,6 +86,8 @@ pub enum Heard {
 pub enum End {
     /// Nobody is there any more, or the process ends: it may come again.
     Gone,
+    /// The other end does not read what it is sent. Nobody can be told.
+    Unread,
     /// The other end has done what it must not.
     Wrong(String),
 }
@@ -90,6 +96,11 @@ impl From<Closed> for End {
     fn from(_: Closed) -> Self {
         Self::Gone
     }
+}
+
+/// Waits for a message to be taken, but not for ever. One that is given up is lost, and so is the connection.
+async fn sent(sending: impl Future<Output = Result<(), Closed>>) -> Result<(), End> {
+    Ok(tokio::time::timeout(SEND_MAX, sending).await.map_err(|_elapsed| End::Unread)??)
 }
 
 impl Socket {
@@ -113,7 +124,7 @@ impl Socket {
         match self.messages.recv().await {
             Some(Ok(Message::Text(text))) => Ok(Heard::Text(text.to_string())),
             Some(Ok(Message::Ping(bytes))) => {
-                self.session.pong(&bytes).await?;
+                sent(self.session.pong(&bytes)).await?;
                 Ok(Heard::Life)
             }
             Some(Ok(Message::Pong(_) | Message::Nop)) => Ok(Heard::Life),
@@ -123,40 +134,41 @@ impl Socket {
         }
     }
 
-    /// Sends text; waits while the other end is slow.
+    /// Sends text; waits while the other end is slow, 10 seconds at most.
     ///
     /// # Errors
-    /// [`End::Gone`] if nobody is there any more.
+    /// The end.
     pub async fn text(&mut self, text: String) -> Result<(), End> {
-        Ok(self.session.text(text).await?)
+        sent(self.session.text(text)).await
     }
 
-    /// Sends bytes; waits while the other end is slow.
+    /// Sends bytes; waits as [`Socket::text`] does.
     ///
     /// # Errors
-    /// [`End::Gone`] if nobody is there any more.
+    /// The end.
     pub async fn binary(&mut self, bytes: Vec<u8>) -> Result<(), End> {
-        Ok(self.session.binary(bytes).await?)
+        sent(self.session.binary(bytes)).await
     }
 
     /// Asks whether anybody is there; the answer is [`Heard::Life`].
     ///
     /// # Errors
-    /// [`End::Gone`] if nobody is there any more.
+    /// The end.
     pub async fn ping(&mut self) -> Result<(), End> {
-        Ok(self.session.ping(b"").await?)
+        sent(self.session.ping(b"")).await
     }
 
-    /// Says good-bye, and why.
+    /// Says good-bye, and why, to whoever still reads.
     pub async fn close(self, end: End) {
         let reason = match end {
+            End::Unread => return,
             End::Gone => CloseReason::from(CloseCode::Away),
             End::Wrong(mut why) => {
                 why.truncate(why.floor_char_boundary(REASON_BYTES_MAX));
                 CloseReason { code: CloseCode::Policy, description: Some(why) }
             }
         };
-        let _gone = self.session.close(Some(reason)).await;
+        let _gone = sent(self.session.close(Some(reason))).await;
     }
 }
 

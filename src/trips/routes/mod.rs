@@ -4,11 +4,13 @@ mod drivers;
 mod offers;
 mod receipt;
 mod ride;
+mod seats;
 mod stream;
 mod streams;
 mod tip;
 mod trips;
 
+pub use seats::Seats;
 pub use trips::may_see;
 
 use actix_web::web;

@@ -8,9 +8,10 @@ use actix_web::{HttpResponse, web};
 use serde_json::json;
 use utoipa::ToSchema;
 
+use super::seats::{Seat, Seats};
 use super::streams::{driver_frame, driver_snapshot, last_event_id};
 use crate::platform::Platform;
-use crate::platform::auth::Caller;
+use crate::platform::auth::Pass;
 use crate::platform::clock::Stopwatch;
 use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::http::names::published;
@@ -61,21 +62,29 @@ struct DriverSnapshot {
 /// Up go positions as in `PUT /v1/drivers/me/location`: `{"position": {"lat": …, "lon": …}, "recorded_at": …}`. Each is answered, by
 /// `{"type": "position", "verdict": "accepted"}` or by `{"type": "problem", "problem": {…}}` with the problem document that a
 /// request would have got. Each counts against the rate limit as a request does. A ping goes out every 15 seconds; after a minute
-/// without a sign of life the connection is closed, and after a message of more than 1024 bytes at once.
+/// without a sign of life the connection is closed, and after a message of more than 1024 bytes at once; so it is when the token has
+/// expired, and when nothing has been read for 10 seconds of what is to be sent. Four may be open at a time: the fifth gets a 429.
 #[utoipa::path(get, path = "/v1/drivers/me/stream", tag = "drivers", operation_id = "open_driver_stream",
     security(("driver" = [])), params(LastEventHeader),
     responses((status = 200, description = "What is live now", body = DriverSnapshot),
         (status = 101, description = "A WebSocket, as described")))]
-pub(super) async fn driver_stream(head: Head<Drivers>, body: Payload, supply: web::Data<Supply>) -> Reply {
-    let caller = head.caller();
-    let Some(driver) = caller.driver() else { unreachable!("the audience is drivers") };
+pub(super) async fn driver_stream(
+    head: Head<Drivers>,
+    body: Payload,
+    supply: web::Data<Supply>,
+    seats: web::Data<Seats>,
+) -> Reply {
+    let pass = head.pass();
+    let Some(driver) = pass.caller.driver() else { unreachable!("the audience is drivers") };
     let after = last_event_id(&head.http)?;
     if !head.wants_socket() {
         let (_, snapshot) = driver_snapshot(&head.platform, driver).await?;
         return Ok(HttpResponse::Ok().json(snapshot));
     }
+    let seat = seats.take(driver)?;
     let (socket, response) = Socket::open(&head, body)?;
-    let stream = Stream { platform: head.platform, supply: supply.into_inner(), caller, driver, socket, after };
+    let stream =
+        Stream { platform: head.platform, supply: supply.into_inner(), pass, driver, socket, after, _seat: seat };
     // What goes wrong on it is told under the trace of its handshake.
     actix_web::rt::spawn(telemetry::within(telemetry::context(), stream.run()));
     Ok(response)
@@ -84,11 +93,12 @@ pub(super) async fn driver_stream(head: Head<Drivers>, body: Payload, supply: we
 struct Stream {
     platform: Platform,
     supply: Arc<Supply>,
-    caller: Caller,
+    pass: Pass,
     driver: DriverId,
     socket: Socket,
     /// The last event that was sent, or that the driver has already.
     after: Option<i64>,
+    _seat: Seat,
 }
 
 impl Stream {
@@ -105,7 +115,11 @@ impl Stream {
         let (mut heard, mut asked) = (Stopwatch::start(), Stopwatch::start());
         self.show_news().await?;
         loop {
-            match self.wait(&mut follower).await? {
+            let heard_now = self.wait(&mut follower).await?;
+            if self.pass.has_expired(self.platform.clock.machine()) {
+                return Err(End::Wrong("the token has expired".to_owned()));
+            }
+            match heard_now {
                 Some(Heard::Text(text)) => {
                     heard = Stopwatch::start();
                     self.take(&text).await?;
@@ -168,7 +182,7 @@ impl Stream {
     }
 
     fn position(&self, text: &str) -> Result<&'static str, Problem> {
-        if let Some(seconds) = self.platform.limits.check(self.caller).retry_after_s {
+        if let Some(seconds) = self.platform.limits.check(self.pass.caller).retry_after_s {
             let detail = format!("Too many messages. Slow down, for {seconds} s or so.");
             return Err(Refusal::new(Code::RateLimited, detail).into());
         }
