@@ -264,8 +264,6 @@ async fn hear(platform: Platform) {
 async fn follow_clock(platform: &Platform) -> Result<usize> {
     let anchor =
         platform.db.read(platform.clone(), |conn, platform| Box::pin(schema::anchor(conn, &platform.clock))).await?;
-    if anchor != platform.clock.anchor() {
-        platform.clock.set_anchor(anchor);
-    }
+    platform.clock.follow(anchor);
     Ok(0)
 }

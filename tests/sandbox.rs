@@ -6,6 +6,8 @@ mod harness;
 mod inside;
 #[path = "sandbox/provider.rs"]
 mod provider;
+#[path = "sandbox/strangers.rs"]
+mod strangers;
 #[path = "sandbox/time.rs"]
 mod time;
 #[path = "sandbox/triggers.rs"]

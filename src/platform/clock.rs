@@ -139,9 +139,18 @@ impl Clock {
         *self.anchor.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over an anchor that was read from, or committed to, the database.
+    /// Takes over the anchor that a process finds when it starts.
     pub fn set_anchor(&self, anchor: Anchor) {
         *self.anchor.write().unwrap_or_else(PoisonError::into_inner) = anchor;
+    }
+
+    /// Takes over an anchor that was read from, or committed to, the database, unless a later one is in force: of two that are
+    /// set at once, the earlier may be told last, and domain time must not go back.
+    pub fn follow(&self, anchor: Anchor) {
+        let mut current = self.anchor.write().unwrap_or_else(PoisonError::into_inner);
+        if anchor.real >= current.real {
+            *current = anchor;
+        }
     }
 
     /// Real time until domain time `then`; zero if it is past.
@@ -192,6 +201,17 @@ mod tests {
     fn a_time_that_is_read_is_cut_to_what_the_database_keeps() {
         let read: DomainTime = serde_json::from_str("\"2026-11-22T12:00:00.123456789Z\"").expect("RFC 3339");
         assert_eq!(read.to_string(), "2026-11-22T12:00:00.123456Z");
+    }
+
+    #[test]
+    fn an_anchor_that_is_told_late_changes_nothing() {
+        let clock = Clock::system();
+        let anchor = |real| Anchor::identity(MachineTime::new(at(real)));
+        clock.set_anchor(anchor(1_000));
+        for (told, in_force) in [(1_010, 1_010), (1_005, 1_010), (1_020, 1_020)] {
+            clock.follow(anchor(told));
+            assert_eq!(clock.anchor(), anchor(in_force));
+        }
     }
 
     #[test]

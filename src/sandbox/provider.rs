@@ -7,6 +7,9 @@ use crate::platform::egress::{Ask, BaseUrl, Call, Egress};
 use crate::platform::error::{Code, Error, Refusal, Result};
 use crate::platform::secret::Secret;
 
+/// Where the provider's API has its payments, simulator or not.
+const INTENTS: &str = "/v1/payment_intents/";
+
 /// `psp-sim`, if that is who the provider is.
 #[derive(Debug)]
 pub struct Provider {
@@ -60,9 +63,9 @@ impl Provider {
     /// What the provider has of one payment: the intent as its API shows it, each movement of money, refunds, events.
     ///
     /// # Errors
-    /// See [`Provider::faults`].
+    /// See [`Provider::faults`]; not found if the provider has no such payment.
     pub async fn view(&self, intent: &str) -> Result<Value> {
-        let mut shown = self.ask(&format!("/v1/payment_intents/{intent}"), Ask::Get).await?;
+        let mut shown = self.ask(&format!("{INTENTS}{intent}"), Ask::Get).await?;
         if let Some(shown) = shown.as_object_mut() {
             // With it a phone could confirm the payment.
             shown.remove("client_secret");
@@ -80,7 +83,7 @@ impl Provider {
     /// Lets the reservation of a payment expire, as it would by itself after seven days.
     ///
     /// # Errors
-    /// See [`Provider::faults`]; also if nothing is reserved.
+    /// See [`Provider::faults`]; also if nothing is reserved, or the provider has no such payment.
     pub async fn expire(&self, intent: &str) -> Result<()> {
         self.ask(&format!("/sim/payment_intents/{intent}/expire"), Ask::Form(&[])).await.map(|_| ())
     }
@@ -89,6 +92,7 @@ impl Provider {
         if !self.base_url.is_this_machine() {
             return Err(not_a_simulator("The provider is on another machine, so it is taken for a real one."));
         }
+        let is_wish = matches!(ask, Ask::Put(_) | Ask::Form(_));
         let url = format!("{}{path}", self.base_url);
         let call = Call { url, bearer: &self.secret_key, idempotency_key: None, ask };
         let reply = self.egress.call(call).await.map_err(|failure| {
@@ -96,10 +100,17 @@ impl Provider {
             Refusal::new(Code::Unavailable, detail).retry_after(1)
         })?;
         let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        let is_missing = path.starts_with(INTENTS) || body["error"]["code"] == "resource_missing";
         match reply.status {
             200..=299 => Ok(body),
+            404 if is_missing => Err(Refusal::not_found("payment in the provider's books").into()),
             404 => Err(not_a_simulator("The provider has no control door: it is not psp-sim.")),
-            400..=499 => {
+            status @ (401 | 403) => {
+                let detail = format!("The payment provider answers {status}: it does not take our key.");
+                Err(Refusal::new(Code::Unavailable, detail).into())
+            }
+            // Only what somebody wished for here can be wrong with it.
+            400..=499 if is_wish => {
                 let said = body["error"]["message"].as_str().unwrap_or("It does not say why.");
                 Err(Refusal::new(Code::InvalidRequest, format!("The provider refuses it: {said}")).into())
             }

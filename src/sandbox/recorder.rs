@@ -25,8 +25,18 @@ const REQUESTS_MAX: usize = 1_000;
 /// Statements kept of one request. The longest of ours, the request of a trip, has half as many.
 const STATEMENTS_MAX: usize = 64;
 
-/// The longest SQL kept, in bytes. With the bounds above all of it can never be more than 128 MB, and is some 3 MB.
+/// The longest SQL kept, in bytes. With all the bounds here what is kept can never be more than 160 MB, and is some 3 MB.
 const SQL_BYTES_MAX: usize = 2_000;
+
+/// The longest path and the longest first words of a statement kept, and the longest method, in bytes.
+const PATH_BYTES_MAX: usize = 255;
+const METHOD_BYTES_MAX: usize = 16;
+
+/// Requests of one trace that are shown: a trace id is the client's, who may send all of them under one.
+const SHOWN_MAX: usize = 20;
+
+/// What stands for the rest of an SQL that was cut.
+const CUT: &str = " …";
 
 /// Where a request tells its path and its trace id, where it tells its end, and where sqlx tells queries.
 const SPANS: &str = "ridematch::platform::telemetry";
@@ -48,8 +58,8 @@ pub struct Recorded {
     /// The method; `null` while the request runs.
     #[schema(max_length = 16, example = "POST")]
     method: Option<String>,
-    /// The path, without the query.
-    #[schema(pattern = "^/", example = "/v1/trips")]
+    /// The path, without the query, cut after 255 bytes.
+    #[schema(max_length = 255, pattern = "^/", example = "/v1/trips")]
     path: String,
     /// The answer's HTTP status; `null` while the request runs.
     #[schema(minimum = 100, maximum = 599)]
@@ -86,10 +96,13 @@ pub struct Statement {
 }
 
 impl Recorder {
-    /// The requests with this trace id, the oldest first: a client may send several under one.
+    /// The last [`SHOWN_MAX`] requests with this trace id, the oldest first: a client may send several under one.
     pub fn find(&self, trace_id: &str) -> Vec<Recorded> {
         let kept: Vec<_> = lock(&self.0).iter().cloned().collect();
-        kept.iter().map(|one| lock(one)).filter(|one| one.trace_id == trace_id).map(|one| one.clone()).collect()
+        let newest_first = kept.iter().rev().map(|one| lock(one)).filter(|one| one.trace_id == trace_id);
+        let mut found: Vec<_> = newest_first.take(SHOWN_MAX).map(|one| one.clone()).collect();
+        found.reverse();
+        found
     }
 
     /// The listener, for the subscriber of the process. It hears what it needs at the level at which that is told, and has no
@@ -120,7 +133,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
         // The rounds of workers have such spans too, and no path.
         let is_request = fields.path.starts_with('/') && !PASSED_OVER.iter().any(|it| fields.path.starts_with(it));
         if let Some(span) = context.span(id).filter(|_| is_request) {
-            let request = Recorded { trace_id: fields.trace_id, path: fields.path, ..Recorded::default() };
+            let path = cut(&fields.path, PATH_BYTES_MAX);
+            let request = Recorded { trace_id: fields.trace_id, path, ..Recorded::default() };
             let request = Arc::new(Mutex::new(request));
             self.0.keep(&request);
             span.extensions_mut().insert(request);
@@ -138,7 +152,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
         if event.metadata().target() == QUERIES {
             request.take(fields.statement());
         } else if fields.status.is_some() {
-            request.method = Some(fields.method);
+            request.method = Some(cut(&fields.method, METHOD_BYTES_MAX));
             request.status = fields.status;
             request.duration_us = Some(micros(fields.ms / 1_000.0));
         }
@@ -180,7 +194,7 @@ impl Fields {
         let sql = if self.sql.is_empty() { &self.summary } else { &self.sql };
         Statement {
             sql: tidy(sql),
-            summary: self.summary,
+            summary: cut(&self.summary, PATH_BYTES_MAX),
             elapsed_us: micros(self.elapsed_s),
             rows_affected: self.rows_affected,
             rows_returned: self.rows_returned,
@@ -228,10 +242,10 @@ impl Visit for Fields {
 
 /// One space for any white space, and an end.
 fn tidy(sql: &str) -> String {
-    let mut tidied = String::with_capacity(sql.len().min(SQL_BYTES_MAX));
+    let mut tidied = String::with_capacity(sql.len().min(SQL_BYTES_MAX) + CUT.len());
     for word in sql.split_whitespace() {
         if tidied.len() + word.len() >= SQL_BYTES_MAX {
-            tidied.push_str(" …");
+            tidied.push_str(CUT);
             break;
         }
         if !tidied.is_empty() {
@@ -240,6 +254,11 @@ fn tidy(sql: &str) -> String {
         tidied.push_str(word);
     }
     tidied
+}
+
+/// The first `bytes_max` bytes in memory of their own, so that the rest is let go.
+fn cut(text: &str, bytes_max: usize) -> String {
+    text[..text.floor_char_boundary(bytes_max)].to_owned()
 }
 
 fn micros(seconds: f64) -> u64 {
@@ -308,12 +327,15 @@ mod tests {
             for _ in 0..REQUESTS_MAX + 10 {
                 request("/v1/trips", || {});
             }
-            request("/v1/quotes", || (0..STATEMENTS_MAX + 5).for_each(|_| query("q", &"long ".repeat(1_000))));
+            request(&format!("/v1/quotes{}", "/long".repeat(1_000)), || {
+                (0..STATEMENTS_MAX + 5).for_each(|_| query("q", &"long ".repeat(1_000)))
+            });
         });
         let found = recorder.find("4bf9");
-        assert_eq!(found.len(), REQUESTS_MAX);
+        assert_eq!((lock(&recorder.0).len(), found.len()), (REQUESTS_MAX, SHOWN_MAX));
         let last = found.last().expect("the last one");
         assert_eq!((last.statements.len(), last.left_out), (STATEMENTS_MAX, 5));
-        assert!(last.statements[0].sql.len() <= SQL_BYTES_MAX + " …".len());
+        assert_eq!(last.path.len(), PATH_BYTES_MAX);
+        assert!(last.statements[0].sql.len() <= SQL_BYTES_MAX + CUT.len());
     }
 }

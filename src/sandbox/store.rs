@@ -16,14 +16,22 @@ use crate::platform::clock::{Anchor, DomainTime};
 use crate::platform::error::{Refusal, Result};
 use crate::platform::ids::{Id, PaymentId};
 
+/// The anchor, which nobody else changes before the transaction ends.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn lock_anchor(conn: &mut PgConnection) -> Result<Anchor> {
+    let row = sqlx::query!("select real_at, domain_at, scale from clock_anchor for update").fetch_one(conn).await?;
+    Ok(Anchor { real: row.real_at, domain: row.domain_at, scale: u32::try_from(row.scale).unwrap_or(1) })
+}
+
 /// Sets the anchor.
 ///
 /// # Errors
 /// If the database does not answer, or the scale is out of range.
 pub async fn set_anchor(conn: &mut PgConnection, anchor: Anchor) -> Result<()> {
     sqlx::query!(
-        "insert into clock_anchor (real_at, domain_at, scale) values ($1, $2, $3)
-         on conflict (only_row) do update set real_at = excluded.real_at, domain_at = excluded.domain_at, scale = excluded.scale",
+        "update clock_anchor set real_at = $1, domain_at = $2, scale = $3",
         anchor.real as _,
         anchor.domain as _,
         i32::try_from(anchor.scale).unwrap_or(i32::MAX),

@@ -1,9 +1,11 @@
 //! The provider's bad days, and its side of a payment.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use super::post;
-use crate::harness::{Answer, App, HERE, Options, id, in_progress};
+use crate::harness::{self, Answer, App, HERE, Options, id, in_progress};
 
 const FAULTS: &str = "/v1/sandbox/provider/faults";
 
@@ -53,4 +55,39 @@ async fn a_provider_on_another_machine_is_never_told_anything() {
     let plan = json!({"faults": [{"on": "capture", "kind": "reset_after"}]});
     post(&app, FAULTS, &plan).await.expect_problem(409, "not_a_simulator");
     post(&app, "/v1/sandbox/reset", &json!({})).await.expect_problem(409, "not_a_simulator");
+}
+
+#[tokio::test]
+async fn what_the_provider_has_forgotten_is_not_found() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = in_progress(&app, &rider, &driver).await;
+    let view = format!("/v1/sandbox/provider/payment_intents/{}", trip["payment_id"].as_str().unwrap());
+    let books = app.http.delete(format!("http://{}/sim/books", app.provider.address()));
+    books.bearer_auth(harness::PSP_SECRET).send().await.unwrap().error_for_status().unwrap();
+    Answer::of(app.http.get(app.url(&view))).await.expect_problem(404, "not_found");
+    post(&app, &format!("{view}/expire"), &json!({})).await.expect_problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_take_our_key_is_no_fault_of_the_callers() {
+    let provider = one_answer("401 Unauthorized").await;
+    let app = App::with(Options { psp_base_url: Some(provider), ..Options::default() }).await;
+    Answer::of(app.http.get(app.url(FAULTS))).await.expect_problem(503, "unavailable");
+    let plan = json!({"faults": [{"on": "capture", "kind": "reset_after"}]});
+    post(&app, FAULTS, &plan).await.expect_problem(503, "unavailable");
+}
+
+/// The address of a provider that says the same to everybody.
+async fn one_answer(status: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _some = stream.read(&mut [0; 4_096]).await;
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    format!("http://{address}")
 }

@@ -1,9 +1,10 @@
 //! Jumps of the domain clock, just past what somebody waits for.
 
-use serde_json::json;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 
 use super::post;
-use crate::harness::{App, HERE, THERE, assigned, id};
+use crate::harness::{Answer, App, HERE, THERE, assigned, at_once, id};
 
 const CLOCK: &str = "/v1/sandbox/clock";
 
@@ -51,4 +52,19 @@ async fn what_cannot_be_jumped_past_is_said() {
     post(&app, CLOCK, &json!({"past": "later"})).await.expect_problem(400, "invalid_id");
     let both = post(&app, CLOCK, &json!({"past": nobody, "advance_s": 1})).await.expect_problem(422, "invalid_request");
     assert_eq!(both["errors"][0]["pointer"], "/past");
+}
+
+#[tokio::test]
+async fn jumps_at_once_all_count() {
+    let app = App::start().await;
+    let seconds = |body: &Value, clock: &str| -> i64 {
+        let time: DateTime<Utc> = body[clock].as_str().unwrap().parse().unwrap();
+        time.timestamp()
+    };
+    let hour = json!({"advance_s": 3_600});
+    let jumps = at_once((0..8).map(|_| post(&app, CLOCK, &hour))).await;
+    jumps.into_iter().for_each(|jump| _ = jump.expect(200));
+    let clocks = Answer::of(app.http.get(app.url(CLOCK))).await.expect(200);
+    let ahead = seconds(&clocks, "domain") - seconds(&clocks, "real");
+    assert!((8 * 3_600 - 1..=8 * 3_600 + 1).contains(&ahead), "{ahead}: {clocks}");
 }

@@ -7,6 +7,7 @@ pub mod problem;
 pub mod request;
 pub mod socket;
 pub mod sse;
+pub mod strangers;
 
 pub use problem::Problem;
 pub use request::{

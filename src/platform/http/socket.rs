@@ -12,6 +12,7 @@ use actix_ws::{CloseCode, CloseReason, Closed, Message, MessageStream, Session};
 
 use super::Problem;
 use super::request::{Audience, admit, platform};
+use super::strangers::refuse_strangers;
 use crate::platform::Platform;
 use crate::platform::auth::Pass;
 use crate::platform::error::{Code, Refusal, Result};
@@ -107,10 +108,9 @@ impl Socket {
     /// Answers the handshake.
     ///
     /// # Errors
-    /// [`Code::Forbidden`] for a page of somebody else's: a browser lets any page open a WebSocket to anywhere, with no question
-    /// asked beforehand. [`Code::Malformed`] if it is no handshake.
+    /// [`Code::Forbidden`] for a page of somebody else's; [`Code::Malformed`] if it is no handshake.
     pub fn open<A>(head: &Head<A>, body: web::Payload) -> Result<(Self, HttpResponse)> {
-        refuse_strangers(&head.http)?;
+        refuse_strangers(head.http.headers())?;
         let (response, session, messages) = actix_ws::handle(&head.http, body)
             .map_err(|error| Refusal::new(Code::Malformed, format!("This is no WebSocket handshake: {error}.")))?;
         Ok((Self { session, messages: messages.max_frame_size(MESSAGE_BYTES_MAX) }, response))
@@ -170,14 +170,4 @@ impl Socket {
         };
         let _gone = sent(self.session.close(Some(reason))).await;
     }
-}
-
-fn refuse_strangers(http: &HttpRequest) -> Result<()> {
-    let text = |name| http.headers().get(name).and_then(|value| value.to_str().ok());
-    let Some(origin) = http.headers().get(header::ORIGIN) else { return Ok(()) };
-    let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-    if host.is_some() && host == text(header::HOST) {
-        return Ok(());
-    }
-    Err(Refusal::new(Code::Forbidden, "Only pages of this service may open a WebSocket here.").into())
 }

@@ -86,13 +86,15 @@ pub(super) async fn set_clock(request: Request<Everybody>) -> Reply {
         .db
         .transaction(input, |tx, (platform, wanted, waiting)| {
             Box::pin(async move {
-                let (current, real) = (platform.clock.anchor(), platform.clock.machine());
+                // From the row and not from this process's copy: of two jumps at once the second goes on from the first.
+                let current = store::lock_anchor(tx).await?;
+                let real = platform.clock.machine().max(current.real);
                 let now = current.domain_at(real);
                 let mut domain = now + TimeDelta::seconds(wanted.advance_s.unwrap_or(0));
                 let mut passed = None;
                 if let Some(waiting) = waiting {
                     let moment = store::next_moment(tx, *waiting, now).await?.ok_or_else(nothing_pending)?;
-                    (domain, passed) = (moment.at + PAST, Some(moment));
+                    (domain, passed) = (now.max(moment.at + PAST), Some(moment));
                     store::listen_from(tx, domain).await?;
                 }
                 let anchor = Anchor { real, domain, scale: wanted.scale.unwrap_or(current.scale) };
@@ -104,7 +106,7 @@ pub(super) async fn set_clock(request: Request<Everybody>) -> Reply {
             })
         })
         .await?;
-    platform.clock.set_anchor(anchor);
+    platform.clock.follow(anchor);
     Ok(HttpResponse::Ok().json(body(platform, passed)))
 }
 

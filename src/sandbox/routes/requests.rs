@@ -15,15 +15,16 @@ struct Trace {
     /// The trace id that was asked for.
     #[schema(max_length = 255, example = "4bf92f3577b34da6a3ce929d0e0e4736")]
     trace_id: String,
-    /// The requests that came under it, the oldest first.
-    #[schema(max_items = 1000)]
+    /// The last requests that came under it, the oldest first.
+    #[schema(max_items = 20)]
     requests: Vec<Recorded>,
 }
 
 /// Look at a request's SQL
 ///
 /// Each statement that the request made, in order, BEGIN and COMMIT included, with its time and rows; never the values. The trace id is in
-/// the answer's `Trace-Id` header. Of the last 1,000 requests; positions, metrics and the sandbox's own are not kept.
+/// the answer's `Trace-Id` header. Of the last 1,000 requests, the last 20 of the trace; positions, metrics and the sandbox's own are not
+/// kept.
 #[utoipa::path(get, path = "/v1/sandbox/requests/{trace_id}", tag = "sandbox", operation_id = "get_request_sql", security(()),
     params(("trace_id" = String, Path, description = "The answer's `Trace-Id` header", min_length = 1, max_length = 255,
             pattern = "^[0-9A-Za-z-]+$", example = "4bf92f3577b34da6a3ce929d0e0e4736")),
