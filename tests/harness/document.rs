@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 /// Open to all, and not of the API: pages for people, the measurements, and the document itself.
-const UNDOCUMENTED: &[&str] = &["/", "/docs", "/metrics", "/openapi.json", "/problems"];
+const UNDOCUMENTED: &[&str] = &["/", "/console", "/docs", "/metrics", "/openapi.json", "/problems"];
 
 /// Headers that the contract speaks of: where the service sends one, the document has to say so.
 const SPOKEN_OF: &[&str] = &[

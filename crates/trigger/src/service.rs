@@ -12,7 +12,7 @@ use crate::told::{Step, Told};
 const CALL_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long anything may take to come about that the service does by itself.
-pub(crate) const COMES_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const COMES_WITHIN: Duration = Duration::from_secs(75);
 
 /// How often it is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
