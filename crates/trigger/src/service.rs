@@ -11,7 +11,7 @@ use crate::told::{Step, Told};
 /// The longest that a call may take: that of a service which waits for its database.
 const CALL_WITHIN: Duration = Duration::from_secs(30);
 
-/// How long anything may take to come about that the service does by itself.
+/// How long anything may take to come about that the service does by itself: two leases of its workers, and a little.
 pub(crate) const COMES_WITHIN: Duration = Duration::from_secs(75);
 
 /// How often it is looked for.
