@@ -136,8 +136,8 @@ async fn who_does_not_read_loses_the_connection_and_makes_room_for_another() {
         others.push(open(&driver, "").await.ok().unwrap());
     }
     assert_eq!(open(&driver, "").await.err(), Some(429));
-    // Each answer is some hundred bytes, until no buffer between the two has room for one more.
-    deaf.say_until_stuck("no JSON").await;
+    // Long messages, so that no buffer of the two machines has room for all of them.
+    deaf.say_until_stuck(&"no JSON ".repeat(100)).await;
     let mut fifth = open(&driver, "").await;
     for _ in 0..40 {
         if fifth.is_ok() {

@@ -199,10 +199,10 @@ impl Stage {
         post(&mut self.service, &what, "/v1/sandbox/clock", Some(body), None).await.map(|_| ())
     }
 
-    /// The provider has a bad day with this payment.
-    pub async fn spoil(&mut self, on: &str, kind: &str) -> Result<(), Error> {
+    /// The provider has a bad day with this payment, so often.
+    pub async fn spoil(&mut self, on: &str, kind: &str, times: u32) -> Result<(), Error> {
         self.has_spoilt_the_provider = true;
-        let fault = json!({"on": on, "kind": kind, "times": 1, "payment_id": self.id("payment")});
+        let fault = json!({"on": on, "kind": kind, "times": times, "payment_id": self.id("payment")});
         let what = format!("the provider's next {on}: {}", kind.replace('_', " "));
         let body = Some(json!({"faults": [fault]}));
         post(&mut self.service, &what, "/v1/sandbox/provider/faults", body, None).await.map(|_| ())

@@ -51,13 +51,15 @@ pub(crate) async fn tell(event: Event, stage: &mut Stage) -> Result<(), Error> {
         }
         Event::PaymentUnknown => {
             stage.until_in_progress().await?;
-            stage.spoil("capture", "reset_after").await?;
+            stage.spoil("capture", "reset_after", 1).await?;
             stage.complete().await?;
             stage.until_struck().await?;
             stage.until_payment("payment", "captured").await
         }
         Event::PaymentCaptureFailed => {
             stage.until_in_progress().await?;
+            // Told in time, the service would have the money reserved anew; one more than that may be on its way.
+            stage.spoil("webhook", "lost", 2).await?;
             stage.expire_reservation().await?;
             stage.complete().await?;
             stage.until_payment("payment", "capture_failed").await?;
@@ -65,7 +67,7 @@ pub(crate) async fn tell(event: Event, stage: &mut Stage) -> Result<(), Error> {
         }
         Event::WebhookTwice => {
             stage.until_in_progress().await?;
-            stage.spoil("webhook", "doubled").await?;
+            stage.spoil("webhook", "doubled", 1).await?;
             stage.complete().await?;
             stage.until_payment("payment", "captured").await?;
             stage.until_struck().await
