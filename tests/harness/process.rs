@@ -83,9 +83,24 @@ impl Process {
         self.child.kill().await.unwrap();
     }
 
-    /// SIGSTOP: it stands still, with all that it has open, until [`Process::wake`].
+    /// SIGSTOP: when this returns it stands still, with all that it has open, until [`Process::wake`].
     pub fn stop(&self) {
         self.signal("-STOP");
+        // A signal takes its time to reach every thread; on a busy machine time enough for one more call.
+        let tasks = format!("/proc/{}/task", self.child.id().expect("it runs"));
+        for _ in 0..500 {
+            let Ok(threads) = std::fs::read_dir(&tasks) else { return };
+            let stands = |thread: std::io::Result<std::fs::DirEntry>| {
+                let stat = std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default();
+                // The state comes after the name, which stands in brackets.
+                stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+            };
+            if threads.into_iter().all(stands) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("it does not stand still");
     }
 
     /// SIGCONT.
