@@ -74,9 +74,9 @@ impl Provider {
         let mut events = self.ask(&format!("/sim/events?payment_intent={intent}"), Ask::Get).await?;
         Ok(json!({
             "intent": shown,
-            "movements": books["payment_intents"][0]["movements"].take(),
-            "refunds": books["refunds"].take(),
-            "events": events["events"].take(),
+            "movements": part(&mut books, "/payment_intents/0/movements"),
+            "refunds": part(&mut books, "/refunds"),
+            "events": part(&mut events, "/events"),
         }))
     }
 
@@ -119,6 +119,27 @@ impl Provider {
     }
 }
 
+/// What stands at a JSON pointer; an empty list where the provider shows nothing there, or something else.
+pub fn part(shown: &mut Value, pointer: &str) -> Value {
+    shown.pointer_mut(pointer).filter(|part| part.is_array()).map_or_else(|| json!([]), Value::take)
+}
+
 fn not_a_simulator(detail: &str) -> Error {
     Refusal::new(Code::NotASimulator, detail).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_provider_shows_nothing_panics() {
+        let pointer = "/payment_intents/0/movements";
+        for odd in
+            [json!(null), json!([1]), json!("books"), json!({"payment_intents": []}), json!({"payment_intents": [7]})]
+        {
+            assert_eq!(part(&mut odd.clone(), pointer), json!([]), "{odd}");
+        }
+        assert_eq!(part(&mut json!({"payment_intents": [{"movements": [1, 2]}]}), pointer), json!([1, 2]));
+    }
 }

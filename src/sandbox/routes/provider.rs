@@ -10,6 +10,7 @@ use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::http::request::NoFields;
 use crate::platform::http::{Everybody, Reply, Request};
 use crate::platform::ids::PaymentId;
+use crate::sandbox::provider::part;
 use crate::sandbox::{Sandbox, store};
 
 /// Faults in a plan at most. The simulator takes more; a person does not.
@@ -103,7 +104,7 @@ struct Planned {
 }
 
 fn planned(mut shown: Value) -> HttpResponse {
-    HttpResponse::Ok().json(Planned { faults: shown["faults"].take() })
+    HttpResponse::Ok().json(Planned { faults: part(&mut shown, "/faults") })
 }
 
 /// Look at the provider's bad days
