@@ -36,6 +36,21 @@ async fn every_event_happens_and_the_books_are_right_afterwards() {
 }
 
 #[tokio::test]
+async fn what_the_readme_triggers_happens() {
+    let app = App::start().await;
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let lines: Vec<_> =
+        readme.lines().filter_map(|line| line.strip_prefix("$ cargo run --release -- trigger ")).collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for line in lines {
+        let mut arguments: Vec<_> = line.split_whitespace().collect();
+        arguments.extend(["--base-url", &app.base_url]);
+        let (output, said) = trigger(&arguments).await;
+        assert!(output.status.success(), "{line}: {}\n{said}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[tokio::test]
 async fn what_is_set_is_sent_or_refused_before_anything_is_sent() {
     let app = App::start().await;
     let set = ["trip.tipped", "--json", "--base-url", &app.base_url, "--set", "pickup.lat=40.7", "tip.amount=512"];
