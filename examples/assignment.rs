@@ -1,5 +1,5 @@
-//! Greedy against optimal: how far cars drive to a round of riders if each rider in turn takes the nearest, as `dispatch::plan`
-//! does, and if the sum of all drives is made as small as it can be. `docs/decisions/greedy-plan.md` quotes what this prints.
+//! Compares the greedy assignment of `dispatch::plan` with the optimal one: the deadhead distance of a match cycle, and the time.
+//! `docs/decisions/greedy-plan.md` quotes the output.
 //!
 //! `cargo run --release --example assignment`
 
@@ -14,48 +14,46 @@ use ridematch::geo::{Position, distance_m};
 use ridematch::platform::class::VehicleClass;
 use ridematch::platform::clock::{DomainTime, Stopwatch};
 use ridematch::platform::ids::{DriverId, TripId};
-use ridematch::supply::{Fleet, Query, Report, Status};
+use ridematch::supply::{Fleet, PositionReport, Query, Status};
 use uuid::Uuid;
 
 const SEED: u64 = 1;
-const ROUNDS: usize = 200;
+const CYCLES: usize = 200;
 
-/// Manhattan, roughly: metres are what counts here, not the shore.
+/// A rectangle around Manhattan, including some water.
 const SOUTH_WEST: (f64, f64) = (40.70, -74.02);
 const NORTH_EAST: (f64, f64) = (40.80, -73.93);
 
-fn somewhere(rng: &mut StdRng) -> Position {
+fn random_position(rng: &mut StdRng) -> Position {
     let lat = rng.random_range(SOUTH_WEST.0..NORTH_EAST.0);
     let lon = rng.random_range(SOUTH_WEST.1..NORTH_EAST.1);
-    Position::new(lat, lon).unwrap_or_else(|error| panic!("Manhattan is on the map: {error}"))
+    Position::new(lat, lon).unwrap_or_else(|error| panic!("invalid position: {error}"))
 }
 
 fn now() -> DomainTime {
     DomainTime::new(DateTime::UNIX_EPOCH)
 }
 
-/// The drives of the first choices of the house's own plan, metres, and the time it took.
+/// The pickup distances of the greedy plan's first choices in meters, and the computation time.
 fn greedy(riders: &[Position], cars: &[Position]) -> (Vec<f64>, Duration) {
     let mut fleet = Fleet::default();
     for (n, car) in cars.iter().enumerate() {
         let driver = DriverId::from(Uuid::from_u128(n as u128));
         fleet.set_status(driver, Status::Free { class: VehicleClass::Standard });
-        fleet.report(Report { driver, position: *car, recorded_at: now() }, now());
+        fleet.report(PositionReport { driver, position: *car, recorded_at: now() }, now());
     }
-    let nobody = HashSet::new();
     let watch = Stopwatch::start();
     let search = |(n, pickup): (usize, &Position)| Search {
         trip: TripId::from(Uuid::from_u128(n as u128)),
         pickup: *pickup,
         since: now(),
-        asked: HashSet::new(),
+        excluded: HashSet::new(),
         candidates: fleet.nearest(&Query {
             center: *pickup,
             radius_m: f64::INFINITY,
             class: None,
             limit: CANDIDATES_MAX,
             now: now(),
-            exclude: &nobody,
         }),
     };
     let plans = plan(riders.iter().enumerate().map(search).collect());
@@ -64,7 +62,7 @@ fn greedy(riders: &[Position], cars: &[Position]) -> (Vec<f64>, Duration) {
     (drives.collect(), took)
 }
 
-/// The drives that have the smallest sum, metres, and the time it took to find them.
+/// The pickup distances with the smallest sum in meters, and the computation time.
 fn optimal(riders: &[Position], cars: &[Position]) -> (Vec<f64>, Duration) {
     let watch = Stopwatch::start();
     let cost: Vec<Vec<f64>> =
@@ -73,7 +71,7 @@ fn optimal(riders: &[Position], cars: &[Position]) -> (Vec<f64>, Duration) {
     (chosen.iter().enumerate().map(|(rider, car)| cost[rider][*car]).collect(), watch.elapsed())
 }
 
-/// For each row a column, no two the same, with the smallest sum; there are at least as many columns as rows.
+/// Assigns a different column to each row with the smallest sum of costs. Requires at least as many columns as rows.
 ///
 /// The Hungarian method with potentials, each row added by a shortest augmenting path: O(rows² · columns). Kuhn, H. W. (1955),
 /// *The Hungarian Method for the Assignment Problem*, Naval Research Logistics Quarterly 2.
@@ -112,7 +110,7 @@ fn assign(cost: &[Vec<f64>]) -> Vec<usize> {
                 None => break next,
             }
         };
-        // Each column on the path passes to the row from which it was reached; the first of them to the new row.
+        // Reassign the columns along the augmenting path; the first one goes to the new row.
         let mut column = end;
         while let Some(before) = reached_from[column] {
             row_of[column] = row_of[before];
@@ -127,7 +125,7 @@ fn assign(cost: &[Vec<f64>]) -> Vec<usize> {
     column_of
 }
 
-/// Mean and 95th percentile of the drives, metres.
+/// Mean and 95th percentile in meters.
 fn summary(mut drives: Vec<f64>) -> (f64, f64) {
     drives.sort_unstable_by(f64::total_cmp);
     (drives.iter().sum::<f64>() / drives.len() as f64, drives[drives.len() * 95 / 100])
@@ -135,15 +133,15 @@ fn summary(mut drives: Vec<f64>) -> (f64, f64) {
 
 fn main() {
     println!(
-        "riders   cars   greedy: mean    p95     took   optimal: mean    p95     took   saved   (metres; took: µs a round)"
+        "riders   cars   greedy: mean    p95     took   optimal: mean    p95     took   saved   (meters; took: µs per match cycle)"
     );
     for (riders, cars) in [(1, 100), (4, 100), (16, 100), (64, 100), (16, 20), (64, 1_000)] {
         let mut rng = StdRng::seed_from_u64(SEED);
         let (mut by_greedy, mut by_optimal) = (Vec::new(), Vec::new());
         let (mut greedy_took, mut optimal_took) = (Duration::ZERO, Duration::ZERO);
-        for _ in 0..ROUNDS {
-            let at: Vec<_> = (0..riders).map(|_| somewhere(&mut rng)).collect();
-            let free: Vec<_> = (0..cars).map(|_| somewhere(&mut rng)).collect();
+        for _ in 0..CYCLES {
+            let at: Vec<_> = (0..riders).map(|_| random_position(&mut rng)).collect();
+            let free: Vec<_> = (0..cars).map(|_| random_position(&mut rng)).collect();
             let (drives, took) = greedy(&at, &free);
             by_greedy.extend(drives);
             greedy_took += took;
@@ -156,9 +154,9 @@ fn main() {
         let saved = 100.0 * (1.0 - optimal_m / greedy_m);
         println!(
             "{riders:>6} {cars:>6} {greedy_m:>14.0} {greedy_p95:>6.0} {:>8.0} {optimal_m:>15.0} {optimal_p95:>6.0} {:>8.0} {saved:>5.1} %{}",
-            greedy_took.as_secs_f64() * 1e6 / ROUNDS as f64,
-            optimal_took.as_secs_f64() * 1e6 / ROUNDS as f64,
-            if unserved > 0 { format!("   {unserved} riders had to wait for another round") } else { String::new() },
+            greedy_took.as_secs_f64() * 1e6 / CYCLES as f64,
+            optimal_took.as_secs_f64() * 1e6 / CYCLES as f64,
+            if unserved > 0 { format!("   {unserved} riders wait for the next match cycle") } else { String::new() },
         );
     }
 }

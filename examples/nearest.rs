@@ -1,9 +1,8 @@
-//! Three ways to find the nearest drivers, measured: the fleet's R-tree of unit vectors, a scan of everybody, and an R-tree of
-//! degrees. `docs/decisions/unit-vectors-in-an-r-tree.md` quotes what this prints.
+//! Benchmark of three nearest-driver searches: the fleet's R-tree of unit vectors, a linear scan, and an R-tree of degrees.
+//! `docs/decisions/unit-vectors-in-an-r-tree.md` quotes what this prints.
 //!
 //! `cargo run --release --example nearest`
 
-use std::collections::HashSet;
 use std::f64::consts::PI;
 
 use chrono::{DateTime, TimeDelta};
@@ -13,31 +12,31 @@ use ridematch::geo::{EARTH_RADIUS_M, Position, distance_m};
 use ridematch::platform::class::VehicleClass;
 use ridematch::platform::clock::{DomainTime, Stopwatch};
 use ridematch::platform::ids::DriverId;
-use ridematch::supply::{Fleet, Query, Report, Status};
+use ridematch::supply::{Fleet, PositionReport, Query, Status};
 use rstar::primitives::GeomWithData;
 use rstar::{PointDistance, RTree};
 use uuid::Uuid;
 
 const SEED: u64 = 1;
-const ROUNDS: usize = 5;
+const RUNS: usize = 5;
 const REPORTS_MIN: usize = 50_000;
 const QUERIES: usize = 1_000;
 
-/// What dispatch asks for: so many candidates, in its widest ring.
+/// The query of dispatch: the number of candidates and the radius.
 const LIMIT: usize = 16;
 const RADIUS_M: f64 = 8_000.0;
 
-/// A city is a square with this side.
+/// The side of the square city.
 const CITY_M: f64 = 25_000.0;
 
-/// How far a car gets between two positions, 4 s at 36 km/h.
+/// The distance between two position reports: 4 s at 36 km/h.
 const STEP_M: f64 = 40.0;
 
-/// Whoever keeps the drivers' positions and finds the nearest.
+/// An index of driver positions.
 trait Index {
     fn report(&mut self, driver: usize, position: Position, recorded_at: DomainTime);
 
-    /// How many of the [`LIMIT`] nearest were found. All of them are looked at, so that nobody's work is left out.
+    /// Returns the number of drivers found, at most [`LIMIT`]. Every result is computed, so that no index skips work.
     fn nearest(&self, center: Position, now: DomainTime) -> usize;
 }
 
@@ -47,17 +46,16 @@ fn id(driver: usize) -> DriverId {
 
 impl Index for Fleet {
     fn report(&mut self, driver: usize, position: Position, recorded_at: DomainTime) {
-        Fleet::report(self, Report { driver: id(driver), position, recorded_at }, recorded_at);
+        Fleet::report(self, PositionReport { driver: id(driver), position, recorded_at }, recorded_at);
     }
 
     fn nearest(&self, center: Position, now: DomainTime) -> usize {
-        let exclude = HashSet::new();
         let class = Some(VehicleClass::Standard);
-        Fleet::nearest(self, &Query { center, radius_m: RADIUS_M, class, limit: LIMIT, now, exclude: &exclude }).len()
+        Fleet::nearest(self, &Query { center, radius_m: RADIUS_M, class, limit: LIMIT, now }).len()
     }
 }
 
-/// Everybody in a row. The cheapest scan there is: no identities to look up, unit vectors kept, one pass and a selection.
+/// A linear scan in its cheapest form: no ids, stored unit vectors, one pass and a selection.
 struct Scan(Vec<([f64; 3], DomainTime)>);
 
 impl Index for Scan {
@@ -80,7 +78,7 @@ impl Index for Scan {
     }
 }
 
-/// Longitude and latitude as if the Earth were a sheet, each degree of longitude `scale` times as wide as one of latitude.
+/// An R-tree of degrees on a plane, with longitudes scaled by `scale`.
 struct Degrees {
     scale: f64,
     tree: RTree<GeomWithData<[f64; 2], usize>>,
@@ -113,8 +111,8 @@ impl Index for Degrees {
     }
 }
 
-/// A place in the city round `(lat, lon)`.
-fn somewhere(rng: &mut StdRng, (lat, lon): (f64, f64)) -> Position {
+/// A random position in the city around `(lat, lon)`.
+fn random_position(rng: &mut StdRng, (lat, lon): (f64, f64)) -> Position {
     let degrees = (CITY_M / EARTH_RADIUS_M).to_degrees() / 2.0;
     let wide = degrees / (lat * PI / 180.0).cos();
     off(at(lat, lon), rng.random_range(-degrees..degrees), rng.random_range(-wide..wide))
@@ -125,7 +123,7 @@ fn off(position: Position, lat: f64, lon: f64) -> Position {
 }
 
 fn at(lat: f64, lon: f64) -> Position {
-    Position::new(lat, lon).unwrap_or_else(|error| panic!("the cities are on the map: {error}"))
+    Position::new(lat, lon).unwrap_or_else(|error| panic!("invalid position: {error}"))
 }
 
 fn at_ms(ms: i64) -> DomainTime {
@@ -137,11 +135,11 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// Reports and searches a second, on one thread. The indexes take turns, round by round.
+/// Prints reports and searches per second on one thread. The indexes alternate, run by run.
 fn speeds(count: usize) {
     let new_york = (40.75, -73.98);
     let mut rng = StdRng::seed_from_u64(SEED);
-    let mut cars: Vec<_> = (0..count).map(|_| somewhere(&mut rng, new_york)).collect();
+    let mut cars: Vec<_> = (0..count).map(|_| random_position(&mut rng, new_york)).collect();
     let mut fleet = Fleet::default();
     for (driver, car) in cars.iter().enumerate() {
         fleet.set_status(id(driver), Status::Free { class: VehicleClass::Standard });
@@ -152,10 +150,10 @@ fn speeds(count: usize) {
         [("unit vectors", Box::new(fleet)), ("scan", Box::new(scan)), ("degrees", Box::new(Degrees::new(1.0, &cars)))];
     let mut figures = [const { (Vec::new(), Vec::new()) }; 3];
     let step = (STEP_M / EARTH_RADIUS_M).to_degrees();
-    // A tick is one report of everybody: 4 s.
+    // In a tick each driver reports once: 4 s.
     let ticks = REPORTS_MIN.div_ceil(count);
     let mut now = at_ms(0);
-    for _ in 0..ROUNDS {
+    for _ in 0..RUNS {
         let mut moved = Vec::with_capacity(ticks * count);
         for _ in 0..ticks {
             now = now + TimeDelta::seconds(4);
@@ -164,15 +162,15 @@ fn speeds(count: usize) {
                 moved.push((driver, *car, now));
             }
         }
-        let asked: Vec<_> = (0..QUERIES).map(|_| somewhere(&mut rng, new_york)).collect();
+        let centers: Vec<_> = (0..QUERIES).map(|_| random_position(&mut rng, new_york)).collect();
         for ((_, index), (reports, queries)) in indexes.iter_mut().zip(&mut figures) {
             let watch = Stopwatch::start();
             moved.iter().for_each(|(driver, position, at)| index.report(*driver, *position, *at));
             reports.push(moved.len() as f64 / watch.elapsed().as_secs_f64());
             let watch = Stopwatch::start();
-            let found: usize = asked.iter().map(|center| index.nearest(*center, now)).sum();
+            let found: usize = centers.iter().map(|center| index.nearest(*center, now)).sum();
             queries.push(QUERIES as f64 / watch.elapsed().as_secs_f64());
-            assert!(found > 0, "nobody was found");
+            assert!(found > 0, "no driver found");
         }
     }
     for ((name, _), (reports, queries)) in indexes.iter().zip(figures) {
@@ -180,16 +178,16 @@ fn speeds(count: usize) {
     }
 }
 
-/// How often the nearest by degrees is not the nearest, and how much farther away it is on average.
+/// Prints how often the nearest driver by degrees is not the nearest, and how much farther away they are on average.
 fn errors(city: &str, place: (f64, f64)) {
     let mut rng = StdRng::seed_from_u64(SEED);
-    let cars: Vec<_> = (0..1_000).map(|_| somewhere(&mut rng, place)).collect();
+    let cars: Vec<_> = (0..1_000).map(|_| random_position(&mut rng, place)).collect();
     let scale = (place.0 * PI / 180.0).cos();
     let indexes = [("degrees", Degrees::new(1.0, &cars)), ("degrees, scaled", Degrees::new(scale, &cars))];
     for (name, index) in indexes {
         let (mut wrong, mut farther_m) = (0, 0.0);
         for _ in 0..QUERIES {
-            let center = somewhere(&mut rng, place);
+            let center = random_position(&mut rng, place);
             let nearest_m = cars.iter().map(|car| distance_m(center, *car)).fold(f64::INFINITY, f64::min);
             let chosen_m = index.first(center).map_or(f64::INFINITY, |driver| distance_m(center, cars[driver]));
             if chosen_m > nearest_m + 0.001 {

@@ -1,4 +1,4 @@
--- Supply: who drives, who is available, and where they were last seen.
+-- Supply: drivers, their availability, and their last known positions.
 
 create table drivers (
     id              uuid    primary key,
@@ -8,14 +8,14 @@ create table drivers (
     available       boolean not null,
     available_since timestamptz,                                  -- domain time
     version         bigint  not null default 1,
-    constraint available_has_a_beginning check (not available or available_since is not null)
+    constraint available_since_is_set check (not available or available_since is not null)
 );
 
--- The last position of a driver, written behind the one in memory by a second or so, and loaded at start if it is still fresh.
+-- The last known position of each driver. Saved from memory about once a second; loaded at startup if it is fresh.
 create table driver_positions (
     driver_id   uuid             primary key references drivers,
     lat         double precision not null check (lat between -90 and 90),
     lon         double precision not null check (lon between -180 and 180),
-    recorded_at timestamptz      not null,                        -- domain time, by the driver's device
-    received_at timestamptz      not null                         -- domain time, by us
+    recorded_at timestamptz      not null,                        -- domain time, by the device's clock
+    received_at timestamptz      not null                         -- domain time, by our clock
 );

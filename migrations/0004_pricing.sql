@@ -1,4 +1,4 @@
--- Pricing: a price that was promised to a rider, until it ends or a trip uses it up.
+-- Pricing: a price promised to a rider until it expires or a trip redeems it.
 
 create table quotes (
     id          uuid             primary key,
@@ -10,11 +10,11 @@ create table quotes (
     dropoff_lon double precision not null,
     distance_m  bigint           not null check (distance_m >= 0),
     duration_s  bigint           not null check (duration_s >= 0),
-    base        bigint           not null,                       -- minor units; the lines that the price is made of
+    base        bigint           not null,                       -- minor units; the lines of the price
     by_distance bigint           not null,
     by_time     bigint           not null,
     surge       bigint           not null,
-    to_minimum  bigint           not null,                       -- what was missing to the minimum fare
+    to_minimum  bigint           not null,                       -- added to reach the minimum fare
     price       bigint           not null check (price > 0),
     currency    text             not null check (currency ~ '^[A-Z]{3}$'),
     surge_bp    integer          not null check (surge_bp >= 10000),  -- basis points: 10000 is no surge
@@ -23,4 +23,4 @@ create table quotes (
     used_at     timestamptz,                                     -- domain time
     constraint price_is_the_sum_of_its_lines check (price = base + by_distance + by_time + surge + to_minimum)
 );
-create index quotes_ended on quotes (expires_at) where used_at is null;
+create index quotes_unused on quotes (expires_at) where used_at is null;

@@ -1,12 +1,11 @@
--- Dispatch: what was decided for a trip and why, one row per round of its search.
+-- Dispatch: one row for each match cycle of a trip, for GET /v1/trips/{trip_id}/explain.
 
-create table dispatch_rounds (
-    trip_id      uuid        not null references trips,
-    round        smallint    not null,         -- offers made before it; a round that found nobody is overwritten by the next
-    decided_at   timestamptz not null,         -- domain time
-    radius_m     integer     not null,
-    offer_id     uuid        references offers,
-    driver_id    uuid,
-    considered   jsonb       not null,         -- every candidate: distance, ETA, position age, and why it lost
-    primary key (trip_id, round)
+create table match_cycles (
+    trip_id       uuid        not null references trips,
+    offers_before smallint    not null,         -- offers the trip had before this cycle; a cycle without an offer is replaced by the next
+    decided_at    timestamptz not null,         -- domain time
+    offer_id      uuid        references offers,
+    driver_id     uuid,
+    candidates    jsonb       not null,         -- every considered driver: distance, ETA, position age and verdict
+    primary key (trip_id, offers_before)
 );

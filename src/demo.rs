@@ -1,4 +1,4 @@
-//! The demo: everything on this machine, and a banner that says where to begin.
+//! The demo: the whole stack on this machine, and a banner with the first steps.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::BoxError;
-use crate::cli::Demo;
+use crate::cli::sandbox::Demo;
 use crate::local::{Options, PSP_SECRET_KEY, Stack};
 
 /// Runs the demo until it is interrupted.
 ///
 /// # Errors
-/// If something cannot be started.
+/// If a process does not start.
 pub async fn run(options: Demo, program: PathBuf) -> Result<ExitCode, BoxError> {
     let data_dir = match options.data_dir {
         Some(dir) => dir,
@@ -22,7 +22,6 @@ pub async fn run(options: Demo, program: PathBuf) -> Result<ExitCode, BoxError> 
     };
     eprintln!("ridematch: starting, with data in {}", data_dir.display());
     let mut terminate = signal(SignalKind::terminate())?;
-    let name = program.display().to_string();
     let stack = Stack::start(Options {
         program,
         data_dir: Some(data_dir),
@@ -36,9 +35,9 @@ pub async fn run(options: Demo, program: PathBuf) -> Result<ExitCode, BoxError> 
         _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
         _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
     };
-    let tokens = Tokens::of_everybody(&stack.base_url).await?;
-    let said = if options.json { in_json(&stack, &tokens) } else { banner(&stack, &tokens, &name) };
-    crate::print(&(said + "\n"))?;
+    let tokens = Tokens::create(&stack.base_url).await?;
+    let text = if options.json { json_line(&stack, &tokens) } else { banner(&stack, &tokens) };
+    crate::print(&(text + "\n"))?;
     let city = city::Drive { base_url: stack.base_url.clone(), drivers: options.drivers, seed: 1 };
     tokio::select! {
         end = city::drive(&city), if options.drivers > 0 => end?,
@@ -50,7 +49,7 @@ pub async fn run(options: Demo, program: PathBuf) -> Result<ExitCode, BoxError> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// A token of each role.
+/// A token for each role.
 #[derive(Debug, Serialize)]
 struct Tokens {
     rider: String,
@@ -60,7 +59,7 @@ struct Tokens {
 }
 
 impl Tokens {
-    async fn of_everybody(base_url: &str) -> Result<Self, BoxError> {
+    async fn create(base_url: &str) -> Result<Self, BoxError> {
         Ok(Self {
             rider: token(base_url, "rider").await?,
             driver: token(base_url, "driver").await?,
@@ -70,8 +69,8 @@ impl Tokens {
     }
 }
 
-/// For scripts: one line.
-fn in_json(stack: &Stack, tokens: &Tokens) -> String {
+/// The output for scripts.
+fn json_line(stack: &Stack, tokens: &Tokens) -> String {
     json!({
         "base_url": stack.base_url,
         "console_url": format!("{}/", stack.base_url),
@@ -84,59 +83,59 @@ fn in_json(stack: &Stack, tokens: &Tokens) -> String {
     .to_string()
 }
 
-/// For people.
-fn banner(stack: &Stack, tokens: &Tokens, program: &str) -> String {
+/// The output for people. Its lines work in bash, zsh and fish.
+fn banner(stack: &Stack, tokens: &Tokens) -> String {
     let base = &stack.base_url;
     let Tokens { rider, driver, gateway, ops } = tokens;
     format!(
         r#"
 ridematch is ready.
 
-  the console           {base}/
-  the API, to explore   {base}/docs
-  its document          {base}/openapi.json
-  its errors, explained {base}/problems
-  metrics               {base}/metrics
-  the service's log     {log}
-  the payment provider  {provider}   (its key: {PSP_SECRET_KEY})
+  console           {base}/
+  API explorer      {base}/docs/
+  OpenAPI document  {base}/openapi.json
+  error pages       {base}/problems
+  metrics           {base}/metrics
+  service log       {log}
+  payment provider  {provider}   (secret key: {PSP_SECRET_KEY})
 
-A token for each role, good for a day:
+A token for each role, valid for a day:
 
 export RIDER={rider}
 export DRIVER={driver}
 export GATEWAY={gateway}
 export OPS={ops}
 
-Three lines to begin with:
+First requests: nearby drivers, a quote, the audit:
 
-curl -s {base}/v1/drivers/nearby?lat={lat}\&lon={lon} -H "Authorization: Bearer $RIDER"
+curl -s "{base}/v1/drivers/nearby?lat={lat}&lon={lon}" -H "Authorization: Bearer $RIDER"
 curl -s {base}/v1/quotes -H "Authorization: Bearer $RIDER" -H 'Content-Type: application/json' -d '{quote}'
 curl -s {base}/v1/ops/audit -H "Authorization: Bearer $OPS"
 
-And one to spoil the provider's day: the next capture is done, and its answer is lost.
+A fault of the payment provider: the next capture succeeds, and its response is lost:
 
 curl -s -u {PSP_SECRET_KEY}: {provider}/sim/faults -X PUT -d '{fault}'
 
-A driver who never comes, a refund, a webhook that comes twice:
+More scenarios, from the source tree: a no-show, a refund, a duplicate webhook:
 
-{program} trigger --list
+cargo trigger --list
 
-Ctrl-C stops everything. The README takes you through one ride."#,
+Ctrl-C stops everything. docs/tour.md takes you through one ride."#,
         log = stack.log.display(),
         provider = stack.provider_url,
         fault = json!({"faults": [{"on": "capture", "kind": "reset_after", "times": 1}]}),
-        lat = city::CENTRE.lat,
-        lon = city::CENTRE.lon,
+        lat = city::CENTER.lat,
+        lon = city::CENTER.lon,
         quote = json!({
-            "pickup": {"lat": city::CENTRE.lat, "lon": city::CENTRE.lon},
-            "dropoff": {"lat": city::CENTRE.lat + 0.01, "lon": city::CENTRE.lon + 0.01},
+            "pickup": {"lat": city::CENTER.lat, "lon": city::CENTER.lon},
+            "dropoff": {"lat": city::CENTER.lat + 0.01, "lon": city::CENTER.lon + 0.01},
         }),
     )
 }
 
 async fn token(base_url: &str, role: &str) -> Result<String, BoxError> {
-    let answer =
+    let response =
         reqwest::Client::new().post(format!("{base_url}/v1/sandbox/tokens")).json(&json!({"role": role})).send();
-    let body: Value = answer.await?.error_for_status()?.json().await?;
-    Ok(body["token"].as_str().ok_or("the service gave no token")?.to_owned())
+    let body: Value = response.await?.error_for_status()?.json().await?;
+    Ok(body["token"].as_str().ok_or("the response has no token")?.to_owned())
 }

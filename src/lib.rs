@@ -1,16 +1,16 @@
 //! A ride-matching service to learn from: nearest drivers, trips, and money that survives.
 //!
-//! The source tree is the whiteboard drawing of the system: `ARCHITECTURE.md` has the picture. Every folder is a room, and a room
-//! imports only from floors below it.
+//! Each folder is a module, and a module imports only from layers below it: `ARCHITECTURE.md` has the drawing.
 
+mod api;
+pub mod audit;
 pub mod dispatch;
-mod document;
-mod doors;
 pub mod geo;
-pub mod ops;
 pub mod payments;
 pub mod platform;
 pub mod pricing;
+pub mod reconciliation;
+#[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod startup;
 pub mod supply;
@@ -18,4 +18,4 @@ pub mod trips;
 pub mod webhooks;
 mod workers;
 
-pub use document::document;
+pub use api::openapi::document;

@@ -1,7 +1,8 @@
-//! Puts the house together: the platform, the rooms' addresses, the workers; starts it, and stops it in order.
+//! The composition root: builds the platform, the modules' routes and the workers, starts them, and stops them in order.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
@@ -11,38 +12,37 @@ use actix_web::{App, HttpServer};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::ops::Auditor;
-use crate::payments::{Gateway, PaymentsContext, WebhookSecrets};
+use crate::audit::Auditor;
+use crate::payments::{PaymentsContext, ProviderClient, WebhookSecrets};
 use crate::platform::auth::{TokenKey, Tokens};
 use crate::platform::clock::Clock;
 use crate::platform::config::Config;
 use crate::platform::db::Db;
-use crate::platform::dice::Dice;
-use crate::platform::egress::public::Reach;
+use crate::platform::egress::public::AddressPolicy;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::middleware::observe;
 use crate::platform::http::request::BODY_BYTES_MAX;
-use crate::platform::idempotency::Gate;
+use crate::platform::idempotency::KeyLocks;
 use crate::platform::leader::Leadership;
 use crate::platform::limits::Limits;
 use crate::platform::metrics::Metrics;
-use crate::platform::wake::Hub;
+use crate::platform::random::RandomSource;
+use crate::platform::wake::WakeHub;
 use crate::platform::{Parts, Platform, schema};
-use crate::sandbox::{Live, Recorder, Sandbox};
 use crate::supply::Supply;
 use crate::webhooks::WebhooksContext;
-use crate::{dispatch, doors, ops, payments, pricing, sandbox, supply, trips, webhooks, workers};
+use crate::{api, audit, dispatch, payments, pricing, reconciliation, supply, trips, webhooks, workers};
 
-/// How long open requests get to finish, seconds. With the workers' rounds it stays under the 10 s that a supervisor gives.
+/// How long open requests get to finish, seconds. Together with the workers' runs less than the 10 s a supervisor waits.
 const DRAIN_S: u64 = 7;
 
-/// Connections of an audit that is a process of its own.
+/// Database connections of `ridematch audit`.
 const AUDIT_CONNECTIONS: u32 = 4;
 
 /// A running service.
 #[derive(Debug)]
 pub struct Running {
-    /// Where it answers.
+    /// The address it listens on.
     pub address: SocketAddr,
     platform: Platform,
     payments: PaymentsContext,
@@ -52,23 +52,23 @@ pub struct Running {
     workers: JoinSet<()>,
 }
 
-/// Makes the platform of a process.
+/// Builds the platform of a process.
 ///
 /// # Errors
-/// If the configuration names something that cannot be used.
+/// If the configuration has an unusable value.
 pub fn platform(config: &Config) -> Result<Platform> {
     let tokens = Tokens::new(&config.token_key()).map_err(|error| Error::Bug(format!("token key: {error}")))?;
     Ok(Platform::new(parts(&config.database_url, config.pool_max, tokens, config.rate_limit)?))
 }
 
 fn parts(database_url: &str, pool_max: u32, tokens: Tokens, rate_limit: NonZeroU32) -> Result<Parts> {
-    let (clock, dice) = (Clock::system(), Dice::new());
-    let process = dice.uuid(clock.machine()).simple().to_string();
+    let (clock, random) = (Clock::system(), RandomSource::new());
+    let process = random.uuid(clock.machine()).simple().to_string();
     Ok(Parts {
-        db: Db::open(database_url, pool_max, Hub::default())?,
+        db: Db::open(database_url, pool_max, WakeHub::default())?,
         clock,
-        dice,
-        gate: Gate::default(),
+        random,
+        key_locks: KeyLocks::default(),
         tokens,
         limits: Limits::new(rate_limit),
         metrics: Metrics::new()?,
@@ -78,47 +78,91 @@ fn parts(database_url: &str, pool_max: u32, tokens: Tokens, rate_limit: NonZeroU
     })
 }
 
-/// Makes the door to the payment provider.
+/// Builds the client of the payment provider.
 ///
 /// # Errors
-/// If there can be no HTTP client.
-pub fn gateway(config: &Config, platform: &Platform) -> Result<Gateway> {
-    Gateway::new(platform.clone(), &config.psp)
+/// If the HTTP client cannot be built.
+pub fn provider_client(config: &Config, platform: &Platform) -> Result<ProviderClient> {
+    ProviderClient::new(platform.clone(), &config.psp)
 }
 
-/// Starts the service and returns when it listens. What `recorder` hears, the sandbox shows.
+/// What a build adds to the service: nothing in production, the sandbox with its feature.
+struct Extension {
+    /// Where webhooks may be sent.
+    policy: AddressPolicy,
+    /// Registers more routes, before those of `api`.
+    routes: Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>,
+    /// One more worker.
+    worker: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+/// The parts of the service that an extension builds on.
+struct Core<'a> {
+    platform: &'a Platform,
+    supply: &'a Arc<Supply>,
+    payments: &'a PaymentsContext,
+}
+
+impl Default for Extension {
+    fn default() -> Self {
+        Self { policy: AddressPolicy::PublicOnly, routes: Arc::new(|_| {}), worker: None }
+    }
+}
+
+/// Starts the production service and returns when it listens.
 ///
 /// # Errors
-/// If the database does not answer or is not migrated, or the address cannot be listened on.
-pub async fn start(config: &Config, recorder: Recorder) -> Result<Running> {
+/// If the database does not answer or is not migrated, or if the address is not available.
+pub async fn start(config: &Config) -> Result<Running> {
+    start_extended(config, |_| Ok(Extension::default())).await
+}
+
+/// Starts the service and, if `flags` open it, the sandbox, which shows the SQL in `recorder`.
+///
+/// # Errors
+/// As [`start`].
+#[cfg(feature = "sandbox")]
+pub async fn start_with_sandbox(
+    config: &Config,
+    flags: crate::sandbox::Flags,
+    recorder: crate::sandbox::SqlRecorder,
+) -> Result<Running> {
+    use crate::sandbox::{self, LiveMap, Sandbox};
+
+    start_extended(config, |core| {
+        let policy = if flags.webhook_loopback { AddressPolicy::PublicAndLoopback } else { AddressPolicy::PublicOnly };
+        if !flags.sandbox {
+            return Ok(Extension { policy, ..Extension::default() });
+        }
+        let live = LiveMap::new(core.platform.clone(), Arc::clone(core.supply));
+        let worker = live.clone().run();
+        let sandbox = web::Data::new(Sandbox::new(config, flags, recorder, core.payments.clone(), live)?);
+        Ok(Extension {
+            policy,
+            routes: Arc::new(move |app| sandbox::routes::configure(app.app_data(sandbox.clone()))),
+            worker: Some(Box::pin(worker)),
+        })
+    })
+    .await
+}
+
+async fn start_extended(config: &Config, extend: impl FnOnce(&Core<'_>) -> Result<Extension>) -> Result<Running> {
     let platform = platform(config)?;
     prepare(&platform).await?;
     let supply = Arc::new(Supply::default());
-    let gateway = gateway(config, &platform)?;
-
-    let payments = PaymentsContext::new(platform.clone(), gateway);
-
-    let sandbox = if config.sandbox {
-        let live = Live::new(platform.clone(), Arc::clone(&supply));
-        Some(web::Data::new(Sandbox::new(config, recorder, payments.clone(), live)?))
-    } else {
-        None
-    };
-    let (server, address) = listen(config, &platform, &supply, &payments, sandbox.clone())?;
+    let payments = PaymentsContext::new(platform.clone(), provider_client(config, &platform)?);
+    let core = Core { platform: &platform, supply: &supply, payments: &payments };
+    let extension = extend(&core)?;
+    let (server, address) = listen(config, &core, &extension)?;
     let handle = server.handle();
     let serving = tokio::spawn(server);
-    let webhooks = WebhooksContext::new(platform.clone(), reach(config))?;
+    let webhooks = WebhooksContext::new(platform.clone(), extension.policy)?;
     let mut workers = workers::start(&platform, &supply, &payments, &webhooks);
-    if let Some(sandbox) = sandbox {
-        workers.spawn(sandbox.live().clone().run());
+    if let Some(worker) = extension.worker {
+        workers.spawn(worker);
     }
-    tracing::info!(%address, process = platform.process, "ridematch is up");
+    tracing::info!(%address, process = platform.process, "the service has started");
     Ok(Running { address, platform, payments, webhooks, server: handle, serving, workers })
-}
-
-/// How far webhooks go.
-fn reach(config: &Config) -> Reach {
-    if config.webhook_loopback { Reach::PublicAndLoopback } else { Reach::Public }
 }
 
 async fn prepare(platform: &Platform) -> Result<()> {
@@ -142,28 +186,24 @@ async fn prepare(platform: &Platform) -> Result<()> {
     Ok(())
 }
 
-fn listen(
-    config: &Config,
-    platform: &Platform,
-    supply: &Arc<Supply>,
-    payments: &PaymentsContext,
-    sandbox: Option<web::Data<Sandbox>>,
-) -> Result<(actix_web::dev::Server, SocketAddr)> {
-    let (platform_data, supply) = (web::Data::new(platform.clone()), web::Data::from(Arc::clone(supply)));
-    let auditor = web::Data::new(Auditor::new(platform.clone(), payments.gateway().clone()));
-    let reach = web::Data::new(reach(config));
+fn listen(config: &Config, core: &Core<'_>, extension: &Extension) -> Result<(actix_web::dev::Server, SocketAddr)> {
+    let (platform, payments) = (core.platform, core.payments);
+    let (platform_data, supply) = (web::Data::new(platform.clone()), web::Data::from(Arc::clone(core.supply)));
+    let auditor = web::Data::new(Auditor::new(platform.clone(), payments.client().clone()));
+    let policy = web::Data::new(extension.policy);
     let secrets = WebhookSecrets::parse(config.psp_webhook_secret.expose())
         .map_err(|wrong| Error::Bug(format!("PSP_WEBHOOK_SECRET {wrong}")))?;
     let secrets = web::Data::new(secrets);
-    let seats = web::Data::new(trips::routes::Seats::default());
+    let stream_limiter = web::Data::new(trips::routes::StreamLimiter::default());
+    let routes = Arc::clone(&extension.routes);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(platform_data.clone())
             .app_data(supply.clone())
             .app_data(auditor.clone())
             .app_data(secrets.clone())
-            .app_data(reach.clone())
-            .app_data(seats.clone())
+            .app_data(policy.clone())
+            .app_data(stream_limiter.clone())
             .app_data(PayloadConfig::new(BODY_BYTES_MAX))
             .wrap(from_fn(observe))
             .configure(pricing::routes::configure)
@@ -171,14 +211,11 @@ fn listen(
             .configure(dispatch::routes::configure)
             .configure(trips::routes::configure)
             .configure(payments::routes::configure)
-            .configure(ops::routes::configure)
+            .configure(audit::routes::configure)
+            .configure(reconciliation::routes::configure)
             .configure(webhooks::routes::configure)
-            .configure(|config| {
-                if let Some(sandbox) = &sandbox {
-                    sandbox::routes::configure(config.app_data(sandbox.clone()));
-                }
-            })
-            .configure(doors::configure)
+            .configure(&*routes)
+            .configure(api::configure)
     })
     .workers(usize::from(config.http_workers))
     .disable_signals()
@@ -190,12 +227,12 @@ fn listen(
 }
 
 impl Running {
-    /// The platform, for tests that look inside.
+    /// The platform, for tests.
     pub fn platform(&self) -> &Platform {
         &self.platform
     }
 
-    /// Stops in order: no new requests, streams end, open requests and the workers' rounds finish.
+    /// Stops in order: refuses new requests, ends streams, and finishes open requests and the workers' runs.
     pub async fn stop(mut self) {
         self.platform.shutdown.cancel();
         self.server.stop(true).await;
@@ -203,37 +240,37 @@ impl Running {
         self.payments.finished().await;
         self.webhooks.finished().await;
         self.platform.db.drain().await;
-        let _ended = self.serving.await;
+        let _end = self.serving.await;
     }
 
-    /// Returns when the server or a worker has ended by itself, which none should, and says how. A worker that has ended is gone for
-    /// good, while the process goes on being the matcher: better to end, and be started again.
+    /// Returns how the server or a worker ended by itself, once one has. None should: without the worker the process may still be the
+    /// matcher, so it must exit and be restarted.
     pub async fn ended(&mut self) -> String {
         first_end(&mut self.serving, &mut self.workers).await
     }
 }
 
-/// How the first of them ended.
+/// Waits for the first end and describes it.
 async fn first_end<T>(serving: &mut JoinHandle<T>, workers: &mut JoinSet<()>) -> String {
     tokio::select! {
-        end = serving => end.map_or_else(|error| format!("the server has ended: {error}"), |_| "the server has ended".to_owned()),
+        end = serving => end.map_or_else(|error| format!("the server ended: {error}"), |_| "the server ended".to_owned()),
         Some(end) = workers.join_next() => {
-            end.map_or_else(|error| format!("a worker has ended: {error}"), |()| "a worker has ended".to_owned())
+            end.map_or_else(|error| format!("a worker ended: {error}"), |()| "a worker ended".to_owned())
         }
     }
 }
 
-/// Makes an auditor that is not part of a running service.
+/// Builds an auditor outside of a running service.
 ///
 /// # Errors
-/// If the configuration names something that cannot be used.
-pub fn auditor(access: ops::audit::Access) -> Result<Auditor> {
-    // It answers no requests: the tokens are never asked, and the rate is nobody's.
+/// If the configuration has an unusable value.
+pub fn auditor(access: audit::AuditConfig) -> Result<Auditor> {
+    // It serves no requests, so that tokens and rate are unused.
     let tokens =
         Tokens::new(&TokenKey::Secret(String::new())).map_err(|error| Error::Bug(format!("token key: {error}")))?;
     let platform = Platform::new(parts(&access.database_url, AUDIT_CONNECTIONS, tokens, NonZeroU32::MIN)?);
-    let gateway = Gateway::new(platform.clone(), &access.psp)?;
-    Ok(Auditor::new(platform, gateway))
+    let client = ProviderClient::new(platform.clone(), &access.psp)?;
+    Ok(Auditor::new(platform, client))
 }
 
 #[cfg(test)]
@@ -241,16 +278,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_worker_that_panics_or_returns_is_an_end() {
+    async fn first_end_reports_panic_return_and_server_end() {
         let mut serving = tokio::spawn(std::future::pending::<()>());
         let mut workers = JoinSet::new();
         workers.spawn(std::future::pending());
-        workers.spawn(async { panic!("a plan went wrong") });
+        workers.spawn(async { panic!("bad plan") });
         let end = first_end(&mut serving, &mut workers).await;
-        assert!(end.starts_with("a worker has ended") && end.contains("a plan went wrong"), "{end}");
+        assert!(end.starts_with("a worker ended") && end.contains("bad plan"), "{end}");
         workers.spawn(async {});
-        assert_eq!(first_end(&mut serving, &mut workers).await, "a worker has ended");
+        assert_eq!(first_end(&mut serving, &mut workers).await, "a worker ended");
         serving.abort();
-        assert!(first_end(&mut serving, &mut workers).await.starts_with("the server has ended"));
+        assert!(first_end(&mut serving, &mut workers).await.starts_with("the server ended"));
     }
 }

@@ -1,5 +1,7 @@
-//! Dispatch: who should be offered which trip. It takes the trips that search, asks `supply` who is near, decides with a pure
-//! plan, and has `trips` write the offer. It never assigns anybody: the driver's yes does. What it decided, and why, it keeps.
+//! Dispatch: decides which driver is offered which trip.
+//!
+//! A match cycle reads the searching trips, asks `supply` for drivers near each, plans with a pure function, and has `trips` write
+//! the offers. Dispatch never assigns a driver: the driver does, by accepting. It saves every decision for `explain`.
 
 pub mod plan;
 pub mod routes;

@@ -1,8 +1,8 @@
-//! The plan of a round: which driver each searching trip asks, and in which order it goes on if the index was wrong. Pure.
+//! The plan of a match cycle: for each searching trip the drivers to offer it to, best first. Pure.
 //!
-//! Trips choose in the order in which they have been waiting, each the nearest driver whom none before it has chosen. That is
-//! greedy, not optimal: an assignment that minimises the sum of all pick-ups could do better in a crowd, and would need a
-//! round to wait for the crowd. A page under `docs/decisions` says what would change our mind.
+//! Trips choose in the order of their waiting time; each takes the nearest driver that no earlier trip has taken. This is a
+//! greedy assignment. A minimum-cost assignment would shorten the sum of all pickups in a dense batch, but has to wait for the
+//! batch to form. See `docs/decisions/greedy-plan.md`.
 
 use std::collections::HashSet;
 
@@ -10,87 +10,73 @@ use crate::geo::Position;
 use crate::geo::roads;
 use crate::platform::clock::DomainTime;
 use crate::platform::ids::{DriverId, TripId};
+use crate::platform::names::string_enum;
 use crate::supply::Candidate;
 
-/// The rings in which a driver is looked for, metres. The next one is only looked into when the one before is empty.
-pub const RINGS_M: [i32; 4] = [1_000, 2_000, 4_000, 8_000];
+/// The maximum great-circle distance from the pickup to a candidate, in meters.
+pub const SEARCH_RADIUS_M: f64 = 8_000.0;
 
-/// Candidates looked at for one trip, besides those who were asked before. Enough for every other trip of a round to have
-/// taken one.
+/// The maximum number of candidates per trip, excluded drivers not counted.
+///
+/// Enough to find a free one when the other trips of a match cycle have taken the nearest.
 pub const CANDIDATES_MAX: usize = 16;
 
-/// A trip that searches, and who is near it.
+/// A searching trip and the drivers near it.
 #[derive(Debug, Clone)]
 pub struct Search {
     /// The trip.
     pub trip: TripId,
-    /// Where it starts.
+    /// The pickup.
     pub pickup: Position,
-    /// Since when its rider has been waiting.
+    /// When the rider requested the trip.
     pub since: DomainTime,
-    /// Drivers who are not to be asked for it again.
-    pub asked: HashSet<DriverId>,
-    /// Drivers near it, nearest first, those of `asked` included.
+    /// Drivers that must not be offered this trip again.
+    pub excluded: HashSet<DriverId>,
+    /// Drivers near the pickup, nearest first, including excluded ones.
     pub candidates: Vec<Candidate>,
 }
 
-/// What the plan made of one candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// He is asked.
-    Chosen,
-    /// Another one is nearer.
-    Farther,
-    /// A trip that has been waiting longer asks him.
-    TakenByAnother,
-    /// He declined this trip, or let it expire, or was lost to it.
-    AskedBefore,
-}
-
-impl Verdict {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Chosen, Self::Farther, Self::TakenByAnother, Self::AskedBefore];
-
-    /// The name in what is kept of a round.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Chosen => "chosen",
-            Self::Farther => "farther",
-            Self::TakenByAnother => "taken_by_another",
-            Self::AskedBefore => "asked_before",
-        }
+string_enum! {
+    /// The decision about a candidate.
+    pub enum CandidateVerdict {
+        /// The trip is offered to this driver.
+        Chosen = "chosen",
+        /// Another driver is nearer.
+        Farther = "farther",
+        /// A trip that has waited longer chose this driver.
+        TakenByAnother = "taken_by_another",
+        /// The driver declined this trip, let its offer expire, or was unassigned from it.
+        Excluded = "excluded",
     }
 }
 
-/// A candidate as it was seen, and what was made of it.
+/// A driver that a match cycle considered for a trip.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Considered {
-    /// Who.
+pub struct ConsideredCandidate {
+    /// The driver.
     pub driver_id: DriverId,
-    /// Over the great circle to the pickup, metres.
+    /// Great-circle distance to the pickup, in meters.
     pub distance_m: i64,
-    /// Estimated drive to the pickup, seconds.
+    /// Estimated drive to the pickup, in seconds.
     pub eta_s: i64,
-    /// How old the position was, milliseconds.
+    /// Age of the driver's position, in milliseconds of domain time.
     pub position_age_ms: i64,
-    /// What was made of it.
-    pub verdict: Verdict,
+    /// The decision.
+    pub verdict: CandidateVerdict,
 }
 
-/// What a trip should do.
+/// The decision for one trip.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// The trip.
     pub trip: TripId,
-    /// Whom to ask: the first; and if the database says that he cannot be, the next.
+    /// The drivers to offer it to: the first one, and the next one whenever the database refuses a driver.
     pub order: Vec<Candidate>,
-    /// The ring in which the first was found; the widest if nobody was.
-    pub radius_m: i32,
-    /// Everybody who was looked at.
-    pub considered: Vec<Considered>,
+    /// All candidates, with the decision about each.
+    pub considered: Vec<ConsideredCandidate>,
 }
 
-/// Plans a round.
+/// Plans a match cycle.
 pub fn plan(mut searches: Vec<Search>) -> Vec<Plan> {
     searches.sort_by_key(|search| (search.since, search.trip));
     let mut taken = HashSet::new();
@@ -108,19 +94,19 @@ fn plan_one(search: &Search, taken: &HashSet<DriverId>) -> Plan {
     let mut order = Vec::new();
     let mut considered = Vec::with_capacity(search.candidates.len());
     for candidate in &search.candidates {
-        let verdict = if search.asked.contains(&candidate.driver) {
-            Verdict::AskedBefore
+        let verdict = if search.excluded.contains(&candidate.driver) {
+            CandidateVerdict::Excluded
         } else if taken.contains(&candidate.driver) {
-            Verdict::TakenByAnother
+            CandidateVerdict::TakenByAnother
         } else if order.is_empty() {
-            Verdict::Chosen
+            CandidateVerdict::Chosen
         } else {
-            Verdict::Farther
+            CandidateVerdict::Farther
         };
-        if matches!(verdict, Verdict::Chosen | Verdict::Farther) {
+        if matches!(verdict, CandidateVerdict::Chosen | CandidateVerdict::Farther) {
             order.push(*candidate);
         }
-        considered.push(Considered {
+        considered.push(ConsideredCandidate {
             driver_id: candidate.driver,
             distance_m: candidate.distance_m.round() as i64,
             eta_s: roads::estimate(candidate.position, search.pickup).duration_s,
@@ -128,13 +114,7 @@ fn plan_one(search: &Search, taken: &HashSet<DriverId>) -> Plan {
             verdict,
         });
     }
-    let radius_m = order.first().map_or(RINGS_M[RINGS_M.len() - 1], |first: &Candidate| ring_m(first.distance_m));
-    Plan { trip: search.trip, order, radius_m, considered }
-}
-
-/// The smallest ring that a distance is in.
-fn ring_m(distance_m: f64) -> i32 {
-    RINGS_M.into_iter().find(|ring_m| distance_m <= f64::from(*ring_m)).unwrap_or(RINGS_M[RINGS_M.len() - 1])
+    Plan { trip: search.trip, order, considered }
 }
 
 #[cfg(test)]
@@ -155,12 +135,12 @@ mod tests {
         Candidate { driver: driver(n), class: VehicleClass::Standard, position, distance_m, age_ms: 1_000 }
     }
 
-    fn search(trip: u128, since_s: i64, asked: &[u128], candidates: &[(u128, f64)]) -> Search {
+    fn search(trip: u128, since_s: i64, excluded: &[u128], candidates: &[(u128, f64)]) -> Search {
         Search {
             trip: TripId::from(Uuid::from_u128(trip)),
             pickup: Position::new(40.7, -74.0).expect("in range"),
             since: DomainTime::new(DateTime::from_timestamp(since_s, 0).expect("in range")),
-            asked: asked.iter().map(|n| driver(*n)).collect(),
+            excluded: excluded.iter().map(|n| driver(*n)).collect(),
             candidates: candidates.iter().map(|(n, distance_m)| candidate(*n, *distance_m)).collect(),
         }
     }
@@ -170,37 +150,34 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_is_asked_and_the_rest_stand_by() {
+    fn nearest_driver_is_chosen_and_the_others_are_next_in_order() {
         let plans = plan(vec![search(1, 0, &[], &[(7, 300.0), (8, 900.0)])]);
         assert_eq!(choices(&plans), [Some(driver(7))]);
         assert_eq!(plans[0].order.len(), 2);
-        assert_eq!(plans[0].radius_m, 1_000);
         assert_eq!(
             plans[0].considered.iter().map(|c| c.verdict).collect::<Vec<_>>(),
-            [Verdict::Chosen, Verdict::Farther]
+            [CandidateVerdict::Chosen, CandidateVerdict::Farther]
         );
     }
 
     #[test]
-    fn who_waits_longer_chooses_first() {
+    fn trip_that_waits_longest_chooses_first() {
         let plans = plan(vec![search(1, 100, &[], &[(7, 10.0), (8, 900.0)]), search(2, 0, &[], &[(7, 3_000.0)])]);
         assert_eq!(plans[0].trip, TripId::from(Uuid::from_u128(2)));
         assert_eq!(choices(&plans), [Some(driver(7)), Some(driver(8))]);
-        assert_eq!(plans[1].considered[0].verdict, Verdict::TakenByAnother);
-        assert_eq!(plans[0].radius_m, 4_000);
+        assert_eq!(plans[1].considered[0].verdict, CandidateVerdict::TakenByAnother);
     }
 
     #[test]
-    fn nobody_is_asked_twice_and_nobody_near_is_a_plan_too() {
+    fn excluded_driver_is_not_chosen_again() {
         let plans = plan(vec![search(1, 0, &[7], &[(7, 10.0)])]);
         assert_eq!(choices(&plans), [None]);
-        assert_eq!(plans[0].considered[0].verdict, Verdict::AskedBefore);
-        assert_eq!(plans[0].radius_m, 8_000);
+        assert_eq!(plans[0].considered[0].verdict, CandidateVerdict::Excluded);
     }
 
     proptest! {
         #[test]
-        fn no_driver_is_the_first_choice_of_two_trips(
+        fn no_driver_is_first_in_order_for_two_trips(
             searches in prop::collection::vec((0..50_i64, prop::collection::vec(0..12_u128, 0..8)), 1..12),
         ) {
             let searches = searches.into_iter().enumerate().map(|(n, (since, drivers))| {

@@ -1,139 +1,99 @@
-//! Why this driver.
+//! The explanation of a trip's matching.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
-use super::plan::Verdict;
-use super::store::{self, Round};
+use super::store::{self, CandidateRow, MatchCycle};
 use crate::platform::auth::{Caller, Role};
 use crate::platform::clock::DomainTime;
 use crate::platform::db::Conn;
-use crate::platform::error::{Refusal, Result};
-use crate::platform::http::names::published;
-use crate::platform::http::{Participants, Reply, Request};
+use crate::platform::error::Result;
+use crate::platform::http::{HttpResult, Participants, Request};
 use crate::platform::ids::{DriverId, OfferId, TripId};
-use crate::trips::routes as trip_routes;
 
-/// The room's part of the published document.
+/// The module's part of the published document.
 #[derive(Debug, OpenApi)]
 #[openapi(paths(explain))]
 pub struct Api;
 
-/// The room's addresses.
+/// Adds the module's routes.
 pub fn configure(config: &mut web::ServiceConfig) {
     config.service(web::resource("/v1/trips/{trip_id}/explain").route(web::get().to(explain)));
 }
 
-/// A round of a trip's search.
+/// One match cycle of a trip.
 #[derive(Debug, Serialize, ToSchema)]
-struct RoundBody {
-    /// Drivers asked before it.
+struct MatchCycleBody {
+    /// Offers the trip had before this cycle.
     #[schema(minimum = 0, maximum = 20)]
-    round: i16,
+    offers_before: i16,
     /// When it was decided (domain time).
     decided_at: DomainTime,
-    /// The ring in which a driver was found, metres; the widest if none was.
-    #[schema(minimum = 0)]
-    radius_m: i32,
-    /// The offer that was made; `null` if none was, or if it went to another driver than the one who looks.
+    /// The offer; `null` if no driver was found. A driver sees only their own.
     offer_id: Option<OfferId>,
-    /// Who was asked; `null` as for the offer.
+    /// The driver with the offer; `null` as for the offer.
     driver_id: Option<DriverId>,
-    /// How many drivers were looked at.
+    /// The number of candidates considered.
     #[schema(minimum = 0)]
     considered: usize,
-    /// Them. Operators see all; riders and drivers the one who was asked.
-    #[schema(value_type = Vec<Candidate>, max_items = 1000)]
+    /// The candidates. Operators see all of them; riders and drivers see only the one with the offer.
+    #[schema(value_type = Vec<CandidateRow>, max_items = 1000)]
     candidates: Vec<Value>,
 }
 
-/// A driver who was looked at.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "a shape for the document: candidates are shown as they were stored")]
-struct Candidate {
-    /// The driver.
-    driver_id: DriverId,
-    /// To the pickup, over the great circle, metres.
-    #[schema(minimum = 0)]
-    distance_m: i64,
-    /// Estimated drive to the pickup, seconds.
-    #[schema(minimum = 0)]
-    eta_s: i64,
-    /// How old the position was, milliseconds of domain time.
-    #[schema(minimum = 0)]
-    position_age_ms: i64,
-    /// What was made of it.
-    verdict: CandidateVerdict,
-}
-
-published! {
-    /// What was made of a candidate.
-    ///
-    /// * `chosen`: asked
-    /// * `farther`: another one was nearer
-    /// * `taken_by_another`: a trip that had been waiting longer asked them
-    /// * `asked_before`: declined this trip, let it expire, or was lost to it
-    CandidateVerdict = Verdict::ALL.iter().map(|verdict| verdict.as_str());
-}
-
-/// The search of a trip.
+/// How a trip was matched.
 #[derive(Debug, Serialize, ToSchema)]
 struct ExplainBody {
     /// The trip.
     trip_id: TripId,
-    /// Its rounds, the first one first.
+    /// Its match cycles, oldest first.
     #[schema(max_items = 1000)]
-    rounds: Vec<RoundBody>,
+    match_cycles: Vec<MatchCycleBody>,
 }
 
-/// See why this driver
+/// Explain a match
 ///
-/// What dispatch looked at in each round of the search, and what it made of it: how far away each candidate was, how old the position, and
-/// why one lost. It is what was decided then, not what would be decided now.
+/// Returns every match cycle of the trip: the candidates with their distance, their position's age, and why each was chosen or not. These
+/// are the decisions as they were made; nothing is computed anew.
 #[utoipa::path(get, path = "/v1/trips/{trip_id}/explain", tag = "trips", operation_id = "explain_trip",
     security(("rider" = []), ("driver" = []), ("ops" = [])),
     params(("trip_id" = TripId, Path, description = "The trip")),
-    responses((status = 200, description = "The rounds", body = ExplainBody)))]
-async fn explain(request: Request<Participants>) -> Reply {
+    responses((status = 200, description = "The match cycles", body = ExplainBody)))]
+async fn explain(request: Request<Participants>) -> HttpResult {
     let input = (request.id::<TripId>("trip_id")?, request.caller());
-    let (trip, caller) = input;
-    let rounds = request.platform.db.read(input, |conn, (trip, caller)| Box::pin(find(conn, *trip, *caller))).await?;
-    let rounds = rounds.into_iter().map(|round| render(round, caller)).collect();
-    Ok(HttpResponse::Ok().json(ExplainBody { trip_id: trip, rounds }))
+    let (trip_id, caller) = input;
+    let cycles = request.platform.db.read(input, |conn, (trip, caller)| Box::pin(find(conn, *trip, *caller))).await?;
+    let match_cycles = cycles.into_iter().map(|cycle| render(cycle, caller)).collect();
+    Ok(HttpResponse::Ok().json(ExplainBody { trip_id, match_cycles }))
 }
 
-async fn find(conn: &mut Conn, trip: TripId, caller: Caller) -> Result<Vec<Round>> {
-    let trip = crate::trips::store::find(conn, trip).await?.ok_or_else(|| Refusal::not_found("trip"))?;
-    if trip_routes::may_see(&trip, caller) {
-        store::rounds(conn, trip.id).await
-    } else {
-        Err(Refusal::not_found("trip").into())
-    }
+async fn find(conn: &mut Conn, trip: TripId, caller: Caller) -> Result<Vec<MatchCycle>> {
+    crate::trips::store::find_visible(conn, trip, caller).await?;
+    store::match_cycles(conn, trip).await
 }
 
-fn render(round: Round, caller: Caller) -> RoundBody {
-    let all = match round.considered {
+fn render(cycle: MatchCycle, caller: Caller) -> MatchCycleBody {
+    let all = match cycle.candidates {
         Value::Array(all) => all,
         _ => Vec::new(),
     };
     let considered = all.len();
-    let shown = |candidate: &Value| match caller.role {
+    let is_visible = |candidate: &Value| match caller.role {
         Role::Ops => true,
         Role::Driver => candidate["driver_id"] == caller.to_string(),
         Role::Rider | Role::Gateway => {
-            round.driver_id.is_some_and(|driver| candidate["driver_id"] == driver.to_string())
+            cycle.driver_id.is_some_and(|driver| candidate["driver_id"] == driver.to_string())
         }
     };
-    let is_shown = caller.role != Role::Driver || round.driver_id == caller.driver();
-    RoundBody {
-        round: round.round,
-        decided_at: round.decided_at,
-        radius_m: round.radius_m,
-        offer_id: round.offer_id.filter(|_| is_shown),
-        driver_id: round.driver_id.filter(|_| is_shown),
+    let shows_offer = caller.role != Role::Driver || cycle.driver_id == caller.driver();
+    MatchCycleBody {
+        offers_before: cycle.offers_before,
+        decided_at: cycle.decided_at,
+        offer_id: cycle.offer_id.filter(|_| shows_offer),
+        driver_id: cycle.driver_id.filter(|_| shows_offer),
         considered,
-        candidates: all.into_iter().filter(shown).collect(),
+        candidates: all.into_iter().filter(is_visible).collect(),
     }
 }

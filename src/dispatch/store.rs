@@ -1,32 +1,33 @@
-//! The SQL of searches and of what was decided in them.
+//! The SQL of searching trips and of match cycles.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::plan::{Considered, Plan};
+use super::plan::{CandidateVerdict, ConsideredCandidate, Plan};
 use crate::geo::Position;
 use crate::platform::class::VehicleClass;
 use crate::platform::clock::DomainTime;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{DriverId, Id, OfferId, TripId};
 
-/// A trip that searches.
+/// A trip in state `searching`.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Searching {
+pub struct SearchingTrip {
     pub trip: TripId,
     pub pickup: Position,
     pub class: VehicleClass,
     pub since: DomainTime,
 }
 
-/// Trips whose search is due at `now`, those first who have not been looked at for longest: however many there are, each has its
-/// turn. (Who waits longest chooses first among them; that is the plan's business.)
+/// Returns up to `limit` trips whose search is due at `now`, the least recently considered first, so that each has its turn.
 ///
 /// # Errors
-/// If the database does not answer, or a row cannot be.
-pub async fn searching(conn: &mut PgConnection, now: DomainTime, limit: i64) -> Result<Vec<Searching>> {
+/// If the database fails, or a row is invalid.
+pub async fn due_trips(conn: &mut PgConnection, now: DomainTime, limit: i64) -> Result<Vec<SearchingTrip>> {
     let rows = sqlx::query!(
         "select id, pickup_lat, pickup_lon, class, requested_at from trips
          where state = 'searching' and search_at <= $1 order by search_at, id limit $2",
@@ -37,11 +38,10 @@ pub async fn searching(conn: &mut PgConnection, now: DomainTime, limit: i64) -> 
     .await?;
     rows.into_iter()
         .map(|row| {
-            let impossible =
-                |column, value| Error::ImpossibleRow { table: "trips", column, row: row.id.to_string(), value };
+            let impossible = |column, value| Error::impossible_row("trips", column, row.id, value);
             let position = Position::new(row.pickup_lat, row.pickup_lon);
-            let class = VehicleClass::ALL.into_iter().find(|class| class.as_str() == row.class);
-            Ok(Searching {
+            let class = VehicleClass::parse(&row.class);
+            Ok(SearchingTrip {
                 trip: row.id,
                 pickup: position.map_err(|error| impossible("pickup_lat", error.to_string()))?,
                 class: class.ok_or_else(|| impossible("class", row.class.clone()))?,
@@ -51,7 +51,7 @@ pub async fn searching(conn: &mut PgConnection, now: DomainTime, limit: i64) -> 
         .collect()
 }
 
-/// When the next search is due.
+/// Returns when the next search is due.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -62,7 +62,7 @@ pub async fn next_search(conn: &mut PgConnection) -> Result<Option<DomainTime>> 
     Ok(due)
 }
 
-/// Locks a trip that still searches. False if it does not, or if somebody else is at it.
+/// Locks a trip that is still searching. Returns false if it is not, or if another transaction has locked it.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -76,106 +76,114 @@ pub async fn lock_searching(conn: &mut PgConnection, trip: TripId) -> Result<boo
     Ok(found.is_some())
 }
 
-/// Keeps what a round decided for a trip. A round that found nobody is overwritten by the next one.
+/// A candidate as it is stored and published.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Candidate)]
+pub struct CandidateRow {
+    /// The driver.
+    driver_id: DriverId,
+    /// Great-circle distance to the pickup, in meters.
+    #[schema(minimum = 0)]
+    distance_m: i64,
+    /// Estimated drive to the pickup, in seconds.
+    #[schema(minimum = 0)]
+    eta_s: i64,
+    /// Age of the driver's position, in milliseconds of domain time.
+    #[schema(minimum = 0)]
+    position_age_ms: i64,
+    /// The decision.
+    verdict: CandidateVerdict,
+}
+
+fn rows(plan: &Plan) -> Vec<CandidateRow> {
+    let row = |candidate: &ConsideredCandidate| {
+        let ConsideredCandidate { driver_id, distance_m, eta_s, position_age_ms, verdict } = *candidate;
+        CandidateRow { driver_id, distance_m, eta_s, position_age_ms, verdict }
+    };
+    plan.considered.iter().map(row).collect()
+}
+
+/// Saves a plan that led to an offer. It replaces cycles without an offer since the previous one.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn save_round(
+pub async fn save_cycle(
     conn: &mut PgConnection,
     plan: &Plan,
-    offer: Option<(OfferId, DriverId)>,
-    round: i16,
+    (offer, driver): (OfferId, DriverId),
+    offers_before: i16,
     now: DomainTime,
 ) -> Result<()> {
     sqlx::query!(
-        "insert into dispatch_rounds (trip_id, round, decided_at, radius_m, offer_id, driver_id, considered)
-         values ($1, $2, $3, $4, $5, $6, $7)
-         on conflict (trip_id, round) do update
-         set decided_at = excluded.decided_at, radius_m = excluded.radius_m, offer_id = excluded.offer_id,
-             driver_id = excluded.driver_id, considered = excluded.considered",
+        "insert into match_cycles (trip_id, offers_before, decided_at, offer_id, driver_id, candidates)
+         values ($1, $2, $3, $4, $5, $6)
+         on conflict (trip_id, offers_before) do update
+         set decided_at = excluded.decided_at, offer_id = excluded.offer_id, driver_id = excluded.driver_id,
+             candidates = excluded.candidates",
         plan.trip.uuid(),
-        round,
+        offers_before,
         now as _,
-        plan.radius_m,
-        offer.map(|(offer, _)| offer.uuid()),
-        offer.map(|(_, driver)| driver.uuid()),
-        json(&plan.considered),
+        offer.uuid(),
+        driver.uuid(),
+        json!(rows(plan)),
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// For trips that found nobody: keeps what was looked at, and puts the next look off until `again`. One statement for all.
+/// Saves plans that led to no offer, and postpones the next search of their trips until `retry_at`. One statement for all.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn save_empty_rounds(
+pub async fn save_empty_cycles(
     conn: &mut PgConnection,
     plans: &[Plan],
     now: DomainTime,
-    again: DomainTime,
+    retry_at: DomainTime,
 ) -> Result<()> {
     let trips: Vec<Uuid> = plans.iter().map(|plan| plan.trip.uuid()).collect();
-    let radii: Vec<i32> = plans.iter().map(|plan| plan.radius_m).collect();
-    let considered: Vec<Value> = plans.iter().map(|plan| json(&plan.considered)).collect();
+    let candidates: Vec<Value> = plans.iter().map(|plan| json!(rows(plan))).collect();
     sqlx::query!(
-        "with empty as (
-             select * from unnest($1::uuid[], $2::int[], $3::jsonb[]) as empty (trip_id, radius_m, considered)),
-         put_off as (
-             update trips set search_at = $5 from empty
+        "with empty as (select * from unnest($1::uuid[], $2::jsonb[]) as empty (trip_id, candidates)),
+         postponed as (
+             update trips set search_at = $4 from empty
              where trips.id = empty.trip_id and trips.state = 'searching'
-             returning trips.id, trips.offers_made, empty.radius_m, empty.considered)
-         insert into dispatch_rounds (trip_id, round, decided_at, radius_m, considered)
-         select id, offers_made, $4, radius_m, considered from put_off
-         on conflict (trip_id, round) do update
-         set decided_at = excluded.decided_at, radius_m = excluded.radius_m, considered = excluded.considered",
+             returning trips.id, trips.offers_made, empty.candidates)
+         insert into match_cycles (trip_id, offers_before, decided_at, candidates)
+         select id, offers_made, $3, candidates from postponed
+         on conflict (trip_id, offers_before) do update
+         set decided_at = excluded.decided_at, candidates = excluded.candidates",
         &trips,
-        &radii,
-        &considered,
+        &candidates,
         now as _,
-        again as _,
+        retry_at as _,
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
-fn json(considered: &[Considered]) -> Value {
-    considered
-        .iter()
-        .map(|one| {
-            json!({
-                "driver_id": one.driver_id,
-                "distance_m": one.distance_m,
-                "eta_s": one.eta_s,
-                "position_age_ms": one.position_age_ms,
-                "verdict": one.verdict.as_str(),
-            })
-        })
-        .collect()
-}
-
-/// A round as it was kept.
+/// A saved match cycle of one trip.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the migration describes the columns")]
-pub struct Round {
-    pub round: i16,
+pub struct MatchCycle {
+    pub offers_before: i16,
     pub decided_at: DomainTime,
-    pub radius_m: i32,
     pub offer_id: Option<OfferId>,
     pub driver_id: Option<DriverId>,
-    pub considered: Value,
+    pub candidates: Value,
 }
 
-/// What was decided for a trip, oldest first.
+/// Returns the match cycles of a trip, oldest first.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn rounds(conn: &mut PgConnection, trip: TripId) -> Result<Vec<Round>> {
+pub async fn match_cycles(conn: &mut PgConnection, trip: TripId) -> Result<Vec<MatchCycle>> {
     let rows = sqlx::query_as!(
-        Round,
-        "select round, decided_at, radius_m, offer_id, driver_id, considered from dispatch_rounds where trip_id = $1 order by round",
+        MatchCycle,
+        "select offers_before, decided_at, offer_id, driver_id, candidates
+         from match_cycles where trip_id = $1 order by offers_before",
         trip.uuid(),
     )
     .fetch_all(conn)

@@ -5,14 +5,12 @@ use serde::Serialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
-/// A place on the Earth, in WGS 84 degrees: finite, latitude from −90 to 90, longitude from −180 to 180.
+/// A position on the Earth in WGS 84 degrees: latitude from −90 to 90, longitude from −180 to 180.
 ///
-/// Longitudes 180 and −180 are kept apart, so that what a client sent is what it reads back, but they are at distance zero; so are
-/// all longitudes at a pole. On the wire it is an object, `{"lat": 40.7484, "lon": -73.9857}`, never an array: in arrays half
-/// of the world puts the longitude first.
+/// Longitudes 180 and −180 are stored as sent, but have distance zero; so have all longitudes at a pole. In JSON it is an object,
+/// `{"lat": 40.7484, "lon": -73.9857}`, never an array, because arrays have no agreed order.
 ///
-/// The order is by latitude, then longitude. It says nothing about the Earth; it is there so that a tie is broken the same way by
-/// everybody.
+/// Ordered by latitude, then longitude. The order has no geographic meaning; it breaks ties deterministically.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"lat": 40.7484, "lon": -73.9857})))]
@@ -25,24 +23,24 @@ pub struct Position {
     lon: f64,
 }
 
-/// A coordinate that is on no map.
+/// A coordinate out of range.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("`{field}` must be from -{limit} to {limit} degrees, not {value}")]
 pub struct InvalidPosition {
-    /// The coordinate at fault, by its name on the wire: `lat` or `lon`.
+    /// The invalid coordinate: `lat` or `lon`.
     pub field: &'static str,
-    /// The largest magnitude it may have, in degrees.
+    /// The maximum magnitude in degrees.
     pub limit: f64,
-    /// What it was: out of range, infinite, or not a number.
+    /// The value: out of range, infinite, or not a number.
     pub value: f64,
 }
 
 impl Position {
-    /// The position at `lat` degrees north and `lon` degrees east.
+    /// Creates the position at `lat` degrees north and `lon` degrees east.
     ///
     /// # Errors
     ///
-    /// [`InvalidPosition`] names the first coordinate that is not finite or out of its range.
+    /// [`InvalidPosition`] names the first coordinate that is not finite or is out of range.
     ///
     /// ```
     /// use ridematch::geo::Position;
@@ -65,10 +63,10 @@ impl Position {
         self.lon
     }
 
-    /// The position as a point on the unit sphere: x towards 0° N 0° E, y towards 0° N 90° E, z towards the north pole.
+    /// Returns the position as a point on the unit sphere: x toward 0° N 0° E, y toward 0° N 90° E, z toward the north pole.
     ///
-    /// Straight lines between these points order like distances on the ground, with no exception at the poles or the
-    /// antimeridian; that is what the index of drivers stands on. One place has one vector, whatever its longitude is called.
+    /// Chords between these points order like great-circle distances, also at the poles and the antimeridian; the driver index relies on
+    /// it. Equal places have equal vectors, also if their longitudes differ.
     pub fn unit_vector(self) -> [f64; 3] {
         let (sin_lat, cos_lat) = sin_cos_degrees(self.lat);
         let (sin_lon, cos_lon) = sin_cos_degrees(self.lon);
@@ -91,7 +89,7 @@ impl PartialOrd for Position {
 }
 
 impl From<Position> for ::geo::Point {
-    /// The x of a [`geo::Point`] is the longitude.
+    /// Converts with the longitude as x.
     fn from(position: Position) -> Self {
         Self::new(position.lon, position.lat)
     }
@@ -103,7 +101,7 @@ impl<'de> Deserialize<'de> for Position {
     }
 }
 
-/// Lets an object through and, unlike a derived `Deserialize`, no array.
+/// Accepts an object. Unlike a derived `Deserialize`, it refuses an array.
 struct ObjectVisitor;
 
 impl<'de> Visitor<'de> for ObjectVisitor {
@@ -119,7 +117,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 }
 
-/// Each coordinate is checked where it is read, so that an error's path ends in the coordinate.
+/// Checks each coordinate while deserializing it, so that the path of an error ends in the coordinate.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Coordinates {
@@ -138,13 +136,13 @@ fn lon<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
 }
 
 fn within(field: &'static str, limit: f64, value: f64) -> Result<f64, InvalidPosition> {
-    // NaN fails this comparison too. Adding zero turns −0 into 0, so that equal positions are equal in every bit.
+    // NaN fails the comparison too. Adding zero turns −0 into 0, so that equal positions have equal bits.
     if value.abs() <= limit { Ok(value + 0.0) } else { Err(InvalidPosition { field, limit, value }) }
 }
 
-/// Sine and cosine of an angle in degrees, exact at the multiples of 90.
+/// Returns sine and cosine of an angle in degrees, exact at multiples of 90.
 ///
-/// π has no exact `f64`, so `(180.0).to_radians().sin()` is not 0. Turning by whole quarters first makes a pole one point.
+/// `(180.0).to_radians().sin()` is not 0, because π has no exact `f64`. Reducing by quarter turns first makes a pole one point.
 fn sin_cos_degrees(angle: f64) -> (f64, f64) {
     let quarters = (angle / 90.0).round();
     let (sin, cos) = (angle - quarters * 90.0).to_radians().sin_cos();
@@ -171,8 +169,8 @@ mod tests {
         pickup: Position,
     }
 
-    /// The JSON path and the message of the error that `pickup` gives.
-    fn refused(pickup: &str) -> (String, String) {
+    /// The JSON path and the message of the error for `pickup`.
+    fn error_of(pickup: &str) -> (String, String) {
         let body = format!(r#"{{"pickup": {pickup}}}"#);
         let error =
             serde_path_to_error::deserialize::<_, Request>(&mut serde_json::Deserializer::from_str(&body)).unwrap_err();
@@ -180,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_belong_to_the_world() {
+    fn coordinates_at_the_limits_are_valid() {
         for (lat, lon) in [(90.0, 180.0), (-90.0, -180.0), (0.0, 0.0), (-0.0, -0.0)] {
             let position = Position::new(lat, lon).unwrap();
             assert_eq!((position.lat(), position.lon()), (lat, lon));
@@ -188,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_them_is_named() {
+    fn coordinate_out_of_range_is_named() {
         let beyond = [90.0_f64.next_up(), -90.1, 1e300, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
         for lat in beyond {
             assert_eq!(Position::new(lat, 0.0).unwrap_err().field, "lat");
@@ -199,14 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn json_is_an_object_of_two_numbers() {
+    fn json_is_an_object_with_two_numbers() {
         let position: Position = serde_json::from_value(json!({"lon": -73, "lat": 40.75})).unwrap();
         assert_eq!(position, Position::new(40.75, -73.0).unwrap());
         assert_eq!(serde_json::to_value(position).unwrap(), json!({"lat": 40.75, "lon": -73.0}));
     }
 
     #[test]
-    fn an_error_points_at_the_coordinate() {
+    fn error_path_ends_in_the_coordinate() {
         let cases = [
             (r#"{"lat": 91, "lon": 0}"#, "pickup.lat", "`lat` must be from -90 to 90 degrees, not 91"),
             (r#"{"lat": 0, "lon": -180.5}"#, "pickup.lon", "`lon` must be from -180 to 180 degrees, not -180.5"),
@@ -219,14 +217,14 @@ mod tests {
             (r"null", "pickup", "invalid type: null, expected an object with `lat` and `lon`"),
         ];
         for (pickup, path, message) in cases {
-            let (found_path, found) = refused(pickup);
+            let (found_path, found) = error_of(pickup);
             assert_eq!(found_path, path, "{pickup}: {found}");
             assert!(found.starts_with(message), "{pickup}: {found}");
         }
     }
 
     #[test]
-    fn the_schema_states_the_bounds() {
+    fn schema_has_the_bounds() {
         let schema = serde_json::to_value(<Position as utoipa::PartialSchema>::schema()).unwrap();
         assert_eq!(schema["required"], json!(["lat", "lon"]));
         assert_eq!(schema["additionalProperties"], json!(false));
@@ -237,8 +235,8 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "exact is the point")]
-    fn the_axes_are_exact() {
+    #[expect(clippy::float_cmp, reason = "the values must be exact")]
+    fn unit_vectors_of_the_axes_are_exact() {
         let vector = |lat, lon| Position::new(lat, lon).unwrap().unit_vector();
         assert_eq!(vector(0.0, 0.0), [1.0, 0.0, 0.0]);
         assert_eq!(vector(0.0, 90.0), [0.0, 1.0, 0.0]);
@@ -250,7 +248,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quarter_turns_change_nothing_but_the_last_bits(angle in -180.0..=180.0) {
+        fn reduced_sine_and_cosine_agree_with_the_standard_ones(angle in -180.0..=180.0) {
             let (sin, cos) = sin_cos_degrees(angle);
             let (expected_sin, expected_cos) = f64::to_radians(angle).sin_cos();
             prop_assert!((sin - expected_sin).abs() < 1e-15 && (cos - expected_cos).abs() < 1e-15);

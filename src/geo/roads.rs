@@ -1,36 +1,33 @@
-//! What a drive takes, guessed from the map without its streets.
+//! Estimates of drives without a street graph.
 //!
-//! Quotes and arrival times need a number before anybody has chosen a route. A router would give a better one; it would be asked
-//! here, and nowhere else.
+//! Quotes and ETAs need an estimate before a route is known. A router would replace it here and nowhere else.
 
 use super::{Position, distance_m};
 
-/// Metres on the road per metre on the great circle.
+/// The circuity factor: meters on the road per great-circle meter.
 ///
-/// 395 taxi requests of Manhattan, routed over its street graph: 1.29, one-way streets included. It is no accident: on a square
-/// grid of streets with trips in all directions it is 4/π ≈ 1.27. Newell, G. F. (1980), *Traffic Flow on Transportation Networks*,
-/// has about 1.2 for cities at large.
-pub const DETOUR_FACTOR: f64 = 1.3;
+/// 395 taxi requests in Manhattan, routed over its street graph with one-way streets, give 1.29. On a square grid with trips in all
+/// directions it is 4/π ≈ 1.27. Newell, G. F. (1980), *Traffic Flow on Transportation Networks*, has about 1.2 for cities.
+pub const CIRCUITY_FACTOR: f64 = 1.3;
 
-/// The mean speed of a drive in town, lights and traffic included.
+/// The mean speed of a drive in a city, including lights and traffic.
 ///
-/// On purpose below the 43 km/h at which the same requests would be driven on empty streets: a car that is early annoys
-/// nobody.
+/// Below the 43 km/h of the same requests on empty streets: arriving early is better than arriving late.
 pub const URBAN_SPEED_KMH: i64 = 25;
 
-/// A drive from one place to another.
+/// An estimated drive between two positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leg {
-    /// Length on the road, in whole metres.
+    /// Length on the road in whole meters.
     pub distance_m: i64,
-    /// Time behind the wheel, in whole seconds.
+    /// Driving time in whole seconds.
     pub duration_s: i64,
 }
 
-/// The drive between two positions: the great circle times [`DETOUR_FACTOR`], at [`URBAN_SPEED_KMH`].
+/// Estimates the drive between two positions: the great-circle distance times [`CIRCUITY_FACTOR`], at [`URBAN_SPEED_KMH`].
 ///
-/// Metres are rounded to the nearest, seconds up, so that a drive of a metre takes time. Neither can overflow: the longest great
-/// circle gives 26,020 km and 43 days. O(1).
+/// Meters are rounded to the nearest, seconds up, so that a drive of a meter takes time. Neither can overflow: half the circumference
+/// gives 26,020 km and 43 days. O(1).
 ///
 /// ```
 /// use ridematch::geo::{Position, roads};
@@ -42,11 +39,11 @@ pub struct Leg {
 /// # Ok::<(), ridematch::geo::InvalidPosition>(())
 /// ```
 pub fn estimate(from: Position, to: Position) -> Leg {
-    let distance_m = (distance_m(from, to) * DETOUR_FACTOR).round() as i64;
+    let distance_m = (distance_m(from, to) * CIRCUITY_FACTOR).round() as i64;
     Leg { distance_m, duration_s: duration_s(distance_m) }
 }
 
-/// ⌈distance / speed⌉, where 1 km/h is 5/18 m/s.
+/// Returns ⌈distance / speed⌉, where 1 km/h is 5/18 m/s.
 fn duration_s(distance_m: i64) -> i64 {
     let divisor = 5 * URBAN_SPEED_KMH;
     (distance_m * 18 + divisor - 1) / divisor
@@ -61,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn staying_takes_nothing() {
+    fn drive_between_equal_positions_is_zero() {
         let home = at(40.75, -73.98);
         assert_eq!(estimate(home, home), Leg { distance_m: 0, duration_s: 0 });
     }
@@ -72,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_far_side_of_the_earth_is_still_a_number() {
+    fn longest_drive_does_not_overflow() {
         let leg = estimate(at(0.0, 0.0), at(0.0, 180.0));
         assert_eq!(leg, Leg { distance_m: 26_019_649, duration_s: 3_746_830 });
     }

@@ -1,4 +1,4 @@
-//! The ledger's postings, as values. Debits are positive, credits negative, in minor units, and a posting sums to zero.
+//! The ledger's postings as values. Debits are positive, credits negative, in minor units. Invariant: a posting sums to zero.
 //!
 //! ```text
 //! charge      debit rider_receivable    credit driver_payable, platform_revenue
@@ -8,47 +8,80 @@
 //! write_off   debit bad_debt            credit rider_receivable
 //! ```
 //!
-//! An authorisation posts nothing: no money has moved, and none is owed yet. A tip is charged in the moment in which it is
-//! captured, so that it is never a debt. The driver is paid whether or not the rider pays: bad debt and refunds are the house's.
+//! An authorization posts nothing: no money has moved, and none is owed yet. A tip is charged when it is captured, so it is never a
+//! debt. The platform bears bad debt and refunds: the driver is paid in any case.
 
 use uuid::Uuid;
 
-use super::model::{Payment, Purpose, Refund};
+use super::model::{Payment, PaymentPurpose, Refund};
 use crate::platform::clock::DomainTime;
 use crate::platform::ids::{DriverId, Id, RiderId, TripId};
 use crate::platform::money::{Currency, Money};
+use crate::platform::names::string_enum;
 
-/// An account. Those with an owner are kept per rider or driver, the others once for the house.
+string_enum! {
+    /// An account of the ledger.
+    pub enum AccountCode as "LedgerAccount" {
+        /// What a rider owes: charged, and not captured yet.
+        RiderReceivable = "rider_receivable",
+        /// What a driver is owed.
+        DriverPayable = "driver_payable",
+        /// The platform's share of fares and fees, with the rounding.
+        PlatformRevenue = "platform_revenue",
+        /// Captured by the provider, and not paid out yet.
+        Clearing = "clearing",
+        /// Returned to riders.
+        Refunds = "refunds",
+        /// Owed by riders, and written off by an operator.
+        BadDebt = "bad_debt",
+    }
+
+    /// Why a posting was made. Each kind is posted once for its source: a trip, a payment or a refund.
+    pub enum PostingKind {
+        /// The rider owes the total of a trip.
+        Charge = "charge",
+        /// The rider gave a tip.
+        Tip = "tip",
+        /// The provider captured a payment.
+        Capture = "capture",
+        /// The provider returned a refund.
+        Refund = "refund",
+        /// An operator wrote off what is owed of a payment.
+        WriteOff = "write_off",
+    }
+}
+
+/// An account with its owner. An account with an owner is kept once per rider or driver, the others once for the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Account {
-    /// What a rider owes us: charged, and not captured yet.
+pub enum LedgerAccount {
+    /// See [`AccountCode::RiderReceivable`].
     RiderReceivable(RiderId),
-    /// What we owe a driver.
+    /// See [`AccountCode::DriverPayable`].
     DriverPayable(DriverId),
-    /// Our share, with the rounding.
+    /// See [`AccountCode::PlatformRevenue`].
     PlatformRevenue,
-    /// Captured by the provider, on its way to us.
+    /// See [`AccountCode::Clearing`].
     Clearing,
-    /// Given back to riders.
+    /// See [`AccountCode::Refunds`].
     Refunds,
-    /// Owed by riders, and given up by an operator.
+    /// See [`AccountCode::BadDebt`].
     BadDebt,
 }
 
-impl Account {
-    /// Its code in the chart of accounts.
-    pub fn code(self) -> &'static str {
+impl LedgerAccount {
+    /// Returns its code in the chart of accounts.
+    pub fn code(self) -> AccountCode {
         match self {
-            Self::RiderReceivable(_) => "rider_receivable",
-            Self::DriverPayable(_) => "driver_payable",
-            Self::PlatformRevenue => "platform_revenue",
-            Self::Clearing => "clearing",
-            Self::Refunds => "refunds",
-            Self::BadDebt => "bad_debt",
+            Self::RiderReceivable(_) => AccountCode::RiderReceivable,
+            Self::DriverPayable(_) => AccountCode::DriverPayable,
+            Self::PlatformRevenue => AccountCode::PlatformRevenue,
+            Self::Clearing => AccountCode::Clearing,
+            Self::Refunds => AccountCode::Refunds,
+            Self::BadDebt => AccountCode::BadDebt,
         }
     }
 
-    /// Whose it is, where it is somebody's.
+    /// Returns its owner, where the account has one.
     pub fn owner(self) -> Option<Uuid> {
         match self {
             Self::RiderReceivable(rider) => Some(rider.uuid()),
@@ -58,90 +91,59 @@ impl Account {
     }
 }
 
-/// Why something is posted. Each is posted once for its source: the trip, the payment or the refund.
+/// A line of a posting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A rider owes the total of a trip.
-    Charge,
-    /// A rider gave a tip.
-    Tip,
-    /// The provider took a payment.
-    Capture,
-    /// The provider gave a refund back.
-    Refund,
-    /// An operator gave up what is owed of a payment.
-    WriteOff,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Charge, Self::Tip, Self::Capture, Self::Refund, Self::WriteOff];
-
-    /// Its name in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Charge => "charge",
-            Self::Tip => "tip",
-            Self::Capture => "capture",
-            Self::Refund => "refund",
-            Self::WriteOff => "write_off",
-        }
-    }
-}
-
-/// One line of a posting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct LedgerEntry {
     /// The account.
-    pub account: Account,
-    /// Minor units; a debit is positive, a credit negative; never zero.
+    pub account: LedgerAccount,
+    /// Minor units, never zero; positive: a debit, negative: a credit.
     pub amount: i64,
 }
 
-/// What happened once, in entries that sum to zero.
+/// One business event, as entries that sum to zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posting {
-    /// Its id.
+    /// The posting's id.
     pub id: Uuid,
-    /// Why.
-    pub kind: Kind,
-    /// The trip charged, the refund made, or the payment that the rest is about.
+    /// Why it is made.
+    pub kind: PostingKind,
+    /// The trip of a charge, the refund of a refund, the payment of the others.
     pub source_id: Uuid,
-    /// The trip that it concerns.
+    /// The trip.
     pub trip_id: TripId,
     /// When.
     pub at: DomainTime,
-    /// The currency of all its entries.
+    /// The currency of all entries.
     pub currency: Currency,
-    /// Two or more of them.
-    pub entries: Vec<Entry>,
+    /// Two or more entries.
+    pub entries: Vec<LedgerEntry>,
 }
 
-/// When a posting is made, and under which id.
+/// The id and the time of a posting.
 #[derive(Debug, Clone, Copy)]
-pub struct Stamp {
+pub struct PostingStamp {
     /// The posting's id.
     pub id: Uuid,
     /// When.
     pub at: DomainTime,
 }
 
-/// What a rider is charged for a trip, and how it is shared.
+/// What a rider is charged for a trip, and the driver's share of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Charge {
+pub struct TripCharge {
     /// The trip.
     pub trip_id: TripId,
-    /// Who owes it.
+    /// The rider who owes it.
     pub rider_id: RiderId,
-    /// Who drove, if anybody did.
+    /// The driver; `None` for a cancelled trip.
     pub driver_id: Option<DriverId>,
-    /// What is owed.
+    /// The amount owed.
     pub total: Money,
-    /// The driver's part of it, minor units; the rest is ours.
+    /// The driver's share, minor units; the rest is the platform's.
     pub driver_share: i64,
 }
 
-/// A charge whose parts do not make it up.
+/// A charge whose parts do not add up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a driver's share of {driver_share} in a charge of {total}")]
 pub struct BadCharge {
@@ -151,27 +153,27 @@ pub struct BadCharge {
     pub driver_share: i64,
 }
 
-/// Posts that a rider owes the total of a trip. A share without a driver is ours.
+/// Returns the posting of a charge. Without a driver the whole total is the platform's.
 ///
 /// # Errors
 /// [`BadCharge`] if the total is not positive, or the share is not a part of it.
-pub fn charge(charge: &Charge, stamp: Stamp) -> Result<Posting, BadCharge> {
-    let Charge { total, driver_share, .. } = *charge;
+pub fn charge(charge: &TripCharge, stamp: PostingStamp) -> Result<Posting, BadCharge> {
+    let TripCharge { total, driver_share, .. } = *charge;
     if total.amount <= 0 || !(0..=total.amount).contains(&driver_share) {
         return Err(BadCharge { total: total.amount, driver_share });
     }
-    let driver = charge.driver_id.map(|driver| (Account::DriverPayable(driver), driver_share));
-    let ours = total.amount - driver.map_or(0, |(_, share)| share);
-    let credits = driver.into_iter().chain([(Account::PlatformRevenue, ours)]);
-    let entries = [(Account::RiderReceivable(charge.rider_id), total.amount)]
+    let driver = charge.driver_id.map(|driver| (LedgerAccount::DriverPayable(driver), driver_share));
+    let revenue = total.amount - driver.map_or(0, |(_, share)| share);
+    let credits = driver.into_iter().chain([(LedgerAccount::PlatformRevenue, revenue)]);
+    let entries = [(LedgerAccount::RiderReceivable(charge.rider_id), total.amount)]
         .into_iter()
         .chain(credits.map(|(account, share)| (account, -share)))
         .filter(|(_, amount)| *amount != 0)
-        .map(|(account, amount)| Entry { account, amount })
+        .map(|(account, amount)| LedgerEntry { account, amount })
         .collect();
     Ok(Posting {
         id: stamp.id,
-        kind: Kind::Charge,
+        kind: PostingKind::Charge,
         source_id: charge.trip_id.uuid(),
         trip_id: charge.trip_id,
         at: stamp.at,
@@ -180,32 +182,32 @@ pub fn charge(charge: &Charge, stamp: Stamp) -> Result<Posting, BadCharge> {
     })
 }
 
-/// Posts that the provider took what `payment` has captured; a tip is charged at the same time, and all of it is the driver's.
-/// Each posting under the stamp of its name.
-pub fn capture(payment: &Payment, capture: Stamp, tip: Stamp) -> Vec<Posting> {
-    let rider = Account::RiderReceivable(payment.rider_id);
-    let tipped = payment
-        .driver_id
-        .filter(|_| payment.purpose == Purpose::Tip)
-        .map(|driver| about(payment, Kind::Tip, moved(payment.captured, rider, Account::DriverPayable(driver)), tip));
-    let captured = about(payment, Kind::Capture, moved(payment.captured, Account::Clearing, rider), capture);
+/// Returns the postings of a captured payment. A tip is charged at the same time, all of it to the driver's account.
+pub fn capture(payment: &Payment, capture: PostingStamp, tip: PostingStamp) -> Vec<Posting> {
+    let rider = LedgerAccount::RiderReceivable(payment.rider_id);
+    let tipped = payment.driver_id.filter(|_| payment.purpose == PaymentPurpose::Tip).map(|driver| {
+        let entries = transfer(payment.captured, rider, LedgerAccount::DriverPayable(driver));
+        posting_of(payment, PostingKind::Tip, entries, tip)
+    });
+    let entries = transfer(payment.captured, LedgerAccount::Clearing, rider);
+    let captured = posting_of(payment, PostingKind::Capture, entries, capture);
     tipped.into_iter().chain([captured]).collect()
 }
 
-/// Posts that `amount` minor units, owed of `payment`, will not be had.
-pub fn write_off(payment: &Payment, amount: i64, stamp: Stamp) -> Posting {
-    let entries = moved(amount, Account::BadDebt, Account::RiderReceivable(payment.rider_id));
-    about(payment, Kind::WriteOff, entries, stamp)
+/// Returns the posting of a write-off of `amount` minor units.
+pub fn write_off(payment: &Payment, amount: i64, stamp: PostingStamp) -> Posting {
+    let entries = transfer(amount, LedgerAccount::BadDebt, LedgerAccount::RiderReceivable(payment.rider_id));
+    posting_of(payment, PostingKind::WriteOff, entries, stamp)
 }
 
-/// Posts that the provider gave back `refund`, a part of `payment`.
-pub fn refund(refund: &Refund, payment: &Payment, stamp: Stamp) -> Posting {
-    let entries = moved(refund.amount, Account::Refunds, Account::Clearing);
-    Posting { source_id: refund.id.uuid(), ..about(payment, Kind::Refund, entries, stamp) }
+/// Returns the posting of a succeeded refund of `payment`.
+pub fn refund(refund: &Refund, payment: &Payment, stamp: PostingStamp) -> Posting {
+    let entries = transfer(refund.amount, LedgerAccount::Refunds, LedgerAccount::Clearing);
+    Posting { source_id: refund.id.uuid(), ..posting_of(payment, PostingKind::Refund, entries, stamp) }
 }
 
-/// A posting about a payment.
-fn about(payment: &Payment, kind: Kind, entries: Vec<Entry>, stamp: Stamp) -> Posting {
+/// Returns a posting with a payment as its source.
+fn posting_of(payment: &Payment, kind: PostingKind, entries: Vec<LedgerEntry>, stamp: PostingStamp) -> Posting {
     Posting {
         id: stamp.id,
         kind,
@@ -217,9 +219,9 @@ fn about(payment: &Payment, kind: Kind, entries: Vec<Entry>, stamp: Stamp) -> Po
     }
 }
 
-/// `amount` debited to one account and credited to another.
-fn moved(amount: i64, debit: Account, credit: Account) -> Vec<Entry> {
-    vec![Entry { account: debit, amount }, Entry { account: credit, amount: -amount }]
+/// Returns the entries that debit `amount` to one account and credit it to another.
+fn transfer(amount: i64, debit: LedgerAccount, credit: LedgerAccount) -> Vec<LedgerEntry> {
+    vec![LedgerEntry { account: debit, amount }, LedgerEntry { account: credit, amount: -amount }]
 }
 
 #[cfg(test)]

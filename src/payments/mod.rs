@@ -1,28 +1,27 @@
-//! Payments: authorise → capture → refund. The trip says what it wants of a payment, in its own transaction; a worker moves the
-//! payment there by asking the provider, and the ledger records what was charged, taken and given back.
+//! Payments: authorize → capture → refund. A trip sets the goal of a payment in its own transaction. A worker moves the payment there
+//! by calling the provider. The ledger records what was charged, captured and refunded.
 //!
-//! It never calls the provider inside a transaction, never takes a time-out for an answer, and never believes an event: what
-//! became of a call is found out by asking. A call is committed before it is made. What is unknown stays unknown until it is
-//! known, and a person sees what cannot be found out.
+//! It never calls the provider inside a transaction, never takes a time-out for a result, and never uses what an event says. A call is
+//! committed before it is made. An unknown result stays unknown until a look-up shows it, or an operator decides.
 //!
-//! For the rooms above: [`commands`] to open, settle and release payments, [`store::of_trip`] to read them, [`books`] to compare with the
-//! provider's. News for them are the events `payment.authorized` and `payment.declined`, of fares only.
+//! For the modules above: [`commands`] to open, settle and release payments, [`store::payments_of_trip`] to read them,
+//! [`provider_records`] to compare with the provider's. Trips react to the events `payment.authorized` and `payment.declined`, which
+//! are published for fares only.
 
-pub mod books;
 pub mod commands;
-pub mod gateway;
 pub mod ledger;
-pub mod machine;
 pub mod model;
+pub mod provider;
 pub mod routes;
+pub mod state_machine;
 pub mod store;
 pub mod views;
 pub mod webhooks;
 pub mod worker;
 
-pub use books::{BookedIntent, BookedRefund, ProviderBooks, RefundStage, Stage, books};
 pub use commands::{NewPayment, Settlement};
-pub use gateway::Gateway;
-pub use model::{Intent, Payment, Purpose, State};
+pub use model::{Goal, Payment, PaymentPurpose, PaymentState};
+pub use provider::ProviderClient;
+pub use provider::records::{IntentRecord, IntentStage, ProviderRecords, RefundRecord, RefundStage, provider_records};
 pub use webhooks::WebhookSecrets;
 pub use worker::PaymentsContext;

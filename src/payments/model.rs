@@ -1,113 +1,96 @@
-//! What a payment and a refund are, as values.
+//! Payments and refunds as values. Amounts are minor units of the payment's currency.
 
 use crate::platform::clock::MachineTime;
 use crate::platform::ids::{DriverId, PaymentId, RefundId, RiderId, TripId};
 use crate::platform::money::Money;
+use crate::platform::names::string_enum;
 
-/// Enums with one name each, the same in the database, on the wire and in metrics.
-macro_rules! named {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant,)*
-        }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// Its name.
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text,)*
-                }
-            }
-
-            /// The one with this name.
-            pub fn named(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|one| one.as_str() == name)
-            }
-        }
-    )*};
-}
-
-named! {
-    /// What a payment is for. A trip has one live payment for each purpose.
-    Purpose {
-        /// The ride, or the fee for one that did not take place: authorised when the trip is requested.
+string_enum! {
+    /// What a payment is for. A trip has at most one live payment for each purpose.
+    pub enum PaymentPurpose {
+        /// The fare, or the cancellation fee; authorized when the trip is requested.
         Fare = "fare",
-        /// What the final fare exceeds the authorised one by.
+        /// The part of the final fare that exceeds the authorized amount.
         Remainder = "remainder",
-        /// The fee for a ride that did not take place, where the authorised fare is gone.
+        /// The cancellation fee, where the authorization of the fare is gone.
         Fee = "fee",
-        /// What a rider gives on top. Nobody owes it: one that cannot be taken is no debt.
+        /// A tip for the driver. A tip that cannot be captured is no debt.
         Tip = "tip",
     }
 
-    /// What we know of a payment. The terminal states never change again.
-    State {
-        /// The provider has been or will be asked; nothing is known to be reserved.
+    /// The state of a payment. `captured`, `declined`, `voided`, `auth_expired` and `capture_failed` are terminal.
+    pub enum PaymentState {
+        /// The authorization was or will be requested; nothing is known to be reserved.
         Authorizing = "authorizing",
-        /// The amount is reserved.
+        /// The provider has reserved the amount.
         Authorized = "authorized",
-        /// The money is to be taken.
+        /// The capture was or will be requested.
         Capturing = "capturing",
-        /// The money was taken. Terminal.
+        /// The money was captured.
         Captured = "captured",
-        /// The bank, or the provider, refused. Terminal.
+        /// The bank or the provider declined.
         Declined = "declined",
-        /// The reservation is to be given up.
+        /// The release of the authorization was or will be requested.
         Voiding = "voiding",
-        /// Nothing is reserved, and nothing was taken. Terminal.
+        /// Nothing is reserved, and nothing was captured.
         Voided = "voided",
-        /// The reservation is gone, and nobody here gave it up. Terminal.
+        /// The authorization ended at the provider without a release by the service.
         AuthExpired = "auth_expired",
-        /// The money cannot be taken any more; the debt stays on the ledger. Terminal.
+        /// The money cannot be captured any more; the debt stays on the ledger.
         CaptureFailed = "capture_failed",
     }
 
-    /// What we know of a refund.
-    RefundState {
-        /// The provider has been or will be asked.
+    /// What the trip wants of a payment.
+    pub enum GoalKind as "PaymentGoal" {
+        /// Authorize the amount, and keep it reserved.
+        Hold = "hold",
+        /// Capture the amount, or a part of it.
+        Capture = "capture",
+        /// Release the authorization.
+        Release = "release",
+    }
+
+    /// The state of a refund. `succeeded` and `failed` are terminal.
+    pub enum RefundState as "RefundStatus" {
+        /// The refund was or will be requested.
         Pending = "pending",
-        /// The money went back. Terminal.
+        /// The money was returned.
         Succeeded = "succeeded",
-        /// The provider refused. Terminal; what it had reserved can be refunded again.
+        /// The provider refused; the amount can be refunded again.
         Failed = "failed",
     }
 
     /// A call that changes something at the provider.
-    Operation {
-        /// Makes a payment intent, unconfirmed: no money moves.
+    pub enum ProviderOperation {
+        /// Create an unconfirmed payment intent. No money moves.
         Create = "create",
-        /// Reserves the amount.
+        /// Authorize the amount.
         Confirm = "confirm",
-        /// Takes what was reserved, or a part of it.
+        /// Capture the authorized amount, or a part of it.
         Capture = "capture",
-        /// Gives the intent up, with what it reserved.
+        /// Cancel the payment intent, and release its authorization.
         Cancel = "cancel",
-        /// Gives money back.
+        /// Return money.
         Refund = "refund",
     }
 
-    /// How an attempt at a call ended.
-    Outcome {
-        /// Committed, and not ended yet.
+    /// The result of an attempt at a call.
+    pub enum AttemptOutcome {
+        /// Committed, and not finished.
         Started = "started",
-        /// It was done.
+        /// The provider did it.
         Succeeded = "succeeded",
-        /// It was refused, and is not done.
+        /// The provider refused, and did nothing.
         Declined = "declined",
-        /// It did not reach the provider, or the provider did nothing with it.
+        /// The call did not reach the provider, or the provider did not process it.
         NotSent = "not_sent",
-        /// It is done or not done. Neither a success nor a failure.
+        /// Done or not done: neither a success nor a failure.
         Unknown = "unknown",
     }
 }
 
-impl State {
-    /// Whether it never changes again.
+impl PaymentState {
+    /// Returns whether the state never changes again.
     pub const fn is_terminal(self) -> bool {
         match self {
             Self::Captured | Self::Declined | Self::Voided | Self::AuthExpired | Self::CaptureFailed => true,
@@ -116,28 +99,28 @@ impl State {
     }
 }
 
-/// What the trip wants of a payment. It is set once, away from [`Intent::Hold`].
+/// What the trip wants of a payment. It leaves [`Goal::Hold`] once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Intent {
-    /// Reserve the amount, and keep it reserved.
+pub enum Goal {
+    /// Authorize the amount, and keep it reserved.
     Hold,
-    /// Take so many minor units, at most the payment's amount.
+    /// Capture this many minor units, at most the payment's amount.
     Capture(i64),
-    /// Give up what is or will be reserved.
+    /// Release the authorization.
     Release,
 }
 
-impl Intent {
-    /// Its name, without the amount.
-    pub const fn as_str(self) -> &'static str {
+impl Goal {
+    /// Returns the goal without its amount.
+    pub const fn kind(self) -> GoalKind {
         match self {
-            Self::Hold => "hold",
-            Self::Capture(_) => "capture",
-            Self::Release => "release",
+            Self::Hold => GoalKind::Hold,
+            Self::Capture(_) => GoalKind::Capture,
+            Self::Release => GoalKind::Release,
         }
     }
 
-    /// What it wants captured, minor units.
+    /// Returns the amount to capture.
     pub const fn capture_amount(self) -> Option<i64> {
         match self {
             Self::Capture(amount) => Some(amount),
@@ -146,106 +129,118 @@ impl Intent {
     }
 }
 
-/// One sum that one rider owes for one purpose. Its other amounts are minor units of the currency of `amount`.
+/// One sum that one rider owes for one purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
-    /// Its id.
+    /// The payment's id.
     pub id: PaymentId,
-    /// The trip that it pays for.
+    /// The trip.
     pub trip_id: TripId,
-    /// Who pays.
+    /// The rider who pays.
     pub rider_id: RiderId,
-    /// Whom a tip is for; `None` for everything else.
+    /// The recipient of a tip; `None` for every other purpose.
     pub driver_id: Option<DriverId>,
-    /// What for.
-    pub purpose: Purpose,
-    /// The payment in whose place this one is: it had lost its authorisation, or was declined.
+    /// What the payment is for.
+    pub purpose: PaymentPurpose,
+    /// The payment that this one replaces, because it lost its authorization or was declined.
     pub replaces: Option<PaymentId>,
-    /// What we know.
-    pub state: State,
+    /// What is known.
+    pub state: PaymentState,
     /// What the trip wants.
-    pub intent: Intent,
-    /// Asked of the provider.
+    pub goal: Goal,
+    /// The amount requested from the provider.
     pub amount: Money,
-    /// Reserved by the provider, while it was.
+    /// The amount that the provider reserved, whether or not it is still reserved.
     pub authorized: i64,
-    /// Taken, whatever went back since.
+    /// The captured amount, refunds not deducted.
     pub captured: i64,
-    /// Refunds that are pending or succeeded: what may still be refunded is `captured` less this.
+    /// The sum of the pending and the succeeded refunds.
     pub refund_reserved: i64,
-    /// Refunds that succeeded.
+    /// The sum of the succeeded refunds.
     pub refunded: i64,
-    /// The provider's name for what is charged, `pm_…`. Never logged.
+    /// The provider's payment method, `pm_…`. Never logged.
     pub method: String,
-    /// The provider's id for its payment intent, once we know it.
+    /// The provider's payment intent, `pi_…`, once known.
     pub provider_intent_id: Option<String>,
-    /// Why the provider refused it. Before the end: why it will have failed, once the intent is cancelled.
+    /// The provider's reason for the refusal. Before the end: the payment fails once its intent is cancelled.
     pub decline_code: Option<String>,
-    /// Why a person has to look at it.
-    pub attention: Option<String>,
-    /// Calls in a row that brought no answer. While there are any, the calls go on.
+    /// Why an operator must review the payment; `None`: no review is needed.
+    pub needs_review: Option<String>,
+    /// Inconclusive calls in a row.
     pub failures: i16,
-    /// The token of its latest lease.
+    /// The fencing token of the latest lease.
     pub lease_token: i64,
-    /// Counts its changes: the `ETag`.
+    /// The number of changes, published as the `ETag`.
     pub version: i64,
 }
 
 impl Payment {
-    /// So many minor units of its currency.
+    /// Returns `amount` in the payment's currency.
     pub fn money(&self, amount: i64) -> Money {
         Money::new(amount, self.amount.currency)
     }
 
-    /// What may still be refunded, minor units.
+    /// Returns what can still be refunded.
     pub fn refundable(&self) -> i64 {
         self.captured - self.refund_reserved
     }
 
-    /// What was to be taken and was not, now that it is over, minor units: a debt. A tip is none.
+    /// Returns the debt that a payment in a terminal state leaves: what it did not capture. A tip leaves none.
     pub fn missing(&self) -> i64 {
-        match self.intent {
-            Intent::Capture(wanted) if self.state.is_terminal() && self.purpose != Purpose::Tip => {
+        match self.goal {
+            Goal::Capture(wanted) if self.state.is_terminal() && self.purpose != PaymentPurpose::Tip => {
                 (wanted - self.captured).max(0)
             }
-            Intent::Capture(_) | Intent::Hold | Intent::Release => 0,
+            Goal::Capture(_) | Goal::Hold | Goal::Release => 0,
         }
     }
 }
 
-/// A part of a payment on its way back.
+/// The return of a part of a captured payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refund {
-    /// Its id.
+    /// The refund's id.
     pub id: RefundId,
-    /// The payment that it is a part of.
+    /// The payment.
     pub payment_id: PaymentId,
-    /// Minor units of the payment's currency.
+    /// The payment's intent at the provider, which a captured payment has.
+    pub provider_intent_id: Option<String>,
+    /// The amount.
     pub amount: i64,
-    /// What we know.
+    /// What is known.
     pub state: RefundState,
-    /// The provider's id for it, once we know it.
+    /// The provider's refund, `re_…`, once known.
     pub provider_refund_id: Option<String>,
-    /// Why it failed.
+    /// Why the refund failed.
     pub failure_code: Option<String>,
-    /// Why a person has to look at it.
-    pub attention: Option<String>,
-    /// Calls in a row that brought no answer. While there are any, the calls go on.
+    /// Why an operator must review the refund; `None`: no review is needed.
+    pub needs_review: Option<String>,
+    /// Inconclusive calls in a row.
     pub failures: i16,
-    /// An operator allows another key, should the provider's list not show what was asked for under the first.
-    pub another_key: bool,
-    /// The token of its latest lease.
+    /// An operator allows a second key, should the provider not list the refund that was requested under the first.
+    pub allow_new_key: bool,
+    /// The fencing token of the latest lease.
     pub lease_token: i64,
 }
 
-/// Attempts at one call of which it is not known what became of them: the latest, and when the first one was made.
+/// The latest of the attempts at one call whose result is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unresolved {
-    /// The `Idempotency-Key` that the provider saw.
+pub struct UnresolvedAttempt {
+    /// The `Idempotency-Key` that was sent.
     pub key: String,
-    /// Whether the latest was answered, if with nothing that we understand. What is answered is not on its way any more, and
-    /// the provider replays that answer under the key.
+    /// Whether the provider answered, though inconclusively. It replays that answer under the key, and no call is in flight.
     pub answered: bool,
     /// When the first attempt under this key was made.
     pub since: MachineTime,
 }
+
+/// Counts one more inconclusive call, and asks for a review after [`FAILURES_MAX`] of them.
+pub(super) fn count_failure(failures: &mut i16, needs_review: &mut Option<String>, why: &str) {
+    *failures = failures.saturating_add(1);
+    if *failures >= FAILURES_MAX {
+        *needs_review = Some(format!("{failures} calls in a row without a result: {why}"));
+    }
+}
+
+/// Inconclusive calls in a row (about five minutes) after which the payment or refund needs review. The calls continue.
+const FAILURES_MAX: i16 = 12;

@@ -1,4 +1,7 @@
-//! Payments over HTTP: riders see their own, operators see all and refund them, and the provider has a door.
+//! HTTP of payments: riders get their own, operators get and refund all of them, and the provider posts its events.
+
+mod ledger;
+mod resolve;
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -10,78 +13,90 @@ use super::views::{PaymentBody, RefundBody};
 use super::webhooks::{self, WebhookSecrets, inbox};
 use crate::platform::error::{Code, Refusal};
 use crate::platform::http::request::{KeyHeader, KnownVersionHeader, VersionHeader};
-use crate::platform::http::{Everybody, Operators, Reply, Request, RidersAndOperators};
-use crate::platform::idempotency::Answer;
+use crate::platform::http::{HttpResult, Operators, Public, Request, RidersAndOperators};
+use crate::platform::idempotency::StoredResponse;
 use crate::platform::ids::PaymentId;
 use crate::platform::money::Money;
 
-/// This room's part of the published document.
+/// The module's part of the OpenAPI document.
 #[derive(Debug, OpenApi)]
-#[openapi(paths(get_payment, create_refund, receive_event))]
+#[openapi(paths(
+    get_payment,
+    create_refund,
+    receive_event,
+    resolve::payment,
+    resolve::refund,
+    ledger::ledger,
+    ledger::postings,
+))]
 pub struct Api;
 
-/// Adds the routes. Startup gives every worker the [`WebhookSecrets`] as application data.
+/// Adds the routes. They need a [`web::Data`] of [`WebhookSecrets`].
 pub fn configure(cfg: &mut web::ServiceConfig) {
     cfg.service(web::resource("/v1/payments/{payment_id}").route(web::get().to(get_payment)))
         .service(web::resource("/v1/payments/{payment_id}/refunds").route(web::post().to(create_refund)))
-        .service(web::resource("/v1/webhooks/psp").route(web::post().to(receive_event)));
+        .service(web::resource("/v1/webhooks/psp").route(web::post().to(receive_event)))
+        .service(web::resource("/v1/ops/payments/{payment_id}/resolve").route(web::post().to(resolve::payment)))
+        .service(web::resource("/v1/ops/refunds/{refund_id}/resolve").route(web::post().to(resolve::refund)))
+        .service(web::resource("/v1/ops/ledger").route(web::get().to(ledger::ledger)))
+        .service(web::resource("/v1/ops/ledger/postings").route(web::get().to(ledger::postings)));
 }
 
-/// What to refund.
+/// A refund to make.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RefundRequest {
-    /// How much, in the currency of the payment and at least 1; everything that is left if absent.
+    /// The amount, at least 1, in the payment's currency; everything that is left if absent.
     amount: Option<Money>,
 }
 
-/// An event of the provider. It has more members, which are not looked at.
+/// An event of the provider. Its other members are ignored.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "a shape for the document: `webhooks::read` reads it")]
+#[expect(dead_code, reason = "a schema for the document: `webhooks::parse_event` reads it")]
 struct ProviderEvent {
     /// The provider's id of the event.
     #[schema(min_length = 1, max_length = 255, pattern = "^[!-~]+$", example = "evt_1Nqz0T2eZvKYlo2C")]
     id: String,
-    /// What it says has happened.
+    /// The event's type.
     #[schema(nullable = false, example = "payment_intent.succeeded")]
     r#type: Option<String>,
-    /// What it is about.
+    /// The event's data.
     data: ProviderEventData,
 }
 
-/// What an event of the provider is about.
+/// The data of a provider event.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "a shape for the document")]
+#[expect(dead_code, reason = "a schema for the document")]
 struct ProviderEventData {
-    /// An intent, or something that has one.
+    /// The object that the event is about.
     object: ProviderObject,
 }
 
-/// An intent of the provider, or something that has one.
+/// A payment intent, or an object that belongs to one.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "a shape for the document")]
+#[expect(dead_code, reason = "a schema for the document")]
 struct ProviderObject {
-    /// The provider's id of it.
+    /// The provider's id of the object.
     #[schema(example = "pi_3Nqz0T2eZvKYlo2C")]
     id: Option<String>,
-    /// What it is: `payment_intent`, `charge`, `refund`, …
+    /// The object's type: `payment_intent`, `charge`, `refund`, …
     #[schema(example = "payment_intent")]
     object: Option<String>,
-    /// Its intent, if it is something else.
+    /// The payment intent that a charge or a refund belongs to.
     payment_intent: Option<String>,
 }
 
-/// The event is stored, or was before.
+/// The event is stored.
 #[derive(Debug, Serialize, ToSchema)]
-struct Received {
+struct ReceivedBody {
     /// Always `true`.
     received: bool,
 }
 
-/// Look at a payment
+/// Get a payment
 ///
-/// Riders see their own, operators all. What the provider has not answered yet is not known yet: `authorizing`, `capturing` and `voiding`
-/// say so, and a time-out changes nothing but when it is asked again. The `ETag` is its version.
+/// Riders get their own payments, operators all. `authorizing`, `capturing` and `voiding` wait for the provider. A time-out does not change
+/// the state, only when the provider is asked again.
 #[utoipa::path(get,
     path = "/v1/payments/{payment_id}",
     tag = "payments",
@@ -89,28 +104,27 @@ struct Received {
     security(("rider" = []), ("ops" = [])),
     params(("payment_id" = PaymentId, Path, description = "The payment"), KnownVersionHeader),
     responses((status = 200, description = "The payment; its `ETag` is its version", body = PaymentBody)),)]
-async fn get_payment(request: Request<RidersAndOperators>) -> Reply {
+async fn get_payment(request: Request<RidersAndOperators>) -> HttpResult {
     let id: PaymentId = request.id("payment_id")?;
     let found = request.platform.db.read(id, |conn, id| {
         Box::pin(async move {
-            let payment = store::one(conn, *id).await?.ok_or_else(|| Refusal::not_found("payment"))?;
-            let refunds = store::of_payment(conn, *id).await?;
+            let payment = store::payment(conn, *id).await?.ok_or_else(|| Refusal::not_found("payment"))?;
+            let refunds = store::refunds_of_payment(conn, *id).await?;
             Ok((payment, refunds))
         })
     });
     let (payment, refunds) = found.await?;
-    // Somebody else's payment does not exist; an operator is no rider, and sees them all.
+    // A payment of another rider is a 404. Operators are no riders.
     if request.caller().rider().is_some_and(|rider| rider != payment.rider_id) {
         return Err(Refusal::not_found("payment").into());
     }
     Ok(request.respond(&PaymentBody::new(&payment, &refunds), payment.version))
 }
 
-/// Refund a payment, or a part of it
+/// Refund a payment
 ///
-/// The refund is `pending` when this answers; `GET /v1/payments/{payment_id}` shows what becomes of it. Refunds never exceed what was
-/// captured, pending ones included: of two that race for the same money, one is refused. A repeat under the same key gets the same
-/// refund, and no second one is made.
+/// Refunds all of the payment or a part of it. The refund is `pending`; `GET /v1/payments/{payment_id}` shows its result. Refunds never
+/// exceed the captured amount, pending ones included. A repeat under the same key returns the same refund.
 #[utoipa::path(post,
     path = "/v1/payments/{payment_id}/refunds",
     tag = "payments",
@@ -122,11 +136,11 @@ async fn get_payment(request: Request<RidersAndOperators>) -> Reply {
         VersionHeader,
     ),
     request_body = Option<RefundRequest>,
-    responses((status = 201, description = "The refund, pending", body = RefundBody)),)]
-async fn create_refund(request: Request<Operators>) -> Reply {
+    responses((status = 201, description = "The pending refund", body = RefundBody)),)]
+async fn create_refund(request: Request<Operators>) -> HttpResult {
     let clock = &request.platform.clock;
     let (now, machine_now) = (clock.domain(), clock.machine());
-    let refund_id = request.platform.dice.id(machine_now);
+    let refund_id = request.platform.random.id(machine_now);
     let parse = move |request: &Request<Operators>| {
         let RefundRequest { amount } = match request.body.is_empty() {
             true => RefundRequest::default(),
@@ -141,41 +155,41 @@ async fn create_refund(request: Request<Operators>) -> Reply {
             move |tx, new| Box::pin(commands::refund(tx, new, now, machine_now)),
             |(payment, refund)| {
                 let location = format!("/v1/payments/{}", payment.id);
-                Answer::created(&RefundBody::new(refund, payment), location, payment.version + 1)
+                StoredResponse::created(&RefundBody::new(refund, payment), location, payment.version + 1)
             },
         )
         .await
 }
 
-/// Where the provider posts its events
+/// Receive a provider event
 ///
-/// Every event that is signed with our secret is welcome, and none is believed: it is stored, answered, and then makes us look at the
-/// intent that it is about. It may come late, twice, out of order or not at all; the same `id` again does nothing.
+/// Stores a signed event, which then makes the service look up the payment intent that it is about. Nothing else in the event is used, so it
+/// may arrive late, repeatedly, out of order or not at all. A repeated `id` has no effect.
 #[utoipa::path(post,
     path = "/v1/webhooks/psp",
     tag = "payments",
     operation_id = "receive_provider_event",
     params(("Stripe-Signature" = String, Header,
-            description = "`t=<seconds>,v1=<hex>`: HMAC-SHA256 of `t`, a dot and the raw body; `t` at most 300 s off",
+            description = "`t=<seconds>,v1=<hex>`: HMAC-SHA256 of `t`, a dot and the raw body; `t` is at most 300 s off",
             pattern = "^t=[0-9]+(,v1=[0-9a-f]{64})+$", max_length = 1024)),
-    request_body(content = ProviderEvent, description = "An event, as Stripe sends it"),
-    responses((status = 200, description = "Received", body = Received)),
+    request_body(content = ProviderEvent, description = "A Stripe event"),
+    responses((status = 200, description = "Received", body = ReceivedBody)),
     security(()),)]
-async fn receive_event(request: Request<Everybody>) -> Reply {
+async fn receive_event(request: Request<Public>) -> HttpResult {
     let now = request.platform.clock.machine();
     let header = request.http.headers().get("stripe-signature").and_then(|value| value.to_str().ok());
     let Some(secrets) = request.http.app_data::<web::Data<WebhookSecrets>>() else {
-        unreachable!("startup gives every worker the secrets")
+        unreachable!("startup provides the secrets")
     };
     let metric = |end: &str| request.platform.metrics.webhooks.events.with_label_values(&[end]).inc();
-    webhooks::verify(secrets, header.unwrap_or_default(), &request.body, now).map_err(|forged| {
+    webhooks::verify(secrets, header.unwrap_or_default(), &request.body, now).map_err(|invalid| {
         metric("refused");
-        Refusal::new(Code::SignatureInvalid, format!("This is not an event of our provider: {forged}."))
-            .field("Stripe-Signature", forged.to_string())
+        Refusal::new(Code::SignatureInvalid, format!("Invalid signature: {invalid}."))
+            .field("Stripe-Signature", invalid.to_string())
     })?;
-    let event = webhooks::read(&request.body).inspect_err(|_| metric("refused"))?;
+    let event = webhooks::parse_event(&request.body).inspect_err(|_| metric("refused"))?;
     let is_new =
         request.platform.db.transaction(event, move |tx, event| Box::pin(inbox::receive(tx, event, now))).await?;
     metric(if is_new { "stored" } else { "repeated" });
-    Ok(HttpResponse::Ok().json(Received { received: true }))
+    Ok(HttpResponse::Ok().json(ReceivedBody { received: true }))
 }

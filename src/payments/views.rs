@@ -1,75 +1,58 @@
-//! Payments and refunds as JSON. Values in, DTOs out; nothing is looked up here.
+//! Payments and refunds as JSON bodies.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::model::{self, Intent, Purpose, RefundState, State};
-use crate::platform::http::names::published;
+use super::model::{self, GoalKind, PaymentPurpose, PaymentState, RefundState};
 use crate::platform::ids::{PaymentId, RefundId, TripId};
 use crate::platform::money::Money;
 
-published! {
-    /// What a payment is for: the `fare` (or the fee for a ride that did not take place), the `remainder` of a fare that is higher than
-    /// what was authorised, a `fee` where the authorised fare is gone, or a `tip`.
-    PaymentPurpose = Purpose::ALL.iter().map(|purpose| purpose.as_str());
-    /// Where a payment stands: `authorizing`, `authorized`, `capturing` and `voiding` go on; `captured`, `declined`, `voided`,
-    /// `auth_expired` and `capture_failed` are the end.
-    PaymentState = State::ALL.iter().map(|state| state.as_str());
-    /// What the trip wants of a payment: keep the amount reserved, take it, or give it up.
-    PaymentIntent = ["hold", "capture", "release"];
-    /// Where a refund stands: `pending` until it has `succeeded` or `failed`.
-    RefundStatus = RefundState::ALL.iter().map(|state| state.as_str());
-}
-
-/// A payment: one sum that one rider owes for one purpose.
+/// One sum that one rider owes for one purpose.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PaymentBody {
-    /// The payment.
+    /// The payment's id.
     id: PaymentId,
-    /// The trip that it is for.
+    /// The trip.
     trip_id: TripId,
-    /// What it is for.
-    #[schema(value_type = PaymentPurpose)]
-    purpose: &'static str,
-    /// The payment in whose place this one is; `null` if it is the first.
+    /// What the payment is for.
+    purpose: PaymentPurpose,
+    /// The payment that this one replaces; `null` if it replaces none.
     replaces: Option<PaymentId>,
-    /// Where it stands.
-    #[schema(value_type = PaymentState)]
-    state: &'static str,
-    /// What the trip wants of it.
-    #[schema(value_type = PaymentIntent)]
-    intent: &'static str,
-    /// What was asked of the provider.
+    /// The state.
+    state: PaymentState,
+    /// What the trip wants of the payment.
+    goal: GoalKind,
+    /// The amount requested from the provider.
     amount: Money,
-    /// What the provider reserved.
+    /// The amount that the provider reserved.
     authorized: Money,
-    /// What was taken, whatever went back since.
+    /// The captured amount, refunds not deducted.
     captured: Money,
-    /// What went back.
+    /// The refunded amount.
     refunded: Money,
-    /// The provider's word for why it was declined; `null` if it was not.
+    /// The provider's reason for the decline; `null` if it was not declined.
     #[schema(max_length = 255, example = "insufficient_funds")]
     decline_code: Option<String>,
-    /// Its refunds, oldest first.
+    /// The refunds, oldest first.
     #[schema(max_items = 1000)]
     refunds: Vec<RefundBody>,
 }
 
 impl PaymentBody {
-    /// The payment and its refunds, oldest first, as JSON.
+    /// Returns the body of a payment with its refunds, oldest first.
     pub fn new(payment: &model::Payment, refunds: &[model::Refund]) -> Self {
-        // While authorizing, the code is what the payment will be declined for: not yet anybody's business.
+        // Before the end the code is only the reason why the payment will be declined.
         let is_over = payment.state.is_terminal();
-        // Summed here, because a refund may end between the reading of the payment and that of its refunds.
+        // Summed here, because a refund can end between the reads of the payment and of its refunds.
         let refunded =
             refunds.iter().filter(|refund| refund.state == RefundState::Succeeded).map(|refund| refund.amount);
         Self {
             id: payment.id,
             trip_id: payment.trip_id,
-            purpose: payment.purpose.as_str(),
+            purpose: payment.purpose,
             replaces: payment.replaces,
-            state: payment.state.as_str(),
-            intent: Intent::as_str(payment.intent),
+            state: payment.state,
+            goal: payment.goal.kind(),
             amount: payment.amount,
             authorized: payment.money(payment.authorized),
             captured: payment.money(payment.captured),
@@ -80,31 +63,30 @@ impl PaymentBody {
     }
 }
 
-/// A part of a payment on its way back.
+/// The return of a part of a captured payment.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RefundBody {
-    /// The refund.
+    /// The refund's id.
     id: RefundId,
-    /// The payment that it is a part of.
+    /// The payment.
     payment_id: PaymentId,
-    /// How much.
+    /// The amount.
     amount: Money,
-    /// Where it stands.
-    #[schema(value_type = RefundStatus)]
-    state: &'static str,
-    /// The provider's word for why it failed; `null` if it did not.
+    /// The state.
+    state: RefundState,
+    /// The provider's reason for the failure; `null` if it did not fail.
     #[schema(max_length = 255, example = "expired_or_canceled_card")]
     failure_code: Option<String>,
 }
 
 impl RefundBody {
-    /// The refund of the payment as JSON.
+    /// Returns the body of a refund of `payment`.
     pub fn new(refund: &model::Refund, payment: &model::Payment) -> Self {
         Self {
             id: refund.id,
             payment_id: refund.payment_id,
             amount: payment.money(refund.amount),
-            state: refund.state.as_str(),
+            state: refund.state,
             failure_code: refund.failure_code.clone(),
         }
     }

@@ -1,8 +1,7 @@
-//! The provider's events: is one really the provider's, and which intent should be looked at? What an event says about money is
-//! never believed. So an event that is late, doubled, out of order or lost does no harm, and one that is forged costs a look-up
-//! at most, if it could be forged.
+//! The provider's events: verifies the signature, and reads which intent to look up.
 //!
-//! An event is stored before it is handled: [`inbox`] does both. An event's id is stored once, so its second delivery does nothing.
+//! Invariant: nothing that an event says about money is used. So a late, repeated, reordered or lost event does no harm. [`inbox`]
+//! stores an event before it is handled, once by its id.
 
 pub mod inbox;
 
@@ -16,21 +15,20 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::platform::clock::MachineTime;
 use crate::platform::config::WEBHOOK_SECRETS_MAX;
 use crate::platform::error::{Code, FieldError, Refusal, Result};
-use crate::platform::http::json::at_fault;
+use crate::platform::http::json::field_error;
 
-/// How far an event's time stamp may be off: what the provider's own libraries allow. Older ones may be recorded ones, played
-/// again.
+/// How far an event's timestamp may be off, as in the provider's own libraries. It bounds replays of recorded events.
 pub const TOLERANCE_S: i64 = 300;
 
-/// Signatures looked at in one header. While a secret is being changed there are two.
+/// The maximum number of signatures checked in one header. Two are usual while a secret is being rotated.
 const SIGNATURES_MAX: usize = 8;
 
-/// The secrets that the provider may sign with, `whsec_…`: one, or the new and the old one while it is being changed. Never shown.
+/// The provider's signing secrets, `whsec_…`: one, or the new and the old one during a rotation. Never logged.
 #[derive(Clone)]
 pub struct WebhookSecrets(Vec<String>);
 
 impl WebhookSecrets {
-    /// Reads secrets as the provider shows them, prefix included, with commas between them.
+    /// Reads a comma-separated list of secrets, prefix included.
     ///
     /// # Errors
     /// What is wrong with the list, without the secrets.
@@ -50,49 +48,49 @@ impl fmt::Debug for WebhookSecrets {
     }
 }
 
-/// Why an event is not taken for the provider's.
+/// Why an event's signature is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Forged {
+pub enum InvalidSignature {
     /// The header is not `t=<seconds>,v1=<hex>…`.
     #[error("`Stripe-Signature` must be `t=<seconds>,v1=<hex>`")]
     Header,
-    /// None of the signatures is that of the payload under one of our secrets.
-    #[error("no signature in `Stripe-Signature` fits the body")]
+    /// No signature matches the body under any of our secrets.
+    #[error("no signature in `Stripe-Signature` matches the body")]
     Signature,
-    /// The time stamp is more than [`TOLERANCE_S`] off.
-    #[error("the signature's time stamp is more than {TOLERANCE_S} s off")]
-    TimeStamp,
+    /// The timestamp is more than [`TOLERANCE_S`] off.
+    #[error("the signature's timestamp is more than {TOLERANCE_S} s off")]
+    Timestamp,
 }
 
-/// Checks the `Stripe-Signature` header of an event: an HMAC-SHA256, in hexadecimal, of the time stamp, a dot and the raw body.
-/// The time stamp is signed too, and only looked at when the signature fits. See <https://docs.stripe.com/webhooks#verify-manually>.
+/// Verifies the `Stripe-Signature` header of an event: a hexadecimal HMAC-SHA256 of the timestamp, a dot and the raw body. The
+/// timestamp is signed too, and checked after the signature. See <https://docs.stripe.com/webhooks#verify-manually>.
 ///
 /// # Errors
-/// [`Forged`]
+/// [`InvalidSignature`]
 pub fn verify(
     secrets: &WebhookSecrets,
     header: &str,
     body: &[u8],
     now: MachineTime,
-) -> std::result::Result<(), Forged> {
+) -> std::result::Result<(), InvalidSignature> {
     let pairs = || header.split(',').filter_map(|pair| pair.trim().split_once('='));
-    let stamp = pairs().find_map(|(name, value)| (name == "t").then_some(value)).ok_or(Forged::Header)?;
-    let seconds: i64 = stamp.parse().map_err(|_| Forged::Header)?;
+    let stamp = pairs().find_map(|(name, value)| (name == "t").then_some(value)).ok_or(InvalidSignature::Header)?;
+    let seconds: i64 = stamp.parse().map_err(|_| InvalidSignature::Header)?;
     let shown: Vec<&str> =
         pairs().filter(|(name, _)| *name == "v1").map(|(_, value)| value).take(SIGNATURES_MAX).collect();
     if shown.is_empty() {
-        return Err(Forged::Header);
+        return Err(InvalidSignature::Header);
     }
-    // Every secret and every signature is looked at, whichever fits, so that the time taken says nothing.
+    // Every secret is compared with every signature, so that the duration reveals nothing.
     let ours = secrets.0.iter().map(|secret| signature(secret, stamp, body));
-    let fits = ours.fold(Choice::from(0), |any, ours| {
+    let is_valid = ours.fold(Choice::from(0), |any, ours| {
         shown.iter().fold(any, |any, one| any | one.as_bytes().ct_eq(ours.as_bytes()))
     });
-    if !bool::from(fits) {
-        return Err(Forged::Signature);
+    if !bool::from(is_valid) {
+        return Err(InvalidSignature::Signature);
     }
     let off = now.utc().timestamp().abs_diff(seconds);
-    if off > TOLERANCE_S.unsigned_abs() { Err(Forged::TimeStamp) } else { Ok(()) }
+    if off > TOLERANCE_S.unsigned_abs() { Err(InvalidSignature::Timestamp) } else { Ok(()) }
 }
 
 fn signature(secret: &str, stamp: &str, body: &[u8]) -> String {
@@ -104,26 +102,25 @@ fn signature(secret: &str, stamp: &str, body: &[u8]) -> String {
     hex::encode(mac.finalize().into_bytes())
 }
 
-/// What is kept of an event.
+/// The stored part of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// The provider's id of it.
+pub struct InboundEvent {
+    /// The provider's id, `evt_…`.
     pub id: String,
-    /// What it says has happened. For people: nothing depends on it.
+    /// The event's type. For operators: nothing depends on it.
     pub kind: String,
-    /// The provider's id of the intent that it is about: of the intent itself, or of its charge or refund. `None` if it is about
-    /// something else.
-    pub intent: Option<String>,
+    /// The payment intent that it is about, or whose charge or refund it is about; `None` for other objects.
+    pub intent_id: Option<String>,
 }
 
-/// The longest id that the provider gives out, and the longest kind that is kept.
+/// The longest id of the provider, and the longest type that is stored.
 const ID_BYTES_MAX: usize = 255;
 
 /// Reads an event.
 ///
 /// # Errors
-/// 400 that names the field: the body is not JSON, or not an event with an id.
-pub fn read(body: &[u8]) -> Result<Event> {
+/// 400 with the field: the body is not JSON, or not an event with an id.
+pub fn parse_event(body: &[u8]) -> Result<InboundEvent> {
     #[derive(Deserialize)]
     #[serde(expecting = "an event: an object with `id` and `data`")]
     struct Whole {
@@ -144,15 +141,15 @@ pub fn read(body: &[u8]) -> Result<Event> {
     }
     let read = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(body));
     let Whole { id, r#type, data: Data { object } } =
-        read.map_err(|error| malformed(at_fault(error.path(), error.inner())))?;
+        read.map_err(|error| malformed(field_error(error.path(), error.inner())))?;
     if !is_id(&id) {
         let detail = format!("must be 1 to {ID_BYTES_MAX} visible ASCII characters");
         return Err(malformed(FieldError { pointer: "/id".to_owned(), detail }).into());
     }
-    let intent = if object.object.as_deref() == Some("payment_intent") { object.id } else { object.payment_intent };
-    // What is no id is nobody's, and PostgreSQL would refuse a NUL in a text.
+    let intent_id = if object.object.as_deref() == Some("payment_intent") { object.id } else { object.payment_intent };
+    // An invalid id belongs to no payment, and PostgreSQL rejects a NUL character in a text.
     let kind = Some(r#type).filter(|kind| is_id(kind)).unwrap_or_default();
-    Ok(Event { id, kind, intent: intent.filter(|id| is_id(id)) })
+    Ok(InboundEvent { id, kind, intent_id: intent_id.filter(|id| is_id(id)) })
 }
 
 fn is_id(text: &str) -> bool {
@@ -160,8 +157,7 @@ fn is_id(text: &str) -> bool {
 }
 
 fn malformed(fault: FieldError) -> Refusal {
-    Refusal::new(Code::Malformed, format!("The event cannot be read: {}.", fault.detail))
-        .field(fault.pointer, fault.detail)
+    Refusal::new(Code::Malformed, format!("Invalid event: {}.", fault.detail)).field(fault.pointer, fault.detail)
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
-//! Moves payments and refunds towards what is wanted of them: leases what is due, calls the provider, commits what it said.
+//! Moves payments and refunds toward their goals: leases what is due, calls the provider, and commits the result.
 //!
-//! Its only input is the database, so that any process may run it, several may, and one that died is missed by nobody: its leases
-//! run out, and what it had started becomes unknown and is found out about.
+//! Its only input is the database, so any number of processes can run it. The leases of a process that died run out; its unfinished
+//! calls then become unknown, and are looked up.
 
-mod payment;
-mod refund;
+mod calls;
 
 use std::iter::zip;
 use std::sync::Arc;
@@ -14,11 +13,13 @@ use chrono::TimeDelta;
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
+use uuid::Uuid;
 
-use super::commands::work::{Aftermath, Round};
-use super::commands::{refunds, work};
-use super::gateway::breaker::Outlook;
-use super::gateway::{Answer, Gateway};
+use self::calls::ProviderCalls;
+use super::commands::operation::{self, CallOutcome, LEASE, LeasedOperation, ResultContext, StepResult};
+use super::model::{Payment, Refund};
+use super::provider::breaker::ProviderAvailability;
+use super::provider::{ProviderClient, ProviderResult};
 use super::store;
 use crate::platform::Platform;
 use crate::platform::clock::MachineTime;
@@ -26,204 +27,219 @@ use crate::platform::egress::TIMEOUT_MAX;
 use crate::platform::error::Result;
 use crate::platform::telemetry;
 
-/// Payments and refunds that a process works on at the same time: as many calls to the provider are under way at most.
-pub const HANDS: usize = 16;
+/// The maximum number of payments and refunds that a process works on at once, and so of concurrent provider calls.
+pub const PERMITS: usize = 16;
 
 /// The back-off after the first failure; it doubles with each.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 
-/// The longest back-off. An outage of the provider is over for everybody within a minute.
+/// The longest back-off: work resumes within a minute of the end of an outage.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
-/// How often the commit of what came of a call is tried again at once, when the connection to the database is lost. After that the
-/// lease has to run out.
-const COMMITS_AGAIN_MAX: u32 = 3;
+/// How often the commit of a result is repeated at once after the database connection was lost. After that the lease has to run out.
+const COMMIT_RETRIES_MAX: u32 = 3;
 
-/// What a lease has to be longer than the longest call by, seconds: to take the lease, and to commit what came of the call.
+/// The part of a lease that is not for the call, seconds: to take the lease, and to commit the result.
 const LEASE_SLACK_S: u64 = 3;
 
-// No configuration can make a call outlast the lease that it is made under.
-const _: () = assert!(TIMEOUT_MAX.as_secs() + LEASE_SLACK_S <= work::LEASE.num_seconds().unsigned_abs());
+// No configuration lets a call outlast its lease.
+const _: () = assert!(TIMEOUT_MAX.as_secs() + LEASE_SLACK_S <= LEASE.num_seconds().unsigned_abs());
 
-/// What the worker needs. Clones share its hands.
+/// What the worker needs. Clones share the permits.
 #[derive(Debug, Clone)]
 pub struct PaymentsContext {
     platform: Platform,
-    gateway: Gateway,
-    /// A permit for each payment or refund that may be worked on.
-    hands: Arc<Semaphore>,
+    client: ProviderClient,
+    permits: Arc<Semaphore>,
 }
 
 impl PaymentsContext {
-    /// A worker with [`HANDS`] hands.
-    pub fn new(platform: Platform, gateway: Gateway) -> Self {
-        Self { platform, gateway, hands: Arc::new(Semaphore::new(HANDS)) }
+    /// Returns a worker with [`PERMITS`] permits.
+    pub fn new(platform: Platform, client: ProviderClient) -> Self {
+        Self { platform, client, permits: Arc::new(Semaphore::new(PERMITS)) }
     }
 
-    /// The provider that it asks.
-    pub fn gateway(&self) -> &Gateway {
-        &self.gateway
+    /// Returns the provider's client.
+    pub fn client(&self) -> &ProviderClient {
+        &self.client
     }
 
-    /// Returns when everything is finished that was set going so far.
+    /// Waits until everything that was started is finished.
     pub async fn finished(&self) {
-        let all = u32::try_from(HANDS).unwrap_or(u32::MAX);
-        let _all = self.hands.acquire_many(all).await;
+        let _all = self.paused().await;
     }
 
-    /// As [`PaymentsContext::finished`], and nothing is set going until what this returns is dropped.
+    /// Waits as [`PaymentsContext::finished`] does, and starts nothing until the permit is dropped.
     pub async fn paused(&self) -> Option<OwnedSemaphorePermit> {
-        let all = u32::try_from(HANDS).unwrap_or(u32::MAX);
-        Arc::clone(&self.hands).acquire_many_owned(all).await.ok()
+        let all = u32::try_from(PERMITS).unwrap_or(u32::MAX);
+        Arc::clone(&self.permits).acquire_many_owned(all).await.ok()
     }
 
-    /// Waits for a free hand, and takes all that are free then; none when the process is about to end.
-    async fn free_hands(&self) -> Vec<OwnedSemaphorePermit> {
+    /// Waits for a permit, and takes all that are free then; none at shutdown.
+    async fn free_permits(&self) -> Vec<OwnedSemaphorePermit> {
         let first = tokio::select! {
-            hand = Arc::clone(&self.hands).acquire_owned() => hand.ok(),
+            permit = Arc::clone(&self.permits).acquire_owned() => permit.ok(),
             () = self.platform.shutdown.cancelled() => return Vec::new(),
         };
-        let others = std::iter::from_fn(|| Arc::clone(&self.hands).try_acquire_owned().ok());
+        let others = std::iter::from_fn(|| Arc::clone(&self.permits).try_acquire_owned().ok());
         first.into_iter().chain(others).collect()
     }
 
-    /// Counts a call by its answer.
-    fn counted<T>(&self, operation: &str, answer: Answer<T>) -> Answer<T> {
-        self.platform.metrics.provider_calls.with_label_values(&[operation, answer.label()]).inc();
-        answer
+    /// Counts a call by its result.
+    fn counted<T>(&self, operation: &str, result: ProviderResult<T>) -> ProviderResult<T> {
+        self.platform.metrics.provider_calls.with_label_values(&[operation, result.label()]).inc();
+        result
     }
 
-    /// Times and ids for what follows from a call, `failures` calls having failed before it. If it is made again, then after
-    /// `turn` and the back-off.
-    fn aftermath(&self, failures: i16, turn: TimeDelta) -> Aftermath {
-        let (clock, dice) = (&self.platform.clock, &self.platform.dice);
+    /// Returns times and ids for the effects of a call, after `failures` earlier ones. A retry waits for `turn` and the back-off.
+    fn result_context(&self, failures: i16, turn: TimeDelta) -> ResultContext {
+        let (clock, random) = (&self.platform.clock, &self.platform.random);
         let now = clock.machine();
         let doublings = u32::from(failures.unsigned_abs()).min(16);
-        let back_off = dice.jitter(RETRY_FIRST.saturating_mul(2_u32.pow(doublings)).min(RETRY_MAX));
-        Aftermath {
+        let back_off = random.jitter(RETRY_FIRST.saturating_mul(2_u32.pow(doublings)).min(RETRY_MAX));
+        ResultContext {
             now,
             domain_now: clock.domain(),
             retry_at: now + turn + TimeDelta::from_std(back_off).unwrap_or_default(),
-            attempt_id: dice.uuid(now),
-            posting_id: dice.uuid(now),
-            refund_id: dice.id(now),
-            tip_posting_id: dice.uuid(now),
-            replacement_id: dice.id(now),
-            is_last: self.platform.shutdown.is_cancelled(),
+            attempt_id: random.uuid(now),
+            posting_id: random.uuid(now),
+            refund_id: random.id(now),
+            tip_posting_id: random.uuid(now),
+            replacement_id: random.id(now),
+            is_shutting_down: self.platform.shutdown.is_cancelled(),
         }
     }
 
-    /// Commits what came of a call; and again at once if the connection was lost on the way, so that what is known does not wait
-    /// for the lease to run out.
+    /// Commits the result of a step, and repeats the commit if the connection was lost, so that the result does not wait for the
+    /// lease to run out.
     ///
-    /// `has_attempt`: the transaction finishes an attempt, which can be done once. So if the commit that nobody answered for has
-    /// arrived after all, the next one is refused and changes nothing; a step that the first one has begun waits for its lease.
-    /// Without an attempt nothing is lost but a look.
-    async fn insist<T, F>(&self, has_attempt: bool, commit: impl Fn() -> F) -> Result<T>
-    where
-        F: Future<Output = Result<T>>,
-    {
-        let mut again = 0;
+    /// Only a transaction that finishes an attempt is repeated: that succeeds once. If the lost commit has arrived, the repeat is
+    /// refused and changes nothing, and the step that it began waits for its lease to run out.
+    async fn commit_with_retry<T: ProviderCalls>(&self, result: StepResult<T>) -> Result<Option<LeasedOperation<T>>> {
+        let result = Arc::new(result);
+        let mut retries = 0;
         loop {
-            match commit().await {
-                Err(error) if has_attempt && error.is_lost() && again < COMMITS_AGAIN_MAX => {
-                    tracing::warn!(%error, "what came of a call is committed again");
-                    tokio::time::sleep(self.platform.dice.jitter(RETRY_FIRST * 2_u32.pow(again))).await;
-                    again += 1;
+            let commit = self
+                .platform
+                .db
+                .transaction(Arc::clone(&result), |tx, result| Box::pin(operation::record_result(tx, result)));
+            match commit.await {
+                Err(error) if result.end.is_some() && error.is_lost() && retries < COMMIT_RETRIES_MAX => {
+                    tracing::warn!(%error, "repeating the commit of a call's result");
+                    tokio::time::sleep(self.platform.random.jitter(RETRY_FIRST * 2_u32.pow(retries))).await;
+                    retries += 1;
                 }
                 end => return end,
             }
         }
     }
 
-    /// Whether there is time for a call before a lease runs out. A process that was stopped for long, and wakes up with a call
-    /// on its lips, holds its tongue: somebody else has long asked.
-    fn may_call(&self, leased_until: MachineTime) -> bool {
-        self.platform.clock.machine() + self.gateway.call_max() <= leased_until
+    /// Returns whether a call fits into the lease. After a long stop of the process it does not, and another process has taken over.
+    fn fits_lease(&self, leased_until: MachineTime) -> bool {
+        self.platform.clock.machine() + self.client.call_max() <= leased_until
     }
 }
 
-type Drive = BoxFuture<'static, Result<()>>;
-
-/// Leases what is due, as much of it as there are free hands, and sets it going; returns how much. Zero means that nothing is due,
-/// or that the provider is left alone: then nothing is leased, so that an outage uses up no attempt and no patience.
+/// Leases what is due, as much as there are free permits, and starts it; returns how much. Returns zero if nothing is due, or the
+/// provider is unavailable: an outage takes no leases and starts no attempts.
 ///
-/// It does not wait for the provider: a slow answer holds up nothing but its own payment. [`PaymentsContext::finished`] does. The
-/// one exception is the probe of a provider that did not answer: until it is back, there is nothing else to do.
+/// It does not wait for the provider, so a slow answer delays only its own payment; [`PaymentsContext::finished`] waits. Exception:
+/// it waits for the probe of a failing provider.
 ///
 /// # Errors
-/// If the database does not answer.
+/// If the database fails.
 pub async fn run_once(context: &PaymentsContext) -> Result<usize> {
-    let mut hands = context.free_hands().await;
-    let outlook = context.gateway.outlook();
-    match outlook {
-        Outlook::Flow => {}
-        Outlook::Probe => hands.truncate(1),
-        Outlook::Wait(_) => return Ok(0),
+    let mut permits = context.free_permits().await;
+    let availability = context.client.availability();
+    match availability {
+        ProviderAvailability::Available => {}
+        ProviderAvailability::Probe => permits.truncate(1),
+        ProviderAvailability::Unavailable(_) => return Ok(0),
     }
-    if hands.is_empty() {
+    if permits.is_empty() {
         return Ok(0);
     }
-    let drives = lease(context, hands.len()).await?;
-    let count = drives.len();
-    for (drive, hand) in zip(drives, hands) {
-        let drive = traced(context, drive);
-        let drive = tokio::spawn(async move {
-            let _hand = hand;
-            drive.await;
+    let runs = lease(context, permits.len()).await?;
+    let count = runs.len();
+    for (run, permit) in zip(runs, permits) {
+        let run = traced(context, run);
+        let run = tokio::spawn(async move {
+            let _permit = permit;
+            run.await;
         });
-        if outlook == Outlook::Probe {
-            let _end = drive.await;
+        if availability == ProviderAvailability::Probe {
+            let _end = run.await;
         }
     }
     Ok(count)
 }
 
-/// How long until something is due, by what is written now, and the provider may be asked; `None` if nothing will be due.
+/// Returns how long until something is due and the provider available; `None` if nothing will be due.
 ///
 /// # Errors
-/// If the database does not answer.
+/// If the database fails.
 pub async fn until_next(context: &PaymentsContext) -> Result<Option<Duration>> {
     let due = context.platform.db.read((), |conn, ()| Box::pin(store::next_due(conn))).await?;
     let now = context.platform.clock.machine();
-    let rest = match context.gateway.outlook() {
-        Outlook::Flow | Outlook::Probe => TimeDelta::zero(),
-        Outlook::Wait(rest) => rest,
+    let unavailable_for = match context.client.availability() {
+        ProviderAvailability::Available | ProviderAvailability::Probe => TimeDelta::zero(),
+        ProviderAvailability::Unavailable(duration) => duration,
     };
-    Ok(due.map(|due| due.since(now).max(rest).to_std().unwrap_or_default()))
+    Ok(due.map(|due| due.since(now).max(unavailable_for).to_std().unwrap_or_default()))
 }
 
-/// Leases `limit` payments and refunds at most.
-async fn lease(context: &PaymentsContext, limit: usize) -> Result<Vec<Drive>> {
-    let (clock, dice) = (&context.platform.clock, &context.platform.dice);
+type RunFuture = BoxFuture<'static, Result<()>>;
+
+/// Leases up to `limit` payments and refunds, payments first.
+async fn lease(context: &PaymentsContext, limit: usize) -> Result<Vec<RunFuture>> {
+    let (clock, random) = (&context.platform.clock, &context.platform.random);
     let now = clock.machine();
-    let round = || Round { now, domain_now: clock.domain(), attempt_ids: (0..limit).map(|_| dice.uuid(now)).collect() };
-    let leased = context.platform.db.transaction((round(), round()), |tx, (for_payments, for_refunds)| {
+    let attempt_ids: Vec<Uuid> = (0..limit).map(|_| random.uuid(now)).collect();
+    let leased = context.platform.db.transaction((attempt_ids, (now, clock.domain())), |tx, (attempt_ids, times)| {
         Box::pin(async move {
-            let payments = work::lease(tx, for_payments).await?;
-            let left = for_refunds.less(payments.len());
-            Ok((payments, refunds::lease(tx, &left).await?))
+            let payments = operation::lease::<Payment>(tx, *times, attempt_ids).await?;
+            let left = attempt_ids.get(payments.len()..).unwrap_or_default();
+            Ok((payments, operation::lease::<Refund>(tx, *times, left).await?))
         })
     });
     let (payments, refunds) = leased.await?;
-    let failures =
-        payments.iter().map(|task| task.payment.failures).chain(refunds.iter().map(|task| task.refund.failures));
-    context.gateway.begun(failures.filter(|failures| *failures == 0).count());
-    let payments = payments.into_iter().map(|task| payment::drive(context.clone(), task).boxed());
-    let refunds = refunds.into_iter().map(|task| refund::drive(context.clone(), task).boxed());
+    let failures = payments.iter().map(|one| one.target.failures).chain(refunds.iter().map(|one| one.target.failures));
+    context.client.count_first_tries(failures.filter(|failures| *failures == 0).count());
+    let payments = payments.into_iter().map(|operation| run(context.clone(), operation).boxed());
+    let refunds = refunds.into_iter().map(|operation| run(context.clone(), operation).boxed());
     Ok(payments.chain(refunds).collect())
 }
 
-/// Gives a drive a trace id of its own, so that its log lines are found together. One that breaks off is taken up again when its
-/// lease has run out.
-fn traced(context: &PaymentsContext, drive: Drive) -> BoxFuture<'static, ()> {
-    let trace_id = context.platform.dice.uuid(context.platform.clock.machine()).simple().to_string();
+/// Takes steps under one lease until nothing more can be done now. Each step ends in a commit, which returns the next.
+async fn run<T: ProviderCalls>(context: PaymentsContext, operation: LeasedOperation<T>) -> Result<()> {
+    let mut next = Some(operation);
+    while let Some(operation) = next {
+        let target = &operation.target;
+        if !context.fits_lease(operation.leased_until) {
+            tracing::warn!(payment_id = %target.payment_id(), refund_id = ?target.refund_id(), "the lease is too short for a call");
+            return Ok(());
+        }
+        let (end, outcome) = T::call(&context, &operation).await;
+        tracing::debug!(payment_id = %target.payment_id(), step = ?operation.step, ?outcome, "a step was taken");
+        let turn = match outcome {
+            CallOutcome::Inconclusive(_) => context.client.plan_retry(),
+            CallOutcome::Observed(_) => TimeDelta::zero(),
+        };
+        let context_of_result = context.result_context(target.failures(), turn);
+        next = context.commit_with_retry(StepResult { operation, end, outcome, context: context_of_result }).await?;
+    }
+    Ok(())
+}
+
+/// Gives a run a trace id of its own. A run that fails is resumed once its lease has run out.
+fn traced(context: &PaymentsContext, run: RunFuture) -> BoxFuture<'static, ()> {
+    let trace_id = context.platform.random.uuid(context.platform.clock.machine()).simple().to_string();
     let trace = telemetry::Context { trace_id: trace_id.into(), path: "payments".into() };
     let span = telemetry::span(&trace);
     let logged = async {
-        if let Err(error) = drive.await {
-            tracing::warn!(%error, "work on a payment was broken off");
+        if let Err(error) = run.await {
+            tracing::warn!(%error, "work on a payment was interrupted");
         }
     };
-    telemetry::within(Some(trace), logged).instrument(span).boxed()
+    telemetry::in_context(Some(trace), logged).instrument(span).boxed()
 }

@@ -1,10 +1,10 @@
-//! The two clocks, and the only place that asks the machine what time it is.
+//! The two clocks, and the only code that reads the system clock.
 //!
-//! *Domain* time is what riders and drivers live in: offers expire, drivers wait, quotes end. In the sandbox it can run faster
-//! than the machine and be set ahead. *Machine* time is for what happens between machines: time-outs, leases, back-off, tokens.
-//! Each has its own type, so that one is never compared with the other.
+//! *Domain time* drives the business rules: quotes and offers expire, drivers wait. In the sandbox it can run faster than real time
+//! and be set ahead. *Machine time* drives everything technical: timeouts, leases, backoff, tokens. Each has its own type, so that
+//! one is never compared with the other.
 //!
-//! Both are cut to whole microseconds, which is what PostgreSQL keeps: a time that went through the database is equal to itself.
+//! Both are truncated to microseconds, the resolution of PostgreSQL, so that a time equals itself after a round trip.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -23,22 +23,22 @@ macro_rules! times {
         pub struct $name(DateTime<Utc>);
 
         impl $name {
-            /// This moment, cut to whole microseconds.
+            /// Creates a time, truncated to microseconds.
             pub fn new(time: DateTime<Utc>) -> Self {
                 Self(time.trunc_subsecs(6))
             }
 
-            /// The moment itself, for formatting and for other people's APIs.
+            /// Returns the time as a `chrono` value.
             pub fn utc(self) -> DateTime<Utc> {
                 self.0
             }
 
-            /// Time gone by since `earlier`; zero if `earlier` is later, for clocks step back.
+            /// Returns the time elapsed since `earlier`; zero if `earlier` is later, because clocks can step back.
             pub fn since(self, earlier: Self) -> TimeDelta {
                 (self.0 - earlier.0).max(TimeDelta::zero())
             }
 
-            /// Whole seconds gone by since `earlier`, saturating at zero.
+            /// Returns the whole seconds elapsed since `earlier`, saturating at zero.
             pub fn seconds_since(self, earlier: Self) -> i64 {
                 self.since(earlier).num_seconds()
             }
@@ -79,32 +79,32 @@ macro_rules! times {
 }
 
 times! {
-    /// A moment in the life of riders and drivers.
+    /// A point in domain time.
     DomainTime;
-    /// A moment in the life of the machine.
+    /// A point in machine time.
     MachineTime;
 }
 
-/// Where the two clocks touch: at `real`, domain time was `domain`, and from there it runs `scale` times as fast.
+/// The relation of the two clocks: at machine time `real`, domain time was `domain`, and since then it runs `scale` times as fast.
 ///
-/// It is one row in the database, shared by every process; a restart continues where the row says.
+/// One row in the database, shared by all processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Anchor {
-    /// The machine's time at the anchor.
+    /// Machine time at the anchor.
     pub real: MachineTime,
-    /// The domain's time at the anchor.
+    /// Domain time at the anchor.
     pub domain: DomainTime,
     /// Domain seconds per machine second, at least 1.
     pub scale: u32,
 }
 
 impl Anchor {
-    /// The anchor of production: domain time is machine time.
+    /// Returns the anchor of production: domain time is machine time.
     pub fn identity(real: MachineTime) -> Self {
         Self { real, domain: DomainTime::new(real.utc()), scale: 1 }
     }
 
-    /// Domain time at machine time `real`.
+    /// Returns the domain time at machine time `real`.
     pub fn domain_at(&self, real: MachineTime) -> DomainTime {
         let scale = i32::try_from(self.scale).unwrap_or(i32::MAX);
         let elapsed = real.since(self.real).checked_mul(scale).unwrap_or(TimeDelta::MAX);
@@ -112,48 +112,48 @@ impl Anchor {
     }
 }
 
-/// Tells both times. One per process, shared.
+/// The clock of a process.
 #[derive(Debug)]
 pub struct Clock {
     anchor: RwLock<Anchor>,
 }
 
 impl Clock {
-    /// A clock whose domain runs with the machine, until [`Clock::set_anchor`] says otherwise.
+    /// Creates a clock whose domain time is machine time.
     pub fn system() -> Self {
         Self { anchor: RwLock::new(Anchor::identity(machine_now())) }
     }
 
-    /// The machine's time.
+    /// Returns the machine time.
     pub fn machine(&self) -> MachineTime {
         machine_now()
     }
 
-    /// The domain's time.
+    /// Returns the domain time.
     pub fn domain(&self) -> DomainTime {
         self.anchor().domain_at(machine_now())
     }
 
-    /// The anchor in force.
+    /// Returns the current anchor.
     pub fn anchor(&self) -> Anchor {
         *self.anchor.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over the anchor that a process finds when it starts.
+    /// Sets the anchor, at start.
     pub fn set_anchor(&self, anchor: Anchor) {
         *self.anchor.write().unwrap_or_else(PoisonError::into_inner) = anchor;
     }
 
-    /// Takes over an anchor that was read from, or committed to, the database, unless a later one is in force: of two that are
-    /// set at once, the earlier may be told last, and domain time must not go back.
-    pub fn follow(&self, anchor: Anchor) {
+    /// Sets an anchor that was read from or committed to the database, unless the current one is newer. Of two concurrent changes the
+    /// earlier may arrive last, and domain time must not go back.
+    pub fn set_if_newer(&self, anchor: Anchor) {
         let mut current = self.anchor.write().unwrap_or_else(PoisonError::into_inner);
         if anchor.real >= current.real {
             *current = anchor;
         }
     }
 
-    /// Real time until domain time `then`; zero if it is past.
+    /// Returns the machine time left until domain time `then`; zero if it is past.
     pub fn until(&self, then: DomainTime) -> Duration {
         let anchor = self.anchor();
         let ahead = then.since(anchor.domain_at(machine_now())).to_std().unwrap_or_default();
@@ -161,24 +161,24 @@ impl Clock {
     }
 }
 
-/// Measures real time that goes by: latencies, nothing else.
+/// Measures elapsed real time, for latencies and timeouts.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// Starts it.
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    /// Starts a measurement.
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the monotonic clock")]
     pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// Time since the start.
+    /// Returns the time since the start.
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+#[expect(clippy::disallowed_methods, reason = "the only place that reads the system clock")]
 fn machine_now() -> MachineTime {
     MachineTime::new(Utc::now())
 }
@@ -198,24 +198,24 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_is_read_is_cut_to_what_the_database_keeps() {
+    fn deserialized_time_is_truncated_to_microseconds() {
         let read: DomainTime = serde_json::from_str("\"2026-11-22T12:00:00.123456789Z\"").expect("RFC 3339");
         assert_eq!(read.to_string(), "2026-11-22T12:00:00.123456Z");
     }
 
     #[test]
-    fn an_anchor_that_is_told_late_changes_nothing() {
+    fn older_anchor_is_ignored() {
         let clock = Clock::system();
         let anchor = |real| Anchor::identity(MachineTime::new(at(real)));
         clock.set_anchor(anchor(1_000));
-        for (told, in_force) in [(1_010, 1_010), (1_005, 1_010), (1_020, 1_020)] {
-            clock.follow(anchor(told));
-            assert_eq!(clock.anchor(), anchor(in_force));
+        for (new, current) in [(1_010, 1_010), (1_005, 1_010), (1_020, 1_020)] {
+            clock.set_if_newer(anchor(new));
+            assert_eq!(clock.anchor(), anchor(current));
         }
     }
 
     #[test]
-    fn a_machine_clock_that_steps_back_holds_domain_time_still() {
+    fn domain_time_stands_still_when_machine_time_steps_back() {
         let anchor = Anchor::identity(MachineTime::new(at(1_000)));
         assert_eq!(anchor.domain_at(MachineTime::new(at(900))), DomainTime::new(at(1_000)));
     }

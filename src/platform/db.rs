@@ -1,8 +1,8 @@
-//! The door to the database. Every change of state goes through [`Db::transaction`] or, with an idempotency key,
-//! [`super::idempotency::command`]; every read through [`Db::read`].
+//! Database access. Every state change goes through [`Db::transaction`] or, with an idempotency key,
+//! [`super::idempotency::Execution::run`]; every read goes through [`Db::read`].
 //!
-//! Work runs in a task of its own, on the process's main runtime: a client that hangs up cancels nothing, and no future that
-//! owns a connection is ever dropped half-way. The tasks are counted, and a shutdown waits for them.
+//! Work runs in its own task on the process's main runtime. A client that disconnects therefore cancels nothing, and no future
+//! that owns a connection is dropped midway. Tasks are counted, and shutdown waits for them.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -16,33 +16,33 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::error::{Code, Error, Refusal, Result};
-use super::wake::{Hub, Wake};
+use super::wake::{Wake, WakeHub};
 
-/// How often a transaction is run again after a serialization failure or a deadlock. With row locks in one order both are
-/// rare; three times in a row is a bug worth an error.
+/// The maximum number of attempts of a transaction after serialization failures, deadlocks and stale writes. Row locks are
+/// taken in one order, so these are rare; four failures in a row indicate a bug.
 const TRANSACTION_ATTEMPTS_MAX: u32 = 4;
 
-/// How long a request waits for a free connection. Past that the pool is not busy but overwhelmed, and a quick 503 helps more.
+/// How long a request waits for a free connection. After that the pool is overloaded, and a quick 503 is better than a longer wait.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A connection to run queries on, inside a transaction or outside.
+/// A connection, inside or outside of a transaction.
 pub type Conn = PgConnection;
 
-/// The pool, and the runtime that its work runs on.
+/// The connection pool, and the runtime that its work runs on.
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: PgPool,
     tasks: TaskTracker,
     runtime: Handle,
-    hub: Hub,
+    hub: WakeHub,
 }
 
 impl Db {
-    /// Opens a pool of at most `connections_max` connections. The first one is made when it is needed.
+    /// Opens a pool of at most `connections_max` connections. They are made on demand.
     ///
     /// # Errors
     /// If `url` is not a PostgreSQL URL.
-    pub fn open(url: &str, connections_max: u32, hub: Hub) -> Result<Self> {
+    pub fn open(url: &str, connections_max: u32, hub: WakeHub) -> Result<Self> {
         let options: PgConnectOptions = url.parse()?;
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
@@ -51,30 +51,30 @@ impl Db {
         Ok(Self { pool, tasks: TaskTracker::new(), runtime: Handle::current(), hub })
     }
 
-    /// The pool itself: for migrations, the listener, and gauges.
+    /// The pool, for the listener and for gauges.
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }
 
-    /// The in-process wakes that a commit sets off.
-    pub fn hub(&self) -> &Hub {
+    /// The in-process wakes that a commit triggers.
+    pub fn wake_hub(&self) -> &WakeHub {
         &self.hub
     }
 
     /// Runs `work` in a tracked task and waits for it.
     ///
     /// # Errors
-    /// What `work` returns; [`Error::Bug`] if it panicked.
+    /// The error of `work`; [`Error::Bug`] if it panicked.
     pub async fn task<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-        let work = super::telemetry::within(super::telemetry::context(), work);
+        let work = super::telemetry::in_context(super::telemetry::context(), work);
         let task = self.tasks.spawn_on(work.in_current_span(), &self.runtime);
-        task.await.unwrap_or_else(|panic| Err(Error::Bug(format!("a task died: {panic}"))))
+        task.await.unwrap_or_else(|panic| Err(Error::Bug(format!("a task panicked: {panic}"))))
     }
 
-    /// Runs queries on one connection, outside any transaction.
+    /// Runs queries on one connection, outside of a transaction.
     ///
     /// # Errors
-    /// What `query` returns, or that no connection could be had.
+    /// The error of `query`; [`Code::Overloaded`] if no connection is free.
     pub async fn read<I, T>(
         &self,
         input: I,
@@ -92,11 +92,11 @@ impl Db {
         .await
     }
 
-    /// Runs queries in one snapshot: all of them see the database as it was at one moment. For audits, not for requests: the
-    /// snapshot holds a connection, and keeps dead rows from being cleaned away, for as long as it lives.
+    /// Runs queries in one REPEATABLE READ snapshot. For audits only: a snapshot holds a connection and blocks vacuum while it
+    /// lasts.
     ///
     /// # Errors
-    /// What `query` returns, that no connection could be had, or that a query took longer than a minute.
+    /// The error of `query`; [`Code::Overloaded`] if no connection is free; a query that takes more than a minute.
     pub async fn snapshot<I, T>(
         &self,
         input: I,
@@ -112,18 +112,17 @@ impl Db {
             sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut *tx).await?;
             sqlx::query("SET LOCAL statement_timeout = '60s'").execute(&mut *tx).await?;
             let end = query(&mut tx, &input).await;
-            tx.roll_back().await; // there is nothing to commit
+            tx.roll_back().await;
             end
         })
         .await
     }
 
-    /// Runs `build` in a transaction and commits it; a refusal or an error rolls it back, unless the refusal says that it
-    /// commits. `input` holds everything the work needs, ids made beforehand included, so that a run after a deadlock is the
-    /// same work and not another.
+    /// Runs `build` in a transaction and commits it. An error rolls it back, except for a [`Refusal`] with `commits`. `input` holds
+    /// everything that the work needs, generated ids included, so that a retry does the same work.
     ///
     /// # Errors
-    /// What `build` returns; [`Error::OutcomeUnknown`] if the connection was lost at COMMIT.
+    /// The error of `build`; [`Error::OutcomeUnknown`] if the connection was lost at COMMIT.
     pub async fn transaction<I, T>(
         &self,
         input: I,
@@ -137,7 +136,7 @@ impl Db {
         self.task(async move { db.run(&input, &build).await }).await
     }
 
-    /// The loop behind [`Db::transaction`], for callers who are in a tracked task already.
+    /// As [`Db::transaction`], for callers that run in a tracked task already.
     pub(super) async fn run<I, T>(
         &self,
         input: &I,
@@ -150,7 +149,7 @@ impl Db {
         loop {
             match self.run_once(input, build).await {
                 Err(error) if error.is_transient() && attempt < TRANSACTION_ATTEMPTS_MAX => {
-                    tracing::debug!(%error, attempt, "transaction runs again");
+                    tracing::debug!(%error, attempt, "retrying transaction");
                     tokio::time::sleep(Duration::from_millis(u64::from(5 * attempt))).await;
                     attempt += 1;
                 }
@@ -166,12 +165,12 @@ impl Db {
     ) -> Result<T> {
         let mut tx = self.begin().await?;
         let end = build(&mut tx, input).await;
-        let keep = match &end {
+        let commits = match &end {
             Ok(_) => true,
             Err(Error::Refused(refusal)) => refusal.commits,
             Err(_) => false,
         };
-        if keep {
+        if commits {
             tx.commit(&self.hub).await?
         } else {
             tx.roll_back().await
@@ -179,25 +178,25 @@ impl Db {
         end
     }
 
-    /// Begins a transaction. A future dropped in here, or a [`Tx`] dropped before its end, costs the connection and nothing
-    /// else: it is closed instead of going back to the pool with a transaction open in it (transact-rs/sqlx#4393).
+    /// Begins a transaction. If this future, or an open [`Tx`], is dropped, the connection is closed. sqlx would return it to the
+    /// pool with the transaction still open (transact-rs/sqlx#4393).
     ///
     /// # Errors
-    /// If no connection can be had, or the server does not answer.
+    /// [`Code::Overloaded`] if no connection is free; an error of the connection.
     pub async fn begin(&self) -> Result<Tx> {
         let mut tx = Tx { conn: Some(acquire(&self.pool).await?), wakes: Vec::new(), key_id: None };
         sqlx::query("BEGIN").execute(&mut *tx).await?;
         Ok(tx)
     }
 
-    /// Takes no new work's side, waits for the work under way, and closes the pool.
+    /// Waits for the running tasks, then closes the pool.
     pub async fn drain(&self) {
         self.tasks.close();
         self.tasks.wait().await;
         self.pool.close().await;
     }
 
-    /// Work under way, for the gauge.
+    /// The number of running tasks.
     pub fn tasks_running(&self) -> usize {
         self.tasks.len()
     }
@@ -207,7 +206,7 @@ async fn acquire(pool: &PgPool) -> Result<PoolConnection<Postgres>> {
     pool.acquire().await.map_err(|error| match error {
         sqlx::Error::PoolTimedOut => Refusal::new(
             Code::Overloaded,
-            "All database connections have been busy for too long. Nothing was done; try again in a moment.",
+            "All database connections are in use. Nothing was changed. Try again after `Retry-After`.",
         )
         .retry_after(1)
         .into(),
@@ -218,21 +217,21 @@ async fn acquire(pool: &PgPool) -> Result<PoolConnection<Postgres>> {
 /// An open transaction. Derefs to the connection, so that queries run on it.
 #[derive(Debug)]
 pub struct Tx {
-    /// `None` once it has ended in order.
+    /// `None` after a successful COMMIT or ROLLBACK.
     conn: Option<PoolConnection<Postgres>>,
     wakes: Vec<Wake>,
     key_id: Option<Uuid>,
 }
 
 impl Tx {
-    /// Tells whoever waits for `wake`, here and in other processes, once this has committed.
+    /// Sends `wake`, to this process and to others, after the commit.
     pub fn wake(&mut self, wake: Wake) {
         if !self.wakes.contains(&wake) {
             self.wakes.push(wake);
         }
     }
 
-    /// The id of the idempotency key that this transaction runs under. The row that is its effect carries it.
+    /// The id of the idempotency key of this transaction. The row that is its effect stores the id.
     pub fn key_id(&self) -> Option<Uuid> {
         self.key_id
     }
@@ -241,14 +240,14 @@ impl Tx {
         self.key_id = Some(key_id);
     }
 
-    async fn commit(mut self, hub: &Hub) -> Result<()> {
+    async fn commit(mut self, hub: &WakeHub) -> Result<()> {
         match sqlx::query("COMMIT").execute(&mut *self).await {
             Ok(_) => {
                 self.conn = None;
                 hub.wake(&std::mem::take(&mut self.wakes));
                 Ok(())
             }
-            // A deferred constraint refused, or the like: the server has rolled back, and says so.
+            // For example a deferred constraint. The server has rolled back.
             Err(error @ sqlx::Error::Database(_)) => {
                 self.roll_back().await;
                 Err(error.into())
@@ -276,17 +275,17 @@ impl Deref for Tx {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        self.conn.as_deref().unwrap_or_else(|| unreachable!("a transaction that has ended is consumed"))
+        self.conn.as_deref().unwrap_or_else(|| unreachable!("ending a transaction consumes it"))
     }
 }
 
 impl DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        self.conn.as_deref_mut().unwrap_or_else(|| unreachable!("a transaction that has ended is consumed"))
+        self.conn.as_deref_mut().unwrap_or_else(|| unreachable!("ending a transaction consumes it"))
     }
 }
 
-/// A compare-and-set that must hit exactly one row: the guard stands in the `where`, and zero rows is a conflict.
+/// Checks that a compare-and-set changed exactly one row. The guard is in the `where` clause; zero rows are a conflict.
 ///
 /// # Errors
 /// `conflict()` if no row was changed.
@@ -294,6 +293,6 @@ pub fn one_row(done: &sqlx::postgres::PgQueryResult, conflict: impl FnOnce() -> 
     match done.rows_affected() {
         1 => Ok(()),
         0 => Err(conflict().into()),
-        n => Err(Error::Bug(format!("a write meant for one row changed {n}"))),
+        n => Err(Error::Bug(format!("a write for one row changed {n} rows"))),
     }
 }

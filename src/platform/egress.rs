@@ -1,8 +1,7 @@
-//! The only HTTP client. Nothing calls it inside a transaction.
+//! The HTTP client for the payment provider. Nothing calls it inside a transaction.
 //!
-//! HTTPS is rustls, with the roots that the system trusts and those of one more file. A call is made once: it follows no
-//! redirect, goes through no proxy that an environment variable names, and is never sent again behind the caller's back, because
-//! only the caller knows what a second one would do. What comes back is an answer, or one of two [`Failure`]s.
+//! TLS is rustls, with the system's root certificates and those of one more file. The client follows no redirect, uses no proxy
+//! from the environment, and never retries: only the caller knows what a second request would do.
 
 mod address;
 pub mod public;
@@ -14,25 +13,25 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
 pub use self::address::BaseUrl;
+use super::crypto;
 use super::error::{Error, Result};
 use super::secret::Secret;
 
-/// The longest that a call may be allowed to take. Whoever holds a lease while he calls has one that is longer (see
-/// `payments::worker`).
+/// The upper bound for the timeout of a call. A lease that is held during a call is longer (see `payments::worker`).
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(25);
 
-/// Answers are read up to this size; a longer one is cut, and then cannot be understood. A page of a hundred intents is some
-/// 300 KiB.
+/// The maximum size of a response body, bytes. A longer one is truncated and then fails to parse. A page of a hundred intents
+/// has about 300 KiB.
 pub const BODY_BYTES_MAX: usize = 4 << 20;
 
-/// How to call.
+/// The settings of a client.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How long it may take to find the address, connect, and agree on a key.
+    /// The timeout of name resolution, connection and TLS handshake.
     pub connect_timeout: Duration,
-    /// How long a call may take in all, the connection included; at most [`TIMEOUT_MAX`].
+    /// The timeout of a whole call, connecting included; at most [`TIMEOUT_MAX`].
     pub timeout: Duration,
-    /// Who is trusted beside the system's roots.
+    /// The root certificates to trust besides the system's.
     pub roots: Roots,
 }
 
@@ -44,13 +43,14 @@ impl Roots {
     /// Reads the certificates of a PEM file.
     ///
     /// # Errors
-    /// A sentence for its operator, if the file cannot be read, or holds no certificate that can be a root.
+    /// A message for the operator, if the file cannot be read or holds no usable certificate.
     pub fn read(path: &str) -> Result<Self, String> {
+        crypto::install();
         let pem = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
         let roots = reqwest::Certificate::from_pem_bundle(&pem).unwrap_or_default();
-        // The library looks into a certificate only when it makes a client.
+        // The library validates a certificate only when it builds a client.
         let is_usable = !roots.is_empty() && reqwest::Client::builder().tls_certs_merge(roots.clone()).build().is_ok();
-        if is_usable { Ok(Self(roots)) } else { Err("holds no certificate in PEM".to_owned()) }
+        if is_usable { Ok(Self(roots)) } else { Err("contains no PEM certificate".to_owned()) }
     }
 }
 
@@ -60,66 +60,67 @@ impl fmt::Debug for Roots {
     }
 }
 
-/// An answer, read whole.
+/// The response to a call.
 #[derive(Debug, Clone)]
-pub struct Reply {
-    /// HTTP status.
+pub struct CallResponse {
+    /// The HTTP status.
     pub status: u16,
     /// The body, at most [`BODY_BYTES_MAX`].
     pub body: Vec<u8>,
-    /// When the server wants to be asked again, if it said so in seconds.
+    /// The value of `Retry-After`, if it is a number of seconds.
     pub retry_after: Option<Duration>,
 }
 
-/// Why there is no answer. The texts name no URL: one may hold what must not be in a log.
+/// Why a call got no response. The messages contain no URL, because one may hold secrets.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// No connection was made, or none to whom it should have been: the request cannot have arrived.
+pub enum CallFailure {
+    /// No connection to the right server was made: the request was not sent.
     #[error("not sent: {0}")]
     NotSent(String),
-    /// The request was, or may have been, sent; what became of it is not known.
-    #[error("no answer: {0}")]
-    NoAnswer(String),
+    /// The request was or may have been sent; its effect is unknown.
+    #[error("no response: {0}")]
+    NoResponse(String),
 }
 
-/// A client with kept connections and time-outs.
+/// An HTTP client with a connection pool and timeouts.
 #[derive(Debug, Clone)]
 pub struct Egress(reqwest::Client);
 
-/// One request. It cannot be printed: its form may name a card.
+/// A request. Not `Debug`, because its form may contain a payment method.
 pub struct Call<'a> {
-    /// The whole URL.
+    /// The absolute URL.
     pub url: String,
     /// The bearer token.
     pub bearer: &'a Secret,
     /// The provider's idempotency key.
     pub idempotency_key: Option<&'a str>,
-    /// What is asked.
-    pub ask: Ask<'a>,
+    /// The method and the body.
+    pub method: CallMethod<'a>,
 }
 
-/// What a call asks.
+/// The method and the body of a call.
 #[derive(Clone, Copy)]
-pub enum Ask<'a> {
+pub enum CallMethod<'a> {
     /// GET.
     Get,
-    /// POST with this form.
+    /// POST with a form.
     Form(&'a [(&'a str, String)]),
-    /// PUT with this JSON.
+    /// PUT with JSON.
     Put(&'a str),
     /// DELETE.
     Delete,
 }
 
 impl Egress {
-    /// Makes a client.
+    /// Creates a client.
     ///
     /// # Errors
-    /// If a time-out is past its bound, or the HTTP library cannot be started.
+    /// If a timeout is out of bounds, or the HTTP library fails to start.
     pub fn new(settings: Settings) -> Result<Self> {
         if settings.timeout > TIMEOUT_MAX || settings.connect_timeout > settings.timeout {
-            return Err(Error::Bug(format!("time-outs out of bounds: {settings:?}")));
+            return Err(Error::Bug(format!("timeouts out of bounds: {settings:?}")));
         }
+        crypto::install();
         let client = reqwest::Client::builder()
             .connect_timeout(settings.connect_timeout)
             .timeout(settings.timeout)
@@ -128,20 +129,22 @@ impl Egress {
             .retry(reqwest::retry::never())
             .no_proxy()
             .build()
-            .map_err(|error| Error::Bug(format!("no HTTP client: {error}")))?;
+            .map_err(|error| Error::Bug(format!("HTTP client: {error}")))?;
         Ok(Self(client))
     }
 
     /// Makes one call.
     ///
     /// # Errors
-    /// [`Failure`], which tells what cannot have happened from what may have.
-    pub async fn call(&self, call: Call<'_>) -> Result<Reply, Failure> {
-        let mut request = match call.ask {
-            Ask::Get => self.0.get(&call.url),
-            Ask::Form(form) => self.0.post(&call.url).form(form),
-            Ask::Put(json) => self.0.put(&call.url).header(CONTENT_TYPE, "application/json").body(json.to_owned()),
-            Ask::Delete => self.0.delete(&call.url),
+    /// [`CallFailure`]
+    pub async fn call(&self, call: Call<'_>) -> Result<CallResponse, CallFailure> {
+        let mut request = match call.method {
+            CallMethod::Get => self.0.get(&call.url),
+            CallMethod::Form(form) => self.0.post(&call.url).form(form),
+            CallMethod::Put(json) => {
+                self.0.put(&call.url).header(CONTENT_TYPE, "application/json").body(json.to_owned())
+            }
+            CallMethod::Delete => self.0.delete(&call.url),
         }
         .bearer_auth(call.bearer.expose());
         if let Some(key) = call.idempotency_key {
@@ -149,25 +152,25 @@ impl Egress {
         }
         let mut response = request.send().await.map_err(|error| {
             if error.is_connect() || error.is_builder() {
-                Failure::NotSent(reason(error))
+                CallFailure::NotSent(reason(error))
             } else {
-                Failure::NoAnswer(reason(error))
+                CallFailure::NoResponse(reason(error))
             }
         })?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| Failure::NoAnswer(reason(error)))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| CallFailure::NoResponse(reason(error)))? {
             body.extend_from_slice(&chunk[..chunk.len().min(BODY_BYTES_MAX - body.len())]);
             if body.len() == BODY_BYTES_MAX {
-                break; // what follows would be read for nothing, for as long as somebody cares to send it
+                break;
             }
         }
-        Ok(Reply { status, body, retry_after: retry_after.map(Duration::from_secs) })
+        Ok(CallResponse { status, body, retry_after: retry_after.map(Duration::from_secs) })
     }
 }
 
-/// What an error comes down to, without the URL: its innermost cause says most.
+/// The innermost cause of an error, without the URL.
 fn reason(error: reqwest::Error) -> String {
     let error = error.without_url();
     let kind = if error.is_timeout() { "timed out" } else { "failed" };

@@ -1,12 +1,12 @@
-//! What can go wrong, in one type, and nothing about HTTP in it.
+//! Errors of commands and queries. Nothing here knows HTTP: `platform::http::problem` maps them to responses.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-/// Every reason for a refusal, each with a stable name. `platform::http::problem` gives each its status, title and page.
+/// The reason for a refusal. `platform::http::problem` gives each code its status, name and title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names are the contract's; the titles in `http::problem` explain them")]
+#[expect(missing_docs, reason = "`http::problem` explains each code")]
 pub enum Code {
     Malformed,
     InvalidRequest,
@@ -43,8 +43,11 @@ pub enum Code {
     SignatureInvalid,
     EndpointLimit,
     NotTheMatcher,
+    #[cfg(feature = "sandbox")]
     NotSupervised,
+    #[cfg(feature = "sandbox")]
     NotASimulator,
+    #[cfg(feature = "sandbox")]
     NothingPending,
     OutcomeUnknown,
     Overloaded,
@@ -52,41 +55,41 @@ pub enum Code {
     Internal,
 }
 
-/// A field of the request that is at fault.
+/// An invalid field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// A JSON pointer into the body (`/pickup/lat`), empty for the whole of it; or the parameter's name.
+    /// A JSON pointer into the body (`/pickup/lat`), or the name of a parameter. Empty for the whole body.
     #[schema(example = "/pickup/lat")]
     pub pointer: String,
-    /// What is wrong with it.
+    /// What is wrong with the field.
     #[schema(example = "must be 1 to 100")]
     pub detail: String,
 }
 
-/// A request that is refused, for a reason that its sender can understand and act on.
+/// The refusal of a request, for a reason that the caller can act on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
     /// The reason.
     pub code: Code,
-    /// The reason in this case: what was found, and the way out.
+    /// This occurrence: what was found, what was expected, and what to do.
     pub detail: String,
-    /// The fields at fault.
+    /// The invalid fields.
     pub fields: Vec<FieldError>,
-    /// More members for the problem document, such as the current state.
+    /// Further members of the problem document, such as the current state.
     pub more: Map<String, Value>,
-    /// Seconds after which it is worth trying again.
+    /// Seconds after which a retry may succeed.
     pub retry_after_s: Option<u32>,
-    /// What the transaction wrote is kept although the request is refused: a wrong PIN is counted.
+    /// Whether the transaction commits although the request is refused: a wrong PIN has to be counted.
     pub commits: bool,
 }
 
 impl Refusal {
-    /// A refusal for this reason, with a sentence for this case.
+    /// Creates a refusal with a detail for this occurrence.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), fields: Vec::new(), more: Map::new(), retry_after_s: None, commits: false }
     }
 
-    /// Names a field at fault.
+    /// Adds an invalid field.
     #[must_use]
     pub fn field(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         self.fields.push(FieldError { pointer: pointer.into(), detail: detail.into() });
@@ -100,43 +103,52 @@ impl Refusal {
         self
     }
 
-    /// Says when to come back.
+    /// Sets the seconds after which a retry may succeed.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds);
         self
     }
 
-    /// Keeps what was written so far.
+    /// Commits the transaction although the request is refused.
     #[must_use]
-    pub fn that_commits(mut self) -> Self {
+    pub fn committing(mut self) -> Self {
         self.commits = true;
         self
     }
 
-    /// The object does not exist, or is not the caller's: nobody can tell which.
+    /// The refusal for an object that does not exist or belongs to another caller. The caller cannot tell the two apart.
     pub fn not_found(what: &str) -> Self {
-        Self::new(Code::NotFound, format!("There is no such {what}, or it is not yours."))
+        Self::new(Code::NotFound, format!("The {what} does not exist, or it belongs to another caller."))
     }
 }
 
-/// Why a command or query did not succeed.
+/// The error of a command or query.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request cannot be granted.
+    /// The request was refused.
     #[error("refused: {0:?}")]
     Refused(Box<Refusal>),
-    /// The database did not answer, or refused.
+    /// The database returned an error or did not respond.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
-    /// The connection was lost at COMMIT: the work is done or not done, and only looking tells.
+    /// The connection was lost at COMMIT: whether the transaction committed is unknown.
     #[error("the connection was lost at commit: {0}")]
     OutcomeUnknown(sqlx::Error),
-    /// A guard in a `where` found the row changed although it should have been locked, or a hint read without a lock has
-    /// become wrong: the same work, run again, sees the new state.
-    #[error("{0} was changed by somebody else")]
-    Overtaken(&'static str),
-    /// A row holds a value that no version of this code writes.
+    /// A guard in a `where` clause matched no row, because another transaction changed it after it was read. A retry of the
+    /// transaction reads the new state.
+    #[error("{0} was changed by another transaction")]
+    StaleWrite(&'static str),
+    /// The database was migrated by an incompatible version of this program.
+    #[error(
+        "the database is from an incompatible earlier version (migration {migration} differs) and was left unchanged; \
+         use another one (DATABASE_URL, or --data-dir for the demo), or move its data directory away"
+    )]
+    IncompatibleSchema {
+        /// The first migration that differs.
+        migration: i64,
+    },
+    /// A row holds a value that the code never writes.
     #[error("impossible value {value:?} in {table}.{column} of row {row}")]
     ImpossibleRow {
         /// The table.
@@ -145,10 +157,10 @@ pub enum Error {
         column: &'static str,
         /// The row's id.
         row: String,
-        /// What it holds.
+        /// The value.
         value: String,
     },
-    /// Something that must not happen did; the text is for the log.
+    /// A broken invariant; the text is for the log.
     #[error("{0}")]
     Bug(String),
 }
@@ -159,11 +171,16 @@ impl From<Refusal> for Error {
     }
 }
 
-/// What commands and queries return.
+/// The result of a command or query.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// The name of the constraint that refused a write, if one did. Constraint names are part of the interface.
+    /// The error for a value that the code never writes.
+    pub fn impossible_row(table: &'static str, column: &'static str, row: impl ToString, value: impl ToString) -> Self {
+        Self::ImpossibleRow { table, column, row: row.to_string(), value: value.to_string() }
+    }
+
+    /// The name of the violated constraint, if one was violated. Constraint names are part of the interface.
     pub fn constraint(&self) -> Option<&str> {
         match self {
             Self::Database(sqlx::Error::Database(error)) => error.constraint(),
@@ -171,17 +188,16 @@ impl Error {
         }
     }
 
-    /// Whether the same transaction may succeed if it is simply run again: a serialization failure, a deadlock, or a row that
-    /// somebody else was faster to change.
+    /// Whether a retry of the transaction may succeed: after a serialization failure, a deadlock or a stale write.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Overtaken(_) => true,
+            Self::StaleWrite(_) => true,
             Self::Database(sqlx::Error::Database(error)) => matches!(error.code().as_deref(), Some("40001" | "40P01")),
             _ => false,
         }
     }
 
-    /// Whether the way to the database failed, and not what was asked of it. The work is done or not done.
+    /// Whether the connection to the database failed, as opposed to a statement. The transaction may have committed.
     pub fn is_lost(&self) -> bool {
         match self {
             Self::OutcomeUnknown(_) => true,
@@ -189,22 +205,22 @@ impl Error {
             Self::Database(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut) => true,
             Self::Database(_) => false,
             Self::Refused(refusal) => refusal.code == Code::Overloaded,
-            Self::Overtaken(_) | Self::ImpossibleRow { .. } | Self::Bug(_) => false,
+            Self::StaleWrite(_) | Self::IncompatibleSchema { .. } | Self::ImpossibleRow { .. } | Self::Bug(_) => false,
         }
     }
 }
 
-/// Whether PostgreSQL's code says that the connection ends: class 08, or the server stops, was killed, or has just begun.
+/// Whether a SQLSTATE means that the connection ends: class 08, or the server is stopping, crashed or starting (57P01 to 57P03).
 fn is_connection(code: &str) -> bool {
     code.starts_with("08") || ["57P01", "57P02", "57P03"].contains(&code)
 }
 
-/// Turns the refusal of the constraint `name` into the caller's refusal; any other error stays as it is.
+/// Maps the violation of one constraint to a refusal.
 pub trait OnConstraint<T> {
-    /// See the trait.
+    /// Replaces the error by `refusal()` if the constraint `name` was violated.
     ///
     /// # Errors
-    /// `refusal()` where the named constraint refused, else the error itself.
+    /// `refusal()`, or the original error.
     fn on_constraint(self, name: &str, refusal: impl FnOnce() -> Refusal) -> Result<T>;
 }
 
@@ -217,5 +233,20 @@ impl<T> OnConstraint<T> for Result<T> {
 impl<T> OnConstraint<T> for std::result::Result<T, sqlx::Error> {
     fn on_constraint(self, name: &str, refusal: impl FnOnce() -> Refusal) -> Result<T> {
         self.map_err(Error::from).on_constraint(name, refusal)
+    }
+}
+
+/// Compares the version that `If-Match` demands with the current one of `what`. `None` demands nothing.
+///
+/// # Errors
+/// [`Code::VersionMismatch`], with the current version.
+pub fn check_version(what: &str, current: i64, if_match: Option<i64>) -> Result<(), Refusal> {
+    match if_match {
+        Some(version) if version != current => Err(Refusal::new(
+            Code::VersionMismatch,
+            format!("`If-Match` names version {version}, but the {what} is at version {current}. Read it again."),
+        )
+        .with("version", current)),
+        _ => Ok(()),
     }
 }

@@ -1,8 +1,8 @@
-//! Idempotency keys. The rule in one sentence: the key commits with the effect, in the same transaction; no effect, no key.
+//! Idempotency keys. The key commits with the effect, in the same transaction: without an effect, no key is stored.
 //!
-//! A request under a key first queues for the key, in the process, holding no connection: of two hundred retries one runs, and
-//! the others find its answer. Two processes are kept apart by an advisory lock that the running transaction holds, and by the
-//! unique constraint on the key whatever else fails.
+//! Requests with the same key first queue in the process, holding no connection: of two hundred retries one runs, and the others
+//! get its stored response. Between processes, the running transaction holds an advisory lock on the key. The unique constraint
+//! on the key backs up both.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -21,26 +21,26 @@ use super::clock::{MachineTime, Stopwatch};
 use super::db::{Db, Tx};
 use super::error::{Code, Error, OnConstraint, Refusal, Result};
 
-/// How long a repeat waits for the first one to finish.
+/// How long a repeated request waits for the first one to finish.
 const QUEUE_MAX: Duration = Duration::from_secs(2);
 
-/// How often it looks, when the first one runs in another process.
+/// The poll interval while the first request runs in another process.
 const OTHER_PROCESS_POLL: Duration = Duration::from_millis(25);
 
-/// Commands of one caller that may run at the same time. A phone needs one; a retry storm does not get more than this.
+/// The most commands of one caller that run at the same time. A phone needs one; this bounds a retry storm.
 const COMMANDS_PER_CALLER_MAX: usize = 4;
 
-/// The longest key, in bytes.
+/// The maximum length of a key, bytes.
 pub const KEY_BYTES_MAX: usize = 255;
 
-/// A key, whose it is, and what it was used for.
+/// An idempotency key, its owner, and the request it belongs to.
 #[derive(Debug, Clone)]
 pub struct Key {
-    /// Whose it is: keys of two callers have nothing to do with each other.
+    /// The owner. Each caller has a separate space of keys.
     pub caller: Caller,
     /// The header's value: 1 to 255 visible ASCII characters.
     pub key: String,
-    /// SHA-256 of method, path, query and raw body.
+    /// The SHA-256 hash of method, path, query and raw body.
     pub fingerprint: [u8; 32],
 }
 
@@ -48,13 +48,13 @@ impl Key {
     /// Reads the header's value.
     ///
     /// # Errors
-    /// If there is none, or it is empty, too long, or not visible ASCII.
+    /// 400 if it is missing, empty, too long, or not visible ASCII.
     pub fn new(caller: Caller, header: Option<&[u8]>, fingerprint: [u8; 32]) -> Result<Self> {
         let Some(bytes) = header else {
             return Err(Refusal::new(
                 Code::IdempotencyKeyMissing,
-                "This request changes something, so it needs an `Idempotency-Key` header: any text of 1 to 255 visible ASCII \
-                 characters that you will send again if you have to repeat the request. A UUID is a good one.",
+                "This request needs an `Idempotency-Key` header: 1 to 255 visible ASCII characters, such as a UUID. Send the same \
+                 key when you repeat the request.",
             )
             .into());
         };
@@ -66,7 +66,7 @@ impl Key {
             _ => Err(Refusal::new(
                 Code::IdempotencyKeyInvalid,
                 format!(
-                    "`Idempotency-Key` must be 1 to 255 visible ASCII characters; this one has {} bytes.",
+                    "`Idempotency-Key` must be 1 to 255 visible ASCII characters; this value has {} bytes.",
                     bytes.len()
                 ),
             )
@@ -74,7 +74,7 @@ impl Key {
         }
     }
 
-    /// The advisory lock that stands for the key: the first 64 bits of a hash of it.
+    /// The id of the key's advisory lock: the first 64 bits of its hash.
     fn lock_id(&self) -> i64 {
         let hash = Sha256::new()
             .chain_update(self.caller.role.as_str())
@@ -85,7 +85,7 @@ impl Key {
     }
 }
 
-/// What makes two requests under one key the same request.
+/// Returns the hash that identifies a request. Length prefixes keep adjacent parts apart.
 pub fn fingerprint(method: &str, path: &str, query: &str, body: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in [method.as_bytes(), path.as_bytes(), query.as_bytes(), body] {
@@ -95,29 +95,29 @@ pub fn fingerprint(method: &str, path: &str, query: &str, body: &[u8]) -> [u8; 3
     hash.finalize().into()
 }
 
-/// An answer as it is stored under a key and sent: status, headers and body bytes.
+/// A response as it is stored under a key and sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// HTTP status, 2xx.
+pub struct StoredResponse {
+    /// The HTTP status, 2xx.
     pub status: u16,
-    /// Headers beyond the usual: `Location`, `ETag`.
+    /// The headers `Location` and `ETag`, where set.
     pub headers: Vec<(String, String)>,
-    /// JSON.
+    /// The JSON body.
     pub body: Vec<u8>,
 }
 
-/// An answer, and whether it was stored earlier.
+/// The response to a command.
 #[derive(Debug)]
-pub enum Answered {
+pub enum CommandResponse {
     /// The command ran.
-    Now(Answer),
-    /// It ran earlier; this is what it answered then.
-    Replayed(Answer),
+    Executed(StoredResponse),
+    /// The command ran earlier; this is its stored response.
+    Replayed(StoredResponse),
 }
 
-/// Who is at work in this process: queues per key, and a count per caller.
+/// The in-process locks: one queue per key, and a count of running commands per caller.
 #[derive(Debug, Clone, Default)]
-pub struct Gate(Arc<Mutex<Queues>>);
+pub struct KeyLocks(Arc<Mutex<Queues>>);
 
 #[derive(Debug, Default)]
 struct Queues {
@@ -127,33 +127,35 @@ struct Queues {
 
 type QueueId = (Caller, String);
 
-impl Gate {
-    /// Queues for the key. `None` when the time is up.
-    async fn enter(&self, key: &Key, wait_max: Duration) -> Option<Turn> {
+impl KeyLocks {
+    /// Queues for the key. `None` after `wait_max`.
+    async fn acquire(&self, key: &Key, wait_max: Duration) -> Option<KeyGuard> {
         let id = (key.caller, key.key.clone());
         let queue = Arc::clone(self.lock().keys.entry(id.clone()).or_insert_with(|| Arc::new(Semaphore::new(1))));
-        let mut turn = Turn { gate: self.clone(), id, queue: Some(Arc::clone(&queue)), permit: None };
-        turn.permit = tokio::time::timeout(wait_max, queue.acquire_owned()).await.ok()?.ok();
-        turn.permit.is_some().then_some(turn)
+        let mut guard = KeyGuard { locks: self.clone(), id, queue: Some(Arc::clone(&queue)), permit: None };
+        guard.permit = tokio::time::timeout(wait_max, queue.acquire_owned()).await.ok()?.ok();
+        guard.permit.is_some().then_some(guard)
     }
 
-    /// Counts one more command of the caller, up to the limit.
-    fn admit(&self, caller: Caller) -> Result<Admitted> {
+    /// Counts another running command of the caller, up to the limit.
+    fn admit(&self, caller: Caller) -> Result<CallerSlot> {
         let mut queues = self.lock();
         let running = queues.callers.entry(caller).or_insert(0);
         if *running >= COMMANDS_PER_CALLER_MAX {
             return Err(Refusal::new(
                 Code::TooManyCommands,
-                format!("{COMMANDS_PER_CALLER_MAX} commands of yours are under way. Wait for one of them to finish."),
+                format!(
+                    "{COMMANDS_PER_CALLER_MAX} of your commands are running, the maximum. Wait until one finishes."
+                ),
             )
             .retry_after(1)
             .into());
         }
         *running += 1;
-        Ok(Admitted { gate: self.clone(), caller })
+        Ok(CallerSlot { locks: self.clone(), caller })
     }
 
-    /// Keys that somebody runs under or waits for.
+    /// The number of keys that a request runs under or waits for.
     pub fn keys_in_use(&self) -> usize {
         self.lock().keys.len()
     }
@@ -163,18 +165,18 @@ impl Gate {
     }
 }
 
-/// The turn of one request at its key. Dropping it lets the next one in; the last to leave removes the queue.
+/// Exclusive use of a key in this process. Dropping it admits the next request; the last one removes the queue.
 #[derive(Debug)]
-struct Turn {
-    gate: Gate,
+struct KeyGuard {
+    locks: KeyLocks,
     id: QueueId,
     queue: Option<Arc<Semaphore>>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Drop for Turn {
+impl Drop for KeyGuard {
     fn drop(&mut self) {
-        let mut queues = self.gate.lock();
+        let mut queues = self.locks.lock();
         drop(self.permit.take());
         drop(self.queue.take());
         if queues.keys.get(&self.id).is_some_and(|queue| Arc::strong_count(queue) == 1) {
@@ -183,15 +185,16 @@ impl Drop for Turn {
     }
 }
 
+/// One running command in the count of its caller.
 #[derive(Debug)]
-struct Admitted {
-    gate: Gate,
+struct CallerSlot {
+    locks: KeyLocks,
     caller: Caller,
 }
 
-impl Drop for Admitted {
+impl Drop for CallerSlot {
     fn drop(&mut self) {
-        if let Entry::Occupied(mut running) = self.gate.lock().callers.entry(self.caller) {
+        if let Entry::Occupied(mut running) = self.locks.lock().callers.entry(self.caller) {
             *running.get_mut() = running.get().saturating_sub(1);
             if *running.get() == 0 {
                 running.remove();
@@ -200,52 +203,52 @@ impl Drop for Admitted {
     }
 }
 
-/// The ticket of a request that is the first under its key: [`Ticket::run`] runs its command.
+/// The right to run the command of the first request with a key.
 #[derive(Debug)]
-pub struct Ticket {
+pub struct Execution {
     db: Db,
     key: Key,
     key_id: Uuid,
     now: MachineTime,
-    _turn: Turn,
-    _admitted: Admitted,
+    _guard: KeyGuard,
+    _slot: CallerSlot,
 }
 
-/// What the look-up of a key found.
+/// The result of looking up a key.
 #[derive(Debug)]
-pub enum Entered {
-    /// Nobody has used it: the request may go on.
-    First(Box<Ticket>),
-    /// It was used for this very request: here is the answer.
-    Replay(Answer),
+pub enum KeyLookup {
+    /// The key is unused: the command may run.
+    Unused(Box<Execution>),
+    /// The key was used for this request; this is its stored response.
+    Replay(StoredResponse),
 }
 
 /// Queues for the key and looks it up.
 ///
 /// # Errors
-/// 422 if the key was used for another request, 409 if the first one takes too long, 429 if the caller has too many commands
-/// under way.
-pub async fn enter(db: &Db, gate: &Gate, key: Key, key_id: Uuid, now: MachineTime) -> Result<Entered> {
+/// 422 if the key was used for another request, 409 if the first request takes too long, 429 if the caller runs too many
+/// commands.
+pub async fn look_up(db: &Db, locks: &KeyLocks, key: Key, key_id: Uuid, now: MachineTime) -> Result<KeyLookup> {
     let waited = Stopwatch::start();
-    let turn = gate.enter(&key, QUEUE_MAX).await.ok_or_else(in_progress)?;
+    let guard = locks.acquire(&key, QUEUE_MAX).await.ok_or_else(in_progress)?;
     loop {
-        let look = key.clone();
+        let looked_up = key.clone();
         let (stored, free) = db
-            .read(look, |conn, key| {
+            .read(looked_up, |conn, key| {
                 Box::pin(async move {
-                    let stored = stored_answer(conn, key).await?;
+                    let stored = stored_response(conn, key).await?;
                     let free = stored.is_some() || is_free(conn, key).await?;
                     Ok((stored, free))
                 })
             })
             .await?;
-        if let Some(answer) = stored {
-            return Ok(Entered::Replay(answer));
+        if let Some(response) = stored {
+            return Ok(KeyLookup::Replay(response));
         }
         if free {
-            let admitted = gate.admit(key.caller)?;
-            let ticket = Ticket { db: db.clone(), key, key_id, now, _turn: turn, _admitted: admitted };
-            return Ok(Entered::First(Box::new(ticket)));
+            let slot = locks.admit(key.caller)?;
+            let execution = Execution { db: db.clone(), key, key_id, now, _guard: guard, _slot: slot };
+            return Ok(KeyLookup::Unused(Box::new(execution)));
         }
         if waited.elapsed() >= QUEUE_MAX {
             return Err(in_progress().into());
@@ -254,17 +257,17 @@ pub async fn enter(db: &Db, gate: &Gate, key: Key, key_id: Uuid, now: MachineTim
     }
 }
 
-impl Ticket {
-    /// Runs the command in one transaction with its key: takes the key, builds, renders, stores the answer, commits.
+impl Execution {
+    /// Runs the command in one transaction with its key: takes the key, builds, renders, stores the response, commits.
     ///
     /// # Errors
-    /// What `build` returns, and then nothing is stored and the key is free again.
+    /// The error of `build`. Then nothing is stored, and the key is unused again.
     pub async fn run<I, T>(
         self,
         input: I,
         build: impl for<'a> Fn(&'a mut Tx, &'a I) -> BoxFuture<'a, Result<T>> + Send + Sync + 'static,
-        render: impl Fn(&T) -> Result<Answer> + Send + Sync + 'static,
-    ) -> Result<Answered>
+        render: impl Fn(&T) -> Result<StoredResponse> + Send + Sync + 'static,
+    ) -> Result<CommandResponse>
     where
         I: Send + Sync + 'static,
         T: Send + Sync + 'static,
@@ -275,20 +278,19 @@ impl Ticket {
             .task(async move {
                 let waited = Stopwatch::start();
                 loop {
-                    let end = db.run(&work, &|tx, (ticket, input, build, render)| {
+                    let end = db.run(&work, &|tx, (execution, input, build, render)| {
                         Box::pin(async move {
-                            if let Some(answer) = ticket.take(tx).await? {
-                                return Ok(Answered::Replayed(answer));
+                            if let Some(response) = execution.take(tx).await? {
+                                return Ok(CommandResponse::Replayed(response));
                             }
                             let done = build(tx, input).await?;
-                            let answer = render(&done)?;
-                            ticket.store(tx, &answer).await?;
-                            Ok(Answered::Now(answer))
+                            let response = render(&done)?;
+                            execution.store(tx, &response).await?;
+                            Ok(CommandResponse::Executed(response))
                         })
                     });
                     match end.await {
-                        // Another process came between the look-up and this transaction. Wait for it as the look-up would
-                        // have, holding no connection.
+                        // Another process took the key after the look-up. Wait as the look-up does, holding no connection.
                         Err(Error::Refused(refusal))
                             if refusal.code == Code::RequestInProgress && waited.elapsed() < QUEUE_MAX =>
                         {
@@ -301,8 +303,8 @@ impl Ticket {
             .await
     }
 
-    /// Takes the key for this transaction. Another process may have finished since the look-up.
-    async fn take(&self, tx: &mut Tx) -> Result<Option<Answer>> {
+    /// Takes the key for this transaction. Returns the response if another process has finished since the look-up.
+    async fn take(&self, tx: &mut Tx) -> Result<Option<StoredResponse>> {
         let got = sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "got!""#, self.key.lock_id())
             .fetch_one(&mut **tx)
             .await?;
@@ -310,11 +312,11 @@ impl Ticket {
             return Err(in_progress().into());
         }
         tx.set_key_id(self.key_id);
-        stored_answer(tx, &self.key).await
+        stored_response(tx, &self.key).await
     }
 
-    async fn store(&self, tx: &mut Tx, answer: &Answer) -> Result<()> {
-        let headers = serde_json::to_value(&answer.headers).map_err(|error| Error::Bug(error.to_string()))?;
+    async fn store(&self, tx: &mut Tx, response: &StoredResponse) -> Result<()> {
+        let headers = serde_json::to_value(&response.headers).map_err(|error| Error::Bug(error.to_string()))?;
         let key = &self.key;
         sqlx::query!(
             "insert into idempotency_keys (id, role, subject, key, fingerprint, status, headers, body, created_at)
@@ -324,9 +326,9 @@ impl Ticket {
             key.caller.subject,
             key.key,
             &key.fingerprint[..],
-            i16::try_from(answer.status).unwrap_or(0),
+            i16::try_from(response.status).unwrap_or(0),
             headers,
-            answer.body,
+            response.body,
             self.now as _,
         )
         .execute(&mut **tx)
@@ -339,13 +341,16 @@ impl Ticket {
 fn in_progress() -> Refusal {
     Refusal::new(
         Code::RequestInProgress,
-        "A request with this key is still running. Repeat it in a moment to get its answer.",
+        "A request with this key is still running. Repeat it after `Retry-After` to get its response.",
     )
     .retry_after(1)
 }
 
-/// The answer stored under the key, if the key was used for this very request.
-async fn stored_answer(conn: &mut PgConnection, key: &Key) -> Result<Option<Answer>> {
+/// Returns the response stored under the key.
+///
+/// # Errors
+/// 422 if the key was used for another request.
+async fn stored_response(conn: &mut PgConnection, key: &Key) -> Result<Option<StoredResponse>> {
     let Some(row) = sqlx::query!(
         "select fingerprint, status, headers, body from idempotency_keys where role = $1 and subject = $2 and key = $3",
         key.caller.role.as_str(),
@@ -360,36 +365,25 @@ async fn stored_answer(conn: &mut PgConnection, key: &Key) -> Result<Option<Answ
     if row.fingerprint != key.fingerprint {
         return Err(Refusal::new(
             Code::IdempotencyKeyReused,
-            "This key was used for another request (its method, path, query or body differed). Use a new key for a new request, \
-             and the same bytes for a repeat.",
+            "This key was used for a request with another method, path, query or body. Use a new key for a new request, and the \
+             same bytes for a repeated one.",
         )
         .into());
     }
-    Ok(Some(Answer { status: u16::try_from(row.status).unwrap_or(500), headers: headers(row.headers), body: row.body }))
+    Ok(Some(StoredResponse {
+        status: u16::try_from(row.status).unwrap_or(500),
+        headers: headers(row.headers),
+        body: row.body,
+    }))
 }
 
 fn headers(stored: Value) -> Vec<(String, String)> {
     serde_json::from_value(stored).unwrap_or_default()
 }
 
-/// Whether no transaction of another process holds the key's lock. Taken and given back at once, outside a transaction.
+/// Whether no transaction holds the key's advisory lock. Outside of a transaction the lock is released at once.
 async fn is_free(conn: &mut PgConnection, key: &Key) -> Result<bool> {
     Ok(sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "got!""#, key.lock_id()).fetch_one(conn).await?)
-}
-
-/// Removes keys that were stored before `before`, at most `limit` of them.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn reap(conn: &mut PgConnection, before: MachineTime, limit: i64) -> Result<u64> {
-    let done = sqlx::query!(
-        "delete from idempotency_keys where id in (select id from idempotency_keys where created_at < $1 order by created_at limit $2)",
-        before as _,
-        limit,
-    )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Identities: a UUIDv7 in the database, a TypeID (`trip_01jd…`) on the wire.
+//! Ids: a UUIDv7 in the database, a TypeID (`trip_01jd…`) in the API.
 //!
-//! A type of its own for each kind of thing, so that a driver is never passed where a trip is meant. The prefix is checked
-//! when an id is read: `ofr_…` in place of `trip_…` is told apart from an id that is merely unknown.
+//! Each kind of object has an id type. Parsing checks the prefix, so that an id of the wrong kind (400) differs from an unknown
+//! id (404).
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,38 +10,38 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use type_safe_id::{StaticType, TypeSafeId};
 use uuid::Uuid;
 
-/// A text that is not an id of the kind that was expected.
+/// The error for a text that is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidId {
-    /// Well formed or not, it starts with another kind's prefix or with none.
+    /// The prefix is missing or belongs to another kind.
     #[error("expected an id that starts with `{expected}_`, got `{got}`")]
     WrongPrefix {
-        /// The prefix that belongs here, without the underscore.
+        /// The expected prefix, without the underscore.
         expected: &'static str,
-        /// The start of what came.
+        /// The start of the text.
         got: String,
     },
-    /// The right prefix, and then something that is not 26 base-32 digits.
+    /// The prefix is not followed by 26 base-32 digits.
     #[error("expected an id of 26 base-32 digits after `{expected}_`")]
     Malformed {
-        /// The prefix that belongs here, without the underscore.
+        /// The expected prefix, without the underscore.
         expected: &'static str,
     },
 }
 
 impl InvalidId {
-    /// Whether a text is what one of these errors says: readers of JSON pass errors on as text alone.
-    pub fn is_told_by(text: &str) -> bool {
+    /// Whether `text` is the message of one of these errors. serde keeps only the message of an error.
+    pub fn is_message(text: &str) -> bool {
         text.starts_with("expected an id ")
     }
 }
 
-/// What all ids have in common.
+/// The common interface of all ids.
 pub trait Id: Copy + From<Uuid> + fmt::Display {
-    /// The word before the underscore.
+    /// The prefix, without the underscore.
     const PREFIX: &'static str;
 
-    /// The bare UUID, as the database stores it.
+    /// Returns the UUID, as the database stores it.
     fn uuid(self) -> Uuid;
 }
 
@@ -141,23 +141,23 @@ ids! {
     RiderId = "rdr";
     /// The offer of one trip to one driver.
     OfferId = "ofr";
-    /// A payment: one sum that one rider owes for one purpose.
+    /// A payment of one rider for one purpose.
     PaymentId = "pay";
-    /// A price that was promised.
+    /// A price that is guaranteed for two minutes.
     QuoteId = "quo";
-    /// A refund of a part of a payment.
+    /// A refund of a payment or a part of it.
     RefundId = "rfd";
-    /// Somebody's address that events are sent to.
+    /// A webhook endpoint.
     WebhookEndpointId = "whe";
-    /// An event, as it is sent to endpoints.
+    /// A webhook event.
     WebhookEventId = "evt";
     /// The delivery of one event to one endpoint.
     WebhookDeliveryId = "whd";
     /// An operator.
     OpsId = "ops";
-    /// A comparison of our books with the provider's.
+    /// A reconciliation run.
     RunId = "run";
-    /// A difference that such a comparison found.
+    /// A reconciliation finding.
     FindingId = "fnd";
     /// A device gateway that sends the positions of many drivers.
     GatewayId = "gwy";
@@ -168,14 +168,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_survives_its_text() {
+    fn id_round_trips_through_text() {
         let id = TripId::from(Uuid::from_u128(0x0192_3456_789a_7bcd_8def_0123_4567_89ab));
         assert_eq!(id.to_string().parse::<TripId>(), Ok(id));
         assert!(id.to_string().starts_with("trip_"));
     }
 
     #[test]
-    fn another_kind_of_id_is_told_apart_from_a_broken_one() {
+    fn wrong_prefix_and_malformed_id_are_different_errors() {
         let offer = OfferId::from(Uuid::nil()).to_string();
         assert!(matches!(offer.parse::<TripId>(), Err(InvalidId::WrongPrefix { expected: "trip", .. })));
         assert_eq!("trip_x".parse::<TripId>(), Err(InvalidId::Malformed { expected: "trip" }));

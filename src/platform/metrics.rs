@@ -1,18 +1,19 @@
-//! Prometheus metrics. Labels are route templates, never raw paths: their number is bounded by the code.
+//! Prometheus metrics. Labels are route templates, never raw paths, so that their number is bounded.
 
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use super::error::{Error, Result};
+use super::{Platform, outbox};
 
-/// Latency buckets, seconds: half a millisecond to ten seconds, about two per octave where most of it happens.
+/// The buckets of latencies, seconds: 0.5 ms to 10 s, about two per octave in the common range.
 const LATENCY_BUCKETS_S: [f64; 18] =
     [0.000_5, 0.001, 0.002, 0.003, 0.005, 0.007_5, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 10.0];
 
-/// All metrics of a process.
+/// The metrics of a process.
 #[derive(Debug)]
-#[expect(missing_docs, reason = "each metric's help text says what it is")]
+#[expect(missing_docs, reason = "each metric has a help text")]
 pub struct Metrics {
     registry: Registry,
     pub http_requests: IntCounterVec,
@@ -26,21 +27,21 @@ pub struct Metrics {
     pub psp_breaker_transitions: IntCounterVec,
     pub psp_retry_budget: IntGauge,
     pub webhooks: WebhookMetrics,
-    pub worker_rounds: IntCounterVec,
+    pub worker_runs: IntCounterVec,
     pub reconciliation_open: IntGaugeVec,
     pub reconciliation_age: IntGauge,
     pub pool_connections: IntGaugeVec,
     pub tasks: IntGauge,
     pub outbox_open: IntGauge,
     pub drivers: IntGaugeVec,
-    pub followed: IntGauge,
+    pub streams_subscribed: IntGauge,
     pub matcher_epoch: IntGauge,
     pub clock_seconds: IntGaugeVec,
 }
 
-/// The metrics of webhooks: the provider's, on their way in, and ours, on their way out.
+/// The metrics of the provider's webhooks, and of our own.
 #[derive(Debug)]
-#[expect(missing_docs, reason = "each metric's help text says what it is")]
+#[expect(missing_docs, reason = "each metric has a help text")]
 pub struct WebhookMetrics {
     pub events: IntCounterVec,
     pub events_kept: IntGaugeVec,
@@ -49,26 +50,26 @@ pub struct WebhookMetrics {
 }
 
 impl WebhookMetrics {
-    fn new(make: &Maker<'_>) -> Result<Self> {
+    fn new(make: &Registrar<'_>) -> Result<Self> {
         Ok(Self {
             events: make.counter(
                 "ridematch_provider_events_total",
-                "Events that the payment provider sent: stored, repeated or refused",
+                "Events received from the payment provider, by result: stored, repeated or refused",
                 &["end"],
             )?,
             events_kept: make.gauges(
                 "ridematch_provider_events",
-                "Stored events of the payment provider: waiting to be handled, or set aside for a person",
+                "Stored events of the payment provider that are waiting, or set aside for an operator",
                 &["state"],
             )?,
             attempts: make.counter(
                 "ridematch_webhook_attempts_total",
-                "Attempts to deliver a webhook, by end; swept: given up without one",
+                "Attempts to deliver a webhook, by result; swept: discarded without an attempt",
                 &["end"],
             )?,
             deliveries: make.gauges(
                 "ridematch_webhook_deliveries",
-                "Webhook deliveries that are pending, or dead",
+                "Webhook deliveries that are pending or dead",
                 &["state"],
             )?,
         })
@@ -76,13 +77,13 @@ impl WebhookMetrics {
 }
 
 impl Metrics {
-    /// Registers them all.
+    /// Registers all metrics.
     ///
     /// # Errors
-    /// If two have one name.
+    /// If two metrics have the same name.
     pub fn new() -> Result<Self> {
         let registry = Registry::new();
-        let make = Maker(&registry);
+        let make = Registrar(&registry);
         Ok(Self {
             http_requests: make.counter("http_requests_total", "HTTP requests", &["method", "route", "status"])?,
             http_latency: make.histogram(
@@ -92,13 +93,13 @@ impl Metrics {
             )?,
             match_latency: make.histogram(
                 "ridematch_match_latency_seconds",
-                "Real time from the payment's authorisation to the first offer written, by trips matched in one round",
-                &["burst"],
+                "Time from the payment's authorization to the first offer, by the number of trips matched in one cycle",
+                &["batch_size"],
             )?,
             positions: make.counter("ridematch_positions_total", "Positions received, by verdict", &["verdict"])?,
             candidates_refused: make.counter(
                 "ridematch_candidates_refused_total",
-                "Candidates that the index called free and the database did not, by reason",
+                "Candidates that were free in the index but not in the database, by reason",
                 &["reason"],
             )?,
             provider_calls: make.counter(
@@ -113,48 +114,48 @@ impl Metrics {
             )?,
             psp_breaker_state: make.gauge(
                 "ridematch_psp_breaker_state",
-                "Circuit breaker before the payment provider: 0 closed, 1 half open, 2 open",
+                "State of the payment provider's circuit breaker: 0 closed, 1 half-open, 2 open",
             )?,
             psp_breaker_transitions: make.counter(
                 "ridematch_psp_breaker_transitions_total",
-                "Times that the circuit breaker before the payment provider went to a state",
+                "Transitions of the payment provider's circuit breaker, by new state",
                 &["to"],
             )?,
             psp_retry_budget: make.gauge(
                 "ridematch_psp_retry_budget",
-                "Retries that may go to the payment provider at once; below 0: so many are waiting for their turn",
+                "Retries that may be sent to the payment provider now; if negative, the number of waiting retries",
             )?,
             webhooks: WebhookMetrics::new(&make)?,
-            worker_rounds: make.counter(
-                "ridematch_worker_rounds_total",
-                "Rounds of a worker, by end",
+            worker_runs: make.counter(
+                "ridematch_worker_runs_total",
+                "Runs of a worker, by result",
                 &["worker", "end"],
             )?,
             reconciliation_open: make.gauges(
                 "ridematch_reconciliation_findings_open",
-                "Differences from the provider's books that are open, by kind",
+                "Open reconciliation findings, by kind",
                 &["kind"],
             )?,
             reconciliation_age: make.gauge(
                 "ridematch_reconciliation_last_checked_age_seconds",
-                "Time since the last run that could read the provider's books began; -1: there was none",
+                "Time since the start of the last reconciliation run that read the provider's records; -1 if none did",
             )?,
             pool_connections: make.gauges("ridematch_pool_connections", "Database connections", &["state"])?,
-            tasks: make.gauge("ridematch_tasks", "Commands and queries under way")?,
-            outbox_open: make.gauge("ridematch_outbox_open", "Outbox deliveries not made yet")?,
+            tasks: make.gauge("ridematch_tasks", "Running commands and queries")?,
+            outbox_open: make.gauge("ridematch_outbox_open", "Open outbox deliveries")?,
             drivers: make.gauges("ridematch_drivers", "Drivers in the index", &["state"])?,
-            followed: make.gauge("ridematch_streams_followed", "Trips and drivers that a stream follows")?,
+            streams_subscribed: make.gauge("ridematch_streams_followed", "Trips and drivers with an open stream")?,
             matcher_epoch: make
-                .gauge("ridematch_matcher_epoch", "Epoch under which this process is the matcher; 0: it is not")?,
+                .gauge("ridematch_matcher_epoch", "Epoch of this process as the matcher; 0 if it is not the matcher")?,
             clock_seconds: make.gauges("ridematch_clock_seconds", "The two clocks, Unix seconds", &["clock"])?,
             registry,
         })
     }
 
-    /// The text that Prometheus reads.
+    /// Returns the metrics in the Prometheus text format.
     ///
     /// # Errors
-    /// If a metric cannot be written.
+    /// If a metric cannot be encoded.
     pub fn render(&self) -> Result<Vec<u8>> {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text).map_err(bug)?;
@@ -162,30 +163,50 @@ impl Metrics {
     }
 }
 
-struct Maker<'a>(&'a Registry);
+struct Registrar<'a>(&'a Registry);
 
-impl Maker<'_> {
-    fn keep<M: prometheus::core::Collector + Clone + 'static>(&self, metric: M) -> Result<M> {
+impl Registrar<'_> {
+    fn register<M: prometheus::core::Collector + Clone + 'static>(&self, metric: M) -> Result<M> {
         self.0.register(Box::new(metric.clone())).map_err(bug)?;
         Ok(metric)
     }
 
     fn counter(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
-        self.keep(IntCounterVec::new(Opts::new(name, help), labels).map_err(bug)?)
+        self.register(IntCounterVec::new(Opts::new(name, help), labels).map_err(bug)?)
     }
 
     fn histogram(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec> {
         let opts = HistogramOpts::new(name, help).buckets(LATENCY_BUCKETS_S.to_vec());
-        self.keep(HistogramVec::new(opts, labels).map_err(bug)?)
+        self.register(HistogramVec::new(opts, labels).map_err(bug)?)
     }
 
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge> {
-        self.keep(IntGauge::new(name, help).map_err(bug)?)
+        self.register(IntGauge::new(name, help).map_err(bug)?)
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
-        self.keep(IntGaugeVec::new(Opts::new(name, help), labels).map_err(bug)?)
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels).map_err(bug)?)
     }
+}
+
+/// Updates the gauges of the process itself, for `GET /metrics`.
+///
+/// # Errors
+/// If the database does not respond; the gauges that need no query are set before.
+pub async fn update_gauges(platform: &Platform) -> Result<()> {
+    let metrics = &platform.metrics;
+    let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let pool = platform.db.pool();
+    metrics.pool_connections.with_label_values(&["open"]).set(i64::from(pool.size()));
+    metrics.pool_connections.with_label_values(&["idle"]).set(whole(pool.num_idle()));
+    metrics.tasks.set(whole(platform.db.tasks_running()));
+    metrics.streams_subscribed.set(whole(platform.db.wake_hub().subscribed()));
+    metrics.matcher_epoch.set(platform.leadership.epoch().unwrap_or(0));
+    metrics.clock_seconds.with_label_values(&["machine"]).set(platform.clock.machine().utc().timestamp());
+    metrics.clock_seconds.with_label_values(&["domain"]).set(platform.clock.domain().utc().timestamp());
+    let deliveries = platform.db.read((), |conn, ()| Box::pin(outbox::open_deliveries(conn))).await?;
+    metrics.outbox_open.set(deliveries);
+    Ok(())
 }
 
 fn bug(error: prometheus::Error) -> Error {

@@ -1,12 +1,12 @@
-//! The ground floor: what every room stands on and none of them is about. The database's one door, idempotency, the outbox,
-//! HTTP, tokens, both clocks. It knows no trip, no driver and no money but their ids and amounts.
+//! The platform: database access, idempotency, the outbox, HTTP, authentication, both clocks. Every module uses it. It knows no
+//! trip, driver or payment, only their ids and amounts.
 
 pub mod auth;
 pub mod class;
 pub mod clock;
 pub mod config;
+pub mod crypto;
 pub mod db;
-pub mod dice;
 pub mod egress;
 pub mod error;
 pub mod http;
@@ -16,8 +16,11 @@ pub mod leader;
 pub mod limits;
 pub mod metrics;
 pub mod money;
+pub mod names;
 pub mod outbox;
 pub mod page;
+pub mod random;
+pub mod retention;
 pub mod schema;
 pub mod secret;
 pub mod telemetry;
@@ -26,30 +29,30 @@ pub mod wake;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// What is shared by everything in the process. Cheap to clone.
+/// The shared state of a process. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Platform(Arc<Parts>);
 
 /// The parts of the [`Platform`].
 #[derive(Debug)]
-#[expect(missing_docs, reason = "each part's type says what it is")]
+#[expect(missing_docs, reason = "each part's type documents it")]
 pub struct Parts {
     pub db: db::Db,
     pub clock: clock::Clock,
-    pub dice: dice::Dice,
-    pub gate: idempotency::Gate,
+    pub random: random::RandomSource,
+    pub key_locks: idempotency::KeyLocks,
     pub tokens: auth::Tokens,
     pub limits: limits::Limits,
     pub metrics: metrics::Metrics,
     pub leadership: leader::Leadership,
-    /// Cancelled when the process is to end: streams end, workers finish their round.
+    /// Cancelled at shutdown: streams end, workers finish their run.
     pub shutdown: tokio_util::sync::CancellationToken,
-    /// Names this process among others: host-independent, new at each start.
+    /// The id of this process, new at each start.
     pub process: String,
 }
 
 impl Platform {
-    /// Puts the parts together.
+    /// Creates the platform from its parts.
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
     }

@@ -1,4 +1,4 @@
-//! Money: whole minor units of one currency, and checked arithmetic. No float is ever near it.
+//! Money: whole minor units of one currency, with checked arithmetic and without floating point.
 
 mod minor_units;
 
@@ -17,13 +17,13 @@ impl Currency {
     /// United States dollar, two decimals.
     pub const USD: Self = Self(*b"USD");
 
-    /// The code.
+    /// Returns the code.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("???")
     }
 }
 
-/// A text that is not a currency's code.
+/// The error for a text that is not a currency code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected three capital letters, like `USD`")]
 pub struct InvalidCurrency;
@@ -61,12 +61,12 @@ impl<'de> Deserialize<'de> for Currency {
     }
 }
 
-/// A sum: an amount in the currency's minor unit (cents, for dollars).
+/// An amount of money in minor units of a currency (cents, for dollars).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"amount": 1234, "currency": "USD"}))]
 pub struct Money {
-    /// Whole minor units: cents, for dollars.
+    /// Minor units: cents, for dollars.
     pub amount: i64,
     /// ISO 4217 code.
     #[schema(value_type = String, pattern = "^[A-Z]{3}$")]
@@ -74,14 +74,14 @@ pub struct Money {
 }
 
 impl Money {
-    /// A sum of `amount` minor units.
+    /// Creates an amount of money.
     pub fn new(amount: i64, currency: Currency) -> Self {
         Self { amount, currency }
     }
 }
 
 impl<'de> Deserialize<'de> for Money {
-    /// From an object only: a derived one would take `[1234, "USD"]` too, and clients would come to rely on it.
+    /// Accepts only an object. The derived implementation would also accept `[1234, "USD"]`.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -96,7 +96,7 @@ impl<'de> Deserialize<'de> for Money {
             type Value = Money;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of `amount` and `currency`")
+                f.write_str("an object with `amount` and `currency`")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Money, A::Error> {
@@ -115,8 +115,8 @@ impl fmt::Display for Money {
     }
 }
 
-/// `amount × numerator ÷ denominator`, rounded half up, for shares and rates. The product is taken in 128 bits; a result past
-/// 64 is `None`, and so is a denominator that is not positive or an amount or a numerator below zero.
+/// Returns `amount × numerator ÷ denominator`, rounded half up. `None` if the result exceeds 64 bits, the denominator is not
+/// positive, or another argument is negative.
 pub fn scaled(amount: i64, numerator: i64, denominator: i64) -> Option<i64> {
     if amount < 0 || numerator < 0 || denominator <= 0 {
         return None;
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scaling_rounds_half_up_and_never_overflows() {
+    fn scaled_rounds_half_up_and_overflow_is_none() {
         assert_eq!(scaled(115, 75, 100), Some(86)); // 86.25
         assert_eq!(scaled(1, 1, 2), Some(1));
         assert_eq!(scaled(i64::MAX, 1, 1), Some(i64::MAX));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_currency_is_three_capital_letters() {
+    fn currency_that_is_not_three_capital_letters_is_an_error() {
         assert_eq!("USD".parse(), Ok(Currency::USD));
         for wrong in ["usd", "US", "USDX", "", "Ü1"] {
             assert_eq!(wrong.parse::<Currency>(), Err(InvalidCurrency), "{wrong}");

@@ -1,5 +1,5 @@
-//! The outbox: news from a lower room to an upper one, written in the transaction that made them, delivered at least once and
-//! in order per trip. A subscriber's reaction and the mark that it is done commit together, fenced by the lease.
+//! The outbox: events of lower modules for upper ones, written in the transaction of the change, delivered at least once and in
+//! order per trip. A subscriber's reaction and its mark as delivered commit together, fenced by the lease.
 
 use std::time::Duration;
 
@@ -16,37 +16,34 @@ use super::error::{Error, Refusal, Result};
 use super::ids::{Id, TripId};
 use super::wake::Wake;
 
-/// How long a claimed delivery may take. Reactions are a few statements; a minute means that the process is gone.
+/// The lease of a claimed delivery. A reaction is a few statements; after 30 s the process is presumed dead.
 pub const LEASE: TimeDelta = TimeDelta::seconds(30);
 
-/// Deliveries claimed in one go.
+/// The most deliveries claimed at once.
 const BATCH_MAX: i64 = 32;
 
-/// After so many failures a person looks at it (`/v1/ops/audit` counts them).
+/// The attempts after which a delivery is dead and needs an operator (`/v1/ops/audit` counts these).
 const ATTEMPTS_MAX: i16 = 12;
 
-/// How long delivered events are kept, for whoever debugs.
-pub const KEPT: TimeDelta = TimeDelta::hours(24);
-
-/// One piece of news, as its subscriber gets it.
+/// The delivery of an event to a subscriber.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// Where it stands in the outbox.
+    /// The position in the outbox.
     pub event_id: i64,
-    /// What it is about, like `payment.authorized`.
+    /// The type of the event, such as `payment.authorized`.
     pub topic: String,
-    /// The trip that it concerns.
+    /// The trip.
     pub trip_id: TripId,
-    /// Details. A hint: the subscriber reads the state again.
+    /// Details; only a hint, because the subscriber reads the state again.
     pub payload: Value,
     attempts: i16,
     lease: Uuid,
 }
 
-/// Writes an event and a delivery for each room that subscribed to its topic; nothing if none did.
+/// Writes an event, and a delivery for each subscriber of its topic. Without subscribers it writes nothing.
 ///
 /// # Errors
-/// If the database does not answer.
+/// If the database does not respond.
 pub async fn publish(tx: &mut Tx, topic: &str, trip_id: TripId, payload: Value, now: MachineTime) -> Result<()> {
     let done = sqlx::query!(
         "with event as (
@@ -71,7 +68,7 @@ pub async fn publish(tx: &mut Tx, topic: &str, trip_id: TripId, payload: Value, 
     Ok(())
 }
 
-/// Claims what is due for `subscriber`: the oldest open delivery of each trip, and no second one of the same trip.
+/// Claims due deliveries: for each trip only the oldest open one.
 async fn claim(tx: &mut Tx, subscriber: &str, lease: Uuid, now: MachineTime) -> Result<Vec<Delivery>> {
     let rows = sqlx::query!(
         r#"with due as (
@@ -113,19 +110,19 @@ async fn claim(tx: &mut Tx, subscriber: &str, lease: Uuid, now: MachineTime) -> 
         .collect())
 }
 
-/// A room's reaction to a delivery, inside the transaction that marks it done.
+/// A module's reaction to a delivery, in the transaction that marks it as delivered.
 pub type Reaction<C> = for<'a> fn(&'a mut Tx, &'a C, &'a Delivery) -> BoxFuture<'a, Result<()>>;
 
-/// Claims a batch for `subscriber` and reacts to each. Returns how many were claimed: zero means that nothing is due.
+/// Claims a batch of deliveries and reacts to each. Returns the number of claimed deliveries.
 ///
 /// # Errors
-/// If the database does not answer. A reaction that fails is put off, with growing delays, and does not stop the others.
+/// If the database does not respond. A failed reaction is postponed with exponential backoff and does not stop the others.
 pub async fn run_once<C>(platform: &Platform, subscriber: &'static str, context: C, react: Reaction<C>) -> Result<usize>
 where
     C: Clone + Send + Sync + 'static,
 {
     let now = platform.clock.machine();
-    let lease = platform.dice.uuid(now);
+    let lease = platform.random.uuid(now);
     let claimed = platform.db.transaction((), move |tx, ()| Box::pin(claim(tx, subscriber, lease, now))).await?;
     let count = claimed.len();
     for delivery in claimed {
@@ -142,13 +139,13 @@ where
             .await;
         if let Err(error) = end {
             tracing::warn!(%error, subscriber, topic = delivery.topic, event = delivery.event_id, "reaction failed");
-            put_off(&platform.db, subscriber, delivery, error, platform).await?;
+            postpone(&platform.db, subscriber, delivery, error, platform).await?;
         }
     }
     Ok(count)
 }
 
-/// Marks a delivery done. The token in the `where` is the fence: who has lost the lease changes nothing.
+/// Marks a delivery as delivered. The lease token in the `where` clause is the fence.
 async fn finish(tx: &mut Tx, subscriber: &str, delivery: &Delivery, now: MachineTime) -> Result<()> {
     let done = sqlx::query!(
         "update outbox_deliveries set delivered_at = $4, leased_until = null
@@ -160,10 +157,10 @@ async fn finish(tx: &mut Tx, subscriber: &str, delivery: &Delivery, now: Machine
     )
     .execute(&mut **tx)
     .await?;
-    super::db::one_row(&done, || Refusal::new(super::error::Code::Internal, "the lease on this delivery was lost"))
+    super::db::one_row(&done, || Refusal::new(super::error::Code::Internal, "The lease on the delivery was lost."))
 }
 
-async fn put_off(
+async fn postpone(
     db: &Db,
     subscriber: &'static str,
     delivery: Delivery,
@@ -172,7 +169,7 @@ async fn put_off(
 ) -> Result<()> {
     let now = platform.clock.machine();
     let exponent = u32::from(delivery.attempts.unsigned_abs()).min(8);
-    let delay = platform.dice.jitter(Duration::from_millis(100 * 2_u64.pow(exponent)));
+    let delay = platform.random.jitter(Duration::from_millis(100 * 2_u64.pow(exponent)));
     let due = now + TimeDelta::from_std(delay).unwrap_or(TimeDelta::seconds(30));
     let dead = (delivery.attempts >= ATTEMPTS_MAX).then_some(now);
     db.transaction((delivery, error.to_string()), move |tx, (delivery, error)| {
@@ -195,29 +192,10 @@ async fn put_off(
     .await
 }
 
-/// Removes events whose deliveries were all made before `before`, at most `limit` of them.
+/// Counts the open deliveries: due, leased, or waiting for a retry.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn reap(conn: &mut PgConnection, before: MachineTime, limit: i64) -> Result<u64> {
-    let done = sqlx::query!(
-        "delete from outbox_events where id in (
-             select e.id from outbox_events e
-             where e.created_at < $1 and not exists (
-                 select from outbox_deliveries d where d.event_id = e.id and d.delivered_at is null)
-             order by e.id limit $2)",
-        before as _,
-        limit,
-    )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected())
-}
-
-/// Deliveries that are open: due, leased, or waiting for another try.
-///
-/// # Errors
-/// If the database does not answer.
+/// If the database does not respond.
 pub async fn open_deliveries(conn: &mut PgConnection) -> Result<i64> {
     let open = sqlx::query_scalar!(
         r#"select count(*) as "open!" from outbox_deliveries where delivered_at is null and dead_at is null"#

@@ -1,4 +1,4 @@
-//! Lists: an opaque cursor, a limit, and the way to the next page. Pages run by id, newest first, so that inserts move nothing.
+//! Pagination by an opaque cursor. Pages are ordered by id, newest first, so that inserts do not shift them.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -6,43 +6,43 @@ use uuid::Uuid;
 
 use crate::platform::error::{Code, Refusal, Result};
 
-/// Items on a page if nobody says how many.
+/// The default number of items on a page.
 const LIMIT_DEFAULT: u8 = 20;
 
-/// Items on a page at most.
+/// The maximum number of items on a page.
 const LIMIT_MAX: u8 = 100;
 
-/// Which page.
+/// The query parameters of a page.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
-    /// `next_cursor` of the page before; absent for the first one.
+    /// The `next_cursor` of the previous page; absent for the first page.
     #[param(pattern = "^c[0-9a-f]{32}$")]
     pub cursor: Option<String>,
-    /// Items on the page, 1 to 100; 20 if absent.
+    /// The number of items, 1 to 100; 20 if absent.
     #[param(minimum = 1, maximum = 100, default = 20)]
     pub limit: Option<u8>,
 }
 
-/// A page to be read: the items after `before` (exclusive), newest first.
+/// A page to read: items with an id less than `before`, newest first.
 #[derive(Debug, Clone, Copy)]
 pub struct PageRequest {
-    /// The last item of the page before; the greatest of all ids for the first page.
+    /// The last id of the previous page; the greatest UUID for the first page.
     pub before: Uuid,
-    /// How many.
+    /// The maximum number of items.
     pub limit: u8,
 }
 
 impl PageRequest {
-    /// One more than the limit, so that the query tells whether there is another page.
+    /// The number of rows to query: one more than the limit, to detect another page.
     pub fn rows(&self) -> i64 {
         i64::from(self.limit) + 1
     }
 }
 
 impl PageQuery {
-    /// Reads cursor and limit.
+    /// Parses cursor and limit.
     ///
     /// # Errors
     /// 422 that names the parameter.
@@ -55,7 +55,7 @@ impl PageQuery {
         let before = match &self.cursor {
             None => Uuid::max(),
             Some(cursor) => decode(cursor).ok_or_else(|| {
-                let detail = "must be the `next_cursor` of an earlier page";
+                let detail = "must be the `next_cursor` of another page";
                 Refusal::new(Code::InvalidRequest, format!("`cursor` {detail}.")).field("cursor", detail)
             })?,
         };
@@ -69,13 +69,13 @@ pub struct Page<T> {
     /// The items, newest first.
     #[schema(max_items = 100)]
     pub items: Vec<T>,
-    /// Give this as `cursor` to read on; `null` on the last page.
+    /// The `cursor` of the next page; `null` on the last page.
     #[schema(pattern = "^c[0-9a-f]{32}$")]
     pub next_cursor: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// Makes a page of what was read with [`PageRequest::rows`].
+    /// Creates a page from at most [`PageRequest::rows`] items.
     pub fn new(mut items: Vec<T>, request: PageRequest, id: impl Fn(&T) -> Uuid) -> Self {
         let more = items.len() > usize::from(request.limit);
         items.truncate(usize::from(request.limit));
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_lead_to_one_another() {
+    fn cursor_leads_to_the_next_page() {
         let ids: Vec<_> = (0..5).rev().map(Uuid::from_u128).collect();
         let first = PageQuery { cursor: None, limit: Some(2) }.read().expect("valid");
         let page = Page::new(ids.iter().copied().filter(|id| *id < first.before).take(3).collect(), first, |id| *id);
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_or_cursor_out_of_range_is_refused() {
+    fn invalid_limit_or_cursor_is_refused() {
         assert!(PageQuery { cursor: None, limit: Some(0) }.read().is_err());
         assert!(PageQuery { cursor: None, limit: Some(101) }.read().is_err());
         assert!(PageQuery { cursor: Some("zzz".into()), limit: None }.read().is_err());

@@ -1,33 +1,33 @@
-//! A text that must not be seen.
+//! Secrets that must not appear in logs.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A key or a password. It goes where [`Secret::expose`] is called, and nowhere by accident: what is printed of it is `***`.
+/// A key or a password. `Debug` prints `***`; only [`Secret::expose`] returns the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a text.
+    /// Wraps a secret.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for the one place that has to send or to compare it.
+    /// Returns the text, to send or compare it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-/// A text that cannot be a secret.
+/// The error for a text that cannot be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must not be empty, nor hold spaces or control characters")]
+#[error("must be visible ASCII: not empty, without spaces or control characters")]
 pub struct InvalidSecret;
 
 impl FromStr for Secret {
     type Err = InvalidSecret;
 
-    /// Visible ASCII only: a line break that came along with a pasted key would otherwise show as a provider that refuses it.
+    /// Accepts visible ASCII only. A line break pasted with a key would otherwise show up as a rejection by the provider.
     fn from_str(text: &str) -> Result<Self, InvalidSecret> {
         let is_visible = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         if is_visible { Ok(Self::new(text)) } else { Err(InvalidSecret) }
@@ -45,14 +45,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_not_printed() {
+    fn debug_does_not_print_the_secret() {
         let secret = Secret::new("sk_live_1");
         assert_eq!(format!("{secret:?} {:?}", Some(&secret)), "*** Some(***)");
         assert_eq!(secret.expose(), "sk_live_1");
     }
 
     #[test]
-    fn a_secret_is_visible_ascii() {
+    fn secret_that_is_not_visible_ascii_is_an_error() {
         for wrong in ["", "sk live", "sk_live\n", "sk_lïve"] {
             assert_eq!(wrong.parse::<Secret>(), Err(InvalidSecret), "{wrong:?}");
         }

@@ -1,8 +1,8 @@
-//! Wakes: what a commit says to those who wait. A wake carries no news, it only says "look again"; whoever missed one finds
-//! out at his next slow poll. So they are cheap, may be doubled or lost, and are never the reason that something is right.
+//! Wakes: signals that a commit sends to waiting workers and streams. A wake carries no data; it only says "look again". A lost
+//! wake delays work until the next slow poll, so wakes may be duplicated or lost, and correctness never depends on them.
 //!
-//! Within the process they are immediate. Other processes get them through one coalesced NOTIFY every few milliseconds, sent
-//! outside of any command: a NOTIFY inside a transaction serialises commits.
+//! Within the process wakes are immediate. Other processes get them through one coalesced NOTIFY every few milliseconds, outside of
+//! any transaction: a NOTIFY inside of one serializes commits.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,30 +11,30 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
-/// What to look at again.
+/// What has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Wake {
     /// A payment or a refund has work due.
     Payments,
-    /// There are deliveries in the outbox.
+    /// The outbox has new deliveries.
     Outbox,
     /// A trip is searching.
     Dispatch,
-    /// A deadline was set that may be the next one.
+    /// A deadline was set that may be the earliest one.
     Deadlines,
-    /// The payment provider has sent an event.
+    /// The payment provider sent an event.
     ProviderEvents,
-    /// A webhook endpoint takes another delivery.
+    /// A webhook delivery can be sent.
     Webhooks,
     /// The domain clock was set.
     Clock,
-    /// This trip has events.
+    /// This trip has new events.
     Trip(Uuid),
-    /// This driver has events, or became free or engaged.
+    /// This driver has new events, or became free or busy.
     Driver(Uuid),
 }
 
-/// The kinds of wake that name no object, each with its letter in a NOTIFY.
+/// The wakes without an id, each with its letter in a NOTIFY payload.
 const PLAIN: [(Wake, char); 7] = [
     (Wake::Payments, 'p'),
     (Wake::Outbox, 'o'),
@@ -45,18 +45,18 @@ const PLAIN: [(Wake, char); 7] = [
     (Wake::Clock, 'c'),
 ];
 
-/// PostgreSQL refuses payloads of 8,000 bytes; more than this and the rest waits for its poll.
+/// The maximum size of a payload: PostgreSQL rejects 8,000 bytes. Wakes beyond it are dropped; the slow poll covers them.
 const NOTIFY_BYTES_MAX: usize = 7_900;
 
-/// How long wakes for other processes are collected.
-pub const NOTIFY_EVERY: Duration = Duration::from_millis(5);
+/// The interval in which wakes for other processes are collected.
+const NOTIFY_EVERY: Duration = Duration::from_millis(5);
 
-/// The channel's name.
+/// The name of the NOTIFY channel.
 pub const CHANNEL: &str = "ridematch_wake";
 
-/// Where commits wake and workers wait.
+/// Distributes wakes: commits send, workers and streams wait.
 #[derive(Debug, Clone, Default)]
-pub struct Hub(Arc<Inner>);
+pub struct WakeHub(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -65,21 +65,21 @@ struct Inner {
     drivers_changed: Mutex<HashSet<Uuid>>,
     driver_changed: Notify,
     outgoing: Mutex<HashSet<Wake>>,
-    outgoing_waits: Notify,
+    outgoing_added: Notify,
 }
 
-impl Hub {
-    /// Wakes those who wait in this process, and, a little later, those in others.
+impl WakeHub {
+    /// Sends wakes in this process at once, and to other processes shortly after.
     pub fn wake(&self, wakes: &[Wake]) {
         if wakes.is_empty() {
             return;
         }
         self.wake_here(wakes);
         lock(&self.0.outgoing).extend(wakes.iter().copied());
-        self.0.outgoing_waits.notify_one();
+        self.0.outgoing_added.notify_one();
     }
 
-    /// Wakes those who wait in this process only.
+    /// Sends wakes in this process only.
     pub fn wake_here(&self, wakes: &[Wake]) {
         for wake in wakes {
             if let Some(index) = PLAIN.iter().position(|(plain, _)| plain == wake) {
@@ -96,38 +96,38 @@ impl Hub {
         }
     }
 
-    /// Waits for a wake of a kind that names no object; one that came since the last wait returns at once. One waiter a kind.
+    /// Waits for a wake without an id. Returns at once if one came since the last wait. Each kind has one waiter.
     pub async fn wait(&self, kind: Wake) {
         if let Some(index) = PLAIN.iter().position(|(plain, _)| *plain == kind) {
             self.0.plain[index].notified().await;
         }
     }
 
-    /// Waits until some driver has changed. [`Hub::take_changed_drivers`] says which.
+    /// Waits until a driver changes. [`WakeHub::take_changed_drivers`] returns which ones.
     pub async fn wait_for_drivers(&self) {
         self.0.driver_changed.notified().await;
     }
 
-    /// The drivers that changed since this was last asked.
+    /// Returns the drivers that changed since the last call.
     pub fn take_changed_drivers(&self) -> Vec<Uuid> {
         lock(&self.0.drivers_changed).drain().collect()
     }
 
-    /// Follows one trip or one driver.
-    pub fn follow(&self, wake: Wake) -> Follower {
+    /// Subscribes to the wakes of one trip or one driver.
+    pub fn subscribe(&self, wake: Wake) -> WakeSubscription {
         let receiver = lock(&self.0.objects).entry(wake).or_insert_with(|| watch::channel(()).0).subscribe();
-        Follower { hub: self.clone(), wake, receiver }
+        WakeSubscription { hub: self.clone(), wake, receiver }
     }
 
-    /// How many trips and drivers are being followed.
-    pub fn followed(&self) -> usize {
+    /// The number of trips and drivers with a subscription.
+    pub fn subscribed(&self) -> usize {
         lock(&self.0.objects).len()
     }
 
-    /// Waits for wakes that other processes should hear of and packs them into the text of one NOTIFY.
+    /// Waits for wakes to send to other processes, and returns them as the payload of one NOTIFY.
     pub async fn outgoing(&self) -> String {
         loop {
-            self.0.outgoing_waits.notified().await;
+            self.0.outgoing_added.notified().await;
             tokio::time::sleep(NOTIFY_EVERY).await;
             let wakes = std::mem::take(&mut *lock(&self.0.outgoing));
             if !wakes.is_empty() {
@@ -137,7 +137,7 @@ impl Hub {
     }
 }
 
-/// The wakes in the text of a NOTIFY; what cannot be read is left out.
+/// Parses the payload of a NOTIFY, ignoring unknown words.
 pub fn unpack(text: &str) -> Vec<Wake> {
     text.split(',')
         .filter_map(|word| {
@@ -153,20 +153,20 @@ pub fn unpack(text: &str) -> Vec<Wake> {
         .collect()
 }
 
-/// Sends a text that [`Hub::outgoing`] packed.
+/// Sends a payload that [`WakeHub::outgoing`] returned.
 ///
 /// # Errors
-/// If the database does not answer.
+/// If the database does not respond.
 pub async fn send(conn: &mut sqlx::PgConnection, text: &str) -> super::error::Result<()> {
     sqlx::query!("select pg_notify($1, $2)", CHANNEL, text).execute(conn).await?;
     Ok(())
 }
 
-/// Hears what other processes than `process` send, until the connection is lost.
+/// Receives the wakes of processes other than `process` until the connection is lost.
 ///
 /// # Errors
-/// Always in the end: why it was lost.
-pub async fn hear(db: &super::db::Db, process: &str) -> super::error::Result<()> {
+/// The cause of the lost connection.
+pub async fn listen(db: &super::db::Db, process: &str) -> super::error::Result<()> {
     let mut listener = sqlx::postgres::PgListener::connect_with(db.pool()).await?;
     listener.listen(CHANNEL).await?;
     loop {
@@ -174,7 +174,7 @@ pub async fn hear(db: &super::db::Db, process: &str) -> super::error::Result<()>
         if let Some((sender, wakes)) = notification.payload().split_once('|')
             && sender != process
         {
-            db.hub().wake_here(&unpack(wakes));
+            db.wake_hub().wake_here(&unpack(wakes));
         }
     }
 }
@@ -197,16 +197,16 @@ fn pack(wakes: HashSet<Wake>) -> String {
     text
 }
 
-/// Follows one object; forgotten when it is dropped.
+/// A subscription to the wakes of one object, until it is dropped.
 #[derive(Debug)]
-pub struct Follower {
-    hub: Hub,
+pub struct WakeSubscription {
+    hub: WakeHub,
     wake: Wake,
     receiver: watch::Receiver<()>,
 }
 
-impl Follower {
-    /// Waits until the object was woken since the last call.
+impl WakeSubscription {
+    /// Waits for a wake since the last call.
     pub async fn changed(&mut self) {
         if self.receiver.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -214,7 +214,7 @@ impl Follower {
     }
 }
 
-impl Drop for Follower {
+impl Drop for WakeSubscription {
     fn drop(&mut self) {
         let mut objects = lock(&self.hub.0.objects);
         if objects.get(&self.wake).is_some_and(|sender| sender.receiver_count() <= 1) {
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wakes_survive_the_text_of_a_notify() {
+    fn wakes_round_trip_through_a_payload() {
         let wakes = HashSet::from([
             Wake::Payments,
             Wake::Dispatch,
@@ -244,19 +244,19 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_wakes_fits_into_one_notify() {
+    fn payload_of_many_wakes_stays_below_the_limit() {
         let wakes = (0..10_000).map(|n| Wake::Trip(Uuid::from_u128(n))).collect();
         assert!(pack(wakes).len() < NOTIFY_BYTES_MAX);
     }
 
     #[test]
-    fn a_follower_is_forgotten_when_it_goes() {
-        let hub = Hub::default();
-        let one = hub.follow(Wake::Trip(Uuid::nil()));
-        let two = hub.follow(Wake::Trip(Uuid::nil()));
+    fn last_dropped_subscription_removes_the_object() {
+        let hub = WakeHub::default();
+        let one = hub.subscribe(Wake::Trip(Uuid::nil()));
+        let two = hub.subscribe(Wake::Trip(Uuid::nil()));
         drop(one);
-        assert_eq!(hub.followed(), 1);
+        assert_eq!(hub.subscribed(), 1);
         drop(two);
-        assert_eq!(hub.followed(), 0);
+        assert_eq!(hub.subscribed(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! What can be done with quotes: make one, and use it up.
+//! The commands of quotes: make one, redeem one.
 
 use chrono::TimeDelta;
 
@@ -11,10 +11,10 @@ use crate::platform::db::Tx;
 use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::ids::{QuoteId, RiderId};
 
-/// How long a price is promised: time to read it and to decide, and no more, for supply moves on.
+/// The validity of a quote. Long enough to read and decide, short because supply changes.
 pub const QUOTE_TTL: TimeDelta = TimeDelta::seconds(120);
 
-/// A drive to be priced.
+/// A drive to be quoted.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct NewQuote {
@@ -26,14 +26,15 @@ pub struct NewQuote {
     pub now: DomainTime,
 }
 
-/// Prices a drive and promises the price.
+/// Prices a drive and stores the quote.
 ///
 /// # Errors
-/// 422 if the drive is too long to have a price.
+/// 422 if the price of so long a drive overflows.
 pub async fn quote(tx: &mut Tx, new: &NewQuote) -> Result<Quote> {
     let leg = roads::estimate(new.pickup, new.dropoff);
     let fare = price(new.class, leg, NO_SURGE_BP).ok_or_else(|| {
-        Refusal::new(Code::InvalidRequest, "That is too far to drive.").field("/dropoff", "too far from the pickup")
+        Refusal::new(Code::InvalidRequest, "The drive is too long to price. Choose a closer `dropoff`.")
+            .field("/dropoff", "too far from the pickup")
     })?;
     let quote = Quote {
         id: new.id,
@@ -52,25 +53,25 @@ pub async fn quote(tx: &mut Tx, new: &NewQuote) -> Result<Quote> {
     Ok(quote)
 }
 
-/// Uses a rider's quote up. It makes one trip.
+/// Redeems a rider's quote for a trip, once.
 ///
 /// # Errors
-/// 404 if there is none of that rider's, 410 if it has expired, 409 if it was used.
-pub async fn use_up(tx: &mut Tx, id: QuoteId, rider: RiderId, now: DomainTime) -> Result<Quote> {
+/// 404 if the rider has no such quote; 410 if it has expired; 409 if it was redeemed.
+pub async fn redeem(tx: &mut Tx, id: QuoteId, rider: RiderId, now: DomainTime) -> Result<Quote> {
     if store::mark_used(tx, id, rider, now).await? {
         return store::find(tx, id).await?.ok_or_else(|| Refusal::not_found("quote").into());
     }
     let refusal = match store::find(tx, id).await? {
-        Some(quote) if quote.rider_id == rider && quote.used_at.is_some() => used_up(),
+        Some(quote) if quote.rider_id == rider && quote.used_at.is_some() => quote_used(),
         Some(quote) if quote.rider_id == rider => {
-            Refusal::new(Code::QuoteExpired, format!("This quote expired at {}. Ask for a new one.", quote.expires_at))
+            Refusal::new(Code::QuoteExpired, format!("The quote expired at {}. Request a new one.", quote.expires_at))
         }
-        _ => Refusal::not_found("quote").field("/quote_id", "no such quote, or not yours"),
+        _ => Refusal::not_found("quote").field("/quote_id", "does not exist, or is another rider's"),
     };
     Err(refusal.into())
 }
 
-/// The refusal of a quote that has made its trip.
-pub fn used_up() -> Refusal {
-    Refusal::new(Code::QuoteUsed, "This quote has made a trip already. Ask for a new one.")
+/// Returns the refusal of a redeemed quote.
+pub fn quote_used() -> Refusal {
+    Refusal::new(Code::QuoteUsed, "The quote was used for a trip already. Request a new one.")
 }

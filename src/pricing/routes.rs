@@ -9,29 +9,29 @@ use super::store::Quote;
 use crate::geo::Position;
 use crate::platform::class::VehicleClass;
 use crate::platform::clock::DomainTime;
-use crate::platform::http::{Reply, Request, Riders};
+use crate::platform::http::{HttpResult, Request, Riders};
 use crate::platform::ids::QuoteId;
 use crate::platform::money::Money;
 
-/// The room's part of the published document.
+/// The OpenAPI document of these routes.
 #[derive(Debug, OpenApi)]
 #[openapi(paths(quote))]
 pub struct Api;
 
-/// The room's addresses.
+/// Registers the routes.
 pub fn configure(config: &mut web::ServiceConfig) {
     config.service(web::resource("/v1/quotes").route(web::post().to(quote)));
 }
 
-/// Where to, and in what.
+/// A drive to be quoted.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct QuoteRequest {
-    /// Where the ride starts.
+    /// The start of the ride.
     pickup: Position,
-    /// Where it ends. Too far to drive is a 422.
+    /// The end of the ride. Too long a drive is a 422.
     dropoff: Position,
-    /// The class of car; `standard` if absent.
+    /// The class of car. Defaults to `standard`.
     #[serde(default = "standard")]
     #[schema(default = "standard")]
     class: VehicleClass,
@@ -41,29 +41,29 @@ fn standard() -> VehicleClass {
     VehicleClass::Standard
 }
 
-/// A price, promised until it expires or a trip uses it up.
+/// A price, valid until it expires or a trip redeems it.
 #[derive(Debug, Serialize, ToSchema)]
 struct QuoteBody {
-    /// The quote: give it to `POST /v1/trips`.
+    /// The id, for `POST /v1/trips`.
     id: QuoteId,
-    /// What the ride will cost, waiting beyond 120 s apart.
+    /// The price of the ride, without waiting over 120 s.
     price: Money,
-    /// The factor that demand puts on the price, with two decimals.
+    /// The surge factor, with two decimals.
     #[schema(pattern = r"^[0-9]+\.[0-9]{2}$", example = "1.00")]
     surge: String,
-    /// Length of the drive, metres.
+    /// The length of the drive, meters.
     #[schema(minimum = 0)]
     distance_m: i64,
-    /// Time of the drive, seconds.
+    /// The duration of the drive, seconds.
     #[schema(minimum = 0)]
     duration_s: i64,
-    /// The class of car that is priced.
+    /// The class of car.
     class: VehicleClass,
-    /// Where the ride starts.
+    /// The start of the ride.
     pickup: Position,
-    /// Where it ends.
+    /// The end of the ride.
     dropoff: Position,
-    /// The promise ends here: two minutes after it was made (domain time).
+    /// When the quote expires, two minutes after it was made (domain time).
     expires_at: DomainTime,
 }
 
@@ -83,19 +83,19 @@ impl From<&Quote> for QuoteBody {
     }
 }
 
-/// Ask what a ride would cost
+/// Quote a ride
 ///
-/// The price is promised for two minutes of domain time and makes one trip. Nothing is reserved by asking, so it needs no key: asking
-/// twice makes two quotes, and the one that is not used expires.
+/// The price is valid for two minutes of domain time and for one trip. A quote reserves nothing, so the request needs no idempotency key: a
+/// repeat makes a second quote, and the unused one expires.
 #[utoipa::path(post, path = "/v1/quotes", tag = "quotes", operation_id = "create_quote", security(("rider" = [])),
     request_body = QuoteRequest,
-    responses((status = 201, description = "The price, promised", body = QuoteBody)))]
-async fn quote(request: Request<Riders>) -> Reply {
+    responses((status = 201, description = "The quote", body = QuoteBody)))]
+async fn quote(request: Request<Riders>) -> HttpResult {
     let Some(rider_id) = request.caller().rider() else { unreachable!("the audience is riders") };
     let body: QuoteRequest = request.json()?;
     let platform = &request.platform;
     let new = NewQuote {
-        id: platform.dice.id(platform.clock.machine()),
+        id: platform.random.id(platform.clock.machine()),
         rider_id,
         class: body.class,
         pickup: body.pickup,

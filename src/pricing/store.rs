@@ -11,7 +11,7 @@ use crate::platform::error::{Error, Result};
 use crate::platform::ids::{Id, QuoteId, RiderId};
 use crate::platform::money::Money;
 
-/// A price that was promised.
+/// A quote.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the migration describes the columns")]
 pub struct Quote {
@@ -29,7 +29,7 @@ pub struct Quote {
 }
 
 impl Quote {
-    /// The promised price.
+    /// Returns the price.
     pub fn price(&self) -> Money {
         self.fare.total()
     }
@@ -65,24 +65,20 @@ pub(super) async fn insert(conn: &mut PgConnection, quote: &Quote) -> Result<()>
     Ok(())
 }
 
-/// Reads a quote.
+/// Returns a quote.
 ///
 /// # Errors
-/// If the database does not answer, or the row cannot be.
+/// If the database fails, or the row holds an impossible value.
 pub async fn find(conn: &mut PgConnection, id: QuoteId) -> Result<Option<Quote>> {
     let Some(row) = sqlx::query!("select * from quotes where id = $1", id.uuid()).fetch_optional(conn).await? else {
         return Ok(None);
     };
-    let impossible =
-        |column, value: String| Error::ImpossibleRow { table: "quotes", column, row: id.to_string(), value };
+    let impossible = |column, value: String| Error::impossible_row("quotes", column, id, value);
     let position = |lat, lon| Position::new(lat, lon).map_err(|_| impossible("pickup_lat", format!("{lat}, {lon}")));
     Ok(Some(Quote {
         id: row.id,
         rider_id: row.rider_id,
-        class: VehicleClass::ALL
-            .into_iter()
-            .find(|class| class.as_str() == row.class)
-            .ok_or_else(|| impossible("class", row.class.clone()))?,
+        class: VehicleClass::parse(&row.class).ok_or_else(|| impossible("class", row.class.clone()))?,
         pickup: position(row.pickup_lat, row.pickup_lon)?,
         dropoff: position(row.dropoff_lat, row.dropoff_lon)?,
         leg: Leg { distance_m: row.distance_m, duration_s: row.duration_s },
@@ -100,7 +96,7 @@ pub async fn find(conn: &mut PgConnection, id: QuoteId) -> Result<Option<Quote>>
     }))
 }
 
-/// Uses a quote up, if it is the rider's, unused and not expired at `now`. True if it was.
+/// Marks a quote as used if it is the rider's, unused and not expired at `now`. Returns whether it did.
 pub(super) async fn mark_used(conn: &mut PgConnection, id: QuoteId, rider: RiderId, now: DomainTime) -> Result<bool> {
     let done = sqlx::query!(
         "update quotes set used_at = $3 where id = $1 and rider_id = $2 and used_at is null and expires_at > $3",
@@ -111,4 +107,20 @@ pub(super) async fn mark_used(conn: &mut PgConnection, id: QuoteId, rider: Rider
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Deletes at most `limit` unused quotes that expired before `before`.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete_expired(conn: &mut PgConnection, before: DomainTime, limit: i64) -> Result<u64> {
+    let done = sqlx::query!(
+        "delete from quotes where id in (
+             select id from quotes where used_at is null and expires_at < $1 order by expires_at limit $2) and used_at is null",
+        before as _,
+        limit,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
 }

@@ -1,4 +1,4 @@
-//! The console's files, in the program itself: one page, its style, and its modules, with no build step and nothing from elsewhere.
+//! The console's files, embedded in the program: one page, its style sheet and its modules, without a build step.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 /// A file of the console.
 #[derive(Debug, Clone, Copy)]
 pub struct File {
-    /// Its name under `/console/`.
+    /// The name under `/console/`.
     pub name: &'static str,
     embedded: &'static [u8],
 }
@@ -29,18 +29,18 @@ files! {
     "bus.js"
     "car.js"
     "cars.js"
-    "cast.js"
+    "actors.js"
     "charts.js"
     "clock.js"
     "dom.js"
     "domain.js"
     "drive.js"
-    "experiments.js"
+    "experiment_cards.js"
     "gestures.js"
     "inspector.js"
     "live.js"
     "log.js"
-    "machine.js"
+    "state_machine.js"
     "main.js"
     "map.js"
     "mercator.js"
@@ -52,19 +52,20 @@ files! {
     "rides.js"
     "session.js"
     "shapes.js"
+    "states.js"
     "streets.js"
-    "trials.js"
+    "experiments.js"
     "trip.js"
     "trips.js"
 }
 
 impl File {
-    /// The file of this name.
+    /// Returns the file with this name.
     pub fn named(name: &str) -> Option<Self> {
         FILES.iter().copied().find(|file| file.name == name)
     }
 
-    /// What is in it. A debug build reads the source tree, where there is one: whoever works on the page reloads it.
+    /// Returns the content. A debug build reads the source tree if present, so that a change needs only a reload.
     pub fn content(self) -> Cow<'static, [u8]> {
         if cfg!(debug_assertions) {
             let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sandbox/console").join(self.name);
@@ -75,7 +76,7 @@ impl File {
         Cow::Borrowed(self.embedded)
     }
 
-    /// Its media type.
+    /// Returns the media type.
     pub fn media_type(self) -> &'static str {
         match self.name.rsplit_once('.').map(|(_, extension)| extension) {
             Some("html") => "text/html; charset=utf-8",
@@ -87,7 +88,7 @@ impl File {
     }
 }
 
-/// The tag of a content: it changes whenever the content does.
+/// Returns the entity tag of a content, which changes with it.
 pub fn tag(content: &[u8]) -> String {
     let digest = Sha256::digest(content);
     format!("\"{}\"", hex::encode(&digest[..8]))
@@ -96,8 +97,9 @@ pub fn tag(content: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trips::State;
 
-    /// A module that is not in the table would be missing from the program, and nobody would see it in a debug build.
+    /// Debug builds read the files from the folder, so only this test notices a file missing from the table.
     #[test]
     fn every_file_of_the_folder_is_served() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sandbox/console");
@@ -110,17 +112,17 @@ mod tests {
     }
 
     #[test]
-    fn every_file_has_a_media_type_and_a_tag_of_its_own() {
+    fn every_file_has_a_media_type_and_different_contents_differ_in_tag() {
         for file in FILES {
             assert_ne!(file.media_type(), "application/octet-stream", "{}", file.name);
         }
-        assert_ne!(tag(b"one"), tag(b"other"));
+        assert_ne!(tag(b"one"), tag(b"two"));
         assert_eq!(tag(b"one"), tag(b"one"));
     }
 
-    /// The policy that the page is sent with forbids all three, and a browser would only say so in its console.
+    /// The page's content security policy forbids all three, and a browser reports it only in its log.
     #[test]
-    fn nothing_is_inline_or_from_elsewhere() {
+    fn files_have_nothing_inline_or_external() {
         for file in FILES {
             let content = file.content();
             let text = std::str::from_utf8(&content).expect("text");
@@ -130,12 +132,48 @@ mod tests {
             let elsewhere = text.match_indices("://").filter(|(at, _)| {
                 !text[..*at].ends_with("http") || {
                     let rest = &text[at + 3..];
-                    !rest.starts_with("www.w3.org/") // names of XML, fetched by nobody
+                    !rest.starts_with("www.w3.org/") // an XML namespace, never fetched
                 }
             });
             let elsewhere: Vec<_> =
                 elsewhere.map(|(at, _)| &text[at.saturating_sub(8)..(at + 24).min(text.len())]).collect();
             assert!(elsewhere.is_empty(), "{}: {elsewhere:?}", file.name);
+        }
+    }
+
+    /// Rewrites the file if it is stale, so that a second run passes.
+    #[test]
+    fn states_js_is_generated() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sandbox/console/states.js");
+        let current = std::fs::read_to_string(&path).expect("the file");
+        let (head, rest) = current.split_once("= {\n").expect("the table");
+        let (_, tail) = rest.split_once("};\n").expect("its end");
+        let rows = State::ALL.map(|state| {
+            let (is_over, has_driver) = (state.is_over(), state.has_driver());
+            let rider_in_car = state.rider_in_car();
+            format!("  {state}: {{ isOver: {is_over}, hasDriver: {has_driver}, riderInCar: {rider_in_car} }},\n")
+        });
+        let expected = format!("{head}= {{\n{}}};\n{tail}", rows.concat());
+        if current != expected {
+            std::fs::write(&path, &expected).expect("writable");
+        }
+        assert_eq!(current, expected, "states.js was stale and is rewritten");
+    }
+
+    /// The other modules ask `states.js` what a state means.
+    #[test]
+    fn console_lists_no_states() {
+        for file in FILES.iter().filter(|file| file.name.ends_with(".js") && file.name != "states.js") {
+            let content = file.content();
+            let text = std::str::from_utf8(&content).expect("text").replace("\n", " ");
+            for list in text.split('[').skip(1).filter_map(|rest| rest.split(']').next()) {
+                let words: Vec<_> = list.split(',').map(|word| word.trim().trim_matches('"')).collect();
+                let states = words.iter().filter(|word| State::parse(word).is_some()).count();
+                let is_presentation = (file.name, words.first()) == ("ride.js", Some(&"requested"))
+                    || (file.name == "trips.js" && words.contains(&"authorizing"))
+                    || (file.name == "trips.js" && words.contains(&"capture_failed"));
+                assert!(states < 2 || is_presentation, "{} lists states: [{list}]", file.name);
+            }
         }
     }
 }

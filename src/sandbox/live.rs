@@ -1,6 +1,7 @@
-//! The city as it moves, for the console's map: where the drivers are, some times a second, and the trips that are not over, once
-//! a second. It is read once for everybody who watches, and not at all while nobody does. Nothing here is the truth: positions
-//! come from the matcher's memory, and whoever is too slow sees the next state in place of the one he missed.
+//! The console's live map: driver positions four times a second, active trips once a second.
+//!
+//! One reader serves all subscribers, and pauses without any. Nothing here is authoritative: positions come from the matcher's
+//! memory, and a slow subscriber skips to the newest state.
 
 mod area;
 mod drivers;
@@ -18,89 +19,92 @@ use crate::platform::error::{Code, Refusal, Result};
 use crate::supply::Supply;
 
 pub use area::{Area, InvalidArea};
-pub use drivers::{Doing, Dot, Drivers};
+pub use drivers::{Dot, DriverActivity, Drivers};
 pub use feed::Feed;
 pub use rides::{Rides, WorldBody};
 
-/// How often positions are looked at. Devices send every few seconds, and the map glides from one to the next.
+/// How often positions are read. Devices send one every few seconds, and the map interpolates.
 const DRIVERS_EVERY: Duration = Duration::from_millis(250);
 
 /// How often trips are read.
 const RIDES_EVERY: Duration = Duration::from_secs(1);
 
-/// Trips that are read at most. More than these the map could not show anyway, and says so.
+/// The most trips read. The map could not draw more, and reports how many it leaves out.
 const RIDES_MAX: i64 = 5_000;
 
-/// Who may watch at once: browser tabs of one machine.
-const WATCHERS_MAX: usize = 32;
+/// The most subscribers at once: browser tabs of one machine.
+const SUBSCRIBERS_MAX: usize = 32;
 
-/// How long a glance waits for news.
-const GLANCE_WITHIN: Duration = Duration::from_secs(4);
+/// How long a snapshot waits for the next read.
+const SNAPSHOT_WITHIN: Duration = Duration::from_secs(4);
 
-/// The one reader behind all who watch. Cheap to clone.
+/// The reader of the live map. Clones are the same one.
 #[derive(Debug, Clone)]
-pub struct Live {
+pub struct LiveMap {
     platform: Platform,
     supply: Arc<Supply>,
     drivers: watch::Sender<Arc<Drivers>>,
     rides: watch::Sender<Arc<Rides>>,
-    seats: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
-/// Somebody's place before the map. News that come while he is busy replace those that he has not seen.
+/// A subscription to the live map. A newer state replaces one that was not read yet.
 #[derive(Debug)]
-pub struct Watcher {
-    /// Where the drivers are.
+pub struct Subscription {
+    /// The drivers.
     pub drivers: watch::Receiver<Arc<Drivers>>,
-    /// The trips that are not over.
+    /// The active trips.
     pub rides: watch::Receiver<Arc<Rides>>,
-    _seat: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Live {
-    /// Nobody watches yet.
+impl LiveMap {
+    /// A live map without subscribers.
     pub fn new(platform: Platform, supply: Arc<Supply>) -> Self {
         let (drivers, rides) = (watch::Sender::new(Arc::default()), watch::Sender::new(Arc::default()));
-        Self { platform, supply, drivers, rides, seats: Arc::new(Semaphore::new(WATCHERS_MAX)) }
+        Self { platform, supply, drivers, rides, permits: Arc::new(Semaphore::new(SUBSCRIBERS_MAX)) }
     }
 
-    /// Takes a place before the map. What is there to see first comes with the next look, in a second at most.
+    /// Subscribes. The first state arrives within a second.
     ///
     /// # Errors
-    /// [`Code::Unavailable`] when too many watch already.
-    pub fn watch(&self) -> Result<Watcher> {
-        let seat = Arc::clone(&self.seats).try_acquire_owned().map_err(|_| {
-            let detail = format!("{WATCHERS_MAX} are watching already. Close a tab.");
+    /// [`Code::Unavailable`] at [`SUBSCRIBERS_MAX`].
+    pub fn subscribe(&self) -> Result<Subscription> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| {
+            let detail = format!("The live map has {SUBSCRIBERS_MAX} subscribers, the most allowed. Close a tab.");
             Refusal::new(Code::Unavailable, detail).retry_after(5)
         })?;
-        Ok(Watcher { drivers: self.drivers.subscribe(), rides: self.rides.subscribe(), _seat: seat })
+        Ok(Subscription { drivers: self.drivers.subscribe(), rides: self.rides.subscribe(), _permit: permit })
     }
 
-    /// The world, looked at once.
+    /// Returns the world once.
     ///
     /// # Errors
-    /// [`Code::Unavailable`] when too many watch already, or nothing can be read.
-    pub async fn glance(&self) -> Result<WorldBody> {
-        let mut watcher = self.watch()?;
-        let looked = async {
-            watcher.drivers.changed().await?;
-            watcher.rides.changed().await
+    /// [`Code::Unavailable`] at [`SUBSCRIBERS_MAX`], or if reading takes too long.
+    pub async fn snapshot(&self) -> Result<WorldBody> {
+        let mut subscription = self.subscribe()?;
+        let next = async {
+            subscription.drivers.changed().await?;
+            subscription.rides.changed().await
         };
-        match tokio::time::timeout(GLANCE_WITHIN, looked).await {
+        match tokio::time::timeout(SNAPSHOT_WITHIN, next).await {
             Ok(Ok(())) => {
-                let (drivers, rides) = (watcher.drivers.borrow().clone(), watcher.rides.borrow().clone());
+                let (drivers, rides) = (subscription.drivers.borrow().clone(), subscription.rides.borrow().clone());
                 Ok(rides.body(&drivers, None))
             }
-            _ => Err(Refusal::new(Code::Unavailable, "Nothing could be read in time.").retry_after(1).into()),
+            _ => {
+                let detail = format!("The live map has no data after {} s. Retry.", SNAPSHOT_WITHIN.as_secs());
+                Err(Refusal::new(Code::Unavailable, detail).retry_after(1).into())
+            }
         }
     }
 
-    /// Reads for those who watch, until the process ends.
+    /// Reads for the subscribers until the process stops.
     pub async fn run(self) {
-        tokio::join!(self.follow_drivers(), self.follow_rides());
+        tokio::join!(self.read_drivers(), self.read_rides());
     }
 
-    /// Waits for the next look; false when the process ends.
+    /// Waits for the next read; false when the process stops.
     async fn wait(&self, every: Duration) -> bool {
         tokio::select! {
             () = self.platform.shutdown.cancelled() => false,
@@ -108,23 +112,23 @@ impl Live {
         }
     }
 
-    async fn follow_drivers(&self) {
+    async fn read_drivers(&self) {
         let mut drivers = Drivers::default();
         while self.wait(DRIVERS_EVERY).await {
             if self.drivers.receiver_count() == 0 {
-                // Nobody knows a handle any more: give them out anew, so that they cannot pile up.
+                // No client knows a handle: start again at 0, so that handles stay small.
                 drivers = Drivers::default();
                 continue;
             }
             let is_matcher = self.platform.leadership.epoch().is_some();
-            let seen = if is_matcher { self.supply.everybody() } else { Vec::new() };
-            let engaged = self.rides.borrow().clone();
-            drivers = drivers.next(seen, &engaged, self.platform.clock.domain(), is_matcher);
+            let online = if is_matcher { self.supply.online_drivers() } else { Vec::new() };
+            let rides = self.rides.borrow().clone();
+            drivers = drivers.next(online, &rides, self.platform.clock.domain(), is_matcher);
             self.drivers.send_replace(Arc::new(drivers.clone()));
         }
     }
 
-    async fn follow_rides(&self) {
+    async fn read_rides(&self) {
         while self.wait(RIDES_EVERY).await {
             if self.rides.receiver_count() == 0 {
                 continue;

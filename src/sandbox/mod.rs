@@ -1,50 +1,76 @@
-//! The sandbox: tokens for everybody, a domain clock that can be set, the console with the city as it moves for its map, and a
-//! view inside: what a request asked of the database, what the payment provider thinks, what happens when the process is killed.
-//! Nothing imports it but the start-up, which opens it only when told to. It decides nothing about trips or money, and what it can
-//! do is never possible without it.
+//! The sandbox: tokens for any role, a settable domain clock, the console with its live map, the SQL of a request, faults of the
+//! payment provider, a kill switch and a reset.
+//!
+//! Compiled only with the feature `sandbox`, and open only when [`Flags`] say so. It decides nothing about trips or money, and
+//! nothing but the start-up imports it.
 
 pub mod console;
 pub mod live;
-pub mod machines;
 mod provider;
-mod recorder;
 mod reset;
 pub mod routes;
+mod sql_recorder;
+pub mod state_machines;
 pub mod store;
 pub mod supervisor;
 
 use crate::payments::PaymentsContext;
+use crate::platform::auth::TokenKey;
 use crate::platform::config::Config;
 use crate::platform::error::Result;
 
-pub use live::Live;
+pub use live::LiveMap;
 use provider::Provider;
-pub use recorder::Recorder;
+pub use sql_recorder::SqlRecorder;
 
-/// What the sandbox needs beside the platform.
+/// Flags of `serve` that open parts of the sandbox. None is for production.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct Flags {
+    /// Open the sandbox: tokens for any role without authentication, a settable clock, the console
+    #[arg(long, env = "RIDEMATCH_SANDBOX")]
+    pub sandbox: bool,
+
+    /// Let webhooks go to this machine, over http too
+    #[arg(long, env = "RIDEMATCH_WEBHOOK_LOOPBACK")]
+    pub webhook_loopback: bool,
+
+    /// A supervisor reads standard output, kills this process on request and starts it again
+    #[arg(long, hide = true)]
+    pub supervised: bool,
+}
+
+/// What the sandbox's routes need beside the platform.
 #[derive(Debug)]
 pub struct Sandbox {
-    recorder: Recorder,
+    sql_recorder: SqlRecorder,
     provider: Provider,
-    /// Whose calls a reset waits for.
+    token_key: TokenKey,
+    /// A reset waits until its provider calls have ended.
     payments: PaymentsContext,
-    /// What the map shows.
-    live: Live,
+    live: LiveMap,
     is_supervised: bool,
 }
 
 impl Sandbox {
-    /// Puts it together.
+    /// Composes the sandbox. The caller runs `live`.
     ///
     /// # Errors
-    /// If there can be no HTTP client.
-    pub fn new(config: &Config, recorder: Recorder, payments: PaymentsContext, live: Live) -> Result<Self> {
+    /// If the HTTP client cannot be built.
+    pub fn new(
+        config: &Config,
+        flags: Flags,
+        sql_recorder: SqlRecorder,
+        payments: PaymentsContext,
+        live: LiveMap,
+    ) -> Result<Self> {
         let provider = Provider::new(&config.psp)?;
-        Ok(Self { recorder, provider, payments, live, is_supervised: config.supervised })
-    }
-
-    /// What the map shows; somebody has to run it.
-    pub fn live(&self) -> &Live {
-        &self.live
+        Ok(Self {
+            sql_recorder,
+            provider,
+            token_key: config.token_key(),
+            payments,
+            live,
+            is_supervised: flags.supervised,
+        })
     }
 }

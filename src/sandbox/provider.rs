@@ -1,16 +1,16 @@
-//! The payment provider's other side: its bad days and its books, as only a simulator on the same machine shows them.
+//! The client of `psp-sim`'s control API: faults, and the provider's records. Works only with the simulator on the same machine.
 
 use serde_json::{Value, json};
 
 use crate::platform::config::ProviderConfig;
-use crate::platform::egress::{Ask, BaseUrl, Call, Egress};
+use crate::platform::egress::{BaseUrl, Call, CallMethod, Egress};
 use crate::platform::error::{Code, Error, Refusal, Result};
 use crate::platform::secret::Secret;
 
-/// Where the provider's API has its payments, simulator or not.
+/// The provider's payments, on the simulator and on Stripe.
 const INTENTS: &str = "/v1/payment_intents/";
 
-/// `psp-sim`, if that is who the provider is.
+/// The configured payment provider, which may be `psp-sim`.
 #[derive(Debug)]
 pub struct Provider {
     egress: Egress,
@@ -19,109 +19,111 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// The configured provider.
+    /// The provider of the configuration.
     ///
     /// # Errors
-    /// If there can be no HTTP client.
+    /// If the HTTP client cannot be built.
     pub fn new(config: &ProviderConfig) -> Result<Self> {
         let (base_url, secret_key) = (config.base_url.clone(), config.secret_key.clone());
         Ok(Self { egress: Egress::new(config.egress())?, base_url, secret_key })
     }
 
-    /// The bad days that are planned, and which of them have struck.
+    /// Returns the faults in effect, with how often each was injected.
     ///
     /// # Errors
-    /// As all of this: if the provider is no simulator, is not here, or does not answer.
+    /// If the provider is not the simulator, runs on another machine, or does not answer. The same holds for every method here.
     pub async fn faults(&self) -> Result<Value> {
-        self.ask("/sim/faults", Ask::Get).await
+        self.call("/sim/faults", CallMethod::Get).await
     }
 
-    /// Plans bad days in the place of all others.
+    /// Replaces the faults.
     ///
     /// # Errors
-    /// Also if the simulator finds no meaning in one.
+    /// See [`Provider::faults`]; also if the simulator rejects the plan.
     pub async fn plan(&self, plan: &Value) -> Result<Value> {
-        self.ask("/sim/faults", Ask::Put(&plan.to_string())).await
+        self.call("/sim/faults", CallMethod::Put(&plan.to_string())).await
     }
 
-    /// Ends all bad days; calls that hang are let go.
+    /// Removes every fault and releases calls that hang.
     ///
     /// # Errors
     /// See [`Provider::faults`].
-    pub async fn heal(&self) -> Result<Value> {
-        self.ask("/sim/faults", Ask::Delete).await
+    pub async fn clear_faults(&self) -> Result<Value> {
+        self.call("/sim/faults", CallMethod::Delete).await
     }
 
-    /// Makes the provider forget every payment, refund, key and event.
+    /// Deletes every payment, refund, key and event of the provider.
     ///
     /// # Errors
     /// See [`Provider::faults`].
-    pub async fn forget_everything(&self) -> Result<()> {
-        self.ask("/sim/books", Ask::Delete).await.map(|_| ())
+    pub async fn clear(&self) -> Result<()> {
+        self.call("/sim/state", CallMethod::Delete).await.map(|_| ())
     }
 
-    /// What the provider has of one payment: the intent as its API shows it, each movement of money, refunds, events.
+    /// Returns the provider's view of one payment: the intent as its API shows it, movements of money, refunds and events.
     ///
     /// # Errors
     /// See [`Provider::faults`]; not found if the provider has no such payment.
     pub async fn view(&self, intent: &str) -> Result<Value> {
-        let mut shown = self.ask(&format!("{INTENTS}{intent}"), Ask::Get).await?;
+        let mut shown = self.call(&format!("{INTENTS}{intent}"), CallMethod::Get).await?;
         if let Some(shown) = shown.as_object_mut() {
-            // With it a phone could confirm the payment.
+            // A client could confirm the payment with it.
             shown.remove("client_secret");
         }
-        let mut books = self.ask(&format!("/sim/books?payment_intent={intent}"), Ask::Get).await?;
-        let mut events = self.ask(&format!("/sim/events?payment_intent={intent}"), Ask::Get).await?;
+        let mut state = self.call(&format!("/sim/state?payment_intent={intent}"), CallMethod::Get).await?;
+        let mut events = self.call(&format!("/sim/events?payment_intent={intent}"), CallMethod::Get).await?;
         Ok(json!({
             "intent": shown,
-            "movements": part(&mut books, "/payment_intents/0/movements"),
-            "refunds": part(&mut books, "/refunds"),
-            "events": part(&mut events, "/events"),
+            "movements": take_list(&mut state, "/payment_intents/0/movements"),
+            "refunds": take_list(&mut state, "/refunds"),
+            "events": take_list(&mut events, "/events"),
         }))
     }
 
-    /// Lets the reservation of a payment expire, as it would by itself after seven days.
+    /// Expires the authorization of a payment, as the provider does after seven days.
     ///
     /// # Errors
-    /// See [`Provider::faults`]; also if nothing is reserved, or the provider has no such payment.
+    /// See [`Provider::faults`]; also if the payment is not authorized, or the provider has no such payment.
     pub async fn expire(&self, intent: &str) -> Result<()> {
-        self.ask(&format!("/sim/payment_intents/{intent}/expire"), Ask::Form(&[])).await.map(|_| ())
+        self.call(&format!("/sim/payment_intents/{intent}/expire"), CallMethod::Form(&[])).await.map(|_| ())
     }
 
-    async fn ask(&self, path: &str, ask: Ask<'_>) -> Result<Value> {
-        if !self.base_url.is_this_machine() {
-            return Err(not_a_simulator("The provider is on another machine, so it is taken for a real one."));
+    async fn call(&self, path: &str, method: CallMethod<'_>) -> Result<Value> {
+        if !self.base_url.is_loopback() {
+            return Err(not_a_simulator("The payment provider runs on another machine."));
         }
-        let is_wish = matches!(ask, Ask::Put(_) | Ask::Form(_));
+        let is_write = matches!(method, CallMethod::Put(_) | CallMethod::Form(_));
         let url = format!("{}{path}", self.base_url);
-        let call = Call { url, bearer: &self.secret_key, idempotency_key: None, ask };
+        let call = Call { url, bearer: &self.secret_key, idempotency_key: None, method };
         let reply = self.egress.call(call).await.map_err(|failure| {
-            let detail = format!("The payment provider does not answer ({failure}).");
+            let detail = format!("The payment provider does not respond ({failure}). Check that psp-sim runs.");
             Refusal::new(Code::Unavailable, detail).retry_after(1)
         })?;
         let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         let is_missing = path.starts_with(INTENTS) || body["error"]["code"] == "resource_missing";
         match reply.status {
             200..=299 => Ok(body),
-            404 if is_missing => Err(Refusal::not_found("payment in the provider's books").into()),
-            404 => Err(not_a_simulator("The provider has no control door: it is not psp-sim.")),
+            404 if is_missing => Err(Refusal::not_found("payment at the provider").into()),
+            404 => Err(not_a_simulator("The payment provider has no control API: it is not psp-sim.")),
             status @ (401 | 403) => {
-                let detail = format!("The payment provider answers {status}: it does not take our key.");
+                let detail = format!("The payment provider returned HTTP {status}: it does not accept our secret key.");
                 Err(Refusal::new(Code::Unavailable, detail).into())
             }
-            // Only what somebody wished for here can be wrong with it.
-            400..=499 if is_wish => {
-                let said = body["error"]["message"].as_str().unwrap_or("It does not say why.");
-                Err(Refusal::new(Code::InvalidRequest, format!("The provider refuses it: {said}")).into())
+            // Only the caller's plan can be at fault.
+            400..=499 if is_write => {
+                let message = body["error"]["message"].as_str().unwrap_or("it gives no reason.");
+                Err(Refusal::new(Code::InvalidRequest, format!("The provider rejects it: {message}")).into())
             }
-            status => Err(Refusal::new(Code::Unavailable, format!("The payment provider answers {status}.")).into()),
+            status => {
+                Err(Refusal::new(Code::Unavailable, format!("The payment provider returned HTTP {status}.")).into())
+            }
         }
     }
 }
 
-/// What stands at a JSON pointer; an empty list where the provider shows nothing there, or something else.
-pub fn part(shown: &mut Value, pointer: &str) -> Value {
-    shown.pointer_mut(pointer).filter(|part| part.is_array()).map_or_else(|| json!([]), Value::take)
+/// Takes the list at a JSON pointer out of `reply`; an empty list if it has none.
+pub fn take_list(reply: &mut Value, pointer: &str) -> Value {
+    reply.pointer_mut(pointer).filter(|value| value.is_array()).map_or_else(|| json!([]), Value::take)
 }
 
 fn not_a_simulator(detail: &str) -> Error {
@@ -133,13 +135,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_a_provider_shows_nothing_panics() {
+    fn reply_without_the_list_gives_an_empty_list() {
         let pointer = "/payment_intents/0/movements";
         for odd in
-            [json!(null), json!([1]), json!("books"), json!({"payment_intents": []}), json!({"payment_intents": [7]})]
+            [json!(null), json!([1]), json!("text"), json!({"payment_intents": []}), json!({"payment_intents": [7]})]
         {
-            assert_eq!(part(&mut odd.clone(), pointer), json!([]), "{odd}");
+            assert_eq!(take_list(&mut odd.clone(), pointer), json!([]), "{odd}");
         }
-        assert_eq!(part(&mut json!({"payment_intents": [{"movements": [1, 2]}]}), pointer), json!([1, 2]));
+        assert_eq!(take_list(&mut json!({"payment_intents": [{"movements": [1, 2]}]}), pointer), json!([1, 2]));
     }
 }

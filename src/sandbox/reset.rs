@@ -1,4 +1,4 @@
-//! Everything begins anew.
+//! The reset of all data, ours and the provider's.
 
 use std::time::Duration;
 
@@ -9,33 +9,33 @@ use crate::platform::wake::Wake;
 use crate::supply::Supply;
 use crate::trips;
 
-/// How long calls to the provider that are under way may take to end.
+/// How long running provider calls may take to end.
 const CALLS_END_WITHIN: Duration = Duration::from_secs(30);
 
-/// Forgets every trip, payment and driver, here and at the provider. The clock goes on, the streets stay.
+/// Deletes every trip, payment and driver, here and at the provider. Keeps the clock and the streets.
 ///
-/// The order is what keeps both books equal: no call to the provider is under way, and none begins, until both are empty. One
-/// that is interrupted in between is repeated. Other processes on the same database are not waited for.
+/// Provider calls are paused until both sides are empty, so that our records and the provider's stay equal. Repeat a reset that
+/// was interrupted in between. Other processes on the same database are not paused.
 ///
 /// # Errors
-/// If the provider is no simulator, a call to it does not end, or the database does not answer; then it can be repeated.
-pub async fn everything(platform: &Platform, supply: &Supply, sandbox: &Sandbox) -> Result<store::Forgotten> {
-    sandbox.provider.heal().await?;
+/// If the provider is not the simulator, a provider call does not end, or the database fails. A reset can be repeated.
+pub async fn run(platform: &Platform, supply: &Supply, sandbox: &Sandbox) -> Result<store::ResetSummary> {
+    sandbox.provider.clear_faults().await?;
     let paused = tokio::time::timeout(CALLS_END_WITHIN, sandbox.payments.paused()).await;
     let _paused = paused.map_err(|_| {
-        Refusal::new(Code::Unavailable, "A call to the payment provider does not end. Try again.").retry_after(5)
+        Refusal::new(Code::Unavailable, "A call to the payment provider has not ended in time. Retry.").retry_after(5)
     })?;
-    let forgotten = platform
+    let summary = platform
         .db
         .transaction((), |tx, ()| {
             Box::pin(async move {
-                let forgotten = store::forget_everything(tx).await?;
+                let summary = store::clear(tx).await?;
                 [Wake::Deadlines, Wake::Dispatch].into_iter().for_each(|wake| tx.wake(wake));
-                Ok(forgotten)
+                Ok(summary)
             })
         })
         .await?;
-    sandbox.provider.forget_everything().await?;
+    sandbox.provider.clear().await?;
     trips::worker::load_index(platform, supply).await?;
-    Ok(forgotten)
+    Ok(summary)
 }

@@ -1,23 +1,23 @@
-//! The line to whoever started this process, and starts it again when it dies.
+//! Requests to the supervisor that started this process and restarts it.
 //!
-//! A process that kills itself could still choose its moment. So it only says that it wants to be killed, on standard output, and
-//! the supervisor sends SIGKILL: no destructor runs, no answer is finished, no transaction ends.
+//! A process that kills itself could still choose its moment. It therefore only prints a request, and the supervisor sends
+//! SIGKILL: no destructor runs, no response finishes, no transaction ends.
 
 use std::io::Write;
 
 use crate::platform::error::{Code, Refusal, Result};
 
-/// What the supervisor finds on a line of standard output.
-pub const KILL_ME: &str = "kill me";
+/// The line of standard output that asks the supervisor to kill this process.
+pub const KILL_REQUEST: &str = "kill me";
 
-/// Asks to be killed.
+/// Asks the supervisor to kill this process.
 ///
 /// # Errors
-/// [`Code::NotSupervised`] if the supervisor hears nothing any more.
-pub fn ask_to_be_killed() -> Result<()> {
+/// [`Code::NotSupervised`] if standard output is closed.
+pub fn request_kill() -> Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{KILL_ME}").and_then(|()| out.flush()).map_err(|error| {
-        let detail = format!("The supervisor cannot be reached: {error}.");
+    writeln!(out, "{KILL_REQUEST}").and_then(|()| out.flush()).map_err(|error| {
+        let detail = format!("The supervisor does not read standard output: {error}.");
         Refusal::new(Code::NotSupervised, detail).into()
     })
 }

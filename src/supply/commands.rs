@@ -1,4 +1,4 @@
-//! What can be done to drivers: set their availability, and look at what is durable of them.
+//! Commands on drivers: set the availability; read availability and saved position.
 
 use super::store;
 use crate::geo::Position;
@@ -8,7 +8,7 @@ use crate::platform::db::Tx;
 use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::ids::DriverId;
 
-/// What a driver says of themselves: all of it the first time, what has changed later.
+/// The driver's profile in an availability request: complete the first time, later only the changes.
 #[derive(Debug, Clone, Default)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Vehicle {
@@ -17,10 +17,10 @@ pub struct Vehicle {
     pub plate: Option<String>,
 }
 
-/// Sets a driver's availability, and locks the driver's row.
+/// Sets the availability of a driver, and locks the driver's row.
 ///
 /// # Errors
-/// 422 if the driver is new and does not say name, class and plate.
+/// [`Code::InvalidRequest`] if the driver is new and lacks name, class or plate.
 pub async fn set_available(
     tx: &mut Tx,
     driver: DriverId,
@@ -41,14 +41,14 @@ pub async fn set_available(
                 ("/class", vehicle.class.is_none()),
                 ("/plate", vehicle.plate.is_none()),
             ];
-            let refusal = Refusal::new(Code::InvalidRequest, "The first time, a driver says name, class and plate.");
+            let refusal = Refusal::new(Code::InvalidRequest, "A new driver must send name, class and plate.");
             let named = missing.iter().filter(|(_, missing)| *missing);
             Err(named.fold(refusal, |refusal, (pointer, _)| refusal.field(*pointer, "is missing")).into())
         }
     }
 }
 
-/// Whether a driver is available. Locks the driver's row against a change until the end of the transaction.
+/// Returns whether a driver is available. Locks the driver's row in share mode.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -56,7 +56,7 @@ pub async fn is_available(tx: &mut Tx, driver: DriverId) -> Result<bool> {
     store::is_available(tx, driver).await
 }
 
-/// A driver's last position, as far as the database knows.
+/// Returns the saved position of a driver.
 ///
 /// # Errors
 /// If the database does not answer.

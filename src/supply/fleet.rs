@@ -1,4 +1,4 @@
-//! The drivers who are online, in memory, with an index of the free ones.
+//! The online drivers in memory, with a spatial index of the free ones.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -10,30 +10,27 @@ use crate::platform::class::VehicleClass;
 use crate::platform::clock::DomainTime;
 use crate::platform::ids::DriverId;
 
-mod report;
+mod position_report;
 #[cfg(test)]
 mod tests;
 
-pub use report::{LastKnown, MAX_CANDIDATE_AGE_S, MAX_LEAD_S, Report, Verdict};
+pub use position_report::{LastKnown, MAX_CANDIDATE_AGE_S, MAX_LEAD_S, PositionReport, PositionVerdict};
 
-/// Every online driver's last known position, and a tree of those who are free.
+/// The last known position of every online driver, and an R-tree of the free ones.
 ///
 /// The tree (an R*-tree: Beckmann, N. et al. (1990), *The R\*-tree: An Efficient and Robust Access Method for Points and
-/// Rectangles*, SIGMOD) holds points on the unit sphere and compares straight lines between them, so that it is exact
-/// everywhere: there are no poles and no antimeridian in it.
+/// Rectangles*, SIGMOD) holds points on the unit sphere and compares the chords between them. So it is exact everywhere, at the
+/// poles and across the antimeridian too.
 ///
-/// A plain value: no lock, no clock, no I/O. It is bounded by the number of drivers online, some 200 bytes each.
-/// Below, *n* is that number.
+/// A plain value without lock, clock or I/O. Its size is about 200 bytes per online driver; below, *n* is their number.
 ///
 /// ```
-/// use std::collections::HashSet;
-///
 /// use chrono::DateTime;
 /// use ridematch::geo::Position;
 /// use ridematch::platform::class::VehicleClass;
 /// use ridematch::platform::clock::DomainTime;
 /// use ridematch::platform::ids::DriverId;
-/// use ridematch::supply::{Fleet, Query, Report, Status, Verdict};
+/// use ridematch::supply::{Fleet, Query, PositionReport, Status, PositionVerdict};
 /// use uuid::Uuid;
 ///
 /// let now = DomainTime::new(DateTime::from_timestamp(1_700_000_000, 0).unwrap());
@@ -41,8 +38,8 @@ pub use report::{LastKnown, MAX_CANDIDATE_AGE_S, MAX_LEAD_S, Report, Verdict};
 /// let mut fleet = Fleet::default();
 ///
 /// fleet.set_status(driver, Status::Free { class: VehicleClass::Standard });
-/// let report = Report { driver, position: Position::new(-16.8, 179.99)?, recorded_at: now };
-/// assert_eq!(fleet.report(report, now), Verdict::Accepted);
+/// let report = PositionReport { driver, position: Position::new(-16.8, 179.99)?, recorded_at: now };
+/// assert_eq!(fleet.report(report, now), PositionVerdict::Accepted);
 ///
 /// let found = fleet.nearest(&Query {
 ///     center: Position::new(-16.8, -179.99)?,
@@ -50,7 +47,6 @@ pub use report::{LastKnown, MAX_CANDIDATE_AGE_S, MAX_LEAD_S, Report, Verdict};
 ///     class: None,
 ///     limit: 10,
 ///     now,
-///     exclude: &HashSet::new(),
 /// });
 /// assert_eq!(found[0].driver, driver);
 /// assert_eq!(found[0].distance_m.round(), 2_129.0);
@@ -59,13 +55,13 @@ pub use report::{LastKnown, MAX_CANDIDATE_AGE_S, MAX_LEAD_S, Report, Verdict};
 #[derive(Debug, Default)]
 pub struct Fleet {
     drivers: HashMap<DriverId, Entry>,
-    /// Exactly the [`Entry::leaf`] of every entry that has one.
+    /// Invariant: exactly the [`Entry::leaf`] of every entry that has one.
     free: RTree<Leaf>,
-    /// The drivers whose entry says `unsaved`, each once, the longest waiting first.
+    /// Invariant: the drivers whose entry is `unsaved`, each once, longest waiting first.
     unsaved: VecDeque<DriverId>,
 }
 
-/// A free driver, as the tree knows them.
+/// A free driver in the tree: the position as a unit vector, and the id.
 type Leaf = GeomWithData<[f64; 3], DriverId>;
 
 #[derive(Debug, Clone, Copy)]
@@ -73,86 +69,83 @@ struct Entry {
     class: VehicleClass,
     free: bool,
     last: Option<LastKnown>,
-    /// `last` is newer than what [`Fleet::take_dirty`] has handed out.
+    /// Whether `last` changed since [`Fleet::take_dirty`] returned it.
     unsaved: bool,
 }
 
 impl Entry {
-    /// What belongs in the tree: a driver who is free and whose place is known.
+    /// Returns the leaf of a driver who is free and has a position.
     fn leaf(&self) -> Option<Leaf> {
         let last = self.last.filter(|_| self.free)?;
         Some(Leaf::new(last.position.unit_vector(), last.driver))
     }
 }
 
-/// Whether a driver can be offered a ride.
+/// The availability of a driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Not working. Nothing is kept.
+    /// Offline. No position is kept.
     Offline,
-    /// Can be offered rides of this class.
+    /// Can be offered a trip.
     Free {
-        /// The class of their car.
+        /// The vehicle class.
         class: VehicleClass,
     },
-    /// Has an offer or a trip. Their position is kept, and no search finds them.
-    Engaged {
-        /// The class of their car.
+    /// Has an offer or a trip. The position is kept, but searches skip the driver.
+    Busy {
+        /// The vehicle class.
         class: VehicleClass,
     },
 }
 
-/// A search for free drivers.
+/// A search for the nearest free drivers.
 #[derive(Debug, Clone, Copy)]
-pub struct Query<'a> {
-    /// Around this place.
+pub struct Query {
+    /// The center of the search.
     pub center: Position,
-    /// At most this far away, in metres on the great circle, the edge included. May be infinite; nothing is within NaN.
+    /// The maximum great-circle distance in meters, inclusive. May be infinite; NaN finds nothing.
     pub radius_m: f64,
-    /// With a car of this class; of any, if none.
+    /// The vehicle class; any class if `None`.
     pub class: Option<VehicleClass>,
-    /// At most so many.
+    /// The maximum number of results.
     pub limit: usize,
-    /// The moment at which positions must be fresh.
+    /// The time at which positions must be fresh.
     pub now: DomainTime,
-    /// But none of these.
-    pub exclude: &'a HashSet<DriverId>,
 }
 
-/// A free driver near the place of a [`Query`].
+/// A free driver found by a [`Query`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Candidate {
-    /// Who.
+    /// The driver.
     pub driver: DriverId,
-    /// The class of their car.
+    /// The vehicle class.
     pub class: VehicleClass,
-    /// Their last known position.
+    /// The last known position.
     pub position: Position,
-    /// Great-circle distance to the centre, by [`geo::distance_m`].
+    /// The great-circle distance to the center in meters, by [`geo::distance_m`].
     pub distance_m: f64,
     /// The position's age in milliseconds, by [`LastKnown::age`]: 0 to 30,000.
     pub age_ms: i64,
 }
 
-/// A driver who is online, as [`Fleet::everybody`] shows them.
+/// An online driver with a position.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Seen {
-    /// Who and where.
+pub struct OnlineDriver {
+    /// The driver and the position.
     pub last: LastKnown,
-    /// Whether they can be offered a ride, as far as the index knows.
+    /// Whether the driver is free, according to the index.
     pub is_free: bool,
 }
 
 impl Fleet {
-    /// Takes note that a driver went on or off line, or became free or engaged.
+    /// Sets the status of a driver.
     ///
-    /// Who goes offline is forgotten; who comes online is found from their next position on. O(log n), and O(n) for
-    /// going offline.
+    /// An offline driver is removed. A driver who comes online is found after their next position. O(log n), for offline O(n).
     pub fn set_status(&mut self, driver: DriverId, status: Status) {
         let (class, free) = match status {
             Status::Offline => return self.forget(driver),
             Status::Free { class } => (class, true),
-            Status::Engaged { class } => (class, false),
+            Status::Busy { class } => (class, false),
         };
         let entry = self.drivers.entry(driver).or_insert(Entry { class, free, last: None, unsaved: false });
         let before = entry.leaf();
@@ -161,25 +154,25 @@ impl Fleet {
         self.reindex(before, after);
     }
 
-    /// Takes a driver out of the tree until their next status, if they are online.
+    /// Makes an online driver busy until the next status.
     ///
-    /// For the case that the database refused a candidate: it knows better, and its news is on the way. O(log n).
+    /// For a candidate that the database refused: the status that explains the refusal has not arrived yet. O(log n).
     pub fn evict(&mut self, driver: DriverId) {
         if let Some(&Entry { class, .. }) = self.drivers.get(&driver) {
-            self.set_status(driver, Status::Engaged { class });
+            self.set_status(driver, Status::Busy { class });
         }
     }
 
-    /// Takes in a position that reached us at `received_at`, and says what became of it.
+    /// Applies a position received at `received_at`.
     ///
-    /// The last known position is the same in whatever order reports come: see [`Verdict`]. O(log n).
-    pub fn report(&mut self, report: Report, received_at: DomainTime) -> Verdict {
-        let Report { driver, position, recorded_at } = report;
-        let Some(entry) = self.drivers.get_mut(&driver) else { return Verdict::Offline };
+    /// The last known position does not depend on the order of reports: see [`PositionVerdict`]. O(log n).
+    pub fn report(&mut self, report: PositionReport, received_at: DomainTime) -> PositionVerdict {
+        let PositionReport { driver, position, recorded_at } = report;
+        let Some(entry) = self.drivers.get_mut(&driver) else { return PositionVerdict::Offline };
         let new = LastKnown { driver, position, recorded_at, received_at };
 
-        let verdict = Verdict::on(&new, entry.last.as_ref());
-        let counts = matches!(verdict, Verdict::Accepted | Verdict::Duplicate);
+        let verdict = PositionVerdict::on(&new, entry.last.as_ref());
+        let counts = matches!(verdict, PositionVerdict::Accepted | PositionVerdict::Duplicate);
         if !counts || entry.last.is_some_and(|last| !new.outranks(&last)) {
             return verdict;
         }
@@ -194,14 +187,14 @@ impl Fleet {
         verdict
     }
 
-    /// The free drivers nearest to a place: nearest first, those at the same distance by id.
+    /// Returns the nearest free drivers, nearest first, at the same distance by id.
     ///
-    /// Exact, at the limit and at the edge of the radius too. A position older than [`MAX_CANDIDATE_AGE_S`] is passed over, so
-    /// that a driver who fell silent is gone from the answer without anybody's doing.
+    /// Exact, also at the limit and at the edge of the radius. Skips positions older than [`MAX_CANDIDATE_AGE_S`], so an unresponsive
+    /// driver disappears without an update.
     ///
-    /// O(log n + k) in the usual case, where k is how many are found or passed over before the limit is reached. Drivers at one
-    /// and the same distance as the last of them all have to be looked at: O(n) when everybody stands in one place.
-    pub fn nearest(&self, query: &Query<'_>) -> Vec<Candidate> {
+    /// O(log n + k) usually, where k counts the drivers found or skipped before the limit. All drivers at the distance of the last one
+    /// are compared: O(n) if all are in one place.
+    pub fn nearest(&self, query: &Query) -> Vec<Candidate> {
         let center = query.center.unit_vector();
         let mut found = Vec::new();
         if query.limit == 0 {
@@ -222,43 +215,41 @@ impl Fleet {
         found
     }
 
-    /// The free driver at a leaf, if they are what the query asks for.
-    fn candidate(&self, leaf: &Leaf, center: &[f64; 3], query: &Query<'_>) -> Option<Candidate> {
+    /// Returns the driver at a leaf if the query matches.
+    fn candidate(&self, leaf: &Leaf, center: &[f64; 3], query: &Query) -> Option<Candidate> {
         let driver = leaf.data;
         let &Entry { class, last: Some(last), .. } = self.drivers.get(&driver)? else { return None };
         let distance_m = geo::arc_m(leaf.geom(), center);
         let wanted = distance_m <= query.radius_m
             && query.class.is_none_or(|wanted| wanted == class)
-            && last.is_fresh(query.now)
-            && !query.exclude.contains(&driver);
+            && last.is_fresh(query.now);
         let age_ms = last.age(query.now).num_milliseconds();
         wanted.then_some(Candidate { driver, class, position: last.position, distance_m, age_ms })
     }
 
-    /// A driver's last known position, however old; none if they are offline or have sent none since they came online. O(1).
+    /// Returns the last known position of a driver, of any age; `None` if offline or without a position since coming online. O(1).
     pub fn position(&self, driver: DriverId) -> Option<LastKnown> {
         self.drivers.get(&driver)?.last
     }
 
-    /// Everybody online whose position is known, however old. O(n).
-    pub fn everybody(&self) -> impl Iterator<Item = Seen> {
-        self.drivers.values().filter_map(|entry| Some(Seen { last: entry.last?, is_free: entry.free }))
+    /// Returns the online drivers with a position of any age. O(n).
+    pub fn online_drivers(&self) -> impl Iterator<Item = OnlineDriver> {
+        self.drivers.values().filter_map(|entry| Some(OnlineDriver { last: entry.last?, is_free: entry.free }))
     }
 
-    /// How many drivers are online. O(1).
+    /// Returns the number of online drivers. O(1).
     pub fn online(&self) -> usize {
         self.drivers.len()
     }
 
-    /// How many of them are free and have sent a position, fresh or not: the size of the tree. O(1).
+    /// Returns the number of free drivers with a position of any age. O(1).
     pub fn free(&self) -> usize {
         self.free.size()
     }
 
-    /// Hands out up to `max` positions that changed since they were last handed out, the longest waiting first.
+    /// Returns up to `max` positions that changed since they were last returned, longest waiting first.
     ///
-    /// One per driver, the last known. The caller writes them down; if that fails, nothing is lost that the next position
-    /// doesn't replace. O(max).
+    /// One per driver, for saving. If saving fails, the driver's next position replaces the lost one. O(max).
     pub fn take_dirty(&mut self, max: usize) -> Vec<LastKnown> {
         let due = self.unsaved.len().min(max);
         let mut rows = Vec::with_capacity(due);
@@ -270,15 +261,17 @@ impl Fleet {
         rows
     }
 
-    /// Takes back positions that were written down before a restart, and returns how many it kept.
+    /// Restores positions saved before a restart. Returns the number of positions kept.
     ///
-    /// They are judged as if they came at `now`, so that only fresh ones are kept, of drivers who are online (set their status
-    /// first), and none that is older than what has come since. The tree is built anew, O(n log n), and better balanced for it.
+    /// Each is treated as received at `now`: it is kept if it is fresh, the driver is online (set the status first), and no newer one has
+    /// arrived. Rebuilds the tree, which also balances it. O(n log n).
     pub fn restore(&mut self, rows: impl IntoIterator<Item = LastKnown>, now: DomainTime) -> usize {
         let mut kept = 0;
         for row in rows {
             let Some(entry) = self.drivers.get_mut(&row.driver) else { continue };
-            if Verdict::on(&LastKnown { received_at: now, ..row }, entry.last.as_ref()) == Verdict::Accepted {
+            if PositionVerdict::on(&LastKnown { received_at: now, ..row }, entry.last.as_ref())
+                == PositionVerdict::Accepted
+            {
                 entry.last = Some(row);
                 kept += 1;
             }
@@ -287,23 +280,22 @@ impl Fleet {
         kept
     }
 
-    /// Looks for a contradiction between the parts. For tests: O(n log n).
+    /// Checks the invariants, for tests. O(n log n).
     ///
     /// # Errors
-    ///
-    /// The first contradiction found, in words.
-    pub fn check(&self) -> Result<(), String> {
+    /// The first violated invariant.
+    pub fn check_invariants(&self) -> Result<(), String> {
         let mut leaves = 0;
         let mut unsaved = HashSet::new();
         for (driver, entry) in &self.drivers {
             if let Some(leaf) = entry.leaf() {
                 leaves += 1;
                 if !self.free.contains(&leaf) {
-                    return Err(format!("{driver} is free and not in the tree where they are"));
+                    return Err(format!("{driver} is free, but not in the tree at their position"));
                 }
             }
             if entry.last.is_some_and(|last| last.driver != *driver) {
-                return Err(format!("{driver} has somebody else's position"));
+                return Err(format!("{driver} has the position of another driver"));
             }
             if entry.unsaved {
                 unsaved.insert(*driver);
@@ -326,8 +318,7 @@ impl Fleet {
         }
     }
 
-    /// Puts `after` in the place of `before`. The only place that moves anybody in the tree: whoever changes an entry passes its
-    /// leaf before and after, and so no old point stays behind.
+    /// Replaces a leaf. All changes of the tree pass here, with an entry's leaf before and after, so no stale leaf remains.
     fn reindex(&mut self, before: Option<Leaf>, after: Option<Leaf>) {
         if before == after {
             return;
@@ -341,10 +332,10 @@ impl Fleet {
     }
 }
 
-/// A squared chord, and as much more as rounding can have taken from an equal distance.
+/// Returns a squared chord plus the maximum rounding error.
 ///
-/// The tree computes squared chords to a few units in the last place (2.2e-16), and close to the antipode it can tell no more
-/// than decimetres. What lies within the slack is let in and judged by its exact distance.
+/// The tree computes squared chords to a few units in the last place (2.2e-16); near the antipode that is decimeters. Leaves within the
+/// slack are compared by exact distance.
 fn with_slack(chord_2: f64) -> f64 {
     chord_2 * (1.0 + 1e-14)
 }

@@ -1,23 +1,23 @@
-//! The fleet, shared by all threads of the process that is the matcher.
+//! The driver index: the fleet, shared by all threads of the matcher.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::fleet::{Candidate, Fleet, LastKnown, Query, Report, Seen, Status, Verdict};
+use super::fleet::{Candidate, Fleet, LastKnown, OnlineDriver, PositionReport, PositionVerdict, Query, Status};
 use crate::platform::clock::DomainTime;
 use crate::platform::ids::DriverId;
 
-/// The [`Fleet`] behind a lock. Each call holds it for microseconds, and none across an await.
+/// The [`Fleet`] behind a lock. Each call holds the lock for microseconds, never across an await.
 #[derive(Debug, Default)]
 pub struct Supply(RwLock<Fleet>);
 
 impl Supply {
     /// See [`Fleet::report`].
-    pub fn report(&self, report: Report, received_at: DomainTime) -> Verdict {
+    pub fn report(&self, report: PositionReport, received_at: DomainTime) -> PositionVerdict {
         self.write().report(report, received_at)
     }
 
     /// See [`Fleet::nearest`].
-    pub fn nearest(&self, query: &Query<'_>) -> Vec<Candidate> {
+    pub fn nearest(&self, query: &Query) -> Vec<Candidate> {
         self.read().nearest(query)
     }
 
@@ -26,9 +26,9 @@ impl Supply {
         self.read().position(driver)
     }
 
-    /// See [`Fleet::everybody`]. The lock is held for the copy: under a millisecond for 10,000 drivers.
-    pub fn everybody(&self) -> Vec<Seen> {
-        self.read().everybody().collect()
+    /// See [`Fleet::online_drivers`]. The lock is held for the copy: less than a millisecond for 10,000 drivers.
+    pub fn online_drivers(&self) -> Vec<OnlineDriver> {
+        self.read().online_drivers().collect()
     }
 
     /// See [`Fleet::set_status`].
@@ -49,7 +49,7 @@ impl Supply {
         self.write().take_dirty(max)
     }
 
-    /// Forgets everything and starts with these drivers and positions.
+    /// Replaces the fleet by these drivers and positions.
     pub fn load(&self, statuses: impl IntoIterator<Item = (DriverId, Status)>, rows: Vec<LastKnown>, now: DomainTime) {
         let mut fleet = Fleet::default();
         for (driver, status) in statuses {
@@ -59,7 +59,7 @@ impl Supply {
         *self.write() = fleet;
     }
 
-    /// Drivers online, and those of them who are free and located.
+    /// Returns the number of online drivers, and of free drivers with a position.
     pub fn counts(&self) -> (usize, usize) {
         let fleet = self.read();
         (fleet.online(), fleet.free())

@@ -1,37 +1,35 @@
-//! Positions in, nearest drivers out.
+//! Routes for positions and for nearby drivers.
 
-use std::collections::HashSet;
+use std::iter::zip;
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::{Query, Report, Supply, Verdict};
+use super::ingest::{LocationRequest, ingest, ingest_one};
+use super::{PositionReport, PositionVerdict, Query, Supply};
 use crate::geo::Position;
-use crate::platform::Platform;
 use crate::platform::class::VehicleClass;
 use crate::platform::clock::DomainTime;
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::http::names::published;
-use crate::platform::http::{Drivers, Gateways, Participants, Reply, Request};
+use crate::platform::http::{Drivers, Gateways, HttpResult, Participants, Request};
 use crate::platform::ids::DriverId;
-use crate::platform::metrics::Metrics;
 
-/// Positions in one batch at most.
+/// The maximum number of positions per batch.
 const BATCH_MAX: usize = 1_000;
 
-/// Drivers in one answer at most.
+/// The maximum number of drivers per response.
 const NEARBY_MAX: u8 = 50;
 
-/// How far `nearby` looks at most, metres.
+/// The maximum search radius in meters.
 const RADIUS_MAX_M: f64 = 50_000.0;
 
-/// The room's part of the published document.
+/// The module's part of the published document.
 #[derive(Debug, OpenApi)]
-#[openapi(paths(put_location, post_locations, nearby))]
+#[openapi(paths(nearby, put_location, post_locations))]
 pub struct Api;
 
-/// The room's addresses.
+/// Adds the module's routes.
 pub fn configure(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/v1/drivers/me/location").route(web::put().to(put_location)))
@@ -39,70 +37,46 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/v1/drivers/nearby").route(web::get().to(nearby)));
 }
 
-/// Where a driver was, and when.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LocationRequest {
-    /// Where you were.
-    position: Position,
-    /// When the device took it (domain time). Never guessed: a position without it is refused.
-    recorded_at: DomainTime,
-}
-
-published! {
-    /// What became of a position.
-    ///
-    /// * `accepted`: it is the driver's last known position now
-    /// * `duplicate`: one with the same time is here already
-    /// * `out_of_order`: it is older than the last known one; dropped
-    /// * `future`: it was recorded more than 5 s after it came; dropped
-    /// * `stale`: it was recorded more than 30 s before it came; dropped
-    /// * `offline`: the driver is not online; dropped
-    PositionVerdict = Verdict::ALL.iter().map(|verdict| verdict.as_str());
-}
-
-/// What became of a position.
+/// The verdict on a position.
 #[derive(Debug, Serialize, ToSchema)]
 struct VerdictBody {
-    /// What became of it.
-    #[schema(value_type = PositionVerdict)]
-    verdict: &'static str,
+    /// The verdict.
+    verdict: PositionVerdict,
 }
 
-/// One of many positions.
+/// The position of one driver in a batch.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct BatchItem {
-    /// Whose it is.
+    /// The driver.
     driver_id: DriverId,
-    /// Where they were.
+    /// The position.
     position: Position,
-    /// When the device took it (domain time). Never guessed: a position without it is refused.
+    /// When the device recorded it (domain time). Required: a position without a time is refused.
     recorded_at: DomainTime,
 }
 
-/// What became of one of many positions.
+/// The verdict on one position of a batch.
 #[derive(Debug, Serialize, ToSchema)]
 struct BatchVerdict {
-    /// Whose position.
+    /// The driver.
     driver_id: DriverId,
-    /// What became of it.
-    #[schema(value_type = PositionVerdict)]
-    verdict: &'static str,
+    /// The verdict.
+    verdict: PositionVerdict,
 }
 
-/// What became of many positions.
+/// The verdicts on a batch.
 #[derive(Debug, Serialize, ToSchema)]
 struct BatchBody {
-    /// How many were accepted.
+    /// The number of accepted positions.
     #[schema(maximum = 1000)]
     accepted: usize,
-    /// One for each, in the order of the request.
+    /// One verdict per position, in the order of the request.
     #[schema(max_items = 1000)]
     items: Vec<BatchVerdict>,
 }
 
-/// Where to look for drivers.
+/// A search for nearby drivers.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -113,13 +87,13 @@ struct NearbyQuery {
     /// Degrees east of Greenwich.
     #[param(minimum = -180, maximum = 180, example = -73.9857)]
     lon: f64,
-    /// How many drivers, 1 to 50; 5 if absent.
+    /// The maximum number of drivers; 5 if absent.
     #[param(minimum = 1, maximum = 50, default = 5)]
     limit: Option<u8>,
-    /// How far to look, metres, up to 50 km; 8 km if absent.
+    /// The search radius in meters; 8 km if absent.
     #[param(minimum = 0, maximum = 50000, default = 8000)]
     radius_m: Option<f64>,
-    /// Only cars of this class; all if absent.
+    /// The vehicle class; all classes if absent.
     class: Option<VehicleClass>,
 }
 
@@ -128,14 +102,14 @@ struct NearbyQuery {
 struct NearbyDriver {
     /// The driver.
     driver_id: DriverId,
-    /// The class of their car.
+    /// The vehicle class.
     class: VehicleClass,
-    /// Where they were last.
+    /// The last known position.
     position: Position,
-    /// From the place that was asked for, over the great circle, metres.
+    /// Great-circle distance to the center, in meters.
     #[schema(minimum = 0, maximum = 50_000)]
     distance_m: i64,
-    /// How old the position is, milliseconds of domain time; never over 30,000.
+    /// Age of the position, in milliseconds of domain time.
     #[schema(minimum = 0, maximum = 30_000)]
     position_age_ms: i64,
 }
@@ -148,86 +122,58 @@ struct NearbyBody {
     items: Vec<NearbyDriver>,
 }
 
-fn judge(supply: &Supply, metrics: &Metrics, report: Report, received_at: DomainTime) -> Verdict {
-    let verdict = supply.report(report, received_at);
-    metrics.positions.with_label_values(&[verdict.as_str()]).inc();
-    verdict
-}
-
-/// Send where you are
+/// Report the driver's location
 ///
-/// Every few seconds while online. The time stamp decides: an older position than the last known is dropped, and the answer says so; a
-/// repeat is a `duplicate`. So positions may come twice and in any order, and it needs no key. One process at a time keeps the index; the
-/// others answer 503 `not_the_matcher`.
+/// Send it every few seconds while online. The time decides: a position older than the last known one is dropped, and a repeat is a
+/// `duplicate`. So positions may arrive twice and in any order, without a key. Only the matcher keeps the driver index; other processes
+/// answer 503 `not_the_matcher`.
 #[utoipa::path(put, path = "/v1/drivers/me/location", tag = "drivers", operation_id = "report_location",
     security(("driver" = [])), request_body = LocationRequest,
-    responses((status = 200, description = "What became of it", body = VerdictBody)))]
-async fn put_location(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
+    responses((status = 200, description = "The verdict", body = VerdictBody)))]
+async fn put_location(request: Request<Drivers>, supply: web::Data<Supply>) -> HttpResult {
     let Some(driver) = request.caller().driver() else { unreachable!("the audience is drivers") };
     let body: LocationRequest = request.json()?;
-    let platform = &request.platform;
-    let verdict = take_position(platform, &supply, driver, body)?;
-    Ok(HttpResponse::Ok().json(VerdictBody { verdict: verdict.as_str() }))
+    let verdict = ingest_one(&request.platform, &supply, body.reported_by(driver))?;
+    Ok(HttpResponse::Ok().json(VerdictBody { verdict }))
 }
 
-/// Takes in where a driver says they are, whichever way they said it.
+/// Report locations of many drivers
 ///
-/// # Errors
-/// [`Code::NotTheMatcher`] if another process keeps the index.
-pub fn take_position(
-    platform: &Platform,
-    supply: &Supply,
-    driver: DriverId,
-    location: LocationRequest,
-) -> Result<Verdict> {
-    platform.leadership.require()?;
-    let report = Report { driver, position: location.position, recorded_at: location.recorded_at };
-    Ok(judge(supply, &platform.metrics, report, platform.clock.domain()))
-}
-
-/// Send where many drivers are
-///
-/// For device gateways: up to 1,000 positions, each with a verdict of its own. One that is stale or out of order does not keep the others
-/// from being taken; a body that cannot be read is refused whole, naming the item.
+/// For device gateways: up to 1,000 positions, each with its own verdict. A stale or late position does not affect the others. A body that
+/// cannot be parsed is refused as a whole; the error names the item.
 #[utoipa::path(post, path = "/v1/locations", tag = "drivers", operation_id = "report_locations",
-    security(("gateway" = [])), request_body(content = Vec<BatchItem>, description = "1,000 positions at most"),
-    responses((status = 200, description = "What became of each", body = BatchBody)))]
-async fn post_locations(request: Request<Gateways>, supply: web::Data<Supply>) -> Reply {
+    security(("gateway" = [])), request_body(content = Vec<BatchItem>, description = "Up to 1,000 positions"),
+    responses((status = 200, description = "The verdicts", body = BatchBody)))]
+async fn post_locations(request: Request<Gateways>, supply: web::Data<Supply>) -> HttpResult {
     let batch: Vec<BatchItem> = request.json_array()?;
     if batch.len() > BATCH_MAX {
-        let detail = format!("at most {BATCH_MAX} positions, these are {}", batch.len());
-        return Err(Refusal::new(Code::InvalidRequest, format!("Too many positions: {detail}."))
-            .field("", detail)
-            .into());
+        let detail = format!("must have at most {BATCH_MAX} positions, has {}", batch.len());
+        return Err(Refusal::new(Code::InvalidRequest, format!("The batch {detail}.")).field("", detail).into());
     }
-    let platform = &request.platform;
-    platform.leadership.require()?;
-    let received_at = platform.clock.domain();
-    let judged = batch.into_iter().map(|item| {
-        let report = Report { driver: item.driver_id, position: item.position, recorded_at: item.recorded_at };
-        (item.driver_id, judge(&supply, &platform.metrics, report, received_at))
+    let reports = batch.iter().map(|item| {
+        let BatchItem { driver_id, position, recorded_at } = *item;
+        PositionReport { driver: driver_id, position, recorded_at }
     });
-    let judged: Vec<_> = judged.collect();
-    let accepted = judged.iter().filter(|(_, verdict)| *verdict == Verdict::Accepted).count();
-    let items = judged.into_iter().map(|(driver_id, verdict)| BatchVerdict { driver_id, verdict: verdict.as_str() });
-    Ok(HttpResponse::Ok().json(BatchBody { accepted, items: items.collect() }))
+    let verdicts = ingest(&request.platform, &supply, reports)?;
+    let items = zip(batch, verdicts).map(|(item, verdict)| BatchVerdict { driver_id: item.driver_id, verdict });
+    let items: Vec<_> = items.collect();
+    let accepted = items.iter().filter(|item| item.verdict == PositionVerdict::Accepted).count();
+    Ok(HttpResponse::Ok().json(BatchBody { accepted, items }))
 }
 
-/// See who is near
+/// List nearby drivers
 ///
-/// The nearest available drivers, from the index that matching uses: online, on no trip, with no offer, and heard of within 30 s. It is a
-/// picture of the moment, and no promise.
+/// Returns the nearest available drivers from the index that dispatch uses: online, without offer or trip, and with a position of at most
+/// 30 s of age. The result is a snapshot and reserves no driver.
 #[utoipa::path(get, path = "/v1/drivers/nearby", tag = "drivers", operation_id = "list_nearby_drivers",
     security(("rider" = []), ("driver" = []), ("ops" = [])), params(NearbyQuery),
     responses((status = 200, description = "The drivers", body = NearbyBody)))]
-async fn nearby(request: Request<Participants>, supply: web::Data<Supply>) -> Reply {
+async fn nearby(request: Request<Participants>, supply: web::Data<Supply>) -> HttpResult {
     let query: NearbyQuery = request.query()?;
-    let (center, radius_m, limit) = read(&query)?;
+    let (center, radius_m, limit) = validate(&query)?;
     let platform = &request.platform;
     platform.leadership.require()?;
-    let exclude = HashSet::new();
-    let now = platform.clock.domain();
-    let found = supply.nearest(&Query { center, radius_m, class: query.class, limit, now, exclude: &exclude });
+    let found = supply.nearest(&Query { center, radius_m, class: query.class, limit, now: platform.clock.domain() });
     let items = found.into_iter().map(|candidate| NearbyDriver {
         driver_id: candidate.driver,
         class: candidate.class,
@@ -238,7 +184,8 @@ async fn nearby(request: Request<Participants>, supply: web::Data<Supply>) -> Re
     Ok(HttpResponse::Ok().json(NearbyBody { items: items.collect() }))
 }
 
-fn read(query: &NearbyQuery) -> Result<(Position, f64, usize)> {
+/// Returns the center, the radius in meters and the limit.
+fn validate(query: &NearbyQuery) -> Result<(Position, f64, usize)> {
     let invalid = |field: &str, detail: String| {
         Refusal::new(Code::InvalidRequest, format!("`{field}`: {detail}.")).field(field, detail)
     };

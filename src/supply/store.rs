@@ -1,4 +1,4 @@
-//! The SQL of drivers and their last positions.
+//! The SQL of drivers and their saved positions.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use crate::platform::clock::DomainTime;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{DriverId, Id};
 
-/// A driver, as far as it is durable.
+/// A driver in the database.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the migration describes the columns")]
 pub struct Driver {
@@ -26,15 +26,14 @@ pub struct Driver {
 /// Reads a driver.
 ///
 /// # Errors
-/// If the database does not answer, or the row cannot be.
+/// If the database does not answer, or the row is invalid.
 pub async fn find(conn: &mut PgConnection, id: DriverId) -> Result<Option<Driver>> {
     let row = sqlx::query!("select id, name, class, plate, available, version from drivers where id = $1", id.uuid())
         .fetch_optional(conn)
         .await?;
     row.map(|row| {
-        let class = VehicleClass::ALL.into_iter().find(|class| class.as_str() == row.class).ok_or_else(|| {
-            Error::ImpossibleRow { table: "drivers", column: "class", row: id.to_string(), value: row.class.clone() }
-        })?;
+        let class =
+            VehicleClass::parse(&row.class).ok_or_else(|| Error::impossible_row("drivers", "class", id, &row.class))?;
         Ok(Driver {
             id: row.id,
             name: row.name,
@@ -66,10 +65,10 @@ pub(super) async fn insert_driver(
     )
     .execute(conn)
     .await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(Error::Overtaken("driver")) }
+    if done.rows_affected() == 1 { Ok(()) } else { Err(Error::StaleWrite("driver")) }
 }
 
-/// Changes a driver who is known. False if there is none.
+/// Updates a driver. Returns false if the driver does not exist.
 pub(super) async fn update_driver(
     conn: &mut PgConnection,
     id: DriverId,
@@ -108,7 +107,7 @@ pub(super) async fn last_position(conn: &mut PgConnection, id: DriverId) -> Resu
     Ok(row.and_then(|row| Position::new(row.lat, row.lon).ok()))
 }
 
-/// Writes positions behind, unless a newer one is there: what an overtaken matcher still writes does no harm.
+/// Saves positions, except where a newer one is saved: late writes of a former matcher have no effect.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -135,7 +134,7 @@ pub async fn save_positions(conn: &mut PgConnection, rows: &[LastKnown]) -> Resu
     Ok(())
 }
 
-/// Reads the positions that came after `since`.
+/// Reads the positions received since `since`.
 ///
 /// # Errors
 /// If the database does not answer.

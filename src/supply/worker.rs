@@ -1,18 +1,18 @@
-//! Writes positions behind the index, so that a restart knows where everybody was a second ago.
+//! Saves the positions of the index to the database, about once a second, for a restart.
 
 use super::store;
 use super::{LastKnown, Supply};
 use crate::platform::Platform;
 use crate::platform::error::Result;
 
-/// Positions written in one statement at most.
+/// The maximum number of positions per statement.
 const BATCH_MAX: usize = 2_000;
 
-/// Writes what has changed since the last round, a batch at a time. Returns how many rows that was.
+/// Saves a batch of changed positions. Returns the number of rows.
 ///
 /// # Errors
-/// If the database does not answer. The positions of the batch are not kept for another try: newer ones are on their way.
-pub async fn write_behind_once(platform: &Platform, supply: &Supply) -> Result<usize> {
+/// If the database does not answer. The batch is not retried, because newer positions follow.
+pub async fn run_once(platform: &Platform, supply: &Supply) -> Result<usize> {
     if platform.leadership.epoch().is_none() {
         return Ok(0);
     }

@@ -1,12 +1,12 @@
-//! Trips: one trip from request to receipt. It owns the machines of trips and offers, the engagement of drivers, and the history
-//! that the streams show. It never chooses a driver (that is `dispatch`) and never speaks with the payment provider (that is
-//! `payments`, which it tells what is owed, and from which it hears through the outbox).
+//! Trips: one trip from request to receipt. Owns the state machines of trips and offers, the engagements of drivers and the
+//! history behind the event streams. Never chooses a driver (`dispatch` does) and never calls the payment provider
+//! (`payments` does; trips reacts to its events in the outbox).
 
 pub mod commands;
-pub mod machine;
 pub mod model;
 pub mod offer;
 pub mod routes;
+pub mod state_machine;
 pub mod store;
 pub mod views;
 pub mod worker;

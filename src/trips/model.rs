@@ -1,128 +1,168 @@
-//! A trip as a value: its states, the commands that change it, and what it remembers.
+//! A trip as a value: its states, what each state means, and the commands that change it.
+//!
+//! Everything that depends on a state is decided here or in [`state_machine`](super::state_machine). SQL reads the same facts
+//! from the tables `trip_states` and `trip_transitions`. How to add a state: `docs/how-to/add-a-trip-state.md`.
 
 use crate::geo::Position;
 use crate::platform::class::VehicleClass;
 use crate::platform::clock::{DomainTime, MachineTime};
+use crate::platform::error::{Error, Result};
 use crate::platform::ids::{DriverId, PaymentId, QuoteId, RiderId, TripId};
 use crate::platform::money::Money;
+use crate::platform::names::string_enum;
 
-macro_rules! names {
-    ($($(#[$doc:meta])* $type:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $type { $($(#[$variant_doc])* $variant,)* }
-
-        impl $type {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// The name in the database and on the wire.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// Reads the name.
-            pub fn parse(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|one| one.as_str() == name)
-            }
-        }
-    )*};
-}
-
-names! {
-    /// Where a trip stands.
-    State {
-        /// Asked for; the payment is being authorised.
+string_enum! {
+    /// The state of a trip.
+    pub enum State as "TripState" {
+        /// The payment is being authorized.
         Requested = "requested",
-        /// Paid for, and a driver is being looked for.
+        /// The payment is authorized, and the service looks for a driver.
         Searching = "searching",
-        /// A driver has been asked.
+        /// A driver has an offer for the trip.
         Offered = "offered",
-        /// A driver is coming.
+        /// A driver is on the way to the pickup.
         Assigned = "assigned",
         /// The driver is at the pickup.
         Arrived = "arrived",
-        /// Under way.
+        /// The rider is in the car.
         InProgress = "in_progress",
-        /// Done.
+        /// Over: the ride took place.
         Completed = "completed",
-        /// Called off by the rider.
+        /// Over: the rider cancelled.
         Cancelled = "cancelled",
-        /// The rider did not come.
+        /// Over: the rider did not come to the pickup.
         NoShow = "no_show",
-        /// Nobody was found.
+        /// Over: no driver was found.
         NoDriver = "no_driver",
-        /// The payment was declined, or not decided in time.
+        /// Over: the payment was declined, or not authorized in time.
         PaymentFailed = "payment_failed",
-        /// Ended by an operator.
+        /// Over: an operator ended the trip.
         Aborted = "aborted",
     }
-    /// What can be done to a trip.
-    CommandKind {
-        /// The rider asks for it.
+
+    /// A command to a trip.
+    pub enum CommandKind as "TripCommand" {
+        /// The rider requests a ride.
         Request = "request",
-        /// The payment is authorised.
-        Authorised = "authorised",
-        /// The payment is declined.
+        /// The payment was authorized.
+        Authorized = "authorized",
+        /// The payment was declined.
         PaymentDeclined = "payment_declined",
-        /// The payment is not decided in time.
+        /// The payment was not authorized in time.
         PaymentTimeout = "payment_timeout",
-        /// A driver is asked.
+        /// A driver gets an offer.
         Offer = "offer",
-        /// The driver says yes.
+        /// The driver accepts the offer.
         Accept = "accept",
-        /// The driver says no.
+        /// The driver declines the offer.
         Decline = "decline",
-        /// The driver says nothing.
+        /// The offer expires.
         Expire = "expire",
-        /// The offer is taken back.
+        /// The offer is withdrawn.
         Withdraw = "withdraw",
-        /// The search has lasted long enough.
+        /// The search ends without a driver.
         GiveUp = "give_up",
-        /// The driver is at the pickup.
+        /// The driver arrives at the pickup.
         Arrive = "arrive",
-        /// The rider is in the car.
+        /// The ride starts.
         Start = "start",
-        /// The rider is where they wanted to be.
+        /// The ride ends at the destination.
         Complete = "complete",
-        /// The driver calls it off.
+        /// The driver cancels.
         DriverCancel = "driver_cancel",
-        /// The driver has not been heard of.
-        DriverSilent = "driver_silent",
-        /// The rider calls it off.
+        /// The driver sent no position for 180 s.
+        DriverUnresponsive = "driver_unresponsive",
+        /// The rider cancels.
         RiderCancel = "rider_cancel",
-        /// The rider did not come.
+        /// The driver reports that the rider did not come.
         NoShow = "no_show",
-        /// An operator ends it.
+        /// An operator ends the trip.
         Abort = "abort",
     }
+
+    /// The kind of caller of a command to a trip.
+    pub enum ActorKind {
+        /// The rider of the trip.
+        Rider = "rider",
+        /// The driver of the trip or of the offer.
+        Driver = "driver",
+        /// The service itself.
+        System = "system",
+        /// An operator.
+        Ops = "ops",
+    }
+}
+
+/// The charge for a trip, which decides the lines of its receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charge {
+    /// Nothing, or not known yet.
+    None,
+    /// The fare and the waiting charge.
+    Fare,
+    /// The cancellation fee, which may be zero.
+    CancellationFee,
+    /// The no-show fee.
+    NoShowFee,
+    /// An amount set by an operator, which may be zero.
+    SetByOperator,
+}
+
+/// What a state means.
+enum Phase {
+    BeforeDriver,
+    DriverComing,
+    RiderInCar,
+    Over(Charge),
 }
 
 impl State {
-    /// Whether nothing will happen to the trip any more.
-    pub const fn is_over(self) -> bool {
-        matches!(
-            self,
-            Self::Completed | Self::Cancelled | Self::NoShow | Self::NoDriver | Self::PaymentFailed | Self::Aborted
-        )
+    const fn phase(self) -> Phase {
+        match self {
+            Self::Requested | Self::Searching | Self::Offered => Phase::BeforeDriver,
+            Self::Assigned | Self::Arrived => Phase::DriverComing,
+            Self::InProgress => Phase::RiderInCar,
+            Self::Completed => Phase::Over(Charge::Fare),
+            Self::Cancelled => Phase::Over(Charge::CancellationFee),
+            Self::NoShow => Phase::Over(Charge::NoShowFee),
+            Self::Aborted => Phase::Over(Charge::SetByOperator),
+            Self::NoDriver | Self::PaymentFailed => Phase::Over(Charge::None),
+        }
     }
 
-    /// Whether a driver is bound to the trip.
+    /// Returns whether the trip has ended and no command is allowed any more.
+    pub const fn is_over(self) -> bool {
+        matches!(self.phase(), Phase::Over(_))
+    }
+
+    /// Returns whether a driver is assigned to the trip now.
     pub const fn has_driver(self) -> bool {
-        matches!(self, Self::Assigned | Self::Arrived | Self::InProgress)
+        matches!(self.phase(), Phase::DriverComing | Phase::RiderInCar)
+    }
+
+    /// Returns whether the rider is in the car.
+    pub const fn rider_in_car(self) -> bool {
+        matches!(self.phase(), Phase::RiderInCar)
+    }
+
+    /// Returns what the rider pays for a trip in this state.
+    pub const fn charge(self) -> Charge {
+        match self.phase() {
+            Phase::Over(charge) => charge,
+            Phase::BeforeDriver | Phase::DriverComing | Phase::RiderInCar => Charge::None,
+        }
     }
 }
 
-/// A command with the facts that its guards need.
+/// A command with the facts that its guards need. [`CommandKind`] documents each.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(missing_docs, reason = "CommandKind explains each")]
+#[expect(missing_docs, reason = "see CommandKind")]
 pub enum Command {
-    Authorised {
+    Authorized {
         at: MachineTime,
     },
     PaymentDeclined,
     PaymentTimeout,
-    /// `expires_at`: when the offer does.
     Offer {
         expires_at: DomainTime,
     },
@@ -133,7 +173,7 @@ pub enum Command {
     Expire,
     Withdraw,
     GiveUp,
-    /// `distance_m`: from the driver's last position to the pickup; `None` if there is no position.
+    /// `distance_m`: from the driver's last position to the pickup; `None` without a position.
     Arrive {
         distance_m: Option<f64>,
     },
@@ -142,23 +182,24 @@ pub enum Command {
     },
     Complete,
     DriverCancel,
-    DriverSilent,
-    /// `driver_silent`: whether the driver has not been heard of for [`SILENT_AFTER`].
+    DriverUnresponsive,
+    /// `driver_unresponsive`: whether the driver sent no position for
+    /// [`UNRESPONSIVE_AFTER`](super::state_machine::UNRESPONSIVE_AFTER).
     RiderCancel {
-        driver_silent: bool,
+        driver_unresponsive: bool,
     },
     NoShow,
-    /// `charge`: minor units that ops sets, nothing if absent.
+    /// `charge`: minor units; `None` for no charge.
     Abort {
         charge: Option<i64>,
     },
 }
 
 impl Command {
-    /// Which one it is.
+    /// Returns the kind of the command.
     pub const fn kind(&self) -> CommandKind {
         match self {
-            Self::Authorised { .. } => CommandKind::Authorised,
+            Self::Authorized { .. } => CommandKind::Authorized,
             Self::PaymentDeclined => CommandKind::PaymentDeclined,
             Self::PaymentTimeout => CommandKind::PaymentTimeout,
             Self::Offer { .. } => CommandKind::Offer,
@@ -171,7 +212,7 @@ impl Command {
             Self::Start { .. } => CommandKind::Start,
             Self::Complete => CommandKind::Complete,
             Self::DriverCancel => CommandKind::DriverCancel,
-            Self::DriverSilent => CommandKind::DriverSilent,
+            Self::DriverUnresponsive => CommandKind::DriverUnresponsive,
             Self::RiderCancel { .. } => CommandKind::RiderCancel,
             Self::NoShow => CommandKind::NoShow,
             Self::Abort { .. } => CommandKind::Abort,
@@ -199,10 +240,10 @@ pub struct Trip {
     pub pin: String,
     pub pin_failures: i16,
     pub offers_made: i16,
-    pub drivers_lost: i16,
-    pub cancelled_by: Option<String>,
+    pub unassignments: i16,
+    pub cancelled_by: Option<ActorKind>,
     pub requested_at: DomainTime,
-    pub authorised_at: Option<MachineTime>,
+    pub authorized_at: Option<MachineTime>,
     pub search_deadline_at: Option<DomainTime>,
     pub search_at: Option<DomainTime>,
     pub assigned_at: Option<DomainTime>,
@@ -210,4 +251,38 @@ pub struct Trip {
     pub started_at: Option<DomainTime>,
     pub ended_at: Option<DomainTime>,
     pub due_at: Option<DomainTime>,
+}
+
+impl Trip {
+    /// Returns a value that the trip's state guarantees.
+    ///
+    /// # Errors
+    /// [`Error::ImpossibleRow`] if it is missing.
+    pub(super) fn required<T>(&self, column: &'static str, value: Option<T>) -> Result<T> {
+        value.ok_or_else(|| Error::impossible_row("trips", column, self.id, format!("null while {}", self.state)))
+    }
+
+    /// Checks that every value is there that the state guarantees.
+    ///
+    /// # Errors
+    /// [`Error::ImpossibleRow`] if one is missing.
+    pub(super) fn check(self) -> Result<Self> {
+        let (driver, assigned) = (("driver_id", self.driver_id.is_some()), ("assigned_at", self.assigned_at.is_some()));
+        let (arrived, started) = (("arrived_at", self.arrived_at.is_some()), ("started_at", self.started_at.is_some()));
+        let (deadline, ended) =
+            (("search_deadline_at", self.search_deadline_at.is_some()), ("ended_at", self.ended_at.is_some()));
+        let guaranteed: &[(&'static str, bool)] = match self.state {
+            State::Requested => &[],
+            State::Searching | State::Offered => &[deadline],
+            State::Assigned => &[driver, assigned],
+            State::Arrived => &[driver, assigned, arrived],
+            State::InProgress => &[driver, assigned, arrived, started],
+            State::Completed | State::NoShow => &[driver, ended],
+            State::Cancelled | State::NoDriver | State::PaymentFailed | State::Aborted => &[ended],
+        };
+        for (column, is_there) in guaranteed {
+            self.required(column, is_there.then_some(()))?;
+        }
+        Ok(self)
+    }
 }

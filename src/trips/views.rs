@@ -1,119 +1,95 @@
-//! Trips, offers and their news as JSON. Values in, DTOs out; nothing is looked up here.
+//! Trips, offers and their events as JSON. Pure: values in, bodies out.
 
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::machine::{CommandKind, State, Trip};
-use super::offer::{Offer, Status};
-use super::store::Event;
+use super::offer::{Offer, OfferStatus};
+use super::state_machine::{ActorKind, CommandKind, State, Trip};
+use super::store::TripEvent;
 use crate::geo::Position;
 use crate::platform::class::VehicleClass;
 use crate::platform::clock::DomainTime;
-use crate::platform::http::names::published;
 use crate::platform::ids::{DriverId, OfferId, PaymentId, QuoteId, RiderId, TripId};
 use crate::platform::money::Money;
 use crate::pricing::driver_share;
 
-published! {
-    /// Where a trip stands.
-    ///
-    /// * `requested`: asked for; the payment is being authorised
-    /// * `searching`: paid for, and a driver is being looked for
-    /// * `offered`: a driver has been asked
-    /// * `assigned`: a driver is coming
-    /// * `arrived`: the driver is at the pickup
-    /// * `in_progress`: under way
-    /// * `completed`, `cancelled` (by the rider), `no_show`, `no_driver`, `payment_failed`, `aborted` (by an operator): over
-    TripState = State::ALL.iter().map(|state| state.as_str());
-    /// Where an offer stands: `pending` until it is `accepted`, `declined`, has `expired`, or is `withdrawn` because the rider
-    /// cancelled or the driver went offline.
-    OfferStatus = Status::ALL.iter().map(|status| status.as_str());
-    /// What can be done to a trip: by its rider (`request`, `rider_cancel`), its driver (`accept`, `decline`, `arrive`, `start`,
-    /// `complete`, `driver_cancel`, `no_show`), an operator (`abort`), or the service.
-    TripCommand = CommandKind::ALL.iter().map(|command| command.as_str());
-    /// Who did it: one of the two sides of the trip, the service by itself, or an operator.
-    ActorKind = ["rider", "driver", "system", "ops"];
-}
-
-/// A trip as its participants see it.
+/// A trip.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TripBody {
-    /// The trip.
+    /// The id.
     id: TripId,
-    /// Where it stands.
-    #[schema(value_type = TripState)]
-    state: &'static str,
-    /// Grows by one with every step; the `ETag`.
+    /// The state.
+    state: State,
+    /// Grows by one with every event; the `ETag`.
     #[schema(minimum = 1)]
     version: i64,
-    /// Who asked for it.
+    /// The rider.
     rider_id: RiderId,
-    /// Who drives; from the assignment on, `null` before it and when the driver was lost.
+    /// The driver, from the assignment on; `null` before it, and after the driver was unassigned.
     driver_id: Option<DriverId>,
-    /// The class of car that was asked for.
+    /// The requested class of car.
     class: VehicleClass,
-    /// Where the ride starts.
+    /// The start of the ride.
     pickup: Position,
-    /// Where it ends.
+    /// The end of the ride.
     dropoff: Position,
-    /// The quote that it used up.
+    /// The redeemed quote.
     quote_id: QuoteId,
-    /// The promised price.
+    /// The price, fixed by the quote.
     price: Money,
-    /// Four digits that the rider tells the driver at the car. Only the rider sees them; absent for anybody else.
+    /// Four digits that the rider tells the driver at the pickup. Only the rider gets them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, pattern = "^[0-9]{4}$")]
     pin: Option<String>,
     /// The payment of the fare.
     payment_id: PaymentId,
-    /// What the rider is charged in the end; `null` while it is not known.
+    /// The amount charged to the rider; `null` until the trip is over.
     fare: Option<Money>,
-    /// Drivers asked so far.
+    /// The number of offers so far.
     #[schema(minimum = 0, maximum = 20)]
     offers_made: i16,
-    /// Who called it off; `null` if nobody did.
-    #[schema(value_type = Option<ActorKind>)]
-    cancelled_by: Option<String>,
-    /// When it was asked for (domain time).
+    /// The kind of caller that cancelled or aborted the trip; `null` otherwise.
+    cancelled_by: Option<ActorKind>,
+    /// When the trip was requested (domain time).
     requested_at: DomainTime,
-    /// When its driver took it (domain time); `null` before.
+    /// When a driver was assigned (domain time); `null` before.
     assigned_at: Option<DomainTime>,
-    /// When the driver was at the pickup (domain time); `null` before.
+    /// When the driver arrived at the pickup (domain time); `null` before.
     arrived_at: Option<DomainTime>,
     /// When the ride started (domain time); `null` before.
     started_at: Option<DomainTime>,
-    /// When it was over, however it ended (domain time); `null` before.
+    /// When the trip ended, in any way (domain time); `null` before.
     ended_at: Option<DomainTime>,
 }
 
-/// What the outbox tells of a trip's step: whose, which number, the state. No more: it may be read long after.
-pub fn trip_news(trip: &Trip, at: DomainTime) -> Value {
+/// Returns the outbox event of a changed trip. It has only ids, number and state, because it may be read much later.
+pub fn trip_changed_payload(trip: &Trip, at: DomainTime) -> Value {
     json!({
         "at": at,
         "trip_id": trip.id,
         "rider_id": trip.rider_id,
         "driver_id": trip.driver_id,
         "seq": trip.version,
-        "state": trip.state.as_str(),
+        "state": trip.state,
     })
 }
 
-/// Who looks at a trip.
+/// The reader of a trip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Viewer {
-    /// Its rider, who sees the PIN.
+    /// Its rider, including the PIN.
     Rider,
-    /// Anybody else who may.
+    /// Its driver or an operator, without the PIN.
     Other,
 }
 
 impl TripBody {
-    /// The trip as `viewer` sees it.
+    /// Renders a trip for `viewer`.
     pub fn new(trip: &Trip, viewer: Viewer) -> Self {
         Self {
             id: trip.id,
-            state: trip.state.as_str(),
+            state: trip.state,
             version: trip.version,
             rider_id: trip.rider_id,
             driver_id: trip.driver_id,
@@ -126,7 +102,7 @@ impl TripBody {
             payment_id: trip.payment_id,
             fare: trip.total.map(|total| Money::new(total, trip.price.currency)),
             offers_made: trip.offers_made,
-            cancelled_by: trip.cancelled_by.clone(),
+            cancelled_by: trip.cancelled_by,
             requested_at: trip.requested_at,
             assigned_at: trip.assigned_at,
             arrived_at: trip.arrived_at,
@@ -136,44 +112,43 @@ impl TripBody {
     }
 }
 
-/// An offer as its driver sees it.
+/// An offer of a trip to a driver.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OfferBody {
-    /// The offer.
+    /// The id.
     id: OfferId,
-    /// The trip that is offered. It is a 404 to the driver until the offer is accepted.
+    /// The offered trip. A 404 to the driver until they accept.
     trip_id: TripId,
-    /// Where it stands.
-    #[schema(value_type = OfferStatus)]
-    status: &'static str,
-    /// Where the ride starts.
+    /// The status.
+    status: OfferStatus,
+    /// The start of the ride.
     pickup: Position,
-    /// Where it ends.
+    /// The end of the ride.
     dropoff: Position,
-    /// The class of car that was asked for.
+    /// The requested class of car.
     class: VehicleClass,
-    /// What the driver earns, waiting apart.
+    /// The driver's earnings, without the waiting charge.
     fare: Money,
-    /// From the driver's position to the pickup, over the great circle, metres.
+    /// Great-circle distance from the driver to the pickup, meters.
     #[schema(minimum = 0)]
     distance_to_pickup_m: i64,
-    /// When it was made (domain time).
+    /// When the offer was made (domain time).
     created_at: DomainTime,
-    /// Answer before this: 15 s after it was made (domain time).
+    /// The deadline to answer, 15 s after the offer was made (domain time).
     expires_at: DomainTime,
-    /// Why it was taken back; absent if it was not.
+    /// The reason of the withdrawal; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, max_length = 64, example = "rider_cancelled")]
     withdrawn_because: Option<String>,
 }
 
 impl OfferBody {
-    /// The offer, with what its driver has to know of the trip.
+    /// Renders an offer with the trip data that its driver needs.
     pub fn new(offer: &Offer, trip: &Trip) -> Self {
         Self {
             id: offer.id,
             trip_id: offer.trip_id,
-            status: offer.status.as_str(),
+            status: offer.status,
             pickup: trip.pickup,
             dropoff: trip.dropoff,
             class: trip.class,
@@ -186,55 +161,51 @@ impl OfferBody {
     }
 }
 
-/// A step of a trip, in its history and on its stream.
+/// An event of a trip, in its history and on its stream.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EventBody {
     /// 1, 2, 3 … without gaps.
     #[schema(minimum = 1)]
     seq: i64,
-    /// `trip.` and the state that it led to.
+    /// `trip.` and the new state.
     #[schema(pattern = "^trip\\.[a-z_]+$", example = "trip.searching")]
     r#type: String,
-    /// The state before; `null` for the first one.
-    #[schema(value_type = Option<TripState>)]
-    from: Option<String>,
+    /// The state before; `null` for the first event.
+    from: Option<State>,
     /// The state after.
-    #[schema(value_type = TripState)]
-    to: String,
-    /// When (domain time).
+    to: State,
+    /// When it happened (domain time).
     at: DomainTime,
-    /// Who did it.
-    #[schema(value_type = ActorKind)]
-    actor: String,
-    /// Details of this step.
+    /// The kind of caller.
+    actor: ActorKind,
+    /// Details of the event.
     #[schema(value_type = EventData)]
     data: Value,
 }
 
-/// Details of a step. `command` is always there; other members depend on it.
+/// Details of an event. `command` is always present; other members depend on it.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "a shape for the document: the details are stored as they are")]
+#[expect(dead_code, reason = "schema only; the details are stored as JSON")]
 struct EventData {
-    /// What was done.
-    #[schema(value_type = TripCommand)]
-    command: String,
-    /// The price that was promised, of the first step.
+    /// The command.
+    command: CommandKind,
+    /// The price, of the first event.
     #[schema(nullable = false)]
     price: Option<Money>,
-    /// The offer that the step is about.
+    /// The offer.
     #[schema(nullable = false)]
     offer_id: Option<OfferId>,
-    /// When that offer expires (domain time).
+    /// The deadline of the offer (domain time).
     #[schema(nullable = false)]
     expires_at: Option<DomainTime>,
 }
 
-impl From<Event> for EventBody {
-    fn from(event: Event) -> Self {
+impl From<TripEvent> for EventBody {
+    fn from(event: TripEvent) -> Self {
         Self {
             seq: event.seq,
             r#type: format!("trip.{}", event.to),
-            from: Some(event.from).filter(|from| from != "none"),
+            from: event.from,
             to: event.to,
             at: event.at,
             actor: event.actor,
@@ -244,48 +215,47 @@ impl From<Event> for EventBody {
 }
 
 impl EventBody {
-    /// Its number.
+    /// Returns the number of the event.
     pub fn seq(&self) -> i64 {
         self.seq
     }
 
-    /// Its type.
+    /// Returns the type of the event.
     pub fn kind(&self) -> &str {
         &self.r#type
     }
 
-    /// Whether it is the trip's last.
+    /// Returns whether the trip is over with this event.
     pub fn is_last(&self) -> bool {
-        State::parse(&self.to).is_some_and(State::is_over)
+        self.to.is_over()
     }
 }
 
-/// What a driver's stream says of a trip.
-pub fn driver_trip_news(trip: &Trip) -> Value {
+/// Returns the data of a driver event about a trip.
+pub fn driver_trip_payload(trip: &Trip) -> Value {
     json!({"trip_id": trip.id, "trip": DriverTrip::from(trip)})
 }
 
-/// What a driver's stream says of an offer.
-pub fn offer_news(offer: &Offer, trip: &Trip) -> Value {
+/// Returns a driver event about an offer.
+pub fn offer_payload(offer: &Offer, trip: &Trip) -> Value {
     json!({"trip_id": offer.trip_id, "offer": OfferBody::new(offer, trip)})
 }
 
-/// A trip as the driver's profile and stream show it.
+/// A trip in a driver's profile and on their stream.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DriverTrip {
-    /// The trip.
+    /// The id.
     id: TripId,
-    /// Where it stands.
-    #[schema(value_type = TripState)]
-    state: &'static str,
-    /// Where the ride starts.
+    /// The state.
+    state: State,
+    /// The start of the ride.
     pickup: Position,
-    /// Where it ends.
+    /// The end of the ride.
     dropoff: Position,
 }
 
 impl From<&Trip> for DriverTrip {
     fn from(trip: &Trip) -> Self {
-        Self { id: trip.id, state: trip.state.as_str(), pickup: trip.pickup, dropoff: trip.dropoff }
+        Self { id: trip.id, state: trip.state, pickup: trip.pickup, dropoff: trip.dropoff }
     }
 }

@@ -1,9 +1,9 @@
-//! Webhooks: tells others what happens here. Operators register endpoints; what happens to trips, payments and refunds comes
-//! through the outbox, becomes an event with a body that never changes again, and is delivered to each endpoint that wants it:
-//! signed, at least once, in no promised order.
+//! Webhooks to subscribers: operators register endpoints, and changes of trips, payments and refunds are delivered to them.
 //!
-//! It never speaks with anybody inside a transaction, never with addresses of our own network, and never tells more than ids, a
-//! state and its number: who wants to know more asks the API, with a token. `docs/webhooks.md` is for receivers and operators.
+//! A change arrives through the outbox, becomes an event with a fixed body, and is delivered to each endpoint that subscribes to
+//! its type: signed, at least once, in no guaranteed order. The module never makes a call inside a transaction and never calls
+//! addresses of a private network. A body contains only ids, a state and a sequence number; a receiver that needs more calls the
+//! API with a token. `docs/webhooks.md` is for receivers and operators.
 
 pub mod commands;
 pub mod model;

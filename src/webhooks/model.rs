@@ -1,25 +1,21 @@
-//! What an endpoint, an event and a delivery are, and what becomes of a delivery after an attempt: values and pure functions.
+//! Endpoints, events and deliveries, and the decision after an attempt.
+
+use std::sync::LazyLock;
 
 use chrono::TimeDelta;
 
 use super::signature::Secret;
 use crate::platform::clock::MachineTime;
 use crate::platform::ids::{TripId, WebhookDeliveryId, WebhookEndpointId, WebhookEventId};
+use crate::platform::names::string_enum;
+use crate::trips::State;
 
-/// What can be told. A family and a state: a trip, payment or refund has reached it.
-pub const EVENT_TYPES: &[&str] = &[
-    "trip.requested",
-    "trip.searching",
-    "trip.offered",
-    "trip.assigned",
-    "trip.arrived",
-    "trip.in_progress",
-    "trip.completed",
-    "trip.cancelled",
-    "trip.no_show",
-    "trip.no_driver",
-    "trip.payment_failed",
-    "trip.aborted",
+/// The types of trip events, one for each state.
+static TRIP_EVENT_TYPES: LazyLock<Vec<String>> =
+    LazyLock::new(|| State::ALL.iter().map(|state| format!("trip.{state}")).collect());
+
+/// The types of payment and refund events.
+const MONEY_EVENT_TYPES: [&str; 8] = [
     "payment.authorized",
     "payment.captured",
     "payment.declined",
@@ -30,22 +26,30 @@ pub const EVENT_TYPES: &[&str] = &[
     "refund.failed",
 ];
 
-/// The outbox's topics that events are made of: one for each family.
+/// Returns the types of events: a family and the state that a trip, payment or refund has reached.
+pub fn event_types() -> impl Iterator<Item = &'static str> {
+    TRIP_EVENT_TYPES.iter().map(String::as_str).chain(MONEY_EVENT_TYPES)
+}
+
+/// The module's subscriber name in the outbox.
+pub const SUBSCRIBER: &str = "webhooks";
+
+/// The outbox topics that events are made from, one per family.
 pub const TOPICS: [&str; 3] = ["trip.changed", "payment.changed", "refund.changed"];
 
-/// Endpoints that are not deleted, at most.
+/// The most endpoints at a time.
 pub const ENDPOINTS_MAX: i64 = 20;
 
-/// Deliveries to one endpoint that are under way at the same time. So all of them together are at most 80, and a receiver that
-/// is slow is waited for by nobody but its own events.
-pub const AT_ONCE_MAX: i64 = 4;
+/// The most deliveries in flight to one endpoint. All endpoints together have at most 80, and a slow receiver delays only its own
+/// events.
+pub const CONCURRENT_MAX: i64 = 4;
 
-/// How long both secrets sign after one was changed.
+/// How long the old secret still signs after a rotation.
 pub const ROTATION: TimeDelta = TimeDelta::hours(24);
 
-/// How long to wait after each attempt that failed, at most; jitter takes up to half of it off. Seconds for a restart, minutes for
-/// a deployment, days for a weekend. After the last one the delivery is dead.
-pub const LADDER: [TimeDelta; 10] = [
+/// The pause after each failed attempt; jitter shortens it by up to a half. Seconds cover a restart, minutes a deployment, and days
+/// a weekend. After the last pause and one more failure the delivery is dead.
+pub const RETRY_SCHEDULE: [TimeDelta; 10] = [
     TimeDelta::seconds(5),
     TimeDelta::seconds(30),
     TimeDelta::minutes(2),
@@ -58,208 +62,186 @@ pub const LADDER: [TimeDelta; 10] = [
     TimeDelta::hours(24),
 ];
 
-/// A delivery that has not been made after so long is dead, wherever on the ladder it stands: the ladder is 69 hours, and an
-/// endpoint with more events than it takes falls behind.
+/// The age at which a pending delivery is discarded. The retry schedule takes 69 hours; an endpoint with more events than it accepts
+/// falls behind it.
 pub const UNDELIVERED_MAX: TimeDelta = TimeDelta::hours(72);
 
-/// The types under which an endpoint may have asked for an event of this type; none if it is not one that is told.
-pub fn asked_for_as(kind: &str) -> Vec<String> {
-    match kind.split_once('.') {
-        Some((family, _)) if EVENT_TYPES.contains(&kind) => {
-            vec!["*".to_owned(), format!("{family}.*"), kind.to_owned()]
+/// Returns the filters that match an event type; none if the type is not published.
+pub fn matching_filters(event_type: &str) -> Vec<String> {
+    match event_type.split_once('.') {
+        Some((family, _)) if event_types().any(|known| known == event_type) => {
+            vec!["*".to_owned(), format!("{family}.*"), event_type.to_owned()]
         }
-        _ => Vec::new(),
+        Some(_) | None => Vec::new(),
     }
 }
 
-/// Whether an endpoint may ask for this.
-pub fn may_be_asked_for(wanted: &str) -> bool {
-    wanted == "*"
-        || EVENT_TYPES.contains(&wanted)
-        || wanted
+/// Returns whether an endpoint may subscribe with this filter: an event type, `family.*` or `*`.
+pub fn is_event_filter(filter: &str) -> bool {
+    filter == "*"
+        || event_types().any(|known| known == filter)
+        || filter
             .strip_suffix("*")
-            .is_some_and(|family| family.ends_with('.') && EVENT_TYPES.iter().any(|kind| kind.starts_with(family)))
+            .is_some_and(|family| family.ends_with('.') && event_types().any(|known| known.starts_with(family)))
 }
 
-/// Why an endpoint gets nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// An operator said so.
-    Operator,
-    /// A delivery died, and from its first attempt to its last no other was made either.
-    Failing,
-    /// It answered 410: there is nobody any more.
-    Gone,
-}
-
-impl Reason {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Operator, Self::Failing, Self::Gone];
-
-    /// Its name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-            Self::Failing => "failing",
-            Self::Gone => "gone",
-        }
+string_enum! {
+    /// Why an endpoint is disabled.
+    pub enum DisabledReason {
+        /// An operator disabled it.
+        Operator = "operator",
+        /// A delivery died, and no other delivery succeeded since its first attempt.
+        Failing = "failing",
+        /// It answered 410 Gone.
+        Gone = "gone",
     }
 
-    /// The one with this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.as_str() == name)
+    /// The state of a delivery.
+    pub enum DeliveryState {
+        /// Waits for its next attempt.
+        Pending = "pending",
+        /// The endpoint answered with 2xx.
+        Delivered = "delivered",
+        /// The attempts ended without success. An operator can deliver it again.
+        Dead = "dead",
+    }
+
+    /// Why an attempt failed.
+    pub enum AttemptFailure {
+        /// The endpoint answered with a status other than 2xx.
+        Refused = "refused",
+        /// The endpoint answered with a redirect.
+        Redirected = "redirects_are_not_followed",
+        /// The endpoint did not answer in time.
+        TimedOut = "timed_out",
+        /// No connection could be made.
+        NoConnection = "no_connection",
+        /// The connection was lost before the end of the response.
+        BrokenOff = "broken_off",
+        /// The name resolves to an address that is not public.
+        NotPublic = "not_a_public_address",
     }
 }
 
-/// Somebody's address that events are sent to.
+/// A subscriber's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Its id.
+    /// The endpoint's id.
     pub id: WebhookEndpointId,
-    /// Where to.
+    /// The URL that receives the events.
     pub url: String,
-    /// `trip.completed`, `trip.*` or `*`.
+    /// The filters: `trip.completed`, `trip.*` or `*`.
     pub event_types: Vec<String>,
-    /// For people.
+    /// The operator's description.
     pub description: String,
-    /// Since when it gets nothing, and why.
-    pub disabled: Option<(MachineTime, Reason)>,
-    /// Until when the secret before this one signs as well.
+    /// When and why it was disabled, if it is.
+    pub disabled: Option<(MachineTime, DisabledReason)>,
+    /// Until when the previous secret signs too.
     pub old_secret_until: Option<MachineTime>,
-    /// Counts its changes: the `ETag`.
+    /// The number of changes: the `ETag`.
     pub version: i64,
-    /// When it was made.
+    /// When it was registered.
     pub created_at: MachineTime,
 }
 
-/// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// It will be tried, again or for the first time.
-    Pending,
-    /// The endpoint has said that it has it.
-    Delivered,
-    /// Given up. An operator may have it tried again.
-    Dead,
-}
-
-impl State {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Dead];
-
-    /// Its name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Delivered => "delivered",
-            Self::Dead => "dead",
-        }
-    }
-
-    /// The one with this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.as_str() == name)
-    }
-}
-
-/// A delivery, for its log.
+/// A delivery with its log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// Its id.
+    /// The delivery's id.
     pub id: WebhookDeliveryId,
-    /// Of what.
+    /// The delivered event.
     pub event_id: WebhookEventId,
     /// The event's type.
     pub event_type: String,
     /// The trip that the event is about.
     pub trip_id: TripId,
-    /// Where to.
+    /// The receiving endpoint.
     pub endpoint_id: WebhookEndpointId,
-    /// Where it stands.
-    pub state: State,
-    /// The next attempt, while it is pending.
+    /// The delivery's state.
+    pub state: DeliveryState,
+    /// The time of the next attempt, while it is pending.
     pub due_at: Option<MachineTime>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: MachineTime,
-    /// The attempts, the first one first.
+    /// The attempts, in order.
     pub attempts: Vec<Attempt>,
 }
 
-/// One attempt at a delivery.
+/// One attempt to deliver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// Which one, from 1.
+    /// The attempt's number, from 1.
     pub number: i32,
-    /// When.
+    /// When it started.
     pub started_at: MachineTime,
     /// How long it took, milliseconds.
     pub duration_ms: i32,
-    /// The status of the answer, if there was one.
+    /// The HTTP status, if there was a response.
     pub status: Option<i16>,
-    /// Why it does not count as delivered, if it does not.
+    /// The name of an [`AttemptFailure`]; `None` for a success.
     pub failure: Option<String>,
 }
 
-/// A delivery that is to be made now, by whoever holds the lease.
+/// A leased delivery that has to be attempted now.
 #[derive(Debug, Clone)]
-pub struct Task {
-    /// Its id.
+pub struct DeliveryTask {
+    /// The delivery.
     pub id: WebhookDeliveryId,
-    /// The event's id.
+    /// The event.
     pub event_id: WebhookEventId,
     /// The event's body.
     pub body: String,
-    /// Where to: its id.
+    /// The receiving endpoint.
     pub endpoint_id: WebhookEndpointId,
-    /// Where to.
+    /// The endpoint's URL.
     pub url: String,
-    /// What to sign with; two while the secret is being changed.
+    /// The secrets that sign it: two during a rotation.
     pub secrets: Vec<Secret>,
-    /// Where on the ladder it stands.
+    /// The position in the retry schedule.
     pub step: i16,
-    /// Which attempt this is, in all, from 1.
+    /// The number of this attempt, from 1.
     pub attempt: i32,
-    /// The token of the lease.
+    /// The fencing token of the lease.
     pub lease_token: i64,
-    /// Until when the lease lasts.
+    /// The end of the lease.
     pub leased_until: MachineTime,
 }
 
-/// What an attempt brought: a status, or why there is none.
-pub type Heard = Result<u16, &'static str>;
+/// The HTTP status of the response to an attempt, or why there is none.
+pub type AttemptResult = Result<u16, AttemptFailure>;
 
-/// What becomes of a delivery after an attempt.
+/// What happens to a delivery after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It has arrived.
+pub enum DeliveryDecision {
+    /// It was delivered.
     Delivered,
-    /// It is tried again after so long, less jitter.
-    Again(TimeDelta),
-    /// It is given up.
+    /// It is attempted again after this pause, less jitter.
+    Retry(TimeDelta),
+    /// It is dead.
     Dead,
-    /// It is given up, and so is the endpoint.
-    Gone,
+    /// It is dead, and its endpoint is disabled.
+    EndpointGone,
 }
 
-/// What becomes of a delivery that stands on `step` of the ladder. Any 2xx is a yes, a 410 says that nobody is there any more, and
-/// everything else, redirects included, is tried again.
-pub fn judge(step: i16, heard: Heard) -> Verdict {
-    match heard {
-        Ok(200..=299) => Verdict::Delivered,
-        Ok(410) => Verdict::Gone,
-        _ => match usize::try_from(step).ok().and_then(|step| LADDER.get(step)) {
-            Some(pause) => Verdict::Again(*pause),
-            None => Verdict::Dead,
+/// Decides about a delivery at `step` of the retry schedule. 2xx is a success and 410 disables the endpoint; anything else,
+/// redirects included, is retried.
+pub fn decide(step: i16, result: AttemptResult) -> DeliveryDecision {
+    match result {
+        Ok(200..=299) => DeliveryDecision::Delivered,
+        Ok(410) => DeliveryDecision::EndpointGone,
+        Ok(_) | Err(_) => match usize::try_from(step).ok().and_then(|step| RETRY_SCHEDULE.get(step)) {
+            Some(pause) => DeliveryDecision::Retry(*pause),
+            None => DeliveryDecision::Dead,
         },
     }
 }
 
-/// Why an attempt does not count as delivered, for the log.
-pub fn why_not(heard: Heard) -> Option<&'static str> {
-    match heard {
+/// Returns why an attempt failed; `None` for a success.
+pub fn failure(result: AttemptResult) -> Option<AttemptFailure> {
+    match result {
         Ok(200..=299) => None,
-        Ok(300..=399) => Some("redirects_are_not_followed"),
-        Ok(_) => Some("refused"),
+        Ok(300..=399) => Some(AttemptFailure::Redirected),
+        Ok(_) => Some(AttemptFailure::Refused),
         Err(failure) => Some(failure),
     }
 }
@@ -269,40 +251,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_step_of_the_ladder_leads_to_the_next_and_the_last_to_death() {
-        for (step, pause) in (0_i16..).zip(LADDER) {
-            for heard in [Ok(500), Ok(404), Ok(302), Ok(429), Ok(100), Err("timed_out")] {
-                assert_eq!(judge(step, heard), Verdict::Again(pause), "{step} {heard:?}");
+    fn failure_is_retried_until_the_schedule_ends() {
+        for (step, pause) in (0_i16..).zip(RETRY_SCHEDULE) {
+            for result in [Ok(500), Ok(404), Ok(302), Ok(429), Ok(100), Err(AttemptFailure::TimedOut)] {
+                assert_eq!(decide(step, result), DeliveryDecision::Retry(pause), "{step} {result:?}");
             }
         }
         for step in [10, i16::MAX, -1] {
-            assert_eq!(judge(step, Ok(503)), Verdict::Dead, "{step}");
-            assert_eq!(judge(step, Ok(204)), Verdict::Delivered, "{step}");
-            assert_eq!(judge(step, Ok(410)), Verdict::Gone, "{step}");
+            assert_eq!(decide(step, Ok(503)), DeliveryDecision::Dead, "{step}");
+            assert_eq!(decide(step, Ok(204)), DeliveryDecision::Delivered, "{step}");
+            assert_eq!(decide(step, Ok(410)), DeliveryDecision::EndpointGone, "{step}");
         }
     }
 
     #[test]
-    fn the_ladder_rises_and_ends_before_a_delivery_is_too_old() {
-        assert!(LADDER.is_sorted());
-        assert!(LADDER.iter().sum::<TimeDelta>() < UNDELIVERED_MAX);
+    fn pauses_grow_and_end_before_a_delivery_is_discarded() {
+        assert!(RETRY_SCHEDULE.is_sorted());
+        assert!(RETRY_SCHEDULE.iter().sum::<TimeDelta>() < UNDELIVERED_MAX);
     }
 
     #[test]
-    fn an_event_is_asked_for_by_name_by_family_or_with_all_others() {
-        assert_eq!(asked_for_as("trip.completed"), ["*", "trip.*", "trip.completed"]);
-        assert!(asked_for_as("payment.capturing").is_empty(), "on the way to something else: not told");
-        for wanted in ["*", "trip.*", "payment.*", "refund.failed"] {
-            assert!(may_be_asked_for(wanted), "{wanted}");
+    fn event_matches_its_type_its_family_and_the_wildcard() {
+        assert_eq!(matching_filters("trip.completed"), ["*", "trip.*", "trip.completed"]);
+        assert!(matching_filters("payment.capturing").is_empty(), "an intermediate state is not published");
+        for filter in ["*", "trip.*", "payment.*", "refund.failed"] {
+            assert!(is_event_filter(filter), "{filter}");
         }
-        for wanted in ["", ".*", "tri*", "trip", "trip.", "trips.*", "trip.c*", "payment.capturing", "**"] {
-            assert!(!may_be_asked_for(wanted), "{wanted}");
+        for filter in ["", ".*", "tri*", "trip", "trip.", "trips.*", "trip.c*", "payment.capturing", "**"] {
+            assert!(!is_event_filter(filter), "{filter}");
         }
     }
 
     #[test]
-    fn an_attempt_that_failed_says_why() {
-        let said = [Ok(200), Ok(302), Ok(500), Err("timed_out")].map(why_not);
-        assert_eq!(said, [None, Some("redirects_are_not_followed"), Some("refused"), Some("timed_out")]);
+    fn failed_attempt_has_a_reason() {
+        let results = [Ok(200), Ok(302), Ok(500), Err(AttemptFailure::TimedOut)];
+        let expected = [None, Some("redirects_are_not_followed"), Some("refused"), Some("timed_out")];
+        assert_eq!(results.map(|result| failure(result).map(AttemptFailure::as_str)), expected);
     }
 }

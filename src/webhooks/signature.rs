@@ -1,4 +1,4 @@
-//! Signatures as Standard Webhooks has them: any of its libraries verifies ours. See
+//! Signatures of deliveries after Standard Webhooks, so that its libraries verify them. See
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.
 
 use std::fmt;
@@ -10,27 +10,27 @@ use sha2::Sha256;
 
 use crate::platform::clock::MachineTime;
 
-/// What deliveries to an endpoint are signed with: 32 bytes of chance. Never shown but once.
+/// The secret that signs deliveries to an endpoint: 32 random bytes. Shown only in the response that creates it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
 impl Secret {
-    /// Takes the bytes.
+    /// Creates a secret from its bytes.
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
-    /// The bytes, for the database.
+    /// Returns the bytes for the database.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// As its receiver keeps it, `whsec_…`.
+    /// Returns the text form for the receiver, `whsec_…`.
     pub fn reveal(&self) -> String {
         format!("whsec_{}", STANDARD.encode(&self.0))
     }
 
-    /// `v1,` and the HMAC-SHA256, in base 64, of id, time stamp and body with dots between them.
+    /// Returns `v1,` and the HMAC-SHA256 of `id.timestamp.body` in base 64.
     fn sign(&self, id: &str, stamp: i64, body: &str) -> String {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.0).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
@@ -45,8 +45,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The three headers of a delivery. One signature for each secret: while a secret is being changed there are two, and a receiver
-/// that knows either is content.
+/// Returns the three headers of a delivery. They contain one signature per secret: two during a rotation, of which a receiver needs
+/// to verify one.
 pub fn headers<'a>(
     secrets: impl Iterator<Item = &'a Secret>,
     id: &str,
@@ -73,7 +73,7 @@ mod tests {
     const ONES: &str = "v1,CFY42dK1pkM29bnNO71P12kAh1kz162lJLE1OTiCa/k=";
 
     #[test]
-    fn a_signature_as_another_implementation_makes_it() {
+    fn signature_equals_that_of_another_implementation() {
         let (zeroes, ones) = (Secret::new(vec![0; 32]), Secret::new(vec![1; 32]));
         let now = MachineTime::new(DateTime::from_timestamp(1_614_265_330, 0).expect("in range"));
         let headers = headers([&zeroes, &ones].into_iter(), "evt_1", now, r#"{"a":1}"#);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_shown_only_on_purpose() {
+    fn debug_output_hides_the_secret() {
         let secret = Secret::new(vec![0; 32]);
         assert_eq!(format!("{secret:?}"), "Secret(…)");
         assert_eq!(secret.reveal(), "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");

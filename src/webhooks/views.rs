@@ -1,21 +1,22 @@
-//! What goes out: an event's body, and endpoints and deliveries as operators see them.
+//! JSON bodies: of events, and of endpoints and deliveries for operators.
 
 use serde::Serialize;
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
-use super::model::{Attempt, Delivery, EVENT_TYPES, Endpoint, Reason, State};
+use super::model::{Attempt, AttemptFailure, Delivery, DeliveryState, DisabledReason, Endpoint, event_types};
 use super::signature::Secret;
 use crate::platform::clock::MachineTime;
 use crate::platform::error::{Error, Result};
-use crate::platform::http::names::published;
 use crate::platform::ids::{TripId, WebhookDeliveryId, WebhookEndpointId, WebhookEventId};
+use crate::platform::names::string_schema;
 
-/// The body of an event, as it is signed and sent.
+/// Returns the body of an event, as it is signed and sent.
 ///
 /// # Errors
-/// [`Error::Bug`] if the news are not what a room publishes: an object with the moment (`at`) and the state.
-pub(super) fn event(id: WebhookEventId, kind: &str, news: &Value) -> Result<String> {
+/// [`Error::Bug`] if the payload is not an object with a time (`at`).
+pub(super) fn event(id: WebhookEventId, event_type: &str, payload: &Value) -> Result<String> {
     #[derive(Serialize)]
     struct Event<'a> {
         id: WebhookEventId,
@@ -23,50 +24,67 @@ pub(super) fn event(id: WebhookEventId, kind: &str, news: &Value) -> Result<Stri
         created_at: Value,
         data: Value,
     }
-    let mut data = news.clone();
+    let mut data = payload.clone();
     let created_at = data.as_object_mut().and_then(|data| data.remove("at"));
-    let created_at = created_at.ok_or_else(|| Error::Bug(format!("news of {kind} do not say when")))?;
-    serde_json::to_string(&Event { id, r#type: kind, created_at, data }).map_err(|error| Error::Bug(error.to_string()))
+    let created_at = created_at.ok_or_else(|| Error::Bug(format!("an event of type {event_type} has no time")))?;
+    serde_json::to_string(&Event { id, r#type: event_type, created_at, data })
+        .map_err(|error| Error::Bug(error.to_string()))
 }
 
-published! {
-    /// Why an endpoint gets nothing: an `operator` said so; it is `failing`, a delivery died and no other was made meanwhile; or it
-    /// answered 410 and is `gone`.
-    DisabledReason = Reason::ALL.iter().map(|reason| reason.as_str());
-    /// Where a delivery stands: `pending` is tried again, `delivered` was answered with 2xx, `dead` was given up.
-    DeliveryState = State::ALL.iter().map(|state| state.as_str());
-    /// What can be told: a family and a state. A trip, payment or refund has reached it.
-    EventType = EVENT_TYPES.iter().copied();
-    /// What an endpoint may ask for: a type of event, every one of a family, or everything.
-    EventFilter = ["*", "trip.*", "payment.*", "refund.*"].into_iter().chain(EVENT_TYPES.iter().copied());
+/// The schema of an event type.
+struct EventType;
+
+impl PartialSchema for EventType {
+    fn schema() -> RefOr<Schema> {
+        string_schema(
+            "The type of an event: a family and the state that a trip, payment or refund has reached.",
+            event_types(),
+        )
+    }
 }
 
-/// An address that events are sent to.
+impl ToSchema for EventType {}
+
+/// The schema of a subscription filter.
+pub(super) struct EventFilter;
+
+impl PartialSchema for EventFilter {
+    fn schema() -> RefOr<Schema> {
+        let wildcards = ["*", "trip.*", "payment.*", "refund.*"];
+        string_schema(
+            "What an endpoint subscribes to: an event type, all types of a family, or all types.",
+            wildcards.into_iter().chain(event_types()),
+        )
+    }
+}
+
+impl ToSchema for EventFilter {}
+
+/// A subscriber's endpoint.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EndpointBody {
     /// The endpoint.
     id: WebhookEndpointId,
-    /// Where events are sent to.
+    /// The URL that receives the events.
     #[schema(max_length = 2048, format = "uri", example = "https://example.com/webhooks")]
     url: String,
-    /// What it is told: `trip.completed`, `trip.*` or `*`.
+    /// The types of events that it receives: `trip.completed`, `trip.*` or `*`.
     #[schema(value_type = Vec<EventFilter>, min_items = 1, max_items = 32)]
     event_types: Vec<String>,
-    /// For people.
+    /// The operator's description.
     #[schema(max_length = 200)]
     description: String,
-    /// Whether it gets events.
+    /// Whether it receives events.
     enabled: bool,
-    /// Since when not (machine time); `null` while it is enabled.
+    /// When it was disabled (machine time); `null` while it is enabled.
     disabled_at: Option<MachineTime>,
-    /// Why not; `null` while it is enabled.
-    #[schema(value_type = Option<DisabledReason>)]
-    disabled_reason: Option<&'static str>,
-    /// Until then the secret before this one signs as well (machine time); `null` if there was none.
+    /// Why it was disabled; `null` while it is enabled.
+    disabled_reason: Option<DisabledReason>,
+    /// Until when the previous secret signs too (machine time); `null` without a rotation.
     old_secret_until: Option<MachineTime>,
     /// When it was registered (machine time).
     created_at: MachineTime,
-    /// What deliveries are signed with. Here, and never again: only in the answer that made it, absent from any other.
+    /// The secret that signs deliveries. Only in the response that created it; absent from all others.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(
         nullable = false,
@@ -85,14 +103,14 @@ impl EndpointBody {
             description: endpoint.description.clone(),
             enabled: endpoint.disabled.is_none(),
             disabled_at: endpoint.disabled.map(|(since, _)| since),
-            disabled_reason: endpoint.disabled.map(|(_, reason)| reason.as_str()),
+            disabled_reason: endpoint.disabled.map(|(_, reason)| reason),
             old_secret_until: endpoint.old_secret_until,
             created_at: endpoint.created_at,
             secret: None,
         }
     }
 
-    pub fn with(self, secret: &Secret) -> Self {
+    pub fn with_secret(self, secret: &Secret) -> Self {
         Self { secret: Some(secret.reveal()), ..self }
     }
 }
@@ -102,50 +120,41 @@ impl EndpointBody {
 pub(super) struct DeliveryBody {
     /// The delivery.
     id: WebhookDeliveryId,
-    /// The event, which other endpoints may get as well.
+    /// The event; other endpoints may receive it too.
     event_id: WebhookEventId,
     /// The event's type.
     #[schema(value_type = EventType)]
     event_type: String,
     /// The trip that it is about.
     trip_id: TripId,
-    /// Where it goes.
+    /// The receiving endpoint.
     endpoint_id: WebhookEndpointId,
-    /// Where it stands.
-    #[schema(value_type = DeliveryState)]
-    state: &'static str,
-    /// When it is tried next (machine time); `null` if it is not.
+    /// The delivery's state.
+    state: DeliveryState,
+    /// The time of the next attempt (machine time); `null` if none is due.
     next_attempt_at: Option<MachineTime>,
-    /// When it was made (machine time).
+    /// When it was created (machine time).
     created_at: MachineTime,
-    /// The attempts, the first one first.
+    /// The attempts, in order.
     #[schema(max_items = 1000)]
     attempts: Vec<AttemptBody>,
 }
 
-published! {
-    /// Why an attempt does not count: the endpoint answered with something else than 2xx (`refused`, or with a redirect), not in time,
-    /// not whole, or not at all; or its name leads into a network that is not public.
-    AttemptFailure = [
-        "refused", "redirects_are_not_followed", "timed_out", "no_connection", "broken_off", "not_a_public_address",
-    ];
-}
-
-/// One attempt.
+/// One attempt to deliver.
 #[derive(Debug, Serialize, ToSchema)]
 struct AttemptBody {
-    /// Which one, from 1.
+    /// The attempt's number, from 1.
     #[schema(minimum = 1)]
     attempt: i32,
-    /// When (machine time).
+    /// When it started (machine time).
     started_at: MachineTime,
     /// How long it took, milliseconds.
     #[schema(minimum = 0)]
     duration_ms: i32,
-    /// The HTTP status of the answer; `null` if there was none.
+    /// The HTTP status; `null` if there was no response.
     #[schema(minimum = 100, maximum = 999)]
     status: Option<i16>,
-    /// Why it does not count; `null` if it does.
+    /// Why it failed; `null` for a success.
     #[schema(value_type = Option<AttemptFailure>)]
     failure: Option<String>,
 }
@@ -158,7 +167,7 @@ impl From<Delivery> for DeliveryBody {
             event_type: delivery.event_type,
             trip_id: delivery.trip_id,
             endpoint_id: delivery.endpoint_id,
-            state: delivery.state.as_str(),
+            state: delivery.state,
             next_attempt_at: delivery.due_at,
             created_at: delivery.created_at,
             attempts: delivery.attempts.into_iter().map(AttemptBody::from).collect(),
@@ -180,9 +189,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_says_when_what_and_of_whom() {
-        let news = json!({"at": "2026-11-22T12:00:00Z", "trip_id": "trip_1", "seq": 3, "state": "searching"});
-        let body = event(WebhookEventId::from(Uuid::nil()), "trip.searching", &news).expect("an event");
+    fn event_body_has_type_time_and_data() {
+        let payload = json!({"at": "2026-11-22T12:00:00Z", "trip_id": "trip_1", "seq": 3, "state": "searching"});
+        let body = event(WebhookEventId::from(Uuid::nil()), "trip.searching", &payload).expect("an event");
         let expected = r#"{"id":"evt_00000000000000000000000000","type":"trip.searching","created_at":"2026-11-22T12:00:00Z","data":{"seq":3,"state":"searching","trip_id":"trip_1"}}"#;
         assert_eq!(body, expected);
         assert!(event(WebhookEventId::from(Uuid::nil()), "trip.searching", &json!([])).is_err());

@@ -1,151 +1,157 @@
-//! Makes events of news, and delivers them: leases what is due, commits, posts, and commits what came of it. Its only input is
-//! the database, so any process may run it, and several may; one that died is missed for the length of a lease.
+//! Turns outbox events into webhook events and delivers them: leases due deliveries, commits, posts, and records the results.
+//!
+//! Its only input is the database, so several processes can run it. If one dies, its leases expire and another takes over.
 
 use chrono::TimeDelta;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use super::commands::{self, News, Report};
-use super::model::{Heard, Task, Verdict, judge};
+use super::commands::{self, AttemptReport, SourceEvent};
+use super::model::{AttemptFailure, AttemptResult, DeliveryDecision, DeliveryTask, SUBSCRIBER, decide};
 use super::{signature, store};
 use crate::platform::Platform;
 use crate::platform::clock::Stopwatch;
 use crate::platform::db::Tx;
-use crate::platform::egress::public::{Failure, Post, PublicEgress, Reach, TOTAL_TIMEOUT, Target};
+use crate::platform::egress::public::{AddressPolicy, Post, PostFailure, PublicEgress, TOTAL_TIMEOUT, Target};
 use crate::platform::error::Result;
 use crate::platform::outbox::{self, Delivery};
+use crate::platform::retention;
 use crate::platform::telemetry;
 use crate::platform::wake::Wake;
 
-/// The name under which this room subscribes to the outbox.
-pub const SUBSCRIBER: &str = "webhooks";
+/// How long events and their delivery logs are kept (machine time).
+const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
 
-/// What the worker needs. Clones share what is under way.
+/// What the worker needs. Clones share the deliveries in flight.
 #[derive(Debug, Clone)]
 pub struct WebhooksContext {
     platform: Platform,
     egress: PublicEgress,
-    reach: Reach,
-    under_way: TaskTracker,
+    policy: AddressPolicy,
+    in_flight: TaskTracker,
 }
 
 impl WebhooksContext {
-    /// A worker that calls addresses within `reach`.
+    /// Creates the context of a worker that calls the addresses that `policy` allows.
     ///
     /// # Errors
-    /// If there can be no HTTP client.
-    pub fn new(platform: Platform, reach: Reach) -> Result<Self> {
-        Ok(Self { platform, egress: PublicEgress::new(reach)?, reach, under_way: TaskTracker::new() })
+    /// If the HTTP client cannot be built.
+    pub fn new(platform: Platform, policy: AddressPolicy) -> Result<Self> {
+        Ok(Self { platform, egress: PublicEgress::new(policy)?, policy, in_flight: TaskTracker::new() })
     }
 
-    /// Returns when everything is finished that was set going so far.
+    /// Waits until the deliveries in flight have ended.
     pub async fn finished(&self) {
-        self.under_way.close();
-        self.under_way.wait().await;
+        self.in_flight.close();
+        self.in_flight.wait().await;
     }
 }
 
-/// Makes events of the news in the outbox and sets the deliveries going that are due; returns how much of both there was. Zero
-/// means that nothing can be done now.
+/// Handles outbox events and starts the due deliveries. Returns the number of both; zero if nothing can be done now.
 ///
-/// It does not wait for receivers: [`WebhooksContext::finished`] does.
+/// It does not wait for the receivers: [`WebhooksContext::finished`] does.
 ///
 /// # Errors
 /// If the database does not answer.
 pub async fn run_once(context: &WebhooksContext) -> Result<usize> {
     let platform = &context.platform;
-    let news = outbox::run_once(platform, SUBSCRIBER, platform.clone(), |tx, platform, news| {
-        Box::pin(react(tx, platform, news))
+    let events = outbox::run_once(platform, SUBSCRIBER, platform.clone(), |tx, platform, delivery| {
+        Box::pin(react(tx, platform, delivery))
     })
     .await?;
     let now = platform.clock.machine();
     let tasks = platform.db.transaction((), move |tx, ()| Box::pin(commands::lease(tx, now))).await?;
     let count = tasks.len();
     for task in tasks {
-        set_going(context.clone(), task);
+        spawn_delivery(context.clone(), task);
     }
-    Ok(news + count)
+    Ok(events + count)
 }
 
 async fn react(tx: &mut Tx, platform: &Platform, delivery: &Delivery) -> Result<()> {
     let now = platform.clock.machine();
-    let news = News {
-        id: platform.dice.id(now),
+    let source = SourceEvent {
+        id: platform.random.id(now),
         topic: &delivery.topic,
         trip_id: delivery.trip_id,
         payload: &delivery.payload,
         now,
     };
-    commands::fan_out(tx, news, || platform.dice.id(now)).await
+    commands::fan_out(tx, source, || platform.random.id(now)).await
 }
 
-/// Makes a delivery in a task of its own, under a trace id of its own. One that breaks off is taken up again when its lease has run out.
-fn set_going(context: WebhooksContext, task: Task) {
-    let trace_id = context.platform.dice.uuid(context.platform.clock.machine()).simple().to_string();
+/// Makes a delivery in a task of its own, with its own trace id. If the task fails, the delivery is due again when its lease expires.
+fn spawn_delivery(context: WebhooksContext, task: DeliveryTask) {
+    let trace_id = context.platform.random.uuid(context.platform.clock.machine()).simple().to_string();
     let trace = telemetry::Context { trace_id: trace_id.into(), path: "webhooks".into() };
     let span = telemetry::span(&trace);
-    let tracker = context.under_way.clone();
+    let tracker = context.in_flight.clone();
     let logged = async move {
         if let Err(error) = deliver(&context, task).await {
-            tracing::warn!(%error, "a webhook delivery was broken off");
+            tracing::warn!(%error, "webhook delivery failed");
         }
-        // Its endpoint takes another one now.
-        context.platform.db.hub().wake_here(&[Wake::Webhooks]);
+        // The endpoint has room for another delivery.
+        context.platform.db.wake_hub().wake_here(&[Wake::Webhooks]);
     };
-    tracker.spawn(telemetry::within(Some(trace), logged).instrument(span));
+    tracker.spawn(telemetry::in_context(Some(trace), logged).instrument(span));
 }
 
-async fn deliver(context: &WebhooksContext, task: Task) -> Result<()> {
+async fn deliver(context: &WebhooksContext, task: DeliveryTask) -> Result<()> {
     let platform = &context.platform;
     let started_at = platform.clock.machine();
-    // A process that was stopped for long, and wakes up with a call on its lips, holds its tongue.
+    // After a long pause of the process, the lease could expire during the call: then another process would deliver too.
     if started_at + TimeDelta::from_std(TOTAL_TIMEOUT).unwrap_or(TimeDelta::MAX) > task.leased_until {
         return Ok(());
     }
     let watch = Stopwatch::start();
-    let heard = post(context, &task).await;
+    let result = post(context, &task).await;
     let duration_ms = i32::try_from(watch.elapsed().as_millis()).unwrap_or(i32::MAX);
     let now = platform.clock.machine();
-    let retry_at = match judge(task.step, heard) {
-        Verdict::Again(pause) => {
-            let pause = platform.dice.jitter(pause.to_std().unwrap_or_default());
+    let retry_at = match decide(task.step, result) {
+        DeliveryDecision::Retry(pause) => {
+            let pause = platform.random.jitter(pause.to_std().unwrap_or_default());
             now + TimeDelta::from_std(pause).unwrap_or(TimeDelta::MAX)
         }
-        Verdict::Delivered | Verdict::Dead | Verdict::Gone => now,
+        DeliveryDecision::Delivered | DeliveryDecision::Dead | DeliveryDecision::EndpointGone => now,
     };
-    let report = Report { task, started_at, duration_ms, heard, now, retry_at };
-    let verdict = platform.db.transaction(report, |tx, report| Box::pin(commands::conclude(tx, report))).await?;
-    let end = match verdict {
-        Some(Verdict::Delivered) => "delivered",
-        Some(Verdict::Again(_)) => "failed",
-        Some(Verdict::Dead | Verdict::Gone) => "dead",
-        None => "overtaken",
+    let report = AttemptReport { task, started_at, duration_ms, result, now, retry_at };
+    let decision = platform.db.transaction(report, |tx, report| Box::pin(commands::record_attempt(tx, report))).await?;
+    let end = match decision {
+        Some(DeliveryDecision::Delivered) => "delivered",
+        Some(DeliveryDecision::Retry(_)) => "failed",
+        Some(DeliveryDecision::Dead | DeliveryDecision::EndpointGone) => "dead",
+        None => "lease_lost",
     };
     platform.metrics.webhooks.attempts.with_label_values(&[end]).inc();
     Ok(())
 }
 
-async fn post(context: &WebhooksContext, task: &Task) -> Heard {
-    // Checked at each attempt: what is in reach may have changed since the endpoint was registered.
-    let target = Target::parse(&task.url, context.reach).map_err(|_| Failure::NotPublic.as_str())?;
+async fn post(context: &WebhooksContext, task: &DeliveryTask) -> AttemptResult {
+    // Checked at each attempt, because the policy may have changed since the endpoint was registered.
+    let target = Target::parse(&task.url, context.policy).map_err(|_| AttemptFailure::NotPublic)?;
     let id = task.event_id.to_string();
     let headers = signature::headers(task.secrets.iter(), &id, context.platform.clock.machine(), &task.body);
     let post = Post { target: &target, headers, body: task.body.clone() };
-    context.egress.post(post).await.map_err(Failure::as_str)
+    context.egress.post(post).await.map_err(|failure| match failure {
+        PostFailure::NotPublic => AttemptFailure::NotPublic,
+        PostFailure::NoConnection => AttemptFailure::NoConnection,
+        PostFailure::TimedOut => AttemptFailure::TimedOut,
+        PostFailure::BrokenOff => AttemptFailure::BrokenOff,
+    })
 }
 
-/// Gives up what nobody will get. Returns how much it was.
+/// Discards undeliverable deliveries. Returns their number.
 ///
 /// # Errors
 /// If the database does not answer.
 pub async fn sweep_once(platform: &Platform) -> Result<usize> {
     let now = platform.clock.machine();
-    let count = platform.db.transaction((), move |tx, ()| Box::pin(commands::sweep(tx, now))).await?;
+    let count = platform.db.transaction((), move |tx, ()| Box::pin(commands::discard_undeliverable(tx, now))).await?;
     platform.metrics.webhooks.attempts.with_label_values(&["swept"]).inc_by(count);
     Ok(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
-/// Brings the gauges of the room up to date, for `GET /metrics`.
+/// Updates the module's gauges for `GET /metrics`.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -154,4 +160,15 @@ pub async fn gauges(platform: &Platform) -> Result<()> {
     platform.metrics.webhooks.deliveries.with_label_values(&["pending"]).set(pending);
     platform.metrics.webhooks.deliveries.with_label_values(&["dead"]).set(dead);
     Ok(())
+}
+
+/// Deletes a batch of expired events with their deliveries. Returns the number of events.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn reap_once(platform: &Platform) -> Result<usize> {
+    let before = platform.clock.machine() - EVENTS_KEPT;
+    let delete =
+        platform.db.transaction((), move |tx, ()| Box::pin(store::delete_expired_events(tx, before, retention::BATCH)));
+    Ok(usize::try_from(delete.await?).unwrap_or(usize::MAX))
 }

@@ -1,7 +1,7 @@
 // Journeys through the console: node console.mjs BINARY [FOLDER FOR SCREENSHOTS]
 //
-// A demo of its own, Debian's Chromium without a window, nothing reachable but this machine. Each journey says what it saw; the
-// first that goes wrong ends the run.
+// Starts a demo of its own and a headless Chromium that can reach this machine only. Each journey prints what it saw; the first
+// failure ends the run.
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -25,7 +25,7 @@ const FLAGS = [
 ];
 const DRIVERS = 150;
 const CLICKS_MAX = 3;
-// For a machine that is busy with other things: every limit so many times longer.
+// A factor for every limit, for a busy machine.
 const PATIENCE = Number(process.env.PATIENCE ?? 1);
 const MATCHED_MS_MAX = 20_000 * PATIENCE;
 const EXPERIMENT_MS_MAX = 60_000 * PATIENCE;
@@ -84,7 +84,7 @@ function rideState(page) {
   return page.locator("#ride").getAttribute("data-state");
 }
 
-/** The map has found the city when it can say how many drivers there are. */
+/** The map is ready when it shows the number of drivers. */
 async function cityShown(page) {
   const status = page.locator("#map-status");
   await until("the city", async () => /[1-9]\d* drivers/.test(await status.textContent()), true, {
@@ -93,7 +93,7 @@ async function cityShown(page) {
   await page.waitForTimeout(300);
 }
 
-/** A place on the map where no car is: over one the pointer changes, as a person would see. */
+/** Finds a place on the map without a car: over a car the pointer changes. */
 async function emptySpot(page, shareX, shareY) {
   const box = await page.locator("#map").boundingBox();
   for (let shift = 0; shift < 20; shift++) {
@@ -121,7 +121,7 @@ async function rideByClicks(page) {
   await until("the ride", () => rideState(page), ["assigned", "arrived"], { ms: MATCHED_MS_MAX });
   const ms = performance.now() - demo.startedAt;
   assert.ok(clicks <= CLICKS_MAX && ms <= MATCHED_MS_MAX, `${clicks} clicks, ${ms} ms`);
-  await page.waitForTimeout(1500); // the inspector has read everything, the map has drawn it
+  await page.waitForTimeout(1500); // until the inspector and the map are complete
   await page.screenshot({ path: join(shots, "console-light.png") });
   return `matched after ${clicks} clicks and ${(ms / 1000).toFixed(1)} s from the start of the demo, of which ${(demo.readyMs / 1000).toFixed(1)} s until it was ready`;
 }
@@ -136,7 +136,7 @@ async function rideToTheEnd(page) {
   await until("the payment", () => payment.locator(".note").textContent(), "captured");
   await inspector.locator("summary", { hasText: "Ledger" }).click();
   const ledger = inspector.locator("details", { has: page.locator("summary", { hasText: /^Ledger/ }) });
-  // The charge and its capture; and the capture of a remainder, where the rider has let the driver wait.
+  // The charge and its capture, and the capture of a remainder if the driver had to wait.
   const postings = await until("the ledger", () => ledger.locator(".note").textContent(), ["2 postings", "3 postings"]);
   await inspector.locator("summary", { hasText: "Receipt" }).click();
   await inspector.getByText("Still due").waitFor();
@@ -149,7 +149,7 @@ async function rideByKeyboard(page) {
   await page.locator("#map").focus();
   await page.keyboard.press("Enter");
   for (let step = 0; step < 4; step++) await page.keyboard.press("ArrowRight");
-  // The middle may be where a car is: then the car is shown, and the next place is tried.
+  // A car may be at the center: then the car is selected, and the next place is tried.
   for (let tries = 0; tries < 10 && (await rideState(page)) === "idle"; tries++) {
     await page.keyboard.press("ArrowUp");
     await page.keyboard.press("Enter");
@@ -160,9 +160,9 @@ async function rideByKeyboard(page) {
   await until("the focus", () => page.evaluate(() => document.activeElement.id), "request");
   await page.keyboard.press("Enter");
   await until("the ride", () => rideState(page), ["searching", "offered", "assigned"]);
-  await page.getByRole("button", { name: "Call it off" }).click();
+  await page.getByRole("button", { name: "Cancel the ride" }).click();
   await until("the ride", () => rideState(page), "cancelled");
-  return "requested and called off";
+  return "requested and cancelled";
 }
 
 async function focusOrder(page) {
@@ -184,7 +184,7 @@ async function focusOrder(page) {
       };
     });
     if (!stop) break;
-    assert.ok(stop.outline, `${stop.name} has the focus, and nobody sees it`);
+    assert.ok(stop.outline, `${stop.name} has the focus, but no visible outline`);
     seen.push(stop);
   }
   const places = seen.map((stop) => stop.place).filter((place, index, all) => place !== all[index - 1]);
@@ -226,10 +226,10 @@ async function accessible(page, theme) {
   return "axe has no finding, minor ones included";
 }
 
-/** Every state of every machine has a place of its own, a state too that the page does not know yet. */
+/** Every state of every state machine has a place, also a state that the page does not know. */
 async function drawings(page) {
   const drawn = await page.evaluate(async () => {
-    const { draw, machines } = await import("/console/machine.js");
+    const { draw, machines } = await import("/console/state_machine.js");
     const known = Object.values(await machines());
     const unknown = {
       name: "trip",
@@ -263,7 +263,7 @@ async function drawings(page) {
   return drawn.map(({ name, states, lines }) => `${name} ${states}/${lines}`).join(", ");
 }
 
-/** A ride from the very place where the driver stands, so that nobody is nearer; the car does every step by itself. */
+/** A ride from the driver's own place, so that no other driver is nearer; the car drives automatically. */
 async function beADriver(page) {
   await page.locator("#map").focus();
   for (let tries = 0; tries < 10 && (await rideState(page)) === "idle"; tries++) {
@@ -272,10 +272,10 @@ async function beADriver(page) {
   }
   if (await back(page).isVisible()) await back(page).click();
   await page.getByRole("button", { name: "Be a driver" }).click();
-  await page.getByRole("button", { name: "Go online at the map's centre" }).click();
+  await page.getByRole("button", { name: "Go online at the map's center" }).click();
   const badge = page.locator("#inspector .head .state");
   await until("the driver", () => badge.textContent(), "online");
-  await page.getByLabel("Let the car do every step by itself").check();
+  await page.getByLabel("Drive automatically").check();
   await page.locator("#map").focus();
   for (let step = 0; step < 3; step++) await page.keyboard.press("ArrowRight");
   await page.keyboard.press("Enter");
@@ -319,7 +319,7 @@ async function phonePage(page) {
   const spot = await emptySpot(page, 0.5, 0.4);
   await page.touchscreen.tap(spot.x, spot.y);
   await page.screenshot({ path: join(shots, "console-phone.png") });
-  // A finger is wide: it may have met a car, which is shown then.
+  // A tap is imprecise: it may have selected a car.
   if (await back(page).isVisible()) await back(page).tap();
   await page.locator("#inspector .list button").first().tap();
   await page.locator("#inspector .machine").first().waitFor();
@@ -333,7 +333,7 @@ async function experiments(page) {
   const cards = page.locator("[data-experiment]");
   const names = await cards.evaluateAll((all) => all.map((one) => one.dataset.experiment));
   assert.ok(names.length >= 6, `there are ${names.length} experiments`);
-  // Whoever kills the service comes last.
+  // The experiment that kills the service runs last.
   names.sort((a, b) => a.includes("kill") - b.includes("kill"));
   for (const name of names) {
     const card = page.locator(`[data-experiment="${name}"]`);

@@ -1,4 +1,4 @@
-// A demo of its own for the journeys: a free port, data that go away, and an end that is waited for.
+// Starts and stops a demo for the journeys, on a free port with temporary data.
 
 import { spawn } from "node:child_process";
 import { chmodSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";

@@ -1,11 +1,10 @@
-// How much script a frame of the console's map costs with 10,000 drivers who all move, twice a second, in a headless Chromium.
+// Measures the script time of a frame of the console's map with 10,000 drivers who all move twice a second, in headless Chromium.
 //
 //   node frame-time.mjs BINARY [--drivers N] [--seconds N] [--limit-ms N] [--screenshot FILE]
 //
-// It starts the demo without a city, sends the drivers to work through the public interface, and pushes their positions as a device
-// gateway would. Measured is, for each frame that was drawn, all script since the frame before: its own callback, the messages that
-// have come and the timers. What a promise goes on with is in none of them, but in the average that the browser itself tells.
-// It prints one line of JSON, and fails when all script of the median frame takes longer than the limit.
+// It starts the demo without a city, brings the drivers online through the API, and pushes their positions as a device gateway
+// would. For each frame it measures all script since the previous frame: the frame's callback, messages and timers. Promise
+// continuations count only in the browser's own average. It prints one line of JSON and fails when the median exceeds the limit.
 
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
@@ -23,18 +22,18 @@ const { values: options, positionals } = parseArgs({
 });
 const [binary] = positionals;
 const count = Number(options.drivers);
-const CENTRE = { lat: 30, lon: -40 };
+const CENTER = { lat: 30, lon: -40 };
 const HALF_NORTH = 0.027, HALF_EAST = 0.036; // degrees: 6 km by 7 km
 const BATCH = 1000; // positions in one request
 const ROUND_MS = 500;
 const AT_ONCE = 24; // requests while the drivers come online
-const SPEED = 14; // metres per second
-const METRES_PER_DEGREE = 111_195;
+const SPEED = 14; // meters per second
+const METERS_PER_DEGREE = 111_195;
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
-/** Chance with a seed, so that every run drives the same way (mulberry32). */
-function dice(seed) {
+/** Seeded random numbers (mulberry32), so that every run is the same. */
+function random(seed) {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;
     let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
@@ -58,14 +57,14 @@ async function inParallel(items, work) {
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
-/** Streets to draw underneath: a grid, as wide as where the drivers are. */
+/** A grid of streets over the drivers' area. */
 function grid() {
   const lines = [];
   for (let i = 0; i <= 40; i++) {
-    const lat = CENTRE.lat - HALF_NORTH + (i / 40) * 2 * HALF_NORTH;
-    const lon = CENTRE.lon - HALF_EAST + (i / 40) * 2 * HALF_EAST;
-    lines.push([[CENTRE.lon - HALF_EAST, lat], [CENTRE.lon + HALF_EAST, lat]]);
-    lines.push([[lon, CENTRE.lat - HALF_NORTH], [lon, CENTRE.lat + HALF_NORTH]]);
+    const lat = CENTER.lat - HALF_NORTH + (i / 40) * 2 * HALF_NORTH;
+    const lon = CENTER.lon - HALF_EAST + (i / 40) * 2 * HALF_EAST;
+    lines.push([[CENTER.lon - HALF_EAST, lat], [CENTER.lon + HALF_EAST, lat]]);
+    lines.push([[lon, CENTER.lat - HALF_NORTH], [lon, CENTER.lat + HALF_NORTH]]);
   }
   return { type: "MultiLineString", coordinates: lines };
 }
@@ -73,19 +72,19 @@ function grid() {
 function newCar(random) {
   const heading = random() * 2 * Math.PI;
   return {
-    lat: CENTRE.lat + (random() * 2 - 1) * HALF_NORTH,
-    lon: CENTRE.lon + (random() * 2 - 1) * HALF_EAST,
-    north: (Math.cos(heading) * SPEED) / METRES_PER_DEGREE,
-    east: (Math.sin(heading) * SPEED) / METRES_PER_DEGREE / Math.cos((CENTRE.lat * Math.PI) / 180),
+    lat: CENTER.lat + (random() * 2 - 1) * HALF_NORTH,
+    lon: CENTER.lon + (random() * 2 - 1) * HALF_EAST,
+    north: (Math.cos(heading) * SPEED) / METERS_PER_DEGREE,
+    east: (Math.sin(heading) * SPEED) / METERS_PER_DEGREE / Math.cos((CENTER.lat * Math.PI) / 180),
   };
 }
 
-/** Drives on, and turns around at the edge. */
+/** Moves a driver, who turns around at the edge. */
 function drive(car, seconds) {
   car.lat += car.north * seconds;
   car.lon += car.east * seconds;
-  if (Math.abs(car.lat - CENTRE.lat) > HALF_NORTH) car.north = -Math.sign(car.lat - CENTRE.lat) * Math.abs(car.north);
-  if (Math.abs(car.lon - CENTRE.lon) > HALF_EAST) car.east = -Math.sign(car.lon - CENTRE.lon) * Math.abs(car.east);
+  if (Math.abs(car.lat - CENTER.lat) > HALF_NORTH) car.north = -Math.sign(car.lat - CENTER.lat) * Math.abs(car.north);
+  if (Math.abs(car.lon - CENTER.lon) > HALF_EAST) car.east = -Math.sign(car.lon - CENTER.lon) * Math.abs(car.east);
 }
 
 async function sendToWork(cars) {
@@ -97,7 +96,7 @@ async function sendToWork(cars) {
   });
 }
 
-/** Pushes everybody's position, round after round, until it is told to stop; returns how many went out. */
+/** Pushes every driver's position repeatedly until stopped; returns the number sent. */
 async function push(cars, stop) {
   const { token } = await send("POST", "/v1/sandbox/tokens", { role: "gateway" });
   let pushed = 0;
@@ -115,7 +114,7 @@ async function push(cars, stop) {
   return pushed;
 }
 
-/** Runs in the page, before its own scripts: times every callback of an animation frame, and what else ran since the one before. */
+/** Runs in the page before its own scripts: times every animation-frame callback and all other script since the previous one. */
 function timeFrames() {
   const times = (window.frameTimes = { callback: [], all: [] });
   let sum = 0;
@@ -148,7 +147,7 @@ function timeFrames() {
     });
 }
 
-/** How the times are spread, in milliseconds. */
+/** Returns percentiles of the times, in milliseconds. */
 function spread(times) {
   const sorted = times.toSorted((a, b) => a - b);
   const quantile = (q) => round(sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]);
@@ -163,7 +162,7 @@ async function measure() {
     await page.goto(base);
     const online = (n) => document.getElementById("map-status")?.textContent.startsWith(`${n} drivers`);
     await page.waitForFunction(online, count, { timeout: 60_000 });
-    await page.waitForTimeout(3000); // the first pictures, the compilers of the browser
+    await page.waitForTimeout(3000); // first paint and JIT compilation
     const session = await page.context().newCDPSession(page);
     await session.send("Performance.enable");
     const script = async () => {
@@ -194,8 +193,8 @@ const demo = await startDemo(binary, 0);
 const base = demo.url;
 let isGood = false;
 try {
-  const random = dice(1);
-  const cars = Array.from({ length: count }, () => newCar(random));
+  const rng = random(1);
+  const cars = Array.from({ length: count }, () => newCar(rng));
   await send("PUT", "/v1/sandbox/streets", grid());
   const began = performance.now();
   await sendToWork(cars);
@@ -203,7 +202,7 @@ try {
   const stop = new AbortController();
   const pushBegan = performance.now();
   const pushing = push(cars, stop.signal);
-  const measured = await Promise.race([measure(), pushing.then(() => Promise.reject(new Error("nobody drives any more")))]);
+  const measured = await Promise.race([measure(), pushing.then(() => Promise.reject(new Error("the positions ended early")))]);
   stop.abort();
   const pushed = await pushing;
   const positions_per_second = Math.round((1000 * pushed) / (performance.now() - pushBegan));

@@ -1,15 +1,15 @@
-// A page that is watched: nothing beyond this machine is reached, and whatever the browser complains about is kept.
+// Opens a page that can reach this machine only and records the browser's errors.
 
 const SIZES = { laptop: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } };
 
-// A refused request is an answer, and the experiments ask for some; a service that is killed does not answer at all.
+// Refused requests are expected, and a killed service does not respond.
 const EXPECTED = [
   /the server responded with a status of 4\d\d/,
   /net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)/,
   /WebSocket connection to .* failed/,
 ];
 
-/** Opens a page; `complaints` is what has gone wrong on it so far. */
+/** Opens a page; `complaints` lists its errors so far. */
 export async function openPage(browser, url, { size = "laptop", theme = "light" } = {}) {
   const complaints = [];
   const isPhone = size === "phone";
@@ -45,7 +45,7 @@ export async function openPage(browser, url, { size = "laptop", theme = "light" 
   return { page, complaints, close: () => context.close() };
 }
 
-/** Waits until `read` is one of `wanted`, and says what it was instead. */
+/** Waits until `read` returns one of `wanted`; the error names the actual value. */
 export async function until(what, read, wanted, { ms = 15_000 } = {}) {
   const end = performance.now() + ms;
   for (let seen; ;) {

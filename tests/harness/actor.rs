@@ -1,21 +1,21 @@
-//! Actors, who speak HTTP with a service, and the answers that they get.
+//! HTTP clients of a service, as riders, drivers and operators.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::document::{Reply, judge};
+use super::openapi_check::{Checked, check_response};
 use super::{App, HERE, THERE, until};
 
 static KEYS: AtomicU32 = AtomicU32::new(0);
 
-/// A key that no other request has.
+/// Returns a new idempotency key.
 pub fn new_key() -> String {
     format!("key-{}", KEYS.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Somebody who speaks HTTP with the service.
+/// A rider, driver or operator with a token.
 #[derive(Clone)]
 pub struct Actor {
     pub http: Client,
@@ -24,37 +24,37 @@ pub struct Actor {
     pub id: String,
 }
 
-/// An answer, read whole.
+/// A response with its whole body.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ApiResponse {
     pub status: StatusCode,
     pub headers: reqwest::header::HeaderMap,
     pub bytes: Vec<u8>,
 }
 
-impl Answer {
-    /// Asks the service, which has to answer as the document says.
+impl ApiResponse {
+    /// Sends a request. The response must match the OpenAPI document.
     pub async fn of(request: RequestBuilder) -> Self {
-        Self::attempt(request).await.expect("an answer")
+        Self::attempt(request).await.expect("a response")
     }
 
-    /// The same, where there may be no answer. A stream has no end: its body is left unread.
+    /// The same, for a service that may not respond. The body of a stream is not read.
     ///
     /// # Errors
-    /// If nobody answers, or not to the end.
+    /// If there is no complete response.
     pub async fn attempt(request: RequestBuilder) -> reqwest::Result<Self> {
-        let (method, path, response) = ask(request).await?;
+        let (method, path, response) = send(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let is_stream = headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
         let body = if is_stream { None } else { Some(response.bytes().await?.to_vec()) };
-        judge(&method, &path, &Reply { status, headers: &headers, body: body.as_deref() });
+        check_response(&method, &path, &Checked { status, headers: &headers, body: body.as_deref() });
         Ok(Self { status, headers, bytes: body.unwrap_or_default() })
     }
 
-    /// Asks for an answer that may have no end, and leaves its body to be read.
+    /// Sends a request for a stream, and leaves the body to the caller.
     pub async fn open(request: RequestBuilder) -> Response {
-        let (method, path, response) = ask(request).await.expect("an answer");
-        judge(&method, &path, &Reply { status: response.status(), headers: response.headers(), body: None });
+        let (method, path, response) = send(request).await.expect("a response");
+        check_response(&method, &path, &Checked { status: response.status(), headers: response.headers(), body: None });
         response
     }
 
@@ -74,7 +74,7 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body, if the status is as expected.
+    /// Returns the body. Panics if the status is another one.
     #[track_caller]
     pub fn expect(self, status: u16) -> Value {
         let body = self.json();
@@ -82,7 +82,7 @@ impl Answer {
         body
     }
 
-    /// Fails unless it is this problem, as a problem document has to be.
+    /// Returns the body. Panics unless it is this problem, with all members.
     #[track_caller]
     pub fn expect_problem(self, status: u16, code: &str) -> Value {
         let body = self.json();
@@ -97,8 +97,8 @@ impl Answer {
     }
 }
 
-/// Sends a request; its method and path, and what comes back.
-async fn ask(request: RequestBuilder) -> reqwest::Result<(Method, String, Response)> {
+/// Sends a request. Returns its method and path with the response.
+async fn send(request: RequestBuilder) -> reqwest::Result<(Method, String, Response)> {
     let (client, request) = request.build_split();
     let request = request?;
     let (method, path) = (request.method().clone(), request.url().path().to_owned());
@@ -110,42 +110,42 @@ impl Actor {
         self.http.request(method, format!("{}{path}", self.base_url)).bearer_auth(&self.token)
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
-        Answer::of(self.request(Method::GET, path)).await
+    pub async fn get(&self, path: &str) -> ApiResponse {
+        ApiResponse::of(self.request(Method::GET, path)).await
     }
 
-    pub async fn put(&self, path: &str, body: &Value) -> Answer {
-        Answer::of(self.request(Method::PUT, path).json(body)).await
+    pub async fn put(&self, path: &str, body: &Value) -> ApiResponse {
+        ApiResponse::of(self.request(Method::PUT, path).json(body)).await
     }
 
-    /// A POST with no key.
-    pub async fn post_unkeyed(&self, path: &str, body: &Value) -> Answer {
-        Answer::of(self.request(Method::POST, path).json(body)).await
+    /// Sends a POST without a key.
+    pub async fn post_unkeyed(&self, path: &str, body: &Value) -> ApiResponse {
+        ApiResponse::of(self.request(Method::POST, path).json(body)).await
     }
 
-    /// A POST with a new key.
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    /// Sends a POST with a new key.
+    pub async fn post(&self, path: &str, body: &Value) -> ApiResponse {
         self.post_with(&new_key(), path, body).await
     }
 
-    /// A POST with this key.
-    pub async fn post_with(&self, key: &str, path: &str, body: &Value) -> Answer {
-        Answer::of(self.request(Method::POST, path).header("Idempotency-Key", key).json(body)).await
+    /// Sends a POST with this key.
+    pub async fn post_with(&self, key: &str, path: &str, body: &Value) -> ApiResponse {
+        ApiResponse::of(self.request(Method::POST, path).header("Idempotency-Key", key).json(body)).await
     }
 
-    /// Sends where he is, now; the verdict.
+    /// Sends the driver's position, with the current domain time. Returns the verdict.
     pub async fn send_position(&self, app: &App, (lat, lon): (f64, f64)) -> String {
         let body = json!({"position": {"lat": lat, "lon": lon}, "recorded_at": app.now().await});
         self.put("/v1/drivers/me/location", &body).await.expect(200)["verdict"].as_str().unwrap().to_owned()
     }
 
-    /// A quote from one place to another.
+    /// Requests a quote.
     pub async fn quote(&self, from: (f64, f64), to: (f64, f64)) -> Value {
         let body = json!({"pickup": {"lat": from.0, "lon": from.1}, "dropoff": {"lat": to.0, "lon": to.1}});
         self.post_unkeyed("/v1/quotes", &body).await.expect(201)
     }
 
-    /// Asks for a trip from [`HERE`] to [`THERE`].
+    /// Requests a trip from [`HERE`] to [`THERE`].
     pub async fn request_trip(&self) -> Value {
         self.request_trip_with("pm_card_visa").await
     }
@@ -174,8 +174,8 @@ impl Actor {
         .await
     }
 
-    /// Does something to a trip, like `arrive`.
-    pub async fn act(&self, trip: &str, what: &str) -> Answer {
-        self.post(&format!("/v1/trips/{trip}/{what}"), &json!({})).await
+    /// Runs a command on a trip, like `arrive`.
+    pub async fn command(&self, trip: &str, command: &str) -> ApiResponse {
+        self.post(&format!("/v1/trips/{trip}/{command}"), &json!({})).await
     }
 }

@@ -1,19 +1,20 @@
-//! What the black-box tests share: a real service on a real PostgreSQL with a real payment simulator, each test with a database
-//! and a provider of its own; and actors who speak HTTP with it.
+//! The harness of the black-box tests: a service on a real PostgreSQL with the payment simulator, with a database and a provider per
+//! test, and HTTP clients of it.
 #![allow(
     dead_code,
     unused_imports,
     clippy::unwrap_used,
     missing_docs,
-    reason = "tests; not every test uses everything"
+    reason = "tests; no test binary uses everything"
 )]
 
 mod actor;
-pub mod document;
-pub mod hold;
+pub mod audit_fixture;
+pub mod breakpoint;
+pub mod openapi_check;
 pub mod process;
-pub mod proxy;
-pub mod second;
+pub mod receiver;
+pub mod second_process;
 pub mod socket;
 
 use std::future::Future;
@@ -27,29 +28,30 @@ use reqwest::Client;
 use ridematch::platform::config::{Config, ProviderConfig};
 use ridematch::platform::schema;
 use ridematch::platform::secret::Secret;
-use ridematch::sandbox::Recorder;
+use ridematch::sandbox::{Flags, SqlRecorder};
 use ridematch::startup::{self, Running};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tempfile::TempDir;
 
-pub use actor::{Actor, Answer, new_key};
-use hold::provider::ProviderProxy;
+pub use actor::{Actor, ApiResponse, new_key};
+use breakpoint::provider::ProviderProxy;
 
 pub const JWT_SECRET: &str = "a secret for tests, of at least 32 bytes";
 pub const PSP_SECRET: &str = "sk_test_harness";
 pub const WEBHOOK_SECRET: &str = "whsec_harness";
 
-/// A place in Manhattan, and one a kilometre and a half away.
+/// Two places in Manhattan, about 1.4 km apart.
 pub const HERE: (f64, f64) = (40.7500, -73.9800);
 pub const THERE: (f64, f64) = (40.7600, -73.9700);
 
-/// How long something may take that should happen at once.
+/// Timeout of [`until`].
 const SOON: Duration = Duration::from_secs(10);
 
-/// A test's own database, migrated.
+/// Creates a migrated database for a test.
 pub async fn database() -> Database {
+    ridematch::platform::crypto::install();
     let cluster = TestCluster::shared().await.expect("a PostgreSQL server for tests");
     // The digest of the migrations names the template: changed migrations make a new one.
     let mut digest = [0_u8; 16];
@@ -69,24 +71,24 @@ pub struct App {
     pub config: Config,
     pub database: Database,
     pub provider: psp_sim::Running,
-    /// What the service's calls to the provider go through.
+    /// Between the service and the provider.
     pub calls: ProviderProxy,
     service: Option<Running>,
     pool: PgPool,
-    _books: TempDir,
+    _provider_data: TempDir,
 }
 
-/// What may differ from test to test.
+/// Options of a service.
 pub struct Options {
     pub pool_max: u32,
     pub rate_limit: u32,
-    /// Run on the database before the service starts: to break it, or to watch.
+    /// Runs on the database before the service starts.
     pub sql: &'static str,
-    /// Where the provider's events go; to the service if absent.
+    /// Where the provider's webhooks go; to the service if absent.
     pub events_to: Option<SocketAddr>,
-    /// Where the service looks for the provider, if not at its own address: at something in between.
+    /// Base URL of the provider; its own address if absent.
     pub psp_base_url: Option<String>,
-    /// How long a call to the provider may take, milliseconds; as in production if absent.
+    /// Timeout of a provider call, milliseconds; as in production if absent.
     pub psp_timeout_ms: Option<u32>,
 }
 
@@ -108,8 +110,8 @@ impl App {
             sqlx::raw_sql(sqlx::AssertSqlSafe(options.sql)).execute(&pool).await.unwrap();
         }
         let listen = free_address();
-        let books = tempfile::tempdir().unwrap();
-        let mut settings = psp_sim::Settings::new(books.path(), PSP_SECRET);
+        let provider_data = tempfile::tempdir().unwrap();
+        let mut settings = psp_sim::Settings::new(provider_data.path(), PSP_SECRET);
         settings.webhook = Some(psp_sim::Webhook {
             url: format!("http://{}/v1/webhooks/psp", options.events_to.unwrap_or(listen)),
             secret: WEBHOOK_SECRET.to_owned(),
@@ -117,10 +119,10 @@ impl App {
         let provider = psp_sim::start(settings).await.expect("the payment simulator");
         let calls = ProviderProxy::start(provider.address()).await;
         let config = config(&database.url(), listen, calls.address(), &options);
-        let service = startup::start(&config, Recorder::default()).await.expect("the service");
+        let service = start_service(&config).await;
         let app = Self {
             base_url: format!("http://{}", service.address),
-            // The service closes connections that nobody has used for five seconds; one must not be taken up just then.
+            // The service closes connections that were idle for five seconds; none may be reused just then.
             http: Client::builder().pool_idle_timeout(Duration::from_secs(2)).build().unwrap(),
             config,
             database,
@@ -128,10 +130,10 @@ impl App {
             calls,
             service: Some(service),
             pool,
-            _books: books,
+            _provider_data: provider_data,
         };
         app.until("the process is the matcher", async || {
-            let ready = Answer::attempt(app.http.get(app.url("/readyz"))).await.ok()?;
+            let ready = ApiResponse::attempt(app.http.get(app.url("/readyz"))).await.ok()?;
             ready.json()["matcher"].as_bool()?.then_some(())
         })
         .await;
@@ -142,22 +144,22 @@ impl App {
         format!("{}{path}", self.base_url)
     }
 
-    /// The running service, to look inside.
+    /// The running service.
     pub fn service(&self) -> &Running {
         self.service.as_ref().unwrap()
     }
 
-    /// The database, to look at or to break by hand.
+    /// The database.
     pub fn sql(&self) -> &PgPool {
         &self.pool
     }
 
-    /// Runs SQL that is to break something.
+    /// Runs SQL, for example to remove a constraint.
     pub async fn break_with(&self, sql: &str) {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&self.pool).await.unwrap();
     }
 
-    /// One number from the database.
+    /// Returns one number from the database.
     pub async fn count(&self, sql: &str) -> i64 {
         sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&self.pool).await.unwrap()
     }
@@ -166,13 +168,13 @@ impl App {
         self.actor_named(role, None).await
     }
 
-    /// An actor who is somebody already known.
+    /// Creates an actor, with a known subject if given.
     pub async fn actor_named(&self, role: &str, subject: Option<&str>) -> Actor {
         let mut body = json!({"role": role});
         if let Some(subject) = subject {
             body["subject"] = subject.into();
         }
-        let body = Answer::of(self.http.post(self.url("/v1/sandbox/tokens")).json(&body)).await.expect(201);
+        let body = ApiResponse::of(self.http.post(self.url("/v1/sandbox/tokens")).json(&body)).await.expect(201);
         Actor {
             http: self.http.clone(),
             base_url: self.base_url.clone(),
@@ -189,7 +191,7 @@ impl App {
         self.actor("ops").await
     }
 
-    /// A driver who is online at `place`, and in the index.
+    /// Creates a driver that is online at `place`, and in the index.
     pub async fn driver_at(&self, place: (f64, f64)) -> Actor {
         let driver = self.actor("driver").await;
         let vehicle = json!({"available": true, "name": "Dora", "class": "standard", "plate": "RM 1"});
@@ -201,24 +203,24 @@ impl App {
         driver
     }
 
-    /// Domain time now.
+    /// Returns the domain time.
     pub async fn now(&self) -> String {
-        let clock = Answer::of(self.http.get(self.url("/v1/sandbox/clock"))).await.expect(200);
+        let clock = ApiResponse::of(self.http.get(self.url("/v1/sandbox/clock"))).await.expect(200);
         clock["domain"].as_str().unwrap().to_owned()
     }
 
-    /// Sets domain time ahead.
+    /// Advances the domain clock.
     pub async fn advance(&self, seconds: i64) {
         let body = json!({"advance_s": seconds});
-        Answer::of(self.http.post(self.url("/v1/sandbox/clock")).json(&body)).await.expect(200);
+        ApiResponse::of(self.http.post(self.url("/v1/sandbox/clock")).json(&body)).await.expect(200);
     }
 
-    /// Waits until `look` finds something, and gives up loudly after a while.
+    /// Polls until `look` finds something. Panics after 10 s.
     pub async fn until<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
         until(what, look).await
     }
 
-    /// The audit, once nothing is unsettled.
+    /// Returns the audit, once nothing is unsettled.
     pub async fn audit(&self) -> Value {
         let ops = self.ops().await;
         self.until("nothing is unsettled", async || {
@@ -228,7 +230,7 @@ impl App {
         .await
     }
 
-    /// Fails unless the audit is clean.
+    /// Panics unless the audit is clean.
     pub async fn assert_clean(&self) {
         let report = self.audit().await;
         assert_eq!(report["clean"], true, "the audit is not clean: {report:#}");
@@ -243,8 +245,8 @@ impl App {
     }
 }
 
-/// An address that nobody listens on. Its port is below those that the system gives to connections of its own accord, because
-/// between this moment and the service's own `bind` one of the tests' many connections might be given it.
+/// Returns a free address. Its port is below the ephemeral ones: one of the tests' many connections might otherwise get it before the
+/// service binds it.
 pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
@@ -254,6 +256,12 @@ pub fn free_address() -> SocketAddr {
             return listener.local_addr().unwrap();
         }
     }
+}
+
+/// Starts the service with the sandbox open and webhooks allowed to this machine.
+pub async fn start_service(config: &Config) -> Running {
+    let flags = Flags { sandbox: true, webhook_loopback: true, supervised: false };
+    startup::start_with_sandbox(config, flags, SqlRecorder::default()).await.expect("the service starts")
 }
 
 pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, options: &Options) -> Config {
@@ -271,19 +279,16 @@ pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, opti
         psp_webhook_secret: Secret::new(WEBHOOK_SECRET),
         rate_limit: NonZeroU32::new(options.rate_limit).unwrap(),
         log: "warn".to_owned(),
-        sandbox: true,
-        webhook_loopback: true,
-        supervised: false,
         exit_with_parent: false,
     }
 }
 
-/// Waits until `look` finds something, and gives up loudly after a while.
+/// Polls until `look` finds something. Panics after 10 s.
 pub async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
     within(SOON, what, look).await
 }
 
-/// The same, for what takes its time.
+/// The same with another limit.
 pub async fn within<T>(limit: Duration, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
     let found = async {
         loop {
@@ -293,10 +298,12 @@ pub async fn within<T>(limit: Duration, what: &str, look: impl AsyncFn() -> Opti
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(limit, found).await.unwrap_or_else(|_| panic!("waited {limit:?} in vain until {what}"))
+    tokio::time::timeout(limit, found)
+        .await
+        .unwrap_or_else(|_| panic!("timed out after {limit:?} waiting until {what}"))
 }
 
-/// A rider's trip that a driver has accepted.
+/// Returns an assigned trip.
 pub async fn assigned(app: &App, rider: &Actor, driver: &Actor) -> Value {
     let trip = rider.request_trip().await;
     let offer = driver.until_offered().await;
@@ -306,22 +313,22 @@ pub async fn assigned(app: &App, rider: &Actor, driver: &Actor) -> Value {
     rider.get(&format!("/v1/trips/{}", trip["id"].as_str().unwrap())).await.expect(200)
 }
 
-/// A trip under way.
+/// Returns a trip in progress.
 pub async fn in_progress(app: &App, rider: &Actor, driver: &Actor) -> Value {
     let trip = assigned(app, rider, driver).await;
     let id = trip["id"].as_str().unwrap();
     driver.send_position(app, HERE).await;
-    driver.act(id, "arrive").await.expect(200);
+    driver.command(id, "arrive").await.expect(200);
     driver.post(&format!("/v1/trips/{id}/start"), &json!({"pin": trip["pin"]})).await.expect(200);
     rider.get(&format!("/v1/trips/{id}")).await.expect(200)
 }
 
-/// The id of a resource.
+/// Returns the id of a resource.
 pub fn id(resource: &Value) -> &str {
     resource["id"].as_str().expect("an id")
 }
 
-/// Runs `attempts` at the same time, on connections of their own.
+/// Runs `attempts` concurrently.
 pub async fn at_once<F: Future>(attempts: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     futures_util::future::join_all(attempts).await
 }

@@ -1,61 +1,58 @@
-//! The service as a process of its own, to be killed.
+//! The service as a process of its own, which can be paused and killed.
 
-use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
+use launcher::{Paused, Spec};
 use serde_json::{Value, json};
-use tokio::process::{Child, Command};
 
-use super::{Actor, Answer, JWT_SECRET, PSP_SECRET, WEBHOOK_SECRET, until, within};
+use super::second_process::HasBaseUrl;
+use super::{Actor, ApiResponse, JWT_SECRET, PSP_SECRET, WEBHOOK_SECRET, until, within};
 
-/// How long a process may take to start, or to find out what became of the calls of one that was killed: its leases run out
-/// after 30 s, and other tests run meanwhile.
+/// How long a process may take to start, or to resolve the calls of a killed one: leases expire after 30 s, and other tests run
+/// at the same time.
 pub const RECOVERED_WITHIN: Duration = Duration::from_secs(120);
 
-/// What a process is started with.
+/// How to start a process.
 #[derive(Debug, Clone)]
 pub struct Launch {
     pub database_url: String,
     pub provider: SocketAddr,
     pub listen: SocketAddr,
-    /// What to log, and the file that it is added to.
+    /// Filter and file of the log.
     pub log: (&'static str, PathBuf),
 }
 
 impl Launch {
-    /// Starts a process, and does not wait for it.
-    pub fn spawn(&self) -> Process {
-        let (filter, file) = &self.log;
-        let log = File::options().create(true).append(true).open(file).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_ridematch"))
-            .arg("serve")
-            .env("DATABASE_URL", &self.database_url)
-            .env("RIDEMATCH_LISTEN", self.listen.to_string())
-            .env("RIDEMATCH_JWT_SECRET", JWT_SECRET)
-            .env("RIDEMATCH_RATE_LIMIT", "100000")
-            .env("RIDEMATCH_SANDBOX", "true")
-            .env("RIDEMATCH_LOG", filter)
-            .env("PSP_BASE_URL", format!("http://{}", self.provider))
-            .env("PSP_SECRET_KEY", PSP_SECRET)
-            .env("PSP_WEBHOOK_SECRET", WEBHOOK_SECRET)
-            // The most there may be: a call that a test holds must not time out meanwhile.
-            .env("PSP_TIMEOUT_MS", "25000")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let http = reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(2)).build().unwrap();
-        Process { child, base_url: format!("http://{}", self.listen), http }
-    }
-
     /// Starts a process, and waits until it is ready.
-    pub async fn started(&self) -> Process {
-        let process = self.spawn();
+    pub async fn start(&self) -> Process {
+        let (filter, file) = &self.log;
+        let spec = Spec {
+            name: "the service",
+            program: env!("CARGO_BIN_EXE_ridematch").into(),
+            arguments: ["serve", "--exit-with-parent"].map(Into::into).into(),
+            environment: vec![
+                ("DATABASE_URL", self.database_url.clone()),
+                ("RIDEMATCH_LISTEN", self.listen.to_string()),
+                ("RIDEMATCH_JWT_SECRET", JWT_SECRET.to_owned()),
+                ("RIDEMATCH_RATE_LIMIT", "100000".to_owned()),
+                ("RIDEMATCH_SANDBOX", "true".to_owned()),
+                ("RIDEMATCH_LOG", (*filter).to_owned()),
+                ("PSP_BASE_URL", format!("http://{}", self.provider)),
+                ("PSP_SECRET_KEY", PSP_SECRET.to_owned()),
+                ("PSP_WEBHOOK_SECRET", WEBHOOK_SECRET.to_owned()),
+                // The maximum: a call at a breakpoint must not time out.
+                ("PSP_TIMEOUT_MS", "25000".to_owned()),
+            ],
+            log: Some(file.clone()),
+            announces: true,
+            starts_within: RECOVERED_WITHIN,
+            kill_line: None,
+        };
+        let child = spec.start().await.unwrap();
+        let http = reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(2)).build().unwrap();
+        let process = Process { child, base_url: format!("http://{}", self.listen), http };
         within(RECOVERED_WITHIN, "the process is ready", async || process.readyz().await).await;
         process
     }
@@ -63,59 +60,34 @@ impl Launch {
 
 /// A process. It is killed when this is dropped.
 pub struct Process {
-    child: Child,
+    child: launcher::Process,
     pub base_url: String,
     pub http: reqwest::Client,
 }
 
 impl Process {
     pub async fn readyz(&self) -> Option<Value> {
-        let answer = Answer::attempt(self.http.get(format!("{}/readyz", self.base_url))).await.ok()?;
-        (answer.status == 200).then(|| answer.json())
+        let response = ApiResponse::attempt(self.http.get(format!("{}/readyz", self.base_url))).await.ok()?;
+        (response.status == 200).then(|| response.json())
     }
 
     pub async fn is_matcher(&self) -> bool {
         self.readyz().await.is_some_and(|ready| ready["matcher"] == true)
     }
 
-    /// `kill -9`.
+    /// Sends SIGKILL, and waits for the end.
     pub async fn kill(mut self) {
-        self.child.kill().await.unwrap();
+        self.child.kill().await;
     }
 
-    /// SIGSTOP: when this returns it stands still, with all that it has open, until [`Process::wake`].
-    pub fn stop(&self) {
-        self.signal("-STOP");
-        // A signal takes its time to reach every thread; on a busy machine time enough for one more call.
-        let tasks = format!("/proc/{}/task", self.child.id().expect("it runs"));
-        for _ in 0..500 {
-            let Ok(threads) = std::fs::read_dir(&tasks) else { return };
-            let stands = |thread: std::io::Result<std::fs::DirEntry>| {
-                let stat = std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default();
-                // The state comes after the name, which stands in brackets.
-                stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
-            };
-            if threads.into_iter().all(stands) {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        panic!("it does not stand still");
-    }
-
-    /// SIGCONT.
-    pub fn wake(&self) {
-        self.signal("-CONT");
-    }
-
-    fn signal(&self, signal: &str) {
-        let id = self.child.id().expect("it runs").to_string();
-        assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
+    /// Pauses every thread until the result is dropped.
+    pub async fn pause(&self) -> Paused {
+        self.child.pause().await.unwrap()
     }
 
     pub async fn actor(&self, role: &str) -> Actor {
         let tokens = format!("{}/v1/sandbox/tokens", self.base_url);
-        let body = Answer::of(self.http.post(tokens).json(&json!({"role": role}))).await.expect(201);
+        let body = ApiResponse::of(self.http.post(tokens).json(&json!({"role": role}))).await.expect(201);
         Actor {
             http: self.http.clone(),
             base_url: self.base_url.clone(),
@@ -126,23 +98,23 @@ impl Process {
 
     pub async fn clock(&self, body: Value) -> Value {
         let clock = format!("{}/v1/sandbox/clock", self.base_url);
-        Answer::of(self.http.post(clock).json(&body)).await.expect(200)
+        ApiResponse::of(self.http.post(clock).json(&body)).await.expect(200)
     }
 
-    /// A driver who is online at `place`, and in the index.
+    /// Creates a driver that is online at `place`, and in the index.
     pub async fn driver_at(&self, place: (f64, f64)) -> Actor {
         let driver = self.actor("driver").await;
         let vehicle = json!({"available": true, "name": "Dora", "class": "standard", "plate": "RM 1"});
         driver.put("/v1/drivers/me/availability", &vehicle).await.expect(200);
         until("the driver is in the index", async || {
-            let verdict = driver.position(self, place).await;
-            (verdict.status == 200 && verdict.json()["verdict"] == "accepted").then_some(())
+            let report = driver.put_position(self, place).await;
+            (report.status == 200 && report.json()["verdict"] == "accepted").then_some(())
         })
         .await;
         driver
     }
 
-    /// The audit, once nothing is unsettled.
+    /// Returns the audit, once nothing is unsettled.
     pub async fn audit(&self) -> Value {
         let ops = self.actor("ops").await;
         within(RECOVERED_WITHIN, "nothing is unsettled", async || {
@@ -153,14 +125,15 @@ impl Process {
     }
 }
 
-impl Actor {
-    /// The same person, who now speaks with another process.
-    pub fn facing(&self, process: &Process) -> Self {
-        Self { base_url: process.base_url.clone(), http: process.http.clone(), ..self.clone() }
+impl HasBaseUrl for Process {
+    fn base_url(&self) -> String {
+        self.base_url.clone()
     }
+}
 
-    /// Says where he is, now.
-    pub async fn position(&self, process: &Process, (lat, lon): (f64, f64)) -> Answer {
+impl Actor {
+    /// Sends the driver's position, with the current domain time of a process.
+    pub async fn put_position(&self, process: &Process, (lat, lon): (f64, f64)) -> ApiResponse {
         let now = process.clock(json!({})).await["domain"].clone();
         self.put("/v1/drivers/me/location", &json!({"position": {"lat": lat, "lon": lon}, "recorded_at": now})).await
     }

@@ -1,4 +1,4 @@
-//! A WebSocket client (RFC 6455) of the few lines that a test needs: no extensions, no fragments, a mask of zeros.
+//! A minimal WebSocket client (RFC 6455): no extensions, no fragments, a mask of zeros.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// How long a message may take that should come.
+/// Timeout of an expected message.
 const SOON: Duration = Duration::from_secs(10);
 
-/// Nothing that works takes so long to take a few bytes in.
-const STUCK: Duration = Duration::from_secs(2);
+/// A write that takes longer is blocked.
+const BLOCKED_AFTER: Duration = Duration::from_secs(2);
 
-/// What a service sends.
+/// A message of the service.
 #[derive(Debug)]
 pub enum Message {
     Text(Value),
     Binary(Vec<u8>),
-    /// The connection's end, and why.
+    /// The close code.
     Close(u16),
 }
 
@@ -25,7 +25,10 @@ pub enum Message {
 pub struct Socket(TcpStream);
 
 impl Socket {
-    /// Opens one; the status of the answer, if it is not 101.
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// The status of the response, if it is not 101.
     pub async fn open(base_url: &str, path: &str, headers: &str) -> Result<Self, u16> {
         let host = base_url.trim_start_matches("http://");
         let mut stream = TcpStream::connect(host).await.unwrap();
@@ -34,20 +37,20 @@ impl Socket {
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\n") {
-            answer.push(stream.read_u8().await.unwrap());
+        let mut response = Vec::new();
+        while !response.ends_with(b"\r\n\r\n") {
+            response.push(stream.read_u8().await.unwrap());
         }
-        let answer = String::from_utf8(answer).unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        let response = String::from_utf8(response).unwrap();
+        let status = response.split(' ').nth(1).unwrap().parse().unwrap();
         if status == 101 { Ok(Self(stream)) } else { Err(status) }
     }
 
-    pub async fn say(&mut self, message: &Value) {
-        self.send(0x1, message.to_string().as_bytes()).await;
+    pub async fn send_json(&mut self, message: &Value) {
+        self.send_frame(0x1, message.to_string().as_bytes()).await;
     }
 
-    pub async fn send(&mut self, kind: u8, payload: &[u8]) {
+    pub async fn send_frame(&mut self, kind: u8, payload: &[u8]) {
         let mut frame = vec![0x80 | kind];
         match u8::try_from(payload.len()) {
             Ok(short @ 0..126) => frame.push(0x80 | short),
@@ -61,22 +64,22 @@ impl Socket {
         self.0.write_all(&frame).await.unwrap();
     }
 
-    /// Says the same again and again, and reads nothing, until the other end takes no more.
-    pub async fn say_until_stuck(&mut self, message: &str) {
+    /// Sends the same message repeatedly, without reading, until the other end blocks.
+    pub async fn send_until_blocked(&mut self, message: &str) {
         for _ in 0..500_000 {
-            if tokio::time::timeout(STUCK, self.send(0x1, message.as_bytes())).await.is_err() {
+            if tokio::time::timeout(BLOCKED_AFTER, self.send_frame(0x1, message.as_bytes())).await.is_err() {
                 return;
             }
         }
-        panic!("it takes everything");
+        panic!("the service never blocks");
     }
 
-    /// The next message.
+    /// Returns the next message.
     pub async fn next(&mut self) -> Message {
         tokio::time::timeout(SOON, self.read()).await.expect("a message in time")
     }
 
-    /// The next message, which has to be text.
+    /// Returns the next message, which must be text.
     pub async fn text(&mut self) -> Value {
         match self.next().await {
             Message::Text(text) => text,
@@ -84,9 +87,9 @@ impl Socket {
         }
     }
 
-    /// The next message, if one comes within a time.
+    /// Returns the next message, if one arrives within a time.
     pub async fn next_within(&mut self, time: Duration) -> Option<Message> {
-        // Nothing of a message is lost: it is looked for, and read only when it is there.
+        // A timeout during a read would lose a part of the message.
         let mut first = [0; 1];
         tokio::time::timeout(time, self.0.peek(&mut first)).await.ok()?.ok()?;
         Some(self.next().await)

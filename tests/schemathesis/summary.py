@@ -1,4 +1,4 @@
-"""What the runs of Schemathesis came to: summary.py DOCUMENT TALLY; fails if an operation was never seen to succeed."""
+"""Summarizes the Schemathesis runs: summary.py DOCUMENT TALLY. Fails if an operation never succeeded."""
 
 import json
 import sys
@@ -15,24 +15,24 @@ operations = {
 }
 succeeded: Counter[str] = Counter()
 broken: dict[str, list[str]] = defaultdict(list)
-everything = 0
+total = 0
 for line in open(tally, encoding="utf-8"):
     run = json.loads(line)
     times, statuses = 0, Counter()
-    asked = {answer["operation"] for answer in run["answers"]}
-    for answer in run["answers"]:
-        times += answer["times"]
-        statuses[f"{answer['status'] // 100}xx"] += answer["times"]
-        if answer["status"] // 100 == 2:
-            succeeded[answer["operation"]] += answer["times"]
+    called = {response["operation"] for response in run["responses"]}
+    for response in run["responses"]:
+        times += response["times"]
+        statuses[f"{response['status'] // 100}xx"] += response["times"]
+        if response["status"] // 100 == 2:
+            succeeded[response["operation"]] += response["times"]
     for operation, why in run["broken"].items():
         broken[operation].append(f"{run['role']}: {why}")
-    everything += times
+    total += times
     spread = ", ".join(f"{times} × {status}" for status, times in sorted(statuses.items()))
-    print(f"  {run['role']:8} {times:6} cases, {len(asked):3} operations: {spread}")
+    print(f"  {run['role']:8} {times:6} cases, {len(called):3} operations: {spread}")
 
 missing = sorted(operations - set(succeeded))
-print(f"schemathesis: {everything} cases, {len(succeeded)} of {len(operations)} operations seen to succeed")
+print(f"schemathesis: {total} cases, {len(succeeded)} of {len(operations)} operations succeeded")
 for operation in missing:
-    print(f"  never succeeded: {operation}; {'; '.join(broken[operation]) or 'it has no scene'}")
+    print(f"  never succeeded: {operation}; {'; '.join(broken[operation]) or 'no scenario'}")
 sys.exit(1 if missing else 0)

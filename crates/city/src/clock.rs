@@ -1,7 +1,7 @@
-//! Domain time, as the service counts it: everything in the city is scheduled by it.
+//! Domain time as the service counts it, which schedules everything in the city.
 //!
-//! The service's clock is read at the start and every [`READ_AGAIN`] after that, so that jumps and changes of scale are
-//! followed. This is the one place in the crate that looks at a machine clock.
+//! The clock of the service is read at the start and every [`READ_INTERVAL`] after that, to follow jumps and changes of
+//! scale. Only this module reads the machine clock.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,46 +10,45 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How often the service's clock is read again, in machine time.
-const READ_AGAIN: Duration = Duration::from_secs(2);
+/// The interval between readings of the service clock, in machine time.
+const READ_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The machine's clock, for what is measured in real seconds.
+/// The machine clock, for measurements in real seconds.
 pub(crate) fn machine_now() -> Instant {
-    #[allow(clippy::disallowed_methods, reason = "the one place that looks at the machine's clock")]
+    #[allow(clippy::disallowed_methods, reason = "the only place that reads the machine clock")]
     Instant::now()
 }
 
-/// What the service said about its clock, and when its answer came.
+/// A reading of the service clock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading {
-    /// Domain time of the answer.
+    /// Domain time in the response.
     pub domain: DateTime<Utc>,
     /// Domain seconds per real second.
     pub scale: f64,
-    /// When the answer was there.
+    /// The time of the response.
     pub received: Instant,
-    /// How long it took from asking to answer: the reading is at most so much too early, never too late.
+    /// The time from the request to the response: the reading is at most this much behind, never ahead.
     pub round_trip: Duration,
 }
 
 impl Reading {
     fn domain_at(&self, at: Instant) -> DateTime<Utc> {
-        self.domain + times(at.saturating_duration_since(self.received), self.scale)
+        self.domain + scaled(at.saturating_duration_since(self.received), self.scale)
     }
 
-    /// Whether `newer` tells of a jump, of another scale, or simply knows the time more exactly.
+    /// Whether `newer` shows a jump, another scale, or a more exact time.
     fn is_superseded_by(&self, newer: &Self) -> bool {
         if (self.scale - newer.scale).abs() > f64::EPSILON || newer.round_trip < self.round_trip {
             return true;
         }
-        // Two readings may differ by what their round trips hide, and by two milliseconds of scheduling.
-        let hidden = self.round_trip + newer.round_trip + Duration::from_millis(2);
-        (newer.domain - self.domain_at(newer.received)).abs() > times(hidden, self.scale)
+        // Two readings may differ by their round trips, and by two milliseconds of scheduling.
+        let tolerance = self.round_trip + newer.round_trip + Duration::from_millis(2);
+        (newer.domain - self.domain_at(newer.received)).abs() > scaled(tolerance, self.scale)
     }
 }
 
-/// The service's domain clock as this process knows it: at most a round trip behind it, never ahead, so that no position
-/// is ever dated in the future.
+/// The domain clock: at most a round trip behind the service, never ahead, so that no position is dated in the future.
 #[derive(Debug)]
 pub(crate) struct Clock {
     reading: watch::Sender<Reading>,
@@ -70,7 +69,7 @@ impl Clock {
         self.reading.borrow().scale
     }
 
-    /// Returns once domain time has reached `due`, however often the clock jumps or changes its pace before that.
+    /// Returns when domain time has reached `due`, also across jumps and changes of scale.
     pub async fn sleep_until(&self, due: DateTime<Utc>) {
         let mut readings = self.reading.subscribe();
         loop {
@@ -88,10 +87,10 @@ impl Clock {
         }
     }
 
-    /// Reads the service's clock again and again with `read`, for ever. An answer that fails is skipped.
-    pub async fn follow<F: Future<Output = Option<Reading>>>(&self, read: impl Fn() -> F) {
+    /// Keeps reading the service clock with `read` until it is dropped. A failed reading is skipped.
+    pub async fn synchronize<F: Future<Output = Option<Reading>>>(&self, read: impl Fn() -> F) {
         loop {
-            tokio::time::sleep(READ_AGAIN).await;
+            tokio::time::sleep(READ_INTERVAL).await;
             if let Some(newer) = read().await {
                 self.reading.send_if_modified(|current| {
                     let superseded = current.is_superseded_by(&newer);
@@ -105,20 +104,20 @@ impl Clock {
     }
 }
 
-/// So many times as long, to the microsecond.
-fn times(real: Duration, scale: f64) -> TimeDelta {
+/// A real duration in domain time, to the microsecond.
+fn scaled(real: Duration, scale: f64) -> TimeDelta {
     seconds(real.as_secs_f64() * scale)
 }
 
-/// A length of domain time from seconds, to the microsecond.
+/// A duration from seconds, to the microsecond.
 pub(crate) fn seconds(s: f64) -> TimeDelta {
     #[allow(clippy::cast_possible_truncation, reason = "a cast from float saturates")]
     TimeDelta::microseconds((s * 1e6) as i64)
 }
 
-/// A length of domain time in seconds; negative when it points backwards.
-pub(crate) fn as_seconds(length: TimeDelta) -> f64 {
-    length.as_seconds_f64()
+/// A duration in seconds; may be negative.
+pub(crate) fn as_seconds(duration: TimeDelta) -> f64 {
+    duration.as_seconds_f64()
 }
 
 #[cfg(test)]
@@ -141,17 +140,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_jump_wakes_who_sleeps_past_it() {
+    async fn jump_past_the_due_time_ends_a_sleep() {
         let clock = Clock::new(reading(0, 1.0));
         let jump = || async { Some(reading(7_200, 1.0)) };
         tokio::select! {
             () = clock.sleep_until(DateTime::from_timestamp(3_600, 0).unwrap()) => {}
-            () = clock.follow(jump) => {}
+            () = clock.synchronize(jump) => {}
         }
     }
 
     #[test]
-    fn noise_is_not_a_jump() {
+    fn small_difference_is_not_a_jump() {
         let first = reading(0, 60.0);
         let mut second = Reading { received: first.received + Duration::from_secs(2), ..reading(120, 60.0) };
         second.domain += TimeDelta::milliseconds(50);

@@ -1,4 +1,4 @@
-//! All drivers of one run.
+//! The drivers of a run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,54 +6,54 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use tokio::task::JoinSet;
 
-use crate::driver::{Identity, drive};
-use crate::source::Vehicle;
-use crate::world::World;
+use crate::driver::{Identity, run_driver};
+use crate::model::Vehicle;
+use crate::run_context::RunContext;
 
-/// So long, in machine time, the first riders wait for drivers who don't come online.
-const ONLINE_WITHIN: Duration = Duration::from_secs(30);
-/// How many drivers say good-bye at once.
-const LEAVING_AT_ONCE: usize = 16;
+/// How long a run waits for its drivers to come online, in machine time.
+const ONLINE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most drivers that go offline at the same time.
+const OFFLINE_CONCURRENCY: usize = 16;
 
-/// The drivers at work. Dropping it lets them vanish without a word.
+/// The running drivers. Dropping this ends their tasks without going offline.
 pub(crate) struct Fleet {
     drivers: Vec<Arc<Identity>>,
     tasks: JoinSet<()>,
 }
 
 impl Fleet {
-    /// Sends the drivers to work, and returns when all of them are online or it has taken too long.
-    pub async fn start(world: &Arc<World>, vehicles: &[Vehicle]) -> Self {
+    /// Starts the drivers, and returns when all are online or [`ONLINE_TIMEOUT`] has passed.
+    pub async fn start(context: &Arc<RunContext>, vehicles: &[Vehicle]) -> Self {
         let mut fleet = Self { drivers: Vec::new(), tasks: JoinSet::new() };
         for vehicle in vehicles {
-            let driver = Arc::new(Identity::new(world.clone(), vehicle.clone()));
+            let driver = Arc::new(Identity::new(context.clone(), vehicle.clone()));
             fleet.drivers.push(driver.clone());
-            fleet.tasks.spawn(drive(driver));
+            fleet.tasks.spawn(run_driver(driver));
         }
         let all_online = async {
-            while world.tally.counts().online < vehicles.len() as u64 {
+            while context.statistics.counts().online < vehicles.len() as u64 {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        if tokio::time::timeout(ONLINE_WITHIN, all_online).await.is_err() {
-            tracing::warn!("{} of {} drivers are online", world.tally.counts().online, vehicles.len());
+        if tokio::time::timeout(ONLINE_TIMEOUT, all_online).await.is_err() {
+            tracing::warn!("{} of {} drivers are online", context.statistics.counts().online, vehicles.len());
         }
         fleet
     }
 
-    /// Takes everybody off the streets and offline, so that nobody is offered a ride who is not there.
-    pub async fn go_home(mut self) {
+    /// Ends all drivers and sets them offline, so that the service offers them no more rides.
+    pub async fn go_offline(mut self) {
         while let Some(ended) = self.tasks.try_join_next() {
             if let Err(error) = ended {
-                tracing::error!("a driver is lost: {error}");
+                tracing::error!("a driver's task failed: {error}");
             }
         }
         self.tasks.shutdown().await;
-        let leave = |driver: Arc<Identity>| async move {
-            if let Err(failure) = driver.go_offline().await {
-                tracing::warn!("a driver can't go offline: {failure}");
+        let go_offline = |driver: Arc<Identity>| async move {
+            if let Err(error) = driver.go_offline().await {
+                tracing::warn!("a driver cannot go offline: {error}");
             }
         };
-        stream::iter(self.drivers).for_each_concurrent(LEAVING_AT_ONCE, leave).await;
+        stream::iter(self.drivers).for_each_concurrent(OFFLINE_CONCURRENCY, go_offline).await;
     }
 }

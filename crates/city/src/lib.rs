@@ -1,77 +1,86 @@
-//! Riders and drivers for ridematch: a procedural city, and scenarios from disk. They are HTTP clients and nothing else:
-//! what they know of the service is its published interface.
+//! Simulated riders and drivers for ridematch, from a procedural city or from scenario files. They use only the published
+//! HTTP API.
 //!
-//! [`run`] is the command line; [`drive`] is the procedural city for a program that has a service already.
+//! [`run`] executes the command line; [`drive`] runs the procedural city on a running service.
+//!
+//! A module imports only from modules above it in this list:
+//!
+//! - `clock`, `position`, `random`, `sync`, `launch`, `metrics`
+//! - `streets`, `behavior`, `statistics`, `pin_exchange`, then `model` (a city) and `cli`
+//! - `web` (the client of the service), `run_context` (what the tasks of a run share)
+//! - `driver`, `fleet`, `rider`, `riders`, `publish`, `progress`, `report`
+//! - `replay` and `procedural_city`: the commands
 
+mod behavior;
 mod cli;
 mod clock;
-mod cruise;
-mod dice;
 mod driver;
-mod exchange;
 mod fleet;
-mod habits;
 mod launch;
 mod metrics;
+mod model;
+mod pin_exchange;
 mod position;
+mod procedural_city;
 mod progress;
 mod publish;
+mod random;
 mod replay;
 mod report;
 mod rider;
-mod run;
-mod source;
+mod riders;
+mod run_context;
+mod statistics;
 mod streets;
 mod sync;
-mod tally;
 mod web;
-mod world;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use cli::{Cli, Command, Drive, Replay};
-pub use cruise::drive;
 pub use launch::{LaunchOptions, Launched};
+pub use model::{CENTER, TimeOfDay};
 pub use position::Position;
-pub use source::{CENTRE, TimeOfDay};
+pub use procedural_city::drive;
+pub use web::api::is_trip_over;
 
-/// Any error, from whoever starts the private service.
+/// Any error of the launcher of the private service.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why the city can't begin, or can't report.
+/// Why a run cannot start or report.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The scenario can't be used at all.
-    #[error("the scenario can't be used: {0}")]
+    /// The scenario cannot be used.
+    #[error("the scenario cannot be used: {0}")]
     Scenario(#[source] BoxError),
-    /// The service doesn't answer as it should.
-    #[error("the service at {base_url} is of no use: {reason}")]
+    /// The service cannot be used.
+    #[error("the service at {base_url} cannot be used: {reason}")]
     Service {
-        /// Where it should be.
+        /// The base URL of the service.
         base_url: String,
         /// What is wrong.
         reason: String,
     },
-    /// The private service can't be started.
-    #[error("the private service can't be started: {0}")]
+    /// The private service cannot be started.
+    #[error("the private service cannot be started: {0}")]
     Launch(#[source] BoxError),
-    /// The HTTP client can't be set up.
-    #[error("the HTTP client can't be set up: {0}")]
+    /// The HTTP client cannot be set up.
+    #[error("the HTTP client cannot be set up: {0}")]
     Client(#[from] reqwest::Error),
-    /// The report can't be written.
+    /// The report cannot be written.
     #[error("{}: {source}", file.display())]
     Report {
-        /// Where it should go.
+        /// The file.
         file: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         source: std::io::Error,
     },
 }
 
-/// Runs a command. `launcher` starts a private service for a replay that names none; it is not called otherwise.
+/// Runs a command. `launcher` starts a private service for a replay without a base URL.
 ///
-/// The exit code is a success only when every request of a replay is accounted for and the service's audit is clean.
+/// The exit code is a success only if every request of a replay is accounted for and the audit of the service is clean.
 ///
 /// # Errors
 /// See [`Error`].

@@ -1,4 +1,4 @@
-//! The service's own histogram of match latencies, from its Prometheus page.
+//! The match latencies of the service, from the histogram at `/metrics`.
 
 use std::collections::BTreeMap;
 
@@ -6,36 +6,36 @@ use serde::Serialize;
 
 const BUCKET: &str = "ridematch_match_latency_seconds_bucket";
 
-/// Cumulative counts by upper bound in seconds, the last bound being infinite; by size class of the dispatch round.
+/// Cumulative counts by upper bound in seconds (the last one infinite), by size class of the match cycle.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct MatchLatency {
-    by_burst: BTreeMap<String, Vec<(f64, u64)>>,
+    by_batch_size: BTreeMap<String, Vec<(f64, u64)>>,
 }
 
-/// What a histogram says, in real milliseconds.
+/// Quantiles of a histogram, in real milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Quantiles {
-    /// How many offers.
+    /// The number of offers.
     pub count: u64,
-    /// Half of them took no longer.
+    /// The median.
     pub p50_ms: f64,
-    /// All but one in a hundred took no longer.
+    /// The 99th percentile.
     pub p99_ms: f64,
 }
 
-/// From authorised to the offer being written, by the service's own histogram.
+/// The time from the authorization to the written offer, measured by the service.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MatchLatencyReport {
-    /// All offers together.
+    /// All offers.
     #[serde(flatten)]
     pub all: Quantiles,
-    /// By size class of the dispatch round that wrote the offer, such as `2-5` trips.
-    pub by_burst: BTreeMap<String, Quantiles>,
+    /// By size class of the match cycle, such as `2-5` trips.
+    pub by_batch_size: BTreeMap<String, Quantiles>,
 }
 
 impl MatchLatency {
-    /// Finds the histogram on a page; what is not of it is passed over.
-    pub fn read(page: &str) -> Self {
+    /// Parses the histogram on a page, and ignores the rest.
+    pub fn parse(page: &str) -> Self {
         let mut found = Self::default();
         for line in page.lines() {
             let Some((labels, value)) = line.strip_prefix(BUCKET).and_then(|rest| rest.rsplit_once(' ')) else {
@@ -44,30 +44,31 @@ impl MatchLatency {
             let (Some(bound), Ok(count)) = (label(labels, "le"), value.parse::<f64>()) else {
                 continue;
             };
-            let (burst, bound) = (label(labels, "burst").unwrap_or(""), bound.parse().unwrap_or(f64::INFINITY));
+            let (batch_size, bound) =
+                (label(labels, "batch_size").unwrap_or(""), bound.parse().unwrap_or(f64::INFINITY));
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, written as a float")]
-            found.by_burst.entry(burst.to_owned()).or_default().push((bound, count as u64));
+            found.by_batch_size.entry(batch_size.to_owned()).or_default().push((bound, count as u64));
         }
         found
     }
 
-    /// What came since an earlier reading. A service that was restarted counts from nothing, and so does this.
+    /// The difference to an earlier reading. After a restart the service counts from zero, and so does this.
     fn since(&self, earlier: &Self) -> Self {
-        let newer = |(burst, now): (&String, &Vec<(f64, u64)>)| {
-            let before = earlier.by_burst.get(burst).filter(|before| {
+        let newer = |(batch_size, now): (&String, &Vec<(f64, u64)>)| {
+            let before = earlier.by_batch_size.get(batch_size).filter(|before| {
                 before.len() == now.len() && before.iter().zip(now).all(|(before, now)| before.1 <= now.1)
             });
             let counts = now.iter().enumerate();
             let counts = counts.map(|(i, (bound, count))| (*bound, count - before.map_or(0, |before| before[i].1)));
-            (burst.clone(), counts.collect())
+            (batch_size.clone(), counts.collect())
         };
-        Self { by_burst: self.by_burst.iter().map(newer).collect() }
+        Self { by_batch_size: self.by_batch_size.iter().map(newer).collect() }
     }
 
-    /// Adds what another reading has.
+    /// Adds another reading.
     fn add(&mut self, more: &Self) {
-        for (burst, buckets) in &more.by_burst {
-            let sum = self.by_burst.entry(burst.clone()).or_default();
+        for (batch_size, buckets) in &more.by_batch_size {
+            let sum = self.by_batch_size.entry(batch_size.clone()).or_default();
             sum.resize(buckets.len().max(sum.len()), (f64::INFINITY, 0));
             for (sum, (bound, count)) in sum.iter_mut().zip(buckets) {
                 *sum = (*bound, sum.1 + count);
@@ -75,39 +76,39 @@ impl MatchLatency {
         }
     }
 
-    /// What the whole histogram says, and each burst size of it; `None` without samples.
+    /// The quantiles of all offers and of each size class; `None` without samples.
     fn summary(&self) -> Option<MatchLatencyReport> {
         let mut all = Self::default();
-        for buckets in self.by_burst.values() {
-            all.add(&Self { by_burst: [(String::new(), buckets.clone())].into() });
+        for buckets in self.by_batch_size.values() {
+            all.add(&Self { by_batch_size: [(String::new(), buckets.clone())].into() });
         }
-        let each = self.by_burst.iter();
-        let by_burst = each.filter_map(|(burst, buckets)| Some((burst.clone(), quantiles(buckets)?)));
-        Some(MatchLatencyReport { all: quantiles(all.by_burst.get("")?)?, by_burst: by_burst.collect() })
+        let each = self.by_batch_size.iter();
+        let by_batch_size = each.filter_map(|(batch_size, buckets)| Some((batch_size.clone(), quantiles(buckets)?)));
+        Some(MatchLatencyReport { all: quantiles(all.by_batch_size.get("")?)?, by_batch_size: by_batch_size.collect() })
     }
 }
 
-/// The latencies of one run, put together from readings: what was there before it is left out, and what a service had
-/// counted before it was restarted is kept.
+/// The match latencies of a run, summed over readings: without the counts before the run, and with the counts before a
+/// restart of the service.
 #[derive(Debug)]
-pub(crate) struct Matches {
+pub(crate) struct RunMatchLatency {
     last: MatchLatency,
     sum: MatchLatency,
 }
 
-impl Matches {
-    /// From the reading at the run's start.
+impl RunMatchLatency {
+    /// Starts with the reading at the start of the run.
     pub fn from(start: MatchLatency) -> Self {
         Self { last: start, sum: MatchLatency::default() }
     }
 
-    /// Takes over the next reading.
+    /// Adds the next reading.
     pub fn observe(&mut self, now: MatchLatency) {
         self.sum.add(&now.since(&self.last));
         self.last = now;
     }
 
-    /// What was measured so far; `None` when nothing was.
+    /// The quantiles so far; `None` without samples.
     pub fn summary(&self) -> Option<MatchLatencyReport> {
         self.sum.summary()
     }
@@ -119,8 +120,7 @@ fn quantiles(buckets: &[(f64, u64)]) -> Option<Quantiles> {
     (count > 0).then_some(quantiles)
 }
 
-/// The bound that the given share stays within, interpolated inside its bucket as Prometheus's `histogram_quantile` does;
-/// beyond the last finite bound it is that bound.
+/// The quantile, interpolated within its bucket as Prometheus's `histogram_quantile` does; at most the last finite bound.
 #[allow(clippy::cast_precision_loss, reason = "shares of counts")]
 fn quantile_ms(buckets: &[(f64, u64)], share: f64) -> f64 {
     let rank = buckets.last().map_or(0.0, |(_, count)| *count as f64) * share;
@@ -136,7 +136,7 @@ fn quantile_ms(buckets: &[(f64, u64)], share: f64) -> f64 {
     rounded(low * 1000.0)
 }
 
-/// To the hundredth: more would be made up.
+/// Rounds to a hundredth.
 pub(crate) fn rounded(number: f64) -> f64 {
     (number * 100.0).round() / 100.0
 }
@@ -156,44 +156,44 @@ mod tests {
     use super::*;
 
     const PAGE: &str = r#"
-# HELP ridematch_match_latency_seconds Authorised to offer written.
+# HELP ridematch_match_latency_seconds Authorized to offer written.
 # TYPE ridematch_match_latency_seconds histogram
-ridematch_match_latency_seconds_bucket{burst="1",le="0.005"} 50
-ridematch_match_latency_seconds_bucket{burst="1",le="0.01"} 90
-ridematch_match_latency_seconds_bucket{burst="1",le="0.05"} 100
-ridematch_match_latency_seconds_bucket{burst="1",le="+Inf"} 100
-ridematch_match_latency_seconds_sum{burst="1"} 0.7
-ridematch_match_latency_seconds_count{burst="1"} 100
-ridematch_match_latency_seconds_bucket{burst="2-5",le="0.005"} 0
-ridematch_match_latency_seconds_bucket{burst="2-5",le="0.01"} 0
-ridematch_match_latency_seconds_bucket{burst="2-5",le="0.05"} 2
-ridematch_match_latency_seconds_bucket{burst="2-5",le="+Inf"} 4
-ridematch_match_latency_seconds_bucket{burst="21+",le="0.005"} 0
-ridematch_match_latency_seconds_bucket{burst="21+",le="+Inf"} 0
+ridematch_match_latency_seconds_bucket{batch_size="1",le="0.005"} 50
+ridematch_match_latency_seconds_bucket{batch_size="1",le="0.01"} 90
+ridematch_match_latency_seconds_bucket{batch_size="1",le="0.05"} 100
+ridematch_match_latency_seconds_bucket{batch_size="1",le="+Inf"} 100
+ridematch_match_latency_seconds_sum{batch_size="1"} 0.7
+ridematch_match_latency_seconds_count{batch_size="1"} 100
+ridematch_match_latency_seconds_bucket{batch_size="2-5",le="0.005"} 0
+ridematch_match_latency_seconds_bucket{batch_size="2-5",le="0.01"} 0
+ridematch_match_latency_seconds_bucket{batch_size="2-5",le="0.05"} 2
+ridematch_match_latency_seconds_bucket{batch_size="2-5",le="+Inf"} 4
+ridematch_match_latency_seconds_bucket{batch_size="21+",le="0.005"} 0
+ridematch_match_latency_seconds_bucket{batch_size="21+",le="+Inf"} 0
 http_requests_total{route="/v1/trips"} 7
 "#;
 
     #[test]
-    fn quantiles_are_interpolated_by_burst_size_and_for_all() {
-        let MatchLatencyReport { all, by_burst } = MatchLatency::read(PAGE).summary().unwrap();
-        assert_eq!(by_burst["1"], Quantiles { count: 100, p50_ms: 5.0, p99_ms: 46.0 });
-        assert_eq!(by_burst["2-5"], Quantiles { count: 4, p50_ms: 50.0, p99_ms: 50.0 });
-        assert!(!by_burst.contains_key("21+"));
+    fn quantiles_are_interpolated_by_size_class_and_for_all() {
+        let MatchLatencyReport { all, by_batch_size } = MatchLatency::parse(PAGE).summary().unwrap();
+        assert_eq!(by_batch_size["1"], Quantiles { count: 100, p50_ms: 5.0, p99_ms: 46.0 });
+        assert_eq!(by_batch_size["2-5"], Quantiles { count: 4, p50_ms: 50.0, p99_ms: 50.0 });
+        assert!(!by_batch_size.contains_key("21+"));
         assert_eq!(all.count, 104);
-        assert_eq!(MatchLatency::read("nothing here").summary(), None);
+        assert_eq!(MatchLatency::parse("no histogram").summary(), None);
     }
 
     #[test]
-    fn only_what_is_new_counts_also_across_restarts_of_the_service() {
-        let reading = |count: u64| MatchLatency::read(&PAGE.replace("} 100\n", &format!("}} {count}\n")));
-        let mut matches = Matches::from(reading(100));
+    fn earlier_counts_are_left_out_also_across_restarts() {
+        let reading = |count: u64| MatchLatency::parse(&PAGE.replace("} 100\n", &format!("}} {count}\n")));
+        let mut matches = RunMatchLatency::from(reading(100));
         assert_eq!(matches.summary(), None);
         for count in [103, 110] {
             matches.observe(reading(count));
         }
-        // Fewer than before: it counts from nothing again.
+        // Fewer than before: the service has restarted.
         matches.observe(reading(104));
         let summary = matches.summary().unwrap();
-        assert_eq!(summary.by_burst["1"].count, 10 + 104);
+        assert_eq!(summary.by_batch_size["1"].count, 10 + 104);
     }
 }

@@ -1,4 +1,4 @@
-//! A place on the globe.
+//! A position on the globe.
 
 use geo::{Distance, Haversine, InterpolatePoint, Point};
 use serde::{Deserialize, Serialize};
@@ -16,9 +16,9 @@ impl Position {
     /// Checks that both coordinates are finite and in range.
     ///
     /// # Errors
-    /// A sentence that names the coordinate that is wrong.
+    /// A message with the invalid coordinate.
     pub fn new(lat: f64, lon: f64) -> Result<Self, String> {
-        // A NaN is in no range, so it is refused here too.
+        // NaN is in no range, so that it is rejected too.
         if !(-90.0..=90.0).contains(&lat) {
             return Err(format!("latitude {lat} is not between -90 and 90"));
         }
@@ -28,8 +28,8 @@ impl Position {
         Ok(Self { lat, lon })
     }
 
-    /// Great-circle distance in metres.
-    pub(crate) fn metres_to(self, other: Self) -> f64 {
+    /// Great-circle distance in meters.
+    pub(crate) fn meters_to(self, other: Self) -> f64 {
         Haversine.distance(self.point(), other.point())
     }
 
@@ -39,16 +39,16 @@ impl Position {
         Self { lat: point.y(), lon: point.x() }
     }
 
-    /// The point that lies so many metres north and east of here. For a city's lengths: it treats the ground as flat.
+    /// The point at an offset in meters. Valid for distances within a city: treats the ground as flat.
     pub(crate) fn offset(self, north_m: f64, east_m: f64) -> Self {
-        const METRES_PER_DEGREE: f64 = 111_195.0;
+        const METERS_PER_DEGREE: f64 = 111_195.0;
         Self {
-            lat: self.lat + north_m / METRES_PER_DEGREE,
-            lon: self.lon + east_m / (METRES_PER_DEGREE * self.lat.to_radians().cos()),
+            lat: self.lat + north_m / METERS_PER_DEGREE,
+            lon: self.lon + east_m / (METERS_PER_DEGREE * self.lat.to_radians().cos()),
         }
     }
 
-    /// The same place on the unit sphere, where poles and the antimeridian are ordinary.
+    /// The position on the unit sphere, which has no special cases at the poles and the antimeridian.
     pub(crate) fn unit_vector(self) -> [f64; 3] {
         let (lat, lon) = (self.lat.to_radians(), self.lon.to_radians());
         [lat.cos() * lon.cos(), lat.cos() * lon.sin(), lat.sin()]
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refuses_what_is_not_on_the_globe() {
+    fn coordinate_out_of_range_is_rejected() {
         assert!(Position::new(90.0, -180.0).is_ok());
         for (lat, lon) in [(90.1, 0.0), (f64::NAN, 0.0), (0.0, f64::INFINITY), (0.0, 180.5), (-91.0, 0.0)] {
             assert!(Position::new(lat, lon).is_err(), "{lat} {lon}");
@@ -73,16 +73,16 @@ mod tests {
     }
 
     #[test]
-    fn half_way_is_half_the_distance_across_the_antimeridian_too() {
+    fn midpoint_has_half_the_distance_also_across_the_antimeridian() {
         let (a, b) = (Position::new(-17.0, 179.9).unwrap(), Position::new(-17.0, -179.9).unwrap());
         let middle = a.toward(b, 0.5);
-        assert!((a.metres_to(middle) - a.metres_to(b) / 2.0).abs() < 0.01);
-        assert!(a.metres_to(b) < 22_000.0);
+        assert!((a.meters_to(middle) - a.meters_to(b) / 2.0).abs() < 0.01);
+        assert!(a.meters_to(b) < 22_000.0);
     }
 
     #[test]
-    fn an_offset_is_as_long_as_it_says() {
+    fn offset_has_its_length() {
         let here = Position::new(47.0, 8.0).unwrap();
-        assert!((here.metres_to(here.offset(300.0, 400.0)) - 500.0).abs() < 1.0);
+        assert!((here.meters_to(here.offset(300.0, 400.0)) - 500.0).abs() < 1.0);
     }
 }

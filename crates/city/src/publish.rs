@@ -1,40 +1,39 @@
-//! Tells the service's sandbox what the streets look like, for whoever watches the city on its map.
+//! Publishes the streets to the sandbox, for the map of the console.
 
 use serde::Serialize;
 
 use crate::position::Position;
-use crate::web::Failure;
-use crate::world::World;
+use crate::run_context::RunContext;
+use crate::web::CallError;
 
-/// What the service takes; a map with more is not published.
+/// The limits of the service; a larger map is not published.
 const LINES_MAX: usize = 20_000;
 const POINTS_MAX: usize = 50_000;
 
-/// Decimal places of a degree: 0.1 m, which nobody sees on a map.
-const PLACES: f64 = 1e6;
+/// Degrees are rounded to 0.1 m.
+const ROUNDING: f64 = 1e6;
 
-/// The lines of a map, as GeoJSON has them.
+/// The lines of a map, as GeoJSON.
 #[derive(Debug, Serialize)]
 struct Streets {
     r#type: &'static str,
     coordinates: Vec<Vec<[f64; 2]>>,
 }
 
-/// Publishes the streets of the world's place. A city without a picture is still a city: whatever goes wrong is noted, and that
-/// is all. A service without a sandbox has no such address.
-pub(crate) async fn streets(world: &World) {
-    let lines = world.place.streets.lines();
+/// Publishes the streets of the city. A failure is only logged. A service without a sandbox responds with 404.
+pub(crate) async fn streets(context: &RunContext) {
+    let lines = context.city.streets.lines();
     let points: usize = lines.iter().map(Vec::len).sum();
     if lines.is_empty() || lines.len() > LINES_MAX || points > POINTS_MAX {
-        tracing::info!("no streets for the map: {} lines, {points} positions", lines.len());
+        tracing::info!("streets not published: {} lines, {points} positions", lines.len());
         return;
     }
-    let rounded = |degrees: f64| (degrees * PLACES).round() / PLACES;
+    let rounded = |degrees: f64| (degrees * ROUNDING).round() / ROUNDING;
     let place = |position: &Position| [rounded(position.lon), rounded(position.lat)];
     let coordinates = lines.iter().map(|line| line.iter().map(place).collect()).collect();
     let streets = Streets { r#type: "MultiLineString", coordinates };
-    match world.client.publish("/v1/sandbox/streets", &streets).await {
-        Ok(()) | Err(Failure::Refused { status: 404, .. }) => {}
-        Err(failure) => world.note("city", "can't publish the streets", &failure),
+    match context.client.publish("/v1/sandbox/streets", &streets).await {
+        Ok(()) | Err(CallError::Rejected { status: 404, .. }) => {}
+        Err(error) => context.log_failure("city", "cannot publish the streets", &error),
     }
 }

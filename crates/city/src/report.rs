@@ -1,4 +1,4 @@
-//! What a replay reports: a table for people, JSON for programs.
+//! The report of a replay: a table, and JSON.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -8,119 +8,120 @@ use serde::Serialize;
 
 use crate::clock::as_seconds;
 use crate::metrics::{MatchLatencyReport, Quantiles, rounded};
-use crate::rider::Ending;
-use crate::source::RejectedRow;
-use crate::tally::{Counts, Offers};
+use crate::model::RejectedRow;
+use crate::rider::RideOutcome;
+use crate::statistics::{Counts, Offers};
 use crate::web::api::{Audit, Captured, TripState};
 
-/// A run whose ticks are later than this, in domain seconds, at the 99th percentile, shows the machine and not the service.
+/// The limit of the 99th percentile of the lateness, in domain seconds. Beyond it, the run measures this machine instead of
+/// the service.
 const LATENESS_MAX_S: f64 = 1.0;
 
-/// The report of one replay. Times are domain time unless they say otherwise.
+/// The report of a replay. Times are domain time unless stated otherwise.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// The scenario's name: its folder.
+    /// The name of the scenario: its folder.
     pub scenario: String,
-    /// From, inclusive, in the scenario's time.
+    /// The start of the window, inclusive, in the time of the scenario.
     pub from: NaiveDateTime,
-    /// Until, exclusive, in the scenario's time.
+    /// The end of the window, exclusive, in the time of the scenario.
     pub until: NaiveDateTime,
-    /// Seed of all chance.
+    /// The seed of all random numbers.
     pub seed: u64,
     /// Domain seconds per real second.
     pub time_scale: f64,
-    /// Drivers.
+    /// The number of drivers.
     pub vehicles: usize,
-    /// How long the replay took in real seconds, settling included.
+    /// The duration of the replay in real seconds, including settling.
     pub wall_s: f64,
-    /// Whether somebody stopped it before its end.
+    /// Whether the replay was interrupted.
     pub interrupted: bool,
 
-    /// Requests within the window.
+    /// The number of requests in the window.
     pub requests: u64,
-    /// Rows of the scenario that could not be used.
+    /// The rows of the scenario that could not be used.
     pub rejected_rows: Vec<RejectedRow>,
-    /// Junctions and segments of the map that could not be used.
+    /// The number of junctions and segments of the map that could not be used.
     pub skipped_streets: usize,
-    /// How the requests ended.
+    /// The outcomes of the requests.
     #[serde(flatten)]
-    pub endings: Endings,
-    /// From the request to the driver's arrival, for served requests; `null` when there is none.
-    pub pickup_wait_s: Option<Waits>,
-    /// From authorised to the offer being written, in real time; `null` when the service measured none.
+    pub outcomes: Outcomes,
+    /// The time from the request to the driver's arrival, of served requests; `null` if there are none.
+    pub pickup_wait_s: Option<WaitQuantiles>,
+    /// The time from the authorization to the written offer, in real time; `null` if there are no offers.
     pub match_latency: Option<MatchLatencyReport>,
-    /// How late the city's own ticks were, in seconds of domain time.
+    /// The lateness of position reports, in seconds of domain time.
     pub lateness: LatenessReport,
-    /// Whether ticks were so late (p99 above 1 s) that the run says little about the service.
+    /// Whether the lateness was too high (p99 above 1 s) for the run to measure the service.
     pub degraded: bool,
-    /// What drivers made of their offers.
+    /// The outcomes of offers.
     pub offers: Offers,
-    /// Offers that a driver would have accepted, but that ran out on the way.
+    /// Offers that a driver would have accepted, but that expired on the way.
     pub offers_expired_in_transit: u64,
     /// Rides that a driver cancelled after accepting.
     pub driver_cancelled: u64,
-    /// Positions sent, by the service's verdict.
+    /// Position reports, by the verdict of the service.
     pub positions: BTreeMap<String, u64>,
-    /// Failed calls by problem code; `connection`, `timeout`, `unreadable` are the client's own.
+    /// Failed calls by problem code; `connection`, `timeout` and `unreadable` are errors of the client.
     pub http_errors: BTreeMap<String, u64>,
-    /// Driven without a rider.
-    pub empty_km: f64,
-    /// Driven with a rider.
+    /// Distance driven without a rider.
+    pub deadhead_km: f64,
+    /// Distance driven with a rider.
     pub loaded_km: f64,
-    /// Drives for which the streets had no connection.
+    /// Routes for which the map has no connection.
     pub drives_off_streets: u64,
     /// Fares captured, in minor units by currency; `null` when the audit could not be read.
     pub captured: Option<Captured>,
     /// Violations of each invariant, and `unsettled`; `null` when the audit could not be read.
     pub audit: Option<BTreeMap<String, u64>>,
-    /// Trips on which work was still due when the audit was read last.
+    /// Trips with pending work at the last audit.
     pub unsettled: Option<u64>,
-    /// Whether the service called its audit clean.
+    /// Whether the audit is clean.
     pub clean: bool,
 }
 
-/// Requests by how they ended; together with `unaccounted` they are all requests.
+/// Requests by outcome; the sum is the number of requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Endings {
-    /// Driven to where they wanted.
+pub struct Outcomes {
+    /// The trip was completed.
     pub served: u64,
-    /// Nobody could be found.
+    /// No driver was found.
     pub no_driver: u64,
     /// Cancelled by the rider.
     pub cancelled: u64,
     /// The payment method declined.
     pub declined: u64,
-    /// Not at the pickup.
+    /// The rider was not at the pickup.
     pub no_show: u64,
     /// Aborted by the operator.
     pub aborted: u64,
-    /// Everything else, and that must be nothing.
+    /// All others; must be zero.
     pub unaccounted: u64,
 }
 
-/// Waiting times in seconds.
+/// Quantiles of waiting times, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Waits {
-    /// Half of the riders waited no longer.
+pub struct WaitQuantiles {
+    /// The median.
     pub p50: f64,
-    /// Nine of ten riders waited no longer.
+    /// The 90th percentile.
     pub p90: f64,
-    /// All riders but one in a hundred waited no longer.
+    /// The 99th percentile.
     pub p99: f64,
 }
 
 /// Lateness in seconds of domain time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct LatenessReport {
-    /// All ticks but one in a hundred were no later.
+    /// The 99th percentile.
     pub p99_s: f64,
-    /// The latest.
+    /// The maximum.
     pub max_s: f64,
 }
 
 impl Report {
-    /// Takes over what was counted on the streets.
-    pub(crate) fn count(&mut self, counts: &Counts) {
+    /// Adds the counters of the run.
+    pub(crate) fn set_counts(&mut self, counts: &Counts) {
         let lateness = LatenessReport {
             p99_s: rounded(counts.lateness.quantile_s(0.99)),
             max_s: rounded(counts.lateness.max_s()),
@@ -132,13 +133,13 @@ impl Report {
         self.driver_cancelled = counts.driver_cancelled;
         self.positions.clone_from(&counts.positions);
         self.http_errors.clone_from(&counts.http_errors);
-        self.empty_km = rounded(counts.empty_m / 1000.0);
+        self.deadhead_km = rounded(counts.deadhead_m / 1000.0);
         self.loaded_km = rounded(counts.loaded_m / 1000.0);
         self.drives_off_streets = counts.drives_off_streets;
     }
 
-    /// Takes over the service's audit.
-    pub(crate) fn judge(&mut self, audit: Option<Audit>) {
+    /// Adds the audit of the service.
+    pub(crate) fn set_audit(&mut self, audit: Option<Audit>) {
         let Some(Audit { clean, mut violations, unsettled, captured }) = audit else {
             return;
         };
@@ -149,16 +150,16 @@ impl Report {
         self.audit = Some(violations);
     }
 
-    /// Whether every request is accounted for and the books are clean.
-    pub fn is_good(&self) -> bool {
-        self.endings.unaccounted == 0 && self.clean
+    /// Whether every request is accounted for and the audit is clean.
+    pub fn is_success(&self) -> bool {
+        self.outcomes.unaccounted == 0 && self.clean
     }
 }
 
-/// Sorts rides by how they ended.
-pub(crate) fn endings(requests: u64, rides: &[Ending]) -> Endings {
+/// Counts the outcomes.
+pub(crate) fn outcomes(requests: u64, rides: &[RideOutcome]) -> Outcomes {
     let count = |state| rides.iter().filter(|ride| ride.state == Some(state)).count() as u64;
-    let mut endings = Endings {
+    let mut outcomes = Outcomes {
         served: count(TripState::Completed),
         no_driver: count(TripState::NoDriver),
         cancelled: count(TripState::Cancelled),
@@ -167,30 +168,30 @@ pub(crate) fn endings(requests: u64, rides: &[Ending]) -> Endings {
         aborted: count(TripState::Aborted),
         unaccounted: 0,
     };
-    let Endings { served, no_driver, cancelled, declined, no_show, aborted, .. } = endings;
-    endings.unaccounted = requests.saturating_sub(served + no_driver + cancelled + declined + no_show + aborted);
-    endings
+    let Outcomes { served, no_driver, cancelled, declined, no_show, aborted, .. } = outcomes;
+    outcomes.unaccounted = requests.saturating_sub(served + no_driver + cancelled + declined + no_show + aborted);
+    outcomes
 }
 
-/// Quantiles of waiting times; `None` of none.
-pub(crate) fn waits(rides: &[Ending]) -> Option<Waits> {
+/// The quantiles of the waiting times; `None` without any.
+pub(crate) fn waits(rides: &[RideOutcome]) -> Option<WaitQuantiles> {
     let mut waits: Vec<TimeDelta> = rides.iter().filter_map(|ride| ride.pickup_wait).collect();
     waits.sort_unstable();
-    // The smallest wait that at least so many percent stay within.
+    // The nearest-rank percentile.
     let within = |percent: usize| waits.get((waits.len() * percent).div_ceil(100).max(1) - 1);
     let seconds = |percent| Some(rounded(as_seconds(*within(percent)?)));
-    Some(Waits { p50: seconds(50)?, p90: seconds(90)?, p99: seconds(99)? })
+    Some(WaitQuantiles { p50: seconds(50)?, p90: seconds(90)?, p99: seconds(99)? })
 }
 
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut row = |name: &str, value: &dyn Display| writeln!(f, "{name:<28}{value}");
-        let Endings { served, no_driver, cancelled, declined, no_show, aborted, unaccounted } = self.endings;
+        let Outcomes { served, no_driver, cancelled, declined, no_show, aborted, unaccounted } = self.outcomes;
         row("scenario", &format_args!("{}, {} to {}", self.scenario, self.from, self.until))?;
         row("vehicles, seed", &format_args!("{}, {}", self.vehicles, self.seed))?;
         row("time scale, wall time", &format_args!("{}, {} s", self.time_scale, self.wall_s))?;
         if self.interrupted {
-            row("", &"stopped before its end")?;
+            row("", &"interrupted")?;
         }
         row("requests", &self.requests)?;
         row("rejected rows, streets", &format_args!("{}, {}", self.rejected_rows.len(), self.skipped_streets))?;
@@ -200,19 +201,24 @@ impl Display for Report {
         row("declined, aborted", &format_args!("{declined}, {aborted}"))?;
         row("unaccounted", &unaccounted)?;
         match self.pickup_wait_s {
-            Some(Waits { p50, p90, p99 }) => row("pickup wait p50/p90/p99", &format_args!("{p50} / {p90} / {p99} s"))?,
-            None => row("pickup wait", &"nobody was picked up")?,
+            Some(WaitQuantiles { p50, p90, p99 }) => {
+                row("pickup wait p50/p90/p99", &format_args!("{p50} / {p90} / {p99} s"))?
+            }
+            None => row("pickup wait", &"no pickups")?,
         }
-        if let Some(MatchLatencyReport { all, by_burst }) = &self.match_latency {
+        if let Some(MatchLatencyReport { all, by_batch_size }) = &self.match_latency {
             row("match latency", all)?;
-            let mut by_burst: Vec<_> = by_burst.iter().collect();
-            by_burst.sort_by_key(|(burst, _)| least(burst));
-            for (burst, quantiles) in by_burst {
-                row(&format!("  in rounds of {burst}"), quantiles)?;
+            let mut by_batch_size: Vec<_> = by_batch_size.iter().collect();
+            by_batch_size.sort_by_key(|(batch_size, _)| lower_bound(batch_size));
+            for (batch_size, quantiles) in by_batch_size {
+                row(&format!("  in match cycles of {batch_size}"), quantiles)?;
             }
         }
         let verdict = if self.degraded { "degraded" } else { "not degraded" };
-        row("ticks late by", &format_args!("p99 {} s, max {} s: {verdict}", self.lateness.p99_s, self.lateness.max_s))?;
+        row(
+            "lateness of positions",
+            &format_args!("p99 {} s, max {} s: {verdict}", self.lateness.p99_s, self.lateness.max_s),
+        )?;
         let Offers { received, accepted, declined, ignored, expired_in_transit, lost } = self.offers;
         row(
             "offers",
@@ -220,7 +226,7 @@ impl Display for Report {
         )?;
         row("offers expired in transit", &expired_in_transit)?;
         row("cancelled by the driver", &self.driver_cancelled)?;
-        row("empty, loaded", &format_args!("{} km, {} km", self.empty_km, self.loaded_km))?;
+        row("deadhead, loaded", &format_args!("{} km, {} km", self.deadhead_km, self.loaded_km))?;
         row("positions", &counters(&self.positions))?;
         row("HTTP errors", &counters(&self.http_errors))?;
         match (&self.captured, &self.audit) {
@@ -242,9 +248,9 @@ impl Display for Quantiles {
     }
 }
 
-/// The least number of a size class such as `2-5`, to sort by.
-fn least(burst: &str) -> u64 {
-    let digits: String = burst.chars().take_while(char::is_ascii_digit).collect();
+/// The lower bound of a size class such as `2-5`, for sorting.
+fn lower_bound(batch_size: &str) -> u64 {
+    let digits: String = batch_size.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().unwrap_or(u64::MAX)
 }
 

@@ -2,14 +2,14 @@
 
 use super::*;
 
-fn ride(state: TripState, wait_s: Option<i64>) -> Ending {
-    Ending { state: Some(state), pickup_wait: wait_s.map(TimeDelta::seconds) }
+fn ride(state: TripState, wait_s: Option<i64>) -> RideOutcome {
+    RideOutcome { state: Some(state), pickup_wait: wait_s.map(TimeDelta::seconds) }
 }
 
-fn rides() -> Vec<Ending> {
+fn rides() -> Vec<RideOutcome> {
     let served = (1..=100).map(|s| ride(TripState::Completed, Some(s)));
     let others = [TripState::NoDriver, TripState::Cancelled, TripState::Cancelled, TripState::PaymentFailed];
-    served.chain(others.map(|state| ride(state, None))).chain([Ending::unknown()]).collect()
+    served.chain(others.map(|state| ride(state, None))).chain([RideOutcome::unknown()]).collect()
 }
 
 fn report() -> Report {
@@ -28,11 +28,11 @@ fn report() -> Report {
         requests: 106,
         rejected_rows: vec![row],
         skipped_streets: 0,
-        endings: endings(106, &rides()),
+        outcomes: outcomes(106, &rides()),
         pickup_wait_s: waits(&rides()),
         match_latency: Some(MatchLatencyReport {
             all: quantiles,
-            by_burst: ["21+", "6-20", "1"].map(|burst| (burst.into(), quantiles)).into(),
+            by_batch_size: ["21+", "6-20", "1"].map(|batch_size| (batch_size.into(), quantiles)).into(),
         }),
         lateness: LatenessReport { p99_s: 0.0, max_s: 0.0 },
         degraded: false,
@@ -41,7 +41,7 @@ fn report() -> Report {
         driver_cancelled: 0,
         positions: [("accepted".into(), 360_000)].into(),
         http_errors: [].into(),
-        empty_km: 0.0,
+        deadhead_km: 0.0,
         loaded_km: 0.0,
         drives_off_streets: 0,
         captured: None,
@@ -62,59 +62,59 @@ fn audit() -> Audit {
 }
 
 #[test]
-fn the_report_keeps_its_shape() {
+fn report_as_json_and_as_table() {
     let mut report = report();
-    let mut counts = Counts { empty_m: 12_345.6, loaded_m: 98_765.4, driver_cancelled: 3, ..Counts::default() };
+    let mut counts = Counts { deadhead_m: 12_345.6, loaded_m: 98_765.4, driver_cancelled: 3, ..Counts::default() };
     counts.offers = Offers { received: 130, accepted: 104, declined: 15, ignored: 9, expired_in_transit: 2, lost: 0 };
     counts.http_errors.insert("offer_expired".into(), 2);
     counts.lateness.record(TimeDelta::milliseconds(34));
-    report.count(&counts);
-    report.judge(Some(audit()));
+    report.set_counts(&counts);
+    report.set_audit(Some(audit()));
     insta::assert_json_snapshot!(report);
     insta::assert_snapshot!(report.to_string());
 }
 
 #[test]
-fn every_request_is_in_one_class_and_the_rest_is_unaccounted() {
-    let endings = endings(106, &rides());
-    assert_eq!((endings.served, endings.no_driver, endings.cancelled, endings.declined), (100, 1, 2, 1));
-    // One rider never learnt how it ended, and one never came back.
-    assert_eq!(endings.unaccounted, 2);
+fn requests_without_a_known_outcome_are_unaccounted() {
+    let outcomes = outcomes(106, &rides());
+    assert_eq!((outcomes.served, outcomes.no_driver, outcomes.cancelled, outcomes.declined), (100, 1, 2, 1));
+    // One rider did not learn the outcome, and one is missing.
+    assert_eq!(outcomes.unaccounted, 2);
 }
 
 #[test]
-fn waits_are_the_smallest_that_so_many_stay_within() {
-    assert_eq!(waits(&rides()), Some(Waits { p50: 50.0, p90: 90.0, p99: 99.0 }));
-    assert_eq!(waits(&rides()[..1]), Some(Waits { p50: 1.0, p90: 1.0, p99: 1.0 }));
+fn waits_are_nearest_rank_percentiles() {
+    assert_eq!(waits(&rides()), Some(WaitQuantiles { p50: 50.0, p90: 90.0, p99: 99.0 }));
+    assert_eq!(waits(&rides()[..1]), Some(WaitQuantiles { p50: 1.0, p90: 1.0, p99: 1.0 }));
     assert_eq!(waits(&[]), None);
 }
 
 #[test]
-fn only_clean_books_and_no_lost_request_make_a_good_replay() {
+fn replay_succeeds_only_with_a_clean_audit_and_no_unaccounted_request() {
     let judged = |change: fn(&mut Audit), unaccounted| {
         let (mut report, mut audit) = (report(), audit());
         change(&mut audit);
-        report.judge(Some(audit));
-        report.endings.unaccounted = unaccounted;
-        report.is_good()
+        report.set_audit(Some(audit));
+        report.outcomes.unaccounted = unaccounted;
+        report.is_success()
     };
     assert!(judged(|_| {}, 0));
     assert!(!judged(|_| {}, 1));
     assert!(!judged(|audit| audit.clean = false, 0));
     assert!(!judged(|audit| audit.unsettled = 1, 0));
     assert!(!judged(|audit| *audit.violations.get_mut("ledger").unwrap() = 1, 0));
-    assert!(!report().is_good(), "an audit that can't be read is not clean");
+    assert!(!report().is_success(), "an audit that cannot be read is not clean");
 }
 
 #[test]
-fn late_ticks_degrade_a_run() {
+fn high_lateness_degrades_a_run() {
     let mut report = report();
     let mut counts = Counts::default();
     (0..1_000).for_each(|_| counts.lateness.record(TimeDelta::milliseconds(10)));
     counts.lateness.record(TimeDelta::seconds(3));
-    report.count(&counts);
-    assert!(!report.degraded, "one late tick of a thousand");
+    report.set_counts(&counts);
+    assert!(!report.degraded, "one late report of a thousand");
     (0..20).for_each(|_| counts.lateness.record(TimeDelta::seconds(3)));
-    report.count(&counts);
+    report.set_counts(&counts);
     assert!(report.degraded);
 }

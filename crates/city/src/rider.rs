@@ -1,4 +1,4 @@
-//! Riders: one task for each request, from the quote to the end of the trip.
+//! Riders: one task per request, from the quote to the end of the trip.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -8,82 +8,83 @@ use futures_util::StreamExt;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use crate::dice::{dice, identity};
-use crate::habits::{perhaps, within};
-use crate::source::Request;
-use crate::web::api::{NewQuote, NewTrip, Nothing, Quote, Trip, TripEvent, TripState};
-use crate::web::{Call, Failure, Role, Session, follow};
-use crate::world::World;
+use crate::behavior::{maybe_duration, random_duration};
+use crate::clock::seconds;
+use crate::model::Request;
+use crate::random::{actor_id, seeded_random};
+use crate::run_context::RunContext;
+use crate::web::api::{EmptyBody, NewQuote, NewTrip, Quote, Trip, TripEvent, TripState};
+use crate::web::{Call, CallError, Role, Session, event_stream};
 
-/// A quote lives two minutes; one that runs out while the service is away is asked for anew, so often.
+/// The most quotes for one request. A quote expires after two minutes, for example while the service is down.
 const QUOTES_MAX: u32 = 5;
 const CARD: &str = "pm_card_visa";
-const CARD_THAT_DECLINES: &str = "pm_card_chargeDeclined";
+const DECLINING_CARD: &str = "pm_card_chargeDeclined";
 
-/// How a request ended.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ending {
-    /// The trip's last state; `None` when the rider never learnt it.
+pub(crate) struct RideOutcome {
+    /// The last state of the trip; `None` if the rider could not learn it.
     pub state: Option<TripState>,
-    /// From the request to the driver's arrival, for rides that were driven.
+    /// From the request to the driver's arrival, for completed trips.
     pub pickup_wait: Option<TimeDelta>,
 }
 
-impl Ending {
-    /// Of a rider who never learnt it.
+impl RideOutcome {
+    /// The outcome of a trip whose state is unknown.
     pub fn unknown() -> Self {
         Self { state: None, pickup_wait: None }
     }
 }
 
-/// Asks for a ride, and follows it until it is over.
-pub(crate) async fn ride(world: Arc<World>, request: Request) -> Ending {
-    world.tally.count(|counts| {
+/// Requests a ride, and follows the trip to its end.
+pub(crate) async fn ride(context: Arc<RunContext>, request: Request) -> RideOutcome {
+    context.statistics.count(|counts| {
         counts.departed += 1;
         counts.waiting += 1;
     });
-    let mut rider = Rider::new(world.clone(), request);
-    let ending = match rider.ask().await {
+    let mut rider = Rider::new(context.clone(), request);
+    let outcome = match rider.request_trip().await {
         Ok(trip) => {
-            world.exchange.tell(&trip.id, trip.pin.clone().filter(|_| rider.shows_up));
-            let ending = rider.follow(&trip).await;
-            world.exchange.forget(&trip.id);
-            ending
+            context.pins.add(&trip.id, trip.pin.clone().filter(|_| rider.shows_up));
+            let outcome = rider.follow(&trip).await;
+            context.pins.remove(&trip.id);
+            outcome
         }
-        Err(failure) => {
-            world.note(rider.session.name(), "can't ask for a ride", &failure);
-            Ending::unknown()
+        Err(error) => {
+            context.log_failure(rider.session.name(), "cannot request a ride", &error);
+            RideOutcome::unknown()
         }
     };
-    rider.waits(false);
-    world.tally.count(|counts| counts.finished += 1);
-    ending
+    rider.set_waiting(false);
+    context.statistics.count(|counts| counts.finished += 1);
+    outcome
 }
 
 struct Rider {
-    world: Arc<World>,
+    context: Arc<RunContext>,
     request: Request,
     session: Arc<Session>,
     card: &'static str,
     shows_up: bool,
-    /// From the request on, whatever happens.
+    /// When the rider cancels without a reason, counted from the request.
     changes_mind_after: Option<TimeDelta>,
-    /// From the request on, without a driver.
+    /// How long the rider waits for a driver, counted from the request.
     patience: Option<TimeDelta>,
     is_waiting: bool,
     was_matched: bool,
 }
 
-/// What a rider knows of the trip.
-struct Progress {
+/// What a rider knows about the trip.
+struct TripProgress {
     state: TripState,
     requested_at: DateTime<Utc>,
     assigned_at: Option<DateTime<Utc>>,
     arrived_at: Option<DateTime<Utc>>,
 }
 
-impl Progress {
-    fn learn(&mut self, event: &TripEvent) {
+impl TripProgress {
+    fn apply(&mut self, event: &TripEvent) {
         self.state = event.to;
         match event.to {
             TripState::Assigned => self.assigned_at = Some(event.at),
@@ -92,55 +93,57 @@ impl Progress {
         }
     }
 
-    fn ending(&self) -> Ending {
+    fn outcome(&self) -> RideOutcome {
         let arrived_at = self.arrived_at.filter(|_| self.state == TripState::Completed);
-        Ending { state: Some(self.state), pickup_wait: arrived_at.map(|at| at - self.requested_at) }
+        RideOutcome { state: Some(self.state), pickup_wait: arrived_at.map(|at| at - self.requested_at) }
     }
 }
 
 impl Rider {
-    fn new(world: Arc<World>, request: Request) -> Self {
-        let mut dice: StdRng = dice(world.seed, &format!("rider/{}", request.name));
-        let born_ms = u64::try_from(world.began.timestamp_millis()).unwrap_or_default();
-        let subject = identity("rdr", world.seed, &request.name, born_ms);
-        let habits = &world.habits;
+    fn new(context: Arc<RunContext>, request: Request) -> Self {
+        let mut random: StdRng = seeded_random(context.seed, &format!("rider/{}", request.name));
+        let started_ms = u64::try_from(context.started_at.timestamp_millis()).unwrap_or_default();
+        let subject = actor_id("rdr", context.seed, &request.name, started_ms);
+        let behavior = &context.behavior;
         Self {
             session: Arc::new(Session::new(Role::Rider, Some(subject))),
-            card: if dice.random_bool(habits.card_declines) { CARD_THAT_DECLINES } else { CARD },
-            shows_up: !dice.random_bool(habits.no_show),
-            changes_mind_after: perhaps(habits.changes_mind, &habits.changes_mind_after_s, &mut dice),
-            patience: dice.random_bool(habits.impatient).then(|| within(&habits.patience_s, &mut dice)),
+            card: if random.random_bool(behavior.card_declines) { DECLINING_CARD } else { CARD },
+            shows_up: !random.random_bool(behavior.no_show),
+            changes_mind_after: maybe_duration(behavior.changes_mind, &behavior.changes_mind_after_s, &mut random),
+            patience: random
+                .random_bool(behavior.impatient)
+                .then(|| random_duration(&behavior.patience_s, &mut random)),
             is_waiting: true,
             was_matched: false,
-            world,
+            context,
             request,
         }
     }
 
-    /// Gets a price and orders the trip. The key is the same for every attempt: a trip that the service made without
-    /// being able to say so is found again by it.
-    async fn ask(&self) -> Result<Trip, Failure> {
+    /// Gets a quote and requests the trip. Every attempt has the same key, so that a trip whose response was lost is found
+    /// again.
+    async fn request_trip(&self) -> Result<Trip, CallError> {
         let Request { pickup, dropoff, class, .. } = self.request;
-        let client = &self.world.client;
-        let key = format!("city-{}-request-{}", self.world.seed, self.request.name);
+        let client = &self.context.client;
+        let key = format!("city-{}-request-{}", self.context.seed, self.request.name);
         let mut quotes = 0;
         loop {
             let quote: Quote =
                 client.call(&self.session, &Call::post("/v1/quotes", &NewQuote { pickup, dropoff, class })).await?;
             quotes += 1;
-            let order = NewTrip { quote_id: &quote.id, payment_method: self.card };
-            match client.call(&self.session, &Call::command("/v1/trips", key.clone(), &order)).await {
-                Err(failure) if failure.code() == "quote_expired" && quotes < QUOTES_MAX => {}
-                answer => return answer,
+            let trip = NewTrip { quote_id: &quote.id, payment_method: self.card };
+            match client.call(&self.session, &Call::command("/v1/trips", key.clone(), &trip)).await {
+                Err(error) if error.code() == "quote_expired" && quotes < QUOTES_MAX => {}
+                result => return result,
             }
         }
     }
 
-    /// Lives on the trip's event stream until it is over; cancels when the time for that has come.
-    async fn follow(&mut self, trip: &Trip) -> Ending {
+    /// Follows the event stream of the trip to its end, and cancels when the rider's patience ends.
+    async fn follow(&mut self, trip: &Trip) -> RideOutcome {
         let path = format!("/v1/trips/{}/events", trip.id);
-        let mut events = follow(self.world.client.clone(), self.session.clone(), path);
-        let mut progress = Progress {
+        let mut events = event_stream(self.context.client.clone(), self.session.clone(), path);
+        let mut progress = TripProgress {
             state: trip.state,
             requested_at: trip.requested_at,
             assigned_at: trip.assigned_at,
@@ -148,26 +151,26 @@ impl Rider {
         };
         let mut has_tried_to_cancel = false;
         while !progress.state.is_over() {
-            let gives_up_at = self.gives_up_at(&progress).filter(|_| !has_tried_to_cancel);
-            let gives_up = async {
-                match gives_up_at {
-                    Some(moment) => self.world.clock.sleep_until(moment).await,
+            let cancels_at = self.cancels_at(&progress).filter(|_| !has_tried_to_cancel);
+            let cancels = async {
+                match cancels_at {
+                    Some(moment) => self.context.clock.sleep_until(moment).await,
                     None => pending().await,
                 }
             };
             let frame = tokio::select! {
                 frame = events.next() => frame,
-                () = gives_up => None,
+                () = cancels => None,
             };
             match frame {
                 Some(frame) if frame.event.starts_with("trip.") => match serde_json::from_str(&frame.data) {
                     Ok(event) => {
-                        progress.learn(&event);
-                        self.show(&progress);
+                        progress.apply(&event);
+                        self.update_counts(&progress);
                     }
-                    Err(_) => self.world.tally.http_error("unreadable"),
+                    Err(_) => self.context.statistics.http_error("unreadable"),
                 },
-                // The car's position, which this rider doesn't watch.
+                // The position of the driver.
                 Some(_) => {}
                 None => {
                     has_tried_to_cancel = true;
@@ -175,53 +178,53 @@ impl Rider {
                 }
             }
         }
-        progress.ending()
+        progress.outcome()
     }
 
-    /// When the rider stops waiting, from what is known now. Nobody cancels once the car is at the door.
-    fn gives_up_at(&self, progress: &Progress) -> Option<DateTime<Utc>> {
-        let without_car = |after: Option<TimeDelta>| after.map(|after| progress.requested_at + after);
+    /// When the rider cancels, in the current state. Riders do not cancel after the driver's arrival.
+    fn cancels_at(&self, progress: &TripProgress) -> Option<DateTime<Utc>> {
+        let after_request = |after: Option<TimeDelta>| after.map(|after| progress.requested_at + after);
         match progress.state {
             TripState::Requested | TripState::Searching | TripState::Offered => {
-                [without_car(self.changes_mind_after), without_car(self.patience)].into_iter().flatten().min()
+                [after_request(self.changes_mind_after), after_request(self.patience)].into_iter().flatten().min()
             }
             TripState::Assigned => {
                 let assigned_at = progress.assigned_at.unwrap_or(progress.requested_at);
-                let too_long = assigned_at + crate::clock::seconds(self.world.habits.pickup_patience_s);
-                without_car(self.changes_mind_after).into_iter().chain([too_long]).min()
+                let too_long = assigned_at + seconds(self.context.behavior.pickup_patience_s);
+                after_request(self.changes_mind_after).into_iter().chain([too_long]).min()
             }
             _ => None,
         }
     }
 
-    /// Cancels. When the trip went on meanwhile, so does the rider.
-    async fn cancel(&self, trip_id: &str, progress: &mut Progress) {
-        let key = format!("city-{}-cancel-{}", self.world.seed, self.request.name);
-        let call = Call::command(format!("/v1/trips/{trip_id}/cancel"), key, &Nothing {});
-        match self.world.client.call::<Trip>(&self.session, &call).await {
+    /// Cancels, unless the trip has moved on in the meantime.
+    async fn cancel(&self, trip_id: &str, progress: &mut TripProgress) {
+        let key = format!("city-{}-cancel-{}", self.context.seed, self.request.name);
+        let call = Call::command(format!("/v1/trips/{trip_id}/cancel"), key, &EmptyBody {});
+        match self.context.client.call::<Trip>(&self.session, &call).await {
             Ok(trip) => progress.state = trip.state,
-            Err(Failure::Refused { .. }) => {}
-            Err(failure) => self.world.note(self.session.name(), "can't cancel", &failure),
+            Err(CallError::Rejected { .. }) => {}
+            Err(error) => self.context.log_failure(self.session.name(), "cannot cancel", &error),
         }
     }
 
-    /// Keeps the counters of who waits and who has a driver.
-    fn show(&mut self, progress: &Progress) {
+    /// Updates the counts of waiting and matched riders.
+    fn update_counts(&mut self, progress: &TripProgress) {
         match progress.state {
-            TripState::Requested | TripState::Searching | TripState::Offered => self.waits(true),
+            TripState::Requested | TripState::Searching | TripState::Offered => self.set_waiting(true),
             TripState::Assigned => {
-                self.waits(false);
+                self.set_waiting(false);
                 if !std::mem::replace(&mut self.was_matched, true) {
-                    self.world.tally.count(|counts| counts.matched += 1);
+                    self.context.statistics.count(|counts| counts.matched += 1);
                 }
             }
-            _ => self.waits(false),
+            _ => self.set_waiting(false),
         }
     }
 
-    fn waits(&mut self, now: bool) {
+    fn set_waiting(&mut self, now: bool) {
         let before = std::mem::replace(&mut self.is_waiting, now);
-        self.world.tally.count(|counts| match (before, now) {
+        self.context.statistics.count(|counts| match (before, now) {
             (false, true) => counts.waiting += 1,
             (true, false) => counts.waiting -= 1,
             _ => {}

@@ -1,8 +1,8 @@
-//! The one way this crate takes a lock.
+//! Locking of mutexes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Takes the lock, also when a holder panicked: what is locked here are counters and positions, whole after every step.
+/// Locks the mutex, also when a thread panicked with it: the counters and positions in it are always consistent.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

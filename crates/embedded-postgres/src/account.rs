@@ -1,4 +1,4 @@
-//! Who runs the server. PostgreSQL refuses to run as root, so root hands it to `postgres`, or else `nobody`.
+//! The account that runs the server. PostgreSQL refuses to run as root; for root it is `postgres`, or else `nobody`.
 
 use std::{
     fs, io,
@@ -16,19 +16,19 @@ use crate::error::{Attempt, Error};
 /// The account under which server programs run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Account {
-    /// The caller's own.
+    /// The account of this process.
     Own,
-    /// Another one, because the caller is root.
+    /// Another account, because this process runs as root.
     Other { name: String, uid: u32, gid: u32 },
 }
 
-/// The effective user id of this process. The standard library has no safe way to ask, `id` is everywhere.
+/// The effective user id of this process, from `id`: the standard library has no safe function for it.
 static EFFECTIVE_UID: LazyLock<io::Result<u32>> = LazyLock::new(|| {
     let output = Command::new("id").arg("-u").output()?;
     String::from_utf8_lossy(&output.stdout).trim().parse().map_err(io::Error::other)
 });
 
-/// This process's effective user id.
+/// The effective user id of this process.
 pub(crate) fn effective_uid() -> Result<u32, Error> {
     match &*EFFECTIVE_UID {
         Ok(uid) => Ok(*uid),
@@ -37,14 +37,14 @@ pub(crate) fn effective_uid() -> Result<u32, Error> {
 }
 
 impl Account {
-    /// The account for a server that keeps its data in `data_dir`: if that exists, the one it belongs to.
+    /// The account for a server with its data in `pgdata`: the owner of that directory, if it exists.
     ///
-    /// An account called `postgres` may appear after the first run, when somebody installs the package.
-    pub(crate) fn for_server(data_dir: Option<PathBuf>) -> Result<Self, Error> {
+    /// Otherwise an account `postgres` that is created after the first run could not read the data.
+    pub(crate) fn for_server(pgdata: Option<PathBuf>) -> Result<Self, Error> {
         if effective_uid()? != 0 {
             return Ok(Self::Own);
         }
-        if let Some(data) = data_dir.and_then(|dir| fs::metadata(dir).ok())
+        if let Some(data) = pgdata.and_then(|dir| fs::metadata(dir).ok())
             && data.uid() != 0
         {
             return Ok(Self::Other { name: format!("user {}", data.uid()), uid: data.uid(), gid: data.gid() });
@@ -56,9 +56,9 @@ impl Account {
         })
     }
 
-    /// A command that runs as this account, in a process group of its own, with none of the caller's PG* variables.
+    /// A command that runs as this account, in its own process group, without the `PG*` variables of this process.
     ///
-    /// Its own group, so that the Ctrl-C which ends the owner doesn't hit the server as well.
+    /// In its own group, so that Ctrl-C for the owner does not signal the server too.
     pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         command.process_group(0).current_dir("/").env("LC_ALL", "C");
@@ -73,18 +73,17 @@ impl Account {
         command
     }
 
-    /// Gives a file or directory to this account.
-    pub(crate) fn take(&self, path: &Path) -> Result<(), Error> {
+    /// Makes this account the owner of a file or directory.
+    pub(crate) fn chown(&self, path: &Path) -> Result<(), Error> {
         match self {
             Self::Own => Ok(()),
-            Self::Other { name, uid, gid } => {
-                chown(path, Some(*uid), Some(*gid)).attempt(|| format!("give {} to {name}", path.display()))
-            }
+            Self::Other { name, uid, gid } => chown(path, Some(*uid), Some(*gid))
+                .attempt(|| format!("change the owner of {} to {name}", path.display())),
         }
     }
 
-    /// Checks that this account can enter a directory, for which every directory above it must let it through.
-    pub(crate) fn check_reach(&self, dir: &Path) -> Result<(), Error> {
+    /// Checks that this account can enter a directory, which needs access to every directory above it.
+    pub(crate) fn check_access(&self, dir: &Path) -> Result<(), Error> {
         let Self::Other { name, .. } = self else {
             return Ok(());
         };
@@ -98,11 +97,11 @@ impl Account {
         if status.success() {
             return Ok(());
         }
-        Err(Error::OutOfReach { account: name.clone(), path: dir.into() })
+        Err(Error::Inaccessible { account: name.clone(), path: dir.into() })
     }
 }
 
-/// The account called `name` in a text of the form of `/etc/passwd`.
+/// The account `name` in the text of `/etc/passwd`.
 fn find(passwd: &str, name: &str) -> Option<Account> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -120,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_an_account_by_its_whole_name() {
+    fn account_is_found_by_its_whole_name() {
         let passwd = "root:x:0:0:root:/root:/bin/bash\n\
                       postgresql:x:7:8::/:/bin/sh\n\
                       postgres:x:101:104:PostgreSQL,,,:/var/lib/postgresql:/bin/bash\n";

@@ -1,4 +1,4 @@
-//! One private server: started, owned, stopped.
+//! Starting, owning and stopping a server.
 
 use std::{
     fs::{self, File},
@@ -10,71 +10,54 @@ use std::{
 
 use crate::{
     account::Account,
+    data_dir::{self, DataDir, SIGNAL_TIMEOUT, Storage},
     error::{Attempt, Error},
     files,
-    home::{self, Home},
-    leash::Leash,
+    lifetime_pipe::LifetimePipe,
     search::Search,
     server::{self, Server},
+    waiting::{POLL_INTERVAL, Progress, polls_in},
 };
 
 /// How long a server may take to accept sessions. Recovery after a crash replays at most `max_wal_size`, 1 GB.
-const START_LIMIT: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How long each of the stopping signals gets to work, in whole seconds. A fast shutdown writes a checkpoint.
-pub(crate) const SIGNAL_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a server may take to stop: the timeouts of three signals, and some margin.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3 * SIGNAL_TIMEOUT.as_secs() + 5);
 
-/// How long a server may take to stop: three signals' patience, and a little.
-const STOP_LIMIT: Duration = Duration::from_secs(3 * SIGNAL_PATIENCE.as_secs() + 5);
-
-/// How often something is looked at that is about to happen.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(10);
-
-/// PostgreSQL's code for a server that is starting or recovering.
+/// The SQLSTATE of a server that is starting or recovering.
 const CANNOT_CONNECT_NOW: &str = "57P03";
 
-/// How much of the server's log an error quotes, in lines.
+/// The number of lines of the log that an error quotes.
 const LOG_LINES: usize = 20;
 
-/// What supervises the server: a shell script of a page, so that it needs nothing of its owner's.
+/// The supervisor of the server: a shell script, which runs without any file of the owner.
 const SUPERVISOR: &str = include_str!("supervise.sh");
 
-/// Hears what is being done, one line for each step that takes a while.
-pub type Progress = Arc<dyn Fn(&str) + Send + Sync>;
-
-/// What becomes of the data.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Storage {
-    /// It stays in this directory, which one process at a time may own. As durable as PostgreSQL is by default.
-    Kept(PathBuf),
-    /// It goes with the server. Nothing waits for the disk, so a crash of the machine would spoil it.
-    Scratch,
-}
-
-/// How to run a cluster.
+/// The settings of a cluster.
 #[derive(Clone)]
 pub struct Settings {
-    /// What becomes of the data.
+    /// Whether the data is kept.
     pub storage: Storage,
-    /// Sessions at once.
+    /// The most sessions at the same time.
     pub max_connections: u16,
-    /// Where server binaries are looked for.
+    /// Where to look for server binaries.
     pub search: Search,
-    /// Hears of slow steps; by default they go to `tracing` at level info.
+    /// Gets a line for each slow step; by default logs it with `tracing` at level info.
     pub progress: Progress,
 }
 
 impl Settings {
-    /// A cluster whose data is kept in `dir`.
+    /// A cluster with its data kept in `dir`.
     #[must_use]
     pub fn kept(dir: impl Into<PathBuf>) -> Self {
         Self::with(Storage::Kept(dir.into()), 100)
     }
 
-    /// A cluster for one run, fast and forgetful.
+    /// A fast cluster for one run, whose data is removed with it.
     #[must_use]
     pub fn scratch() -> Self {
-        // Tests run many pools side by side.
+        // Tests run many connection pools at the same time.
         Self::with(Storage::Scratch, 300)
     }
 
@@ -98,46 +81,46 @@ impl std::fmt::Debug for Settings {
     }
 }
 
-/// A running server and the hold on it. Dropping it lets the server stop by itself; [`Cluster::stop`] waits for that.
+/// A running server. Dropping this stops the server in the background; [`Cluster::stop`] waits for its end.
 #[derive(Debug)]
 pub struct Cluster {
     server: Server,
     run_dir: PathBuf,
     log: File,
     supervisor: Child,
-    leash: Leash,
+    lifetime_pipe: LifetimePipe,
     _owner_lock: File,
 }
 
 impl Cluster {
-    /// Starts a server: finds or fetches the binaries, makes the data directory if need be, recovers what a crash
-    /// has left, and returns when sessions are accepted.
+    /// Starts a server: finds or fetches the binaries, creates the data directory if missing, recovers from a crash, and
+    /// returns when the server accepts sessions.
     ///
     /// # Errors
     ///
-    /// Any [`Error`]; [`Error::NoServer`] and [`Error::InUse`] are the user's to solve and say how.
+    /// Any [`Error`]; [`Error::NoServer`] and [`Error::InUse`] tell the user what to do.
     pub async fn start(settings: Settings) -> Result<Self, Error> {
         Self::start_lingering(settings, 0).await
     }
 
-    /// As [`Cluster::start`]; the server outlives its last owner by `linger_s` seconds, in which others may join.
+    /// As [`Cluster::start`]; the server outlives its last owner by `linger_s` seconds, in which others can join.
     pub(crate) async fn start_lingering(settings: Settings, linger_s: u32) -> Result<Self, Error> {
         let launch = move || launch(&settings, linger_s);
         let mut cluster = tokio::task::spawn_blocking(launch)
             .await
             .map_err(std::io::Error::other)
             .attempt(|| "start the server".into())??;
-        cluster.await_sessions().await?;
+        cluster.wait_for_sessions().await?;
         Ok(cluster)
     }
 
-    /// The server, of which databases are asked.
+    /// The server.
     #[must_use]
     pub fn server(&self) -> &Server {
         &self.server
     }
 
-    /// The URL of a database, as sqlx and libpq understand it.
+    /// The URL of a database, for sqlx and libpq.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         self.server.url(database)
@@ -153,21 +136,21 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`Error::Late`] if it is still there then.
+    /// [`Error::Timeout`] if the server still runs then.
     pub async fn stop(self) -> Result<(), Error> {
-        let Self { mut supervisor, leash, log, .. } = self;
-        drop(leash);
-        for _ in 0..looks(STOP_LIMIT) {
+        let Self { mut supervisor, lifetime_pipe, log, .. } = self;
+        drop(lifetime_pipe);
+        for _ in 0..polls_in(STOP_TIMEOUT) {
             if has_ended(&mut supervisor)? {
                 return Ok(());
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
-        Err(late("stop", STOP_LIMIT, &log))
+        Err(timed_out("stop", STOP_TIMEOUT, &log))
     }
 
-    async fn await_sessions(&mut self) -> Result<(), Error> {
-        for _ in 0..looks(START_LIMIT) {
+    async fn wait_for_sessions(&mut self) -> Result<(), Error> {
+        for _ in 0..polls_in(START_TIMEOUT) {
             match self.server.connect().await {
                 Ok(_) => return Ok(()),
                 Err(error) if is_final(&error) => return Err(error),
@@ -179,22 +162,22 @@ impl Cluster {
                     output: files::last_lines(&self.log, LOG_LINES),
                 });
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
-        Err(late("start", START_LIMIT, &self.log))
+        Err(timed_out("start", START_TIMEOUT, &self.log))
     }
 }
 
-/// Everything up to the launch of the server.
+/// Does everything up to the launch of the server.
 fn launch(settings: &Settings, linger_s: u32) -> Result<Cluster, Error> {
     let account = Account::for_server(match &settings.storage {
-        Storage::Kept(dir) => Some(home::data_dir(dir)),
+        Storage::Kept(dir) => Some(data_dir::pgdata(dir)),
         Storage::Scratch => None,
     })?;
     let run_dir = files::make_run_dir(&account)?;
     let launched = launch_in(settings, linger_s, &account, &run_dir);
     if launched.is_err() {
-        // The supervisor cleans up after a server that ran; here none did.
+        // No supervisor ran that would remove it.
         fs::remove_dir_all(&run_dir).ok();
     }
     launched
@@ -202,15 +185,15 @@ fn launch(settings: &Settings, linger_s: u32) -> Result<Cluster, Error> {
 
 fn launch_in(settings: &Settings, linger_s: u32, account: &Account, run_dir: &Path) -> Result<Cluster, Error> {
     let Settings { storage, progress, .. } = settings;
-    let home = Home::open(storage, account, run_dir)?;
-    let installation = home.choose(settings.search.installations(progress)?)?;
-    home.make_data(account, &installation, storage, progress)?;
+    let data_dir = DataDir::open(storage, account, run_dir)?;
+    let installation = data_dir.choose(settings.search.installations(progress)?)?;
+    data_dir.init(account, &installation, storage, progress)?;
 
-    let (leash, leash_end) = Leash::create(run_dir)?;
+    let (lifetime_pipe, pipe_reader) = LifetimePipe::create(run_dir)?;
     let script = run_dir.join("supervise.sh");
     fs::write(&script, SUPERVISOR).attempt(|| format!("write {}", script.display()))?;
-    account.take(&script)?;
-    let (log_end, log) = home.start_log()?;
+    account.chown(&script)?;
+    let (log_end, log) = data_dir.start_log()?;
     let signals = match storage {
         Storage::Kept(_) => "INT QUIT KILL",
         Storage::Scratch => "QUIT KILL",
@@ -221,15 +204,15 @@ fn launch_in(settings: &Settings, linger_s: u32, account: &Account, run_dir: &Pa
         .arg(script)
         .arg(run_dir)
         .args([linger_s.to_string().as_str(), signals])
-        .arg(SIGNAL_PATIENCE.as_secs().to_string())
+        .arg(SIGNAL_TIMEOUT.as_secs().to_string())
         .arg(installation.program("postgres"))
         .arg("-D")
-        .arg(home.data_dir())
+        .arg(data_dir.pgdata())
         .arg("-k")
         .arg(run_dir)
         .args(server_options(settings))
-        .stdin(leash_end)
-        .stdout(home.share_server_lock()?)
+        .stdin(pipe_reader)
+        .stdout(data_dir.share_server_lock()?)
         .stderr(log_end);
     let supervisor = command.spawn().attempt(|| "run /bin/sh".into())?;
     Ok(Cluster {
@@ -237,12 +220,12 @@ fn launch_in(settings: &Settings, linger_s: u32, account: &Account, run_dir: &Pa
         run_dir: run_dir.into(),
         log,
         supervisor,
-        leash,
-        _owner_lock: home.into_owner_lock(),
+        lifetime_pipe,
+        _owner_lock: data_dir.into_owner_lock(),
     })
 }
 
-/// The server's configuration, which is all on its command line: no file to be edited, none to go stale.
+/// The configuration of the server, all on its command line, so that no configuration file can become outdated.
 fn server_options(settings: &Settings) -> Vec<String> {
     let max_connections = settings.max_connections.to_string();
     let mut options = vec![
@@ -252,10 +235,10 @@ fn server_options(settings: &Settings) -> Vec<String> {
         ("max_connections", max_connections.as_str()),
         ("timezone", "UTC"),
         ("log_timezone", "UTC"),
-        // The log says why a server doesn't start. What clients get wrong they are told themselves.
+        // The log is only for failures to start; clients get their errors in responses.
         ("log_min_messages", "fatal"),
         ("logging_collector", "off"),
-        // Short queries gain nothing by it, and it would need a compiler's library of 100 MB.
+        // Short queries gain nothing from it, and it needs the LLVM library of 100 MB.
         ("jit", "off"),
     ];
     if settings.storage == Storage::Scratch {
@@ -271,16 +254,11 @@ fn server_options(settings: &Settings) -> Vec<String> {
     options.into_iter().flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]).collect()
 }
 
-/// How many looks there are in a stretch of time.
-pub(crate) fn looks(time: Duration) -> u128 {
-    time.as_millis() / LOOK_EVERY.as_millis()
-}
-
 fn has_ended(supervisor: &mut Child) -> Result<bool, Error> {
-    supervisor.try_wait().map(|status| status.is_some()).attempt(|| "look after the server's supervisor".into())
+    supervisor.try_wait().map(|status| status.is_some()).attempt(|| "check the supervisor of the server".into())
 }
 
-/// Whether a server that refuses a session like this will go on doing so: it has started, and answers.
+/// Whether the error is permanent: the server has started, and rejects the session.
 fn is_final(error: &Error) -> bool {
     let Error::Database { source, .. } = error else {
         return false;
@@ -288,6 +266,6 @@ fn is_final(error: &Error) -> bool {
     source.as_database_error().is_some() && !server::has_code(source, CANNOT_CONNECT_NOW)
 }
 
-fn late(what: &'static str, limit: Duration, log: &File) -> Error {
-    Error::Late { what, limit, log: files::last_lines(log, LOG_LINES) }
+fn timed_out(what: &'static str, limit: Duration, log: &File) -> Error {
+    Error::Timeout { what, limit, log: files::last_lines(log, LOG_LINES) }
 }

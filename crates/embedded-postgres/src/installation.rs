@@ -1,4 +1,4 @@
-//! Server binaries: where they are, and of which version.
+//! Server binaries: their directories and versions.
 
 use std::{
     collections::BTreeSet,
@@ -7,10 +7,10 @@ use std::{
     process::Command,
 };
 
-/// The oldest major version that will do.
+/// The oldest supported major version.
 pub const MAJOR_MIN: u32 = 14;
 
-/// The programs that make a directory a server's.
+/// The programs that a directory of server binaries must contain.
 const PROGRAMS: [&str; 2] = ["initdb", "postgres"];
 
 /// One set of server binaries.
@@ -24,7 +24,7 @@ pub(crate) struct Installation {
 impl Installation {
     /// The installation in `bin_dir`, whose programs need the shared libraries in `library_dirs` besides the system's.
     ///
-    /// The error is one line that says what is wrong with the directory: a program is missing or doesn't run, or it is too old.
+    /// The error is one line: a program is missing or does not run, or the version is too old.
     pub(crate) fn at(bin_dir: &Path, library_dirs: Vec<PathBuf>) -> Result<Self, String> {
         let fault = |what: String| format!("{}: {what}", bin_dir.display());
         if let Some(missing) = PROGRAMS.iter().find(|name| !bin_dir.join(name).is_file()) {
@@ -55,7 +55,7 @@ impl Installation {
         self.major
     }
 
-    /// Lets a command that runs one of its programs find their libraries.
+    /// Sets the library path of a command that runs one of the programs.
     pub(crate) fn add_library_path(&self, command: &mut Command) {
         if self.library_dirs.is_empty() {
             return;
@@ -66,18 +66,18 @@ impl Installation {
     }
 }
 
-/// Looks through `places` in order: the installations, and a line for each place that is none.
-pub(crate) fn look_in(places: &[PathBuf]) -> (Vec<Installation>, Vec<String>) {
+/// Checks `dirs` in order. Returns the installations, and a line for each directory that is none.
+pub(crate) fn look_in(dirs: &[PathBuf]) -> (Vec<Installation>, Vec<String>) {
     let mut found = Vec::new();
     let mut faults = Vec::new();
     let mut seen = BTreeSet::new();
-    for place in places {
-        // Links to the same place (`/usr/local/bin` and the packages' own directory) count once.
-        let postgres = place.join("postgres");
+    for dir in dirs {
+        // Links to the same program count once, such as those in `/usr/local/bin`.
+        let postgres = dir.join("postgres");
         if !seen.insert(postgres.canonicalize().unwrap_or(postgres)) {
             continue;
         }
-        match Installation::at(place, Vec::new()) {
+        match Installation::at(dir, Vec::new()) {
             Ok(installation) => found.push(installation),
             Err(fault) => faults.push(fault),
         }
@@ -85,8 +85,8 @@ pub(crate) fn look_in(places: &[PathBuf]) -> (Vec<Installation>, Vec<String>) {
     (found, faults)
 }
 
-/// The places where this machine may have server binaries: `PATH`, `pg_config --bindir`, then the packagers' own.
-pub(crate) fn usual_places() -> Vec<PathBuf> {
+/// The usual directories of server binaries: `PATH`, `pg_config --bindir`, then those of the distributions.
+pub(crate) fn usual_dirs() -> Vec<PathBuf> {
     let on_path = env::var_os("PATH")
         .map(|path| env::split_paths(&path).filter(|dir| dir.join("postgres").is_file()).collect::<Vec<_>>())
         .unwrap_or_default();
@@ -115,7 +115,7 @@ pub(crate) fn usual_places() -> Vec<PathBuf> {
         .collect()
 }
 
-/// The directories `dir/{prefix}N/{rest}`, greatest N first.
+/// The directories `dir/{prefix}N/{rest}`, highest N first.
 pub(crate) fn newest_first(dir: &Path, prefix: &str, rest: &str) -> Vec<PathBuf> {
     let mut versions: Vec<u32> = fs::read_dir(dir)
         .into_iter()
@@ -127,7 +127,7 @@ pub(crate) fn newest_first(dir: &Path, prefix: &str, rest: &str) -> Vec<PathBuf>
     versions.into_iter().map(|version| dir.join(format!("{prefix}{version}")).join(rest)).collect()
 }
 
-/// The major version in what `postgres --version` prints: "postgres (PostgreSQL) 15.18 (Debian …)", "… 18beta1".
+/// The major version in the output of `postgres --version`: "postgres (PostgreSQL) 15.18 (Debian …)", "… 18beta1".
 fn major_version(text: &str) -> Option<u32> {
     let version = text.split("(PostgreSQL) ").nth(1)?;
     let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_every_form_of_version() {
+    fn major_version_of_every_form_is_parsed() {
         let debian = "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n";
         assert_eq!(major_version(debian), Some(15));
         assert_eq!(major_version("postgres (PostgreSQL) 18beta1"), Some(18));

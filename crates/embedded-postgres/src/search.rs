@@ -1,49 +1,48 @@
-//! Which servers there are: found on the machine, or else fetched.
+//! The search for server binaries: on the machine first, then fetched.
 
 use std::{env, path::PathBuf};
 
 use crate::{
-    cluster::Progress,
     error::Error,
     fetch,
     installation::{self, Installation, MAJOR_MIN},
+    waiting::Progress,
 };
 
-/// The environment variable that names the directory of the server binaries, instead of any search.
+/// The environment variable with the directory of the server binaries; if it is set, nothing else is searched.
 pub const BIN_DIR_VARIABLE: &str = "RIDEMATCH_POSTGRES_BIN";
 
-/// Where server binaries are looked for.
+/// Where to look for server binaries.
 #[derive(Debug, Clone)]
 pub struct Search {
-    /// Directories of binaries, the preferred ones first.
-    pub places: Vec<PathBuf>,
-    /// Whether they may be fetched when none are found.
+    /// Directories of binaries, in order of preference.
+    pub dirs: Vec<PathBuf>,
+    /// Whether to fetch binaries if none are found.
     pub fetch: bool,
 }
 
 impl Default for Search {
-    /// The directory named by [`BIN_DIR_VARIABLE`] and nothing else, if it is set; else the places where this
-    /// machine may have them, and a download.
+    /// Only the directory in [`BIN_DIR_VARIABLE`] if that is set; otherwise the usual directories and fetching.
     fn default() -> Self {
         match env::var_os(BIN_DIR_VARIABLE) {
-            Some(dir) if !dir.is_empty() => Self { places: vec![dir.into()], fetch: false },
-            _ => Self { places: installation::usual_places(), fetch: true },
+            Some(dir) if !dir.is_empty() => Self { dirs: vec![dir.into()], fetch: false },
+            _ => Self { dirs: installation::usual_dirs(), fetch: true },
         }
     }
 }
 
 impl Search {
-    /// The installations, at least one, in order of preference.
+    /// At least one installation, in order of preference.
     ///
     /// # Errors
     ///
     /// [`Error::NoServer`].
     pub(crate) fn installations(&self, progress: &Progress) -> Result<Vec<Installation>, Error> {
-        let (mut found, mut tried) = installation::look_in(&self.places);
+        let (mut found, mut tried) = installation::look_in(&self.dirs);
         if self.fetch {
             found.extend(fetch::fetched());
             if found.is_empty() {
-                tried.push("no other server on PATH, by pg_config or where distributions put it".into());
+                tried.push("no other server on PATH, by pg_config or in the directories of distributions".into());
                 match fetch::fetch(progress) {
                     Ok(installation) => found.push(installation),
                     Err(faults) => tried.extend(faults),
@@ -62,7 +61,7 @@ impl Search {
             return fetch::remedy().into();
         }
         format!(
-            "let {BIN_DIR_VARIABLE} name the directory of initdb and postgres, version {MAJOR_MIN} or newer, or unset it"
+            "set {BIN_DIR_VARIABLE} to a directory with initdb and postgres, version {MAJOR_MIN} or newer, or unset it"
         )
     }
 }

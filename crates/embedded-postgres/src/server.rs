@@ -1,10 +1,10 @@
-//! A server that runs, and what can be asked of it: databases, made, copied and dropped.
+//! A running server, and creating, copying and dropping its databases.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::error::Error;
 
-/// PostgreSQL's code for a database that exists already.
+/// The SQLSTATE of a database that exists already.
 const DUPLICATE_DATABASE: &str = "42P04";
 
 /// The address of a server, without the name of a database.
@@ -12,7 +12,7 @@ const DUPLICATE_DATABASE: &str = "42P04";
 pub struct Server {
     before_name: String,
     after_name: String,
-    /// The database from which others are made.
+    /// The database in which others are created.
     maintenance: String,
 }
 
@@ -26,8 +26,7 @@ impl Server {
         }
     }
 
-    /// The server to which a URL with a database's name leads; that database has to exist, and its user to be one
-    /// who may create others.
+    /// The server of a database URL. The database must exist, and the user must have the right to create databases.
     #[must_use]
     pub fn at_url(url: &str) -> Self {
         let (address, query) = url.find('?').map_or((url, ""), |at| url.split_at(at));
@@ -42,17 +41,17 @@ impl Server {
         }
     }
 
-    /// The URL of a database, as sqlx and libpq understand it.
+    /// The URL of a database, for sqlx and libpq.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("{}{database}{}", self.before_name, self.after_name)
     }
 
-    /// Makes a database unless it is there.
+    /// Creates a database unless it exists.
     ///
     /// # Errors
     ///
-    /// [`Error::Name`], or [`Error::Database`] when the server refuses.
+    /// [`Error::Name`], or [`Error::Database`] if the server rejects it.
     pub async fn ensure_database(&self, name: &str) -> Result<(), Error> {
         match self.administer(name, format!("create database {name}")).await {
             Err(Error::Database { source, .. }) if has_code(&source, DUPLICATE_DATABASE) => Ok(()),
@@ -60,11 +59,11 @@ impl Server {
         }
     }
 
-    /// Makes a database as a copy of another, to which nobody may be connected.
+    /// Creates a database as a copy of another one that has no sessions.
     ///
     /// # Errors
     ///
-    /// [`Error::Name`], or [`Error::Database`]: it exists already, the template doesn't, or somebody is connected to it.
+    /// [`Error::Name`], or [`Error::Database`]: it exists already, or the template does not exist or has sessions.
     pub async fn create_from_template(&self, template: &str, name: &str) -> Result<(), Error> {
         let mut session = self.connect().await?;
         copy(&mut session, template, name).await?;
@@ -72,21 +71,21 @@ impl Server {
         Ok(())
     }
 
-    /// Drops a database and ends the sessions in it. One that isn't there is no error.
+    /// Drops a database and ends its sessions. A missing one is not an error.
     ///
     /// # Errors
     ///
-    /// [`Error::Name`], or [`Error::Database`] when the server refuses.
+    /// [`Error::Name`], or [`Error::Database`] if the server rejects it.
     pub async fn drop_database(&self, name: &str) -> Result<(), Error> {
         self.administer(name, format!("drop database if exists {name} with (force)")).await
     }
 
     /// A session in the maintenance database.
     pub(crate) async fn connect(&self) -> Result<PgConnection, Error> {
-        PgConnection::connect(&self.url(&self.maintenance)).await.map_err(|source| refused(&self.maintenance, source))
+        PgConnection::connect(&self.url(&self.maintenance)).await.map_err(|source| rejected(&self.maintenance, source))
     }
 
-    /// Runs a statement about the database `name` in a session of its own.
+    /// Runs a statement about the database `name` in a new session.
     async fn administer(&self, name: &str, sql: String) -> Result<(), Error> {
         check_name(name)?;
         let mut session = self.connect().await?;
@@ -96,12 +95,12 @@ impl Server {
     }
 }
 
-/// Makes the database `name` as a copy of `template`.
+/// Creates the database `name` as a copy of `template`.
 pub(crate) async fn copy(session: &mut PgConnection, template: &str, name: &str) -> Result<(), Error> {
     check_name(template)?;
     check_name(name)?;
-    // Since 15 there is a choice: where nothing waits for the disk, copying the files takes 20 ms, and the default,
-    // which is to log their pages, 100 ms.
+    // Since 15 a strategy can be chosen. Without fsync, copying the files takes 20 ms; the default, which logs the
+    // pages, takes 100 ms.
     let strategy = match session.server_version_num() {
         Some(150_000..) => " strategy file_copy",
         _ => "",
@@ -110,29 +109,29 @@ pub(crate) async fn copy(session: &mut PgConnection, template: &str, name: &str)
     execute(session, name, sql).await
 }
 
-/// Runs a statement about the database `name`, which has been checked; the rest of the statement is ours.
+/// Runs a statement about the database `name`. The caller has checked the name.
 pub(crate) async fn execute(session: &mut PgConnection, name: &str, sql: String) -> Result<(), Error> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(session).await.map(|_| ()).map_err(|source| refused(name, source))
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(session).await.map(|_| ()).map_err(|source| rejected(name, source))
 }
 
-/// The server's refusal of something about a database.
-pub(crate) fn refused(database: &str, source: sqlx::Error) -> Error {
+/// An error of the server about a database.
+pub(crate) fn rejected(database: &str, source: sqlx::Error) -> Error {
     Error::Database { database: database.into(), source }
 }
 
-/// Whether the server answered with this SQLSTATE.
+/// Whether the error has this SQLSTATE.
 pub(crate) fn has_code(error: &sqlx::Error, code: &str) -> bool {
     error.as_database_error().is_some_and(|error| error.code().as_deref() == Some(code))
 }
 
-/// Refuses names that would have to be quoted.
+/// Rejects names that would need quotes.
 pub(crate) fn check_name(name: &str) -> Result<(), Error> {
-    let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-    let goes_on_well = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if starts_well && goes_on_well && name.len() <= 63 { Ok(()) } else { Err(Error::Name(name.into())) }
+    let has_valid_start = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    let has_valid_chars = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if has_valid_start && has_valid_chars && name.len() <= 63 { Ok(()) } else { Err(Error::Name(name.into())) }
 }
 
-/// Encodes everything but letters, digits and the few signs that paths are made of.
+/// Percent-encodes everything except letters, digits and `/-_.`.
 fn percent_encode(path: &str) -> String {
     path.bytes()
         .map(|byte| match byte {
@@ -147,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn puts_the_name_into_any_url() {
+    fn database_name_is_replaced_in_any_url() {
         let urls = [
             ("postgres://u:p@h:1/mine?sslmode=disable", "postgres://u:p@h:1/x?sslmode=disable", "mine"),
             ("postgres://u@h", "postgres://u@h/x", "postgres"),
@@ -161,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_directory_with_odd_signs_survives_the_url() {
+    fn socket_directory_with_special_characters_is_encoded() {
         let server = Server::in_dir("/tmp/a b&c");
         assert!(server.url("x").contains("?host=/tmp/a%20b%26c&"));
     }
 
     #[test]
-    fn names_need_no_quotes() {
+    fn name_that_needs_quotes_is_rejected() {
         for good in ["a", "_x9", "ridematch_test_1"] {
             assert!(check_name(good).is_ok(), "{good}");
         }

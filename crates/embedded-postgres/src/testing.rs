@@ -1,4 +1,4 @@
-//! Databases for tests: one server for a test run, one database for each test.
+//! Databases for tests: one server per test run, one database per test.
 
 use std::{
     env,
@@ -14,45 +14,46 @@ use tokio::sync::OnceCell;
 
 use crate::{
     cluster::{Cluster, Settings},
+    data_dir,
     error::{Attempt, Error},
-    files, home,
-    leash::Leash,
+    files,
+    lifetime_pipe::LifetimePipe,
     server::{self, Server},
 };
 
-/// The environment variable with the URL of a server to be used for tests, instead of a private one. Its user has to
-/// be one who may create databases.
+/// The environment variable with the URL of a server for tests, instead of a private one. Its user must have the right
+/// to create databases.
 pub const TEST_DATABASE_URL_VARIABLE: &str = "RIDEMATCH_TEST_DATABASE_URL";
 
-/// How long the server of a test run outlives the last process that uses it: `cargo test` runs one test binary after
-/// another, and the next one comes within milliseconds.
+/// How long the server outlives the last process of a test run. `cargo test` runs one test binary after another, within
+/// milliseconds.
 const LINGER_S: u32 = 3;
 
-/// PostgreSQL's code for a database that doesn't exist.
+/// The SQLSTATE of a database that does not exist.
 const UNKNOWN_DATABASE: &str = "3D000";
 
-/// What is added to a template's name while it is being prepared.
+/// The suffix of the name of a template while it is being prepared.
 const UNFINISHED: &str = "_new";
 
 static SHARED: OnceCell<TestCluster> = OnceCell::const_new();
 
-/// The server of a test run, shared by all the processes of the run. The first one starts it; after the last it stops.
+/// The server of a test run, shared by all processes of the run. The first one starts it; after the last it stops.
 #[derive(Debug)]
 pub struct TestCluster {
     server: Server,
-    hold: Hold,
+    _ownership: Ownership,
 }
 
 /// What keeps the server running.
 #[derive(Debug)]
-enum Hold {
-    Started { cluster: Cluster },
-    Joined { _leash: Leash },
-    Foreign,
+enum Ownership {
+    Started { _cluster: Cluster },
+    Joined { _lifetime_pipe: LifetimePipe },
+    External,
 }
 
 impl TestCluster {
-    /// This process's hold on the server of the test run. It lasts as long as the process does.
+    /// The server of the test run, kept running until this process ends.
     ///
     /// # Errors
     ///
@@ -61,16 +62,16 @@ impl TestCluster {
         SHARED.get_or_try_init(|| Self::of_run("")).await
     }
 
-    /// A hold on the server of the run called `run`, for those who want to say when they let go of it.
+    /// The server of the run `run`, kept running until the value is dropped.
     ///
     /// # Errors
     ///
     /// As for [`Cluster::start`].
     pub async fn of_run(run: &str) -> Result<Self, Error> {
         if let Ok(url) = env::var(TEST_DATABASE_URL_VARIABLE) {
-            return Ok(Self { server: Server::at_url(&url), hold: Hold::Foreign });
+            return Ok(Self { server: Server::at_url(&url), _ownership: Ownership::External });
         }
-        // Whoever holds this file's lock decides whether to join or to start; it says where the server is.
+        // The file contains the run directory of the server. Its lock is held for the decision to join or to start.
         let path = pointer_path(run)?;
         let pointer = files::open_lock(&path)?;
         let pointer = tokio::task::spawn_blocking(move || pointer.lock().map(|()| pointer))
@@ -82,12 +83,10 @@ impl TestCluster {
         if let Some(joined) = Self::join(run_dir).await {
             return Ok(joined);
         }
-        home::remove_abandoned(run_dir)?;
-        let started = Self::start().await?;
-        if let Hold::Started { cluster } = &started.hold {
-            files::write_over(&pointer, &path, &cluster.run_dir().to_string_lossy())?;
-        }
-        Ok(started)
+        data_dir::remove_abandoned(run_dir)?;
+        let cluster = Self::start().await?;
+        files::overwrite(&pointer, &path, &cluster.run_dir().to_string_lossy())?;
+        Ok(Self { server: cluster.server().clone(), _ownership: Ownership::Started { _cluster: cluster } })
     }
 
     /// The server itself.
@@ -96,15 +95,14 @@ impl TestCluster {
         &self.server
     }
 
-    /// A new database, a copy of the template called `template`.
+    /// Creates a database as a copy of the template `template`.
     ///
-    /// If there is no such template yet, `prepare` is called with the URL of an empty database to make one of, once
-    /// for the whole run. So the name has to say what is in it: let it contain a digest of the migrations. It may have
-    /// 59 characters.
+    /// If the template does not exist yet, `prepare` is called with the URL of an empty database, once per run. The name
+    /// identifies the content, so it should contain a digest of the migrations. At most 59 characters.
     ///
     /// # Errors
     ///
-    /// [`Error::Prepare`] with what `prepare` said, [`Error::Name`], or [`Error::Database`].
+    /// [`Error::Prepare`] with the error of `prepare`, [`Error::Name`], or [`Error::Database`].
     pub async fn database<P, F, E>(&self, template: &str, prepare: P) -> Result<Database, Error>
     where
         P: FnOnce(String) -> F,
@@ -112,11 +110,11 @@ impl TestCluster {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let mut session = self.server.connect().await?;
-        // No other test's database has this name, of this run or of another on the same server.
+        // The name is unique among all runs on the same server.
         let name: String = sqlx::query_scalar("select 'test_' || replace(gen_random_uuid()::text, '-', '')")
             .fetch_one(&mut session)
             .await
-            .map_err(|source| server::refused("test", source))?;
+            .map_err(|source| server::rejected("test", source))?;
         match server::copy(&mut session, template, &name).await {
             Err(Error::Database { source, .. }) if server::has_code(&source, UNKNOWN_DATABASE) => {
                 self.ensure_template(template, prepare).await?;
@@ -128,25 +126,24 @@ impl TestCluster {
         Ok(Database { server: self.server.clone(), name })
     }
 
-    async fn start() -> Result<Self, Error> {
+    async fn start() -> Result<Cluster, Error> {
         let mut settings = Settings::scratch();
         settings.progress = Arc::new(|step| {
-            // The test harness swallows what `eprintln` prints, and a download should not be silent.
+            // The test harness captures the output of `eprintln`, and a download should be visible.
             writeln!(io::stderr(), "{step}").ok();
         });
-        let cluster = Cluster::start_lingering(settings, LINGER_S).await?;
-        Ok(Self { server: cluster.server().clone(), hold: Hold::Started { cluster } })
+        Cluster::start_lingering(settings, LINGER_S).await
     }
 
-    /// Joins the server in `run_dir`, if it is alive and stays so.
+    /// Joins the server in `run_dir`, if it runs.
     async fn join(run_dir: &Path) -> Option<Self> {
-        let leash = Leash::join(run_dir)?;
+        let lifetime_pipe = LifetimePipe::join(run_dir)?;
         let server = Server::in_dir(&run_dir.to_string_lossy());
         server.connect().await.ok()?.close().await.ok();
-        Some(Self { server, hold: Hold::Joined { _leash: leash } })
+        Some(Self { server, _ownership: Ownership::Joined { _lifetime_pipe: lifetime_pipe } })
     }
 
-    /// Makes the template unless it is there. It gets its name when it is whole.
+    /// Creates the template unless it exists. It gets its name when it is complete.
     async fn ensure_template<P, F, E>(&self, template: &str, prepare: P) -> Result<(), Error>
     where
         P: FnOnce(String) -> F,
@@ -155,19 +152,19 @@ impl TestCluster {
     {
         let unfinished = format!("{template}{UNFINISHED}");
         server::check_name(&unfinished)?;
-        let refused = |source| server::refused(template, source);
-        // The lock is the session's, so it goes when this process does.
+        let rejected = |source| server::rejected(template, source);
+        // The lock belongs to the session, so that it is released when this process ends.
         let mut session = self.server.connect().await?;
         sqlx::query("select pg_advisory_lock(hashtextextended($1, 0))")
             .bind(template)
             .execute(&mut session)
             .await
-            .map_err(refused)?;
+            .map_err(rejected)?;
         let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
             .bind(template)
             .fetch_one(&mut session)
             .await
-            .map_err(refused)?;
+            .map_err(rejected)?;
         if exists {
             return Ok(());
         }
@@ -176,20 +173,20 @@ impl TestCluster {
         prepare(self.server.url(&unfinished))
             .await
             .map_err(|source| Error::Prepare { template: template.into(), source: source.into() })?;
-        // A template that nobody can enter can always be copied.
+        // A template without sessions can always be copied.
         let close = format!("alter database {unfinished} with allow_connections false");
         server::execute(&mut session, &unfinished, close).await?;
         sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1")
             .bind(&unfinished)
             .execute(&mut session)
             .await
-            .map_err(refused)?;
+            .map_err(rejected)?;
         let name = format!("alter database {unfinished} rename to {template}");
         server::execute(&mut session, template, name).await
     }
 }
 
-/// One test's own database. Dropping it drops it on the server too, with whatever sessions are left in it.
+/// The database of a test. Dropping this drops the database on the server, with its sessions.
 #[derive(Debug)]
 pub struct Database {
     server: Server,
@@ -197,13 +194,13 @@ pub struct Database {
 }
 
 impl Database {
-    /// Its URL, as sqlx and libpq understand it.
+    /// The URL, for sqlx and libpq.
     #[must_use]
     pub fn url(&self) -> String {
         self.server.url(&self.name)
     }
 
-    /// Its name.
+    /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -213,8 +210,8 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let (server, name) = (self.server.clone(), std::mem::take(&mut self.name));
-        // A runtime of its own, since the test's may be ending, on a thread of its own, since one runtime can't wait
-        // inside another. A failure leaves the database to the end of the server.
+        // In a new runtime, because that of the test may be ending; on a new thread, because a runtime cannot block
+        // inside another one. After a failure the database is removed with the server.
         let drop_it = move || {
             tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -227,11 +224,11 @@ impl Drop for Database {
     }
 }
 
-/// The file by which the processes of a test run of this workspace find their server.
+/// The file with which the processes of a test run of this workspace find their server.
 fn pointer_path(run: &str) -> Result<PathBuf, Error> {
     let mut hasher = DefaultHasher::new();
     run.hash(&mut hasher);
-    // Where this crate's source is tells one working copy from another.
+    // The directory of this crate identifies the working copy.
     env!("CARGO_MANIFEST_DIR").hash(&mut hasher);
     let file = format!("tests-{:016x}", hasher.finish());
     Ok(files::make_cache_dir()?.join(file))

@@ -1,4 +1,4 @@
-//! One server for a whole test run, and in it a database for each test.
+//! One server per test run, and one database per test.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -15,24 +15,24 @@ use std::{
 use embedded_postgres::{Database, Error, TestCluster};
 use sqlx::{Connection, PgConnection};
 
-/// The variable that gives a member of a run the run's name.
+/// The environment variable with the name of the run, for a member process.
 const RUN_VARIABLE: &str = "EMBEDDED_POSTGRES_TEST_RUN";
 
-/// What the tests of this file prepare their templates with.
+/// Prepares the templates of these tests.
 async fn prepare(url: String) -> Result<(), sqlx::Error> {
     let mut session = PgConnection::connect(&url).await?;
     sqlx::raw_sql("create table prepared as select 1 as n").execute(&mut session).await?;
     session.close().await
 }
 
-/// How many times the template was prepared: one row for each.
+/// The number of preparations of the template: one row for each.
 async fn preparations(database: &Database) -> i64 {
     let mut session = PgConnection::connect(&database.url()).await.unwrap();
     sqlx::query_scalar("select count(*) from prepared").fetch_one(&mut session).await.unwrap()
 }
 
 #[tokio::test]
-async fn each_test_has_a_database_of_its_own_from_a_template_prepared_once() {
+async fn each_test_gets_its_own_copy_of_a_template_that_is_prepared_once() {
     let cluster = TestCluster::shared().await.unwrap();
     let calls = AtomicU32::new(0);
     let make = || {
@@ -51,7 +51,7 @@ async fn each_test_has_a_database_of_its_own_from_a_template_prepared_once() {
 }
 
 #[tokio::test]
-async fn a_dropped_database_is_gone_with_its_sessions() {
+async fn dropping_a_database_ends_its_sessions() {
     let cluster = TestCluster::shared().await.unwrap();
     let database = cluster.database("template_drop", prepare).await.unwrap();
     let url = database.url();
@@ -62,7 +62,7 @@ async fn a_dropped_database_is_gone_with_its_sessions() {
 }
 
 #[tokio::test]
-async fn a_session_that_preparing_left_open_is_no_obstacle() {
+async fn template_with_an_open_session_can_be_copied() {
     let cluster = TestCluster::shared().await.unwrap();
     let mut left_open = None;
     let leave_open = async |url: String| {
@@ -75,7 +75,7 @@ async fn a_session_that_preparing_left_open_is_no_obstacle() {
 }
 
 #[tokio::test]
-async fn a_failed_preparation_is_reported_and_can_be_done_again() {
+async fn failed_preparation_is_an_error_and_can_be_repeated() {
     let cluster = TestCluster::shared().await.unwrap();
     let fail = async |url: String| {
         prepare(url).await?;
@@ -89,13 +89,13 @@ async fn a_failed_preparation_is_reported_and_can_be_done_again() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_too_long_is_refused() {
+async fn too_long_name_is_rejected() {
     let cluster = TestCluster::shared().await.unwrap();
-    let refused = cluster.database(&"x".repeat(60), prepare).await.unwrap_err();
-    assert!(matches!(refused, Error::Name(_)), "{refused}");
+    let rejected = cluster.database(&"x".repeat(60), prepare).await.unwrap_err();
+    assert!(matches!(rejected, Error::Name(_)), "{rejected}");
 }
 
-/// A process that takes part in a run until its input ends.
+/// A process that uses the server of a run until its standard input ends.
 struct Member {
     process: Child,
     run_dir: PathBuf,
@@ -104,7 +104,7 @@ struct Member {
 impl Member {
     fn spawn(run: &str) -> Child {
         Command::new(env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "a_member_for_other_tests", "--nocapture"])
+            .args(["--ignored", "--exact", "member_process", "--nocapture"])
             .env(RUN_VARIABLE, run)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -128,9 +128,9 @@ impl Member {
 }
 
 #[tokio::test]
-#[ignore = "it is the member that the other tests start"]
-async fn a_member_for_other_tests() {
-    let run = env::var(RUN_VARIABLE).expect("this is only for other tests to start");
+#[ignore = "run by other tests as a member process"]
+async fn member_process() {
+    let run = env::var(RUN_VARIABLE).expect("only other tests run this");
     let cluster = TestCluster::of_run(&run).await.unwrap();
     let database = cluster.database("template_members", prepare).await.unwrap();
     assert_eq!(preparations(&database).await, 1);
@@ -144,12 +144,12 @@ async fn a_member_for_other_tests() {
 }
 
 #[test]
-fn processes_share_one_server_which_the_last_one_stops() {
+fn processes_of_a_run_share_one_server_that_stops_after_the_last() {
     let spawned: Vec<Child> = (0..4).map(|_| Member::spawn("crowd")).collect();
     let mut members: Vec<Member> = spawned.into_iter().map(Member::joined).collect();
     let run_dir = members[0].run_dir.clone();
     assert!(members.iter().all(|member| member.run_dir == run_dir));
-    // Whoever it was that started the server, the rest go on without them.
+    // The server keeps running when the member that started it ends.
     while let Some(mut member) = members.pop() {
         member.process.kill().unwrap();
         member.process.wait().unwrap();
@@ -157,7 +157,7 @@ fn processes_share_one_server_which_the_last_one_stops() {
             other.leave();
         }
     }
-    // In the pause between two test binaries the server waits for the next one.
+    // The server outlives the pause between two test binaries.
     let next = Member::joined(Member::spawn("crowd"));
     assert_eq!(next.run_dir, run_dir);
     next.leave();
@@ -167,5 +167,5 @@ fn processes_share_one_server_which_the_last_one_stops() {
         }
         thread::sleep(Duration::from_millis(100));
     }
-    panic!("{} is still there", run_dir.display());
+    panic!("{} still exists", run_dir.display());
 }

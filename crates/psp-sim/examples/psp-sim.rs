@@ -1,4 +1,4 @@
-//! The provider as a process of its own; `--help` lists what it takes.
+//! psp-sim as a process of its own; `--help` lists the options.
 
 use clap::Parser;
 

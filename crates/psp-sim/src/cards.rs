@@ -1,33 +1,29 @@
-//! The well-known test payment methods and what becomes of a confirmation with each.
+//! Stripe's test payment methods, and the result of a confirmation with each.
 //!
-//! Names and outcomes are those of the Stripe documentation's page "Testing"; a decline is accepted with and without
+//! Names and results are those of the Stripe documentation's page "Testing". A declining method works with and without
 //! a brand in its name (`pm_card_chargeDeclined`, `pm_card_visa_chargeDeclined`).
 
-use crate::faults::Strike;
-
-/// What the card's bank says to a confirmation.
+/// How the card's bank responds to a confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Card {
-    /// It agrees.
     Approves,
-    /// It wants to see the cardholder first (3-D Secure).
+    /// The bank requires a challenge (3-D Secure).
     Challenges,
-    /// It refuses.
     Declines(Decline),
 }
 
-/// Why a bank refuses, in the provider's words.
+/// The reason of a decline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decline {
     /// The error's `code`.
     pub code: &'static str,
-    /// The bank's own reason, `decline_code`; absent where `code` says it all.
+    /// The bank's reason, `decline_code`; absent where `code` is specific.
     pub decline_code: Option<&'static str>,
-    /// What a person may be shown.
+    /// The message for the cardholder.
     pub message: &'static str,
 }
 
-/// The decline of a card that wants a challenge, where nobody is there to answer one (`off_session`).
+/// The decline of a card that requires a challenge in a payment without the cardholder (`off_session`).
 pub const AUTHENTICATION_REQUIRED: Decline = Decline {
     code: "authentication_required",
     decline_code: Some("authentication_required"),
@@ -50,65 +46,61 @@ const APPROVING: [&str; 11] = [
 
 const CHALLENGING: [&str; 3] = ["authenticationRequired", "threeDSecure2Required", "threeDSecureRequired"];
 
-/// The decline code of a bank that doesn't say why.
+/// The decline code of a bank that gives no reason.
 pub const GENERIC: &str = "generic_decline";
-/// What a bank says that doesn't say why.
-pub const GENERIC_DECLINE: Decline = bank_says(GENERIC);
+/// The decline of a bank that gives no reason.
+pub const GENERIC_DECLINE: Decline = bank_decline(GENERIC);
 
-/// A decline whose reason is the bank's own: the code is `card_declined`.
-const fn bank_says(decline_code: &'static str) -> Decline {
+/// A decline with the code `card_declined` and a reason of the bank.
+const fn bank_decline(decline_code: &'static str) -> Decline {
     Decline { code: "card_declined", decline_code: Some(decline_code), message: "Your card was declined." }
 }
 
-/// A decline for which the provider has a code.
-const fn provider_says(code: &'static str, message: &'static str) -> Decline {
+/// A decline with a code of its own.
+const fn coded_decline(code: &'static str, message: &'static str) -> Decline {
     Decline { code, decline_code: None, message }
 }
 
-/// The declines: the end of the test method's name, where there is one (`pm_card_chargeDeclined…`), the name by which a
-/// fault asks for it, and what is said.
+/// The declines: the end of the test method's name (`pm_card_chargeDeclined…`) if it has one, the name for faults, and
+/// the decline.
 const DECLINES: [(Option<&str>, &str, Decline); 18] = [
     (Some(""), GENERIC, GENERIC_DECLINE),
     (
         Some("InsufficientFunds"),
         "insufficient_funds",
-        Decline { message: "Your card has insufficient funds.", ..bank_says("insufficient_funds") },
+        Decline { message: "Your card has insufficient funds.", ..bank_decline("insufficient_funds") },
     ),
-    (Some("LostCard"), "lost_card", bank_says("lost_card")),
-    (Some("StolenCard"), "stolen_card", bank_says("stolen_card")),
-    (Some("Fraudulent"), "fraudulent", bank_says("fraudulent")),
-    (Some("VelocityLimitExceeded"), "card_velocity_exceeded", bank_says("card_velocity_exceeded")),
-    (Some("ExpiredCard"), "expired_card", provider_says("expired_card", "Your card has expired.")),
-    (Some("IncorrectCvc"), "incorrect_cvc", provider_says("incorrect_cvc", "Your card's security code is incorrect.")),
+    (Some("LostCard"), "lost_card", bank_decline("lost_card")),
+    (Some("StolenCard"), "stolen_card", bank_decline("stolen_card")),
+    (Some("Fraudulent"), "fraudulent", bank_decline("fraudulent")),
+    (Some("VelocityLimitExceeded"), "card_velocity_exceeded", bank_decline("card_velocity_exceeded")),
+    (Some("ExpiredCard"), "expired_card", coded_decline("expired_card", "Your card has expired.")),
+    (Some("IncorrectCvc"), "incorrect_cvc", coded_decline("incorrect_cvc", "Your card's security code is incorrect.")),
     (
         Some("ProcessingError"),
         "processing_error",
-        provider_says("processing_error", "An error occurred while processing your card. Try again in a little bit."),
+        coded_decline("processing_error", "An error occurred while processing your card. Try again in a little bit."),
     ),
     (None, "authentication_required", AUTHENTICATION_REQUIRED),
-    (None, "call_issuer", bank_says("call_issuer")),
-    (None, "card_not_supported", bank_says("card_not_supported")),
-    (None, "currency_not_supported", bank_says("currency_not_supported")),
-    (None, "do_not_honor", bank_says("do_not_honor")),
-    (None, "issuer_not_available", bank_says("issuer_not_available")),
-    (None, "pickup_card", bank_says("pickup_card")),
-    (None, "transaction_not_allowed", bank_says("transaction_not_allowed")),
-    (None, "try_again_later", bank_says("try_again_later")),
+    (None, "call_issuer", bank_decline("call_issuer")),
+    (None, "card_not_supported", bank_decline("card_not_supported")),
+    (None, "currency_not_supported", bank_decline("currency_not_supported")),
+    (None, "do_not_honor", bank_decline("do_not_honor")),
+    (None, "issuer_not_available", bank_decline("issuer_not_available")),
+    (None, "pickup_card", bank_decline("pickup_card")),
+    (None, "transaction_not_allowed", bank_decline("transaction_not_allowed")),
+    (None, "try_again_later", bank_decline("try_again_later")),
 ];
 
-/// The decline with this code, or nothing if there is no such code.
+/// The decline with this code.
 pub fn decline_of_code(code: &str) -> Option<Decline> {
     DECLINES.iter().find(|(_, known, _)| *known == code).map(|(_, _, decline)| *decline)
 }
 
-/// The card behind a test payment method such as `pm_card_visa`, or nothing if there is no such method.
+/// The card of a test payment method such as `pm_card_visa`.
 pub fn look_up(payment_method: &str) -> Option<Card> {
     if payment_method == "pm_sim_requires_action" {
         return Some(Card::Challenges);
-    }
-    if Strike::of_payment_method(payment_method).is_some() {
-        // The card is good; it is the provider that has a bad day.
-        return Some(Card::Approves);
     }
     let name = payment_method.strip_prefix("pm_card_")?;
     if APPROVING.contains(&name) {
@@ -128,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_decline_is_known_with_and_without_its_brand() {
+    fn declining_method_is_known_with_and_without_its_brand() {
         let plain = look_up("pm_card_chargeDeclinedInsufficientFunds").unwrap();
         assert_eq!(plain, look_up("pm_card_visa_chargeDeclinedInsufficientFunds").unwrap());
         let Card::Declines(decline) = plain else { panic!("{plain:?} is no decline") };
@@ -136,17 +128,17 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_methods_are_these_and_do_what_is_said() {
+    fn docs_list_every_method_with_its_result() {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/sandbox.md");
         let page = std::fs::read_to_string(page).unwrap();
-        let rows = page.lines().filter(|line| line.starts_with("| `pm_"));
+        let rows = page.lines().filter(|line| line.starts_with("| `pm_card_"));
         let rows: Vec<Vec<_>> =
             rows.map(|row| row.split('|').map(|cell| cell.trim().trim_matches('`')).collect()).collect();
         for row in &rows {
             let (method, what, code) = (row[1], row[2], row[3]);
             match look_up(method).unwrap() {
                 Card::Approves => assert!(what.starts_with("approved"), "{method}"),
-                Card::Challenges => assert!(what.starts_with("wants the cardholder"), "{method}"),
+                Card::Challenges => assert!(what.starts_with("requires the cardholder"), "{method}"),
                 Card::Declines(decline) => {
                     assert_eq!((what, code), ("declined", decline.decline_code.unwrap_or(decline.code)), "{method}");
                 }
@@ -160,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_that_nobody_knows_is_no_card() {
+    fn unknown_method_is_none() {
         for unknown in ["", "pm_", "pm_card_", "pm_visa", "visa", "pm_card_chargeDeclinedForFun", "tok_visa"] {
             assert_eq!(look_up(unknown), None, "{unknown}");
         }

@@ -7,63 +7,77 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
 
-use crate::{AUTHORISATION_TTL, Error, Settings, Webhook, clock, start};
+use crate::clock;
+use crate::error::Error;
+use crate::fault_kinds::FaultKind;
+use crate::server::{AUTHORIZATION_TTL, Settings, start};
+use crate::webhooks::Webhook;
 
-/// Where to go from here, at the end of `--help`.
-const FIRST_STEPS: &str = "\
-First steps, with the id that the first one answers in the place of PI, and the books at the end:
+/// The end of `--help`.
+fn after_help() -> String {
+    let names = |of_webhooks: bool| {
+        let kinds = FaultKind::ALL.iter().filter(|kind| kind.is_of_webhooks() == of_webhooks);
+        kinds.map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "\
+Try it, with the id of the first response in place of PI:
   curl localhost:12111/v1/payment_intents -u sk_test_psp_sim: -d amount=1250 -d currency=usd \\
        -d capture_method=manual -d payment_method=pm_card_visa
   curl -X POST localhost:12111/v1/payment_intents/PI/confirm -u sk_test_psp_sim:
   curl -X POST localhost:12111/v1/payment_intents/PI/capture -u sk_test_psp_sim:
-  curl localhost:12111/sim/books -u sk_test_psp_sim:
+  curl localhost:12111/sim/state -u sk_test_psp_sim:
 
-A bad day, on which every second capture is done and never answered, and its end:
+Inject a fault: half of the captures succeed without a response. Then clear it:
   curl -X PUT localhost:12111/sim/faults -u sk_test_psp_sim: \\
-       -d '{\"faults\": [{\"on\": \"capture\", \"kind\": \"hang_after\", \"share\": 0.5}], \"seed\": 1}'
+       -d '{{\"faults\": [{{\"on\": \"capture\", \"kind\": \"hang_after\", \"share\": 0.5}}], \"seed\": 1}}'
   curl -X DELETE localhost:12111/sim/faults -u sk_test_psp_sim:
 
-Faults of requests: decline, latency, hang_before, hang_after, error_500, error_500_after, error_503, rate_limited,
-reset_before, reset_after, malformed, unknown_status; paying with pm_sim_<fault> strikes one confirmation.
-Faults of webhooks: lost, late, doubled, reordered, wrong_signature, old_time_stamp.";
+Faults of requests: {}
+Faults of webhooks: {}
+The payment method pm_sim_<fault> injects a fault into one confirmation, or into the events of that payment.",
+        names(false),
+        names(true)
+    )
+}
 
-/// Run a payment provider with a memory, and with bad days, that speaks a subset of the Stripe API.
+/// Run psp-sim, a stateful payment simulator with faults that speaks a subset of Stripe's API
 #[derive(clap::Args)]
-#[command(after_help = FIRST_STEPS)]
+#[command(after_help = after_help())]
 pub struct Cli {
-    /// Where to listen; port 0 takes a free one, and the first line of output says which
+    /// Address to listen on; port 0 takes a free port, which the first line of output names
     #[arg(long, default_value = "127.0.0.1:12111")]
     listen: SocketAddr,
-    /// Where the books are kept
+    /// Directory of the journal
     #[arg(long, default_value = "psp-sim-data")]
     data_dir: PathBuf,
-    /// What callers authenticate with
+    /// Secret key of callers
     #[arg(long, env = "PSP_SECRET_KEY", default_value = "sk_test_psp_sim", hide_env_values = true)]
     secret_key: String,
-    /// Where events are posted
+    /// URL to which events are posted
     #[arg(long, env = "PSP_WEBHOOK_URL", requires = "webhook_secret")]
     webhook_url: Option<String>,
-    /// What events are signed with
+    /// Secret with which events are signed
     #[arg(long, env = "PSP_WEBHOOK_SECRET", hide_env_values = true)]
     webhook_secret: Option<String>,
-    /// Throw the same dice every time: the same requests get the same ids
+    /// Seed of ids and faults: the same requests get the same ids and faults
     #[arg(long)]
     seed: Option<u64>,
-    /// The same for the pauses and faults of webhooks; --seed's number unless told
+    /// Seed of pauses and faults of webhooks; the value of --seed by default
     #[arg(long)]
     webhook_seed: Option<u64>,
-    /// Start the clock at this moment, in seconds since 1970, instead of the machine's time
+    /// Start the clock at this time, in seconds since 1970, instead of the machine's time
     #[arg(long, value_name = "UNIX_SECONDS")]
     time: Option<u64>,
-    /// How long money stays reserved
-    #[arg(long, value_name = "SECONDS", default_value_t = AUTHORISATION_TTL.as_secs())]
-    authorisation_ttl: u64,
-    /// Exit when standard input ends, as it does when whoever started this process is gone
+    /// How long an authorization is valid
+    #[arg(long, value_name = "SECONDS", default_value_t = AUTHORIZATION_TTL.as_secs())]
+    authorization_ttl: u64,
+    /// Exit when standard input ends, as it does when the parent process is gone
     #[arg(long)]
     exit_with_parent: bool,
 }
 
-/// Runs until SIGTERM, SIGINT, or the end of standard input if asked to watch it.
+/// Runs until SIGTERM, SIGINT, or with `--exit-with-parent` the end of standard input.
 ///
 /// # Errors
 /// See [`start`].
@@ -72,7 +86,7 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
     settings.listen = cli.listen;
     settings.seed = cli.seed;
     settings.webhook_seed = cli.webhook_seed;
-    settings.authorisation_ttl = Duration::from_secs(cli.authorisation_ttl);
+    settings.authorization_ttl = Duration::from_secs(cli.authorization_ttl);
     settings.webhook = cli.webhook_url.zip(cli.webhook_secret).map(|(url, secret)| Webhook { url, secret });
     if let Some(seconds) = cli.time {
         settings.clock = clock::clock_starting_at(UNIX_EPOCH + Duration::from_secs(seconds));
@@ -83,15 +97,15 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
         .and_then(|()| output.flush())
         .map_err(Error::Output)?;
     tokio::select! {
-        asked = asked_to_stop() => asked.map_err(Error::Signals)?,
-        () = parent_gone(), if cli.exit_with_parent => {}
+        stopped = stop_signal() => stopped.map_err(Error::Signals)?,
+        () = parent_exit(), if cli.exit_with_parent => {}
     }
     running.stop().await;
     Ok(())
 }
 
 #[cfg(unix)]
-async fn asked_to_stop() -> std::io::Result<()> {
+async fn stop_signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -101,17 +115,17 @@ async fn asked_to_stop() -> std::io::Result<()> {
 }
 
 #[cfg(not(unix))]
-async fn asked_to_stop() -> std::io::Result<()> {
+async fn stop_signal() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-async fn parent_gone() {
-    let (tell, told) = oneshot::channel();
-    // A thread of its own: the runtime would wait for a read of standard input before it ends.
+async fn parent_exit() {
+    let (sender, receiver) = oneshot::channel();
+    // In a thread, because the runtime does not end before a read of standard input has returned.
     std::thread::spawn(move || {
         let mut ignored = [0; 256];
         while !matches!(std::io::stdin().read(&mut ignored), Ok(0) | Err(_)) {}
-        let _ = tell.send(());
+        let _ = sender.send(());
     });
-    let _ = told.await;
+    let _ = receiver.await;
 }

@@ -1,14 +1,14 @@
-//! Which amounts of a currency can be paid. The protocol counts in the currency's smallest unit, and amounts are never
-//! converted here; for a zero-decimal currency, such as the yen, that unit is the currency itself.
+//! The valid amounts of a currency. The protocol counts in the smallest unit of the currency; for a zero-decimal
+//! currency, such as the yen, that is the currency itself.
 //!
 //! Source: Stripe's documentation, "Supported currencies": *three-decimal currencies* and *special cases*.
 
-use crate::errors::ApiError;
+use crate::api_error::ApiError;
 use crate::model::Minor;
 
-/// Counted in thousandths, of which whole hundredths are taken: 5.120 dinars, not 5.124.
+/// Counted in thousandths, but only whole hundredths are valid: 5.120 dinars, not 5.124.
 const THREE_DECIMALS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
-/// Without a minor unit, counted in hundredths all the same, for compatibility with the past.
+/// Without a minor unit, but counted in hundredths for backward compatibility.
 const WHOLE_ONLY: [&str; 2] = ["isk", "ugx"];
 
 fn smallest_step(currency: &str) -> Minor {
@@ -21,10 +21,10 @@ fn smallest_step(currency: &str) -> Minor {
     }
 }
 
-/// Checks that `amount` can be paid in the currency, three lower-case letters.
+/// Checks that `amount` is valid in the currency, which is three lower-case letters.
 ///
 /// # Errors
-/// 400 naming the parameter.
+/// 400 with the name of the parameter.
 pub fn check(amount: Minor, currency: &str, param: &str) -> Result<(), ApiError> {
     let step = smallest_step(currency);
     if amount % step == 0 {

@@ -1,34 +1,35 @@
-//! What the webhook is told about an effect.
+//! The webhook events of an effect.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::clock::Dice;
-use crate::machine::Done;
-use crate::mailbox::Event;
+use crate::event_queue::Event;
 use crate::model::UnixSeconds;
-use crate::operations::{Effect, Request};
+use crate::operations::Effect;
+use crate::random::RandomSource;
 use crate::render;
+use crate::request::Request;
+use crate::state_machine::Transition;
 
-/// The events of an effect; none for an intent that was only created. `request` is whoever asked, if anybody did.
-pub fn of(effect: &Effect, request: Option<&Request>, dice: &Dice, now_s: UnixSeconds) -> Vec<Arc<Event>> {
+/// The events of an effect; none for an intent that was only created. An expiry has no request.
+pub fn of(effect: &Effect, request: Option<&Request>, random: &RandomSource, now_s: UnixSeconds) -> Vec<Arc<Event>> {
     let intent = || render::payment_intent(&effect.intent);
-    let told: Vec<(&str, Value)> = match &effect.done {
+    let objects: Vec<(&str, Value)> = match &effect.transition {
         None => vec![],
-        Some(Done::Reserved) => vec![("payment_intent.amount_capturable_updated", intent())],
-        Some(Done::Taken) => vec![("payment_intent.succeeded", intent())],
-        Some(Done::Challenged) => vec![("payment_intent.requires_action", intent())],
-        Some(Done::Refused(_)) => vec![("payment_intent.payment_failed", intent())],
-        Some(Done::Canceled | Done::Expired) => vec![("payment_intent.canceled", intent())],
-        Some(Done::Refunded(_)) => {
+        Some(Transition::Authorized) => vec![("payment_intent.amount_capturable_updated", intent())],
+        Some(Transition::Captured) => vec![("payment_intent.succeeded", intent())],
+        Some(Transition::ChallengeRequired) => vec![("payment_intent.requires_action", intent())],
+        Some(Transition::Declined(_)) => vec![("payment_intent.payment_failed", intent())],
+        Some(Transition::Canceled | Transition::Expired) => vec![("payment_intent.canceled", intent())],
+        Some(Transition::Refunded(_)) => {
             let refund = effect.refund.as_ref().map(|refund| ("refund.updated", render::refund(refund)));
             let charge = ("charge.refunded", render::charge(&effect.intent));
             [charge].into_iter().chain(refund).collect()
         }
     };
     let event = |(kind, object): (&str, Value)| {
-        let id = dice.id("evt");
+        let id = random.id("evt");
         let payload = json!({
             "id": id,
             "object": "event",
@@ -51,5 +52,5 @@ pub fn of(effect: &Effect, request: Option<&Request>, dice: &Dice, now_s: UnixSe
             is_resent: false,
         })
     };
-    told.into_iter().map(event).collect()
+    objects.into_iter().map(event).collect()
 }

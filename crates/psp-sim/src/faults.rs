@@ -1,198 +1,47 @@
-//! The provider's bad days: what can go wrong, with which requests, and how often.
+//! A fault: as the control interface plans it, and as a caller asks for it.
 //!
-//! A fault is planned in one of two ways. A plan (`PUT /sim/faults`, [`crate::plan`]) strikes whoever comes by. A caller
-//! plans one for itself: `metadata[sim_fault]=capture:hang_after` on an intent or a request strikes that step, and
-//! paying with `pm_sim_hang_after` strikes the confirmation, or with `pm_sim_lost` the events.
-//!
-//! Faults are grouped by what they touch, and at most one of each group strikes a request, so that a slow request can
-//! also be cut, and a failed one answered with half a body. A further kind is a variant here and an arm where its group
-//! strikes: `weather.rs` (pace, door), `provider.rs` (work) or `webhooks.rs` (schedule, stamp).
+//! A plan (`PUT /sim/faults`, [`crate::fault_plan`]) injects faults into everyone's requests. A caller asks for a fault
+//! of its own: `metadata[sim_fault]=capture:hang_after` on an intent or a request injects it at that step; paying with
+//! `pm_sim_hang_after` injects it at the confirmation, and with `pm_sim_lost` into the events.
 
 use std::time::Duration;
 
-use serde::de::IntoDeserializer;
-use serde::de::value::Error as NotAName;
 use serde::{Deserialize, Serialize};
 
-use crate::cards::{self, Decline};
+use crate::cards::{self, Card, Decline};
+use crate::fault_kinds::{FaultGroup, FaultKind, FaultStep};
 use crate::model::Intent;
 use crate::params::Params;
 
-/// The metadata key by which a caller plans a fault: `<step>:<kind>`, or `<step>:<kind>:<milliseconds or decline code>`.
+/// The metadata key with which a caller asks for a fault. Its value is `<step>:<kind>`, or `<step>:<kind>:<detail>` with
+/// milliseconds or a decline code.
 const METADATA_KEY: &str = "sim_fault";
 
-/// What a fault strikes: a step of the protocol, or the delivery of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Step {
-    /// A new intent.
-    Create,
-    /// An intent's confirmation.
-    Confirm,
-    /// Taking an intent's money.
-    Capture,
-    /// Giving an intent up.
-    Cancel,
-    /// A refund.
-    Refund,
-    /// A look-up by id.
-    Get,
-    /// One page of a list.
-    List,
-    /// An event's delivery.
-    Webhook,
-    /// Every request; no deliveries.
-    Any,
-}
-
-impl Step {
-    fn covers(self, step: Self) -> bool {
-        self == step || (self == Self::Any && step != Self::Webhook)
-    }
-}
-
-/// What goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// The bank refuses a confirmation, whatever the card.
-    Decline,
-    /// Half of the delay passes before the effect, half after it.
-    Latency,
-    /// No effect; the connection is held, then closed.
-    HangBefore,
-    /// The effect; the connection is held, then closed.
-    HangAfter,
-    /// No effect; a 500, stored under the key and replayed.
-    #[serde(rename = "error_500", alias = "500")]
-    Error500,
-    /// The effect, and a 500 all the same, stored and replayed: whoever takes it for a failure charges twice.
-    #[serde(rename = "error_500_after", alias = "500_after")]
-    Error500After,
-    /// No effect; a 503 that is not stored.
-    #[serde(rename = "error_503")]
-    Error503,
-    /// No effect; a 429 with `Retry-After`, not stored.
-    RateLimited,
-    /// No effect; the connection is closed at once.
-    ResetBefore,
-    /// The effect; the connection is closed at once.
-    ResetAfter,
-    /// The effect; the body breaks off half-way.
-    Malformed,
-    /// The effect; the answer's `status` is one that nobody knows.
-    UnknownStatus,
-    /// The event is never delivered.
-    Lost,
-    /// The event is held back for a while.
-    Late,
-    /// The event is delivered twice.
-    Doubled,
-    /// The event is held back until a younger one was delivered.
-    Reordered,
-    /// A delivery is signed with another secret.
-    WrongSignature,
-    /// A delivery is well signed, with a time stamp of long ago.
-    OldTimeStamp,
-}
-
-/// What a kind of fault touches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Group {
-    /// How long a request takes.
-    Pace,
-    /// The connection and what is seen through it.
-    Door,
-    /// What is done, and stored under the key.
-    Work,
-    /// When, and how often, an event is delivered.
-    Schedule,
-    /// How one attempt to deliver is signed.
-    Stamp,
-}
-
-impl Kind {
-    /// What it touches.
-    pub fn group(self) -> Group {
-        match self {
-            Self::Latency => Group::Pace,
-            Self::HangBefore
-            | Self::HangAfter
-            | Self::Error503
-            | Self::RateLimited
-            | Self::ResetBefore
-            | Self::ResetAfter
-            | Self::Malformed
-            | Self::UnknownStatus => Group::Door,
-            Self::Decline | Self::Error500 | Self::Error500After => Group::Work,
-            Self::Lost | Self::Late | Self::Doubled | Self::Reordered => Group::Schedule,
-            Self::WrongSignature | Self::OldTimeStamp => Group::Stamp,
-        }
-    }
-
-    /// Whether it strikes deliveries; the others strike requests.
-    pub fn is_of_webhooks(self) -> bool {
-        matches!(self.group(), Group::Schedule | Group::Stamp)
-    }
-
-    /// How long it takes unless told.
-    fn default_ms(self) -> u64 {
-        match self {
-            // Longer than the ten seconds that a careful client waits.
-            Self::HangBefore | Self::HangAfter => 12_000,
-            Self::Latency | Self::RateLimited => 1_000,
-            Self::Late | Self::Reordered => 5_000,
-            // Twice the tolerance that Stripe's libraries have.
-            Self::OldTimeStamp => 600_000,
-            _ => 0,
-        }
-    }
-
-    /// How long it may take; nothing for a kind that takes no time.
-    fn ms_max(self) -> Option<u64> {
-        match self {
-            Self::OldTimeStamp => Some(86_400_000),
-            _ if self.default_ms() > 0 => Some(DELAY_MS_MAX),
-            _ => None,
-        }
-    }
-
-    fn named(name: &str) -> Option<Self> {
-        let name: serde::de::value::StrDeserializer<'_, NotAName> = name.into_deserializer();
-        Self::deserialize(name).ok()
-    }
-}
-
-/// Nothing is held longer than this: a hang that outlives the test that asked for it is of no use.
-pub const DELAY_MS_MAX: u64 = 60_000;
-
-/// A fault of a plan, as the control interface reads and shows it.
+/// A fault of a plan, as JSON of the control interface.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// What is struck.
-    pub on: Step,
-    /// How.
-    pub kind: Kind,
-    /// The probability of a strike.
+    pub on: FaultStep,
+    pub kind: FaultKind,
+    /// The probability, from 0 to 1.
     #[serde(default = "always")]
     pub share: f64,
-    /// How often it strikes at most; no limit if absent.
+    /// The most injections; no limit if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u64>,
-    /// The only intent that is struck, with its refunds and events.
+    /// The only intent affected, with its refunds and events; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_intent: Option<String>,
-    /// A decline's reason; `generic_decline` if absent.
+    /// The decline code; `generic_decline` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// How long it takes, in milliseconds.
+    /// The duration in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ms: Option<u64>,
-    /// Latency's median, in milliseconds; its distribution is log-normal.
+    /// The median of a log-normal latency, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p50_ms: Option<u64>,
-    /// What one request in a hundred exceeds, in milliseconds; the median if absent.
+    /// The 99th percentile of a log-normal latency, in milliseconds; the median if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p99_ms: Option<u64>,
 }
@@ -202,137 +51,170 @@ fn always() -> f64 {
 }
 
 impl Fault {
-    /// Checks what the types can't.
+    /// Checks the combination of fields.
     ///
     /// # Errors
-    /// The field at fault, and what is wrong with it.
+    /// The invalid field, and what is wrong with it.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         let Self { on, kind, .. } = self;
-        if (*on == Step::Webhook) != kind.is_of_webhooks() {
-            return Err(("on", "deliveries have faults of their own: lost, late, doubled …".to_owned()));
+        if (*on == FaultStep::Webhook) != kind.is_of_webhooks() {
+            return Err((
+                "on",
+                "webhook takes only faults of deliveries (lost, late, doubled …), other steps only faults of requests"
+                    .to_owned(),
+            ));
         }
-        let confirms = matches!(on, Step::Create | Step::Confirm | Step::Any);
-        if *kind == Kind::Decline && !confirms {
-            return Err(("on", "only a confirmation can be declined: confirm, create or any".to_owned()));
+        let confirms = matches!(on, FaultStep::Create | FaultStep::Confirm | FaultStep::Any);
+        if *kind == FaultKind::Decline && !confirms {
+            return Err(("on", "decline needs a step that confirms: confirm, create or any".to_owned()));
         }
-        if kind.group() == Group::Work && matches!(on, Step::Get | Step::List) {
-            return Err(("on", "a look-up has no work to fail; try error_503".to_owned()));
+        if kind.group() == FaultGroup::Execution && matches!(on, FaultStep::Get | FaultStep::List) {
+            return Err((
+                "on",
+                "get and list change nothing, so that this fault does not apply; use error_503".to_owned(),
+            ));
         }
         if !(0.0..=1.0).contains(&self.share) {
-            return Err(("share", "a probability, from 0 to 1".to_owned()));
+            return Err(("share", "must be a probability from 0 to 1".to_owned()));
         }
-        if self.decline().is_none() || (self.code.is_some() && *kind != Kind::Decline) {
-            return Err(("code", "the decline code of a decline, such as insufficient_funds".to_owned()));
+        if self.decline().is_none() || (self.code.is_some() && *kind != FaultKind::Decline) {
+            return Err(("code", "must be a decline code such as insufficient_funds, and only for decline".to_owned()));
         }
         self.check_times()
     }
 
     fn check_times(&self) -> Result<(), (&'static str, String)> {
         let max = self.kind.ms_max();
-        let of_latency = max.filter(|_| self.kind == Kind::Latency);
+        let of_latency = max.filter(|_| self.kind == FaultKind::Latency);
         for (name, ms, max) in
             [("ms", self.ms, max), ("p50_ms", self.p50_ms, of_latency), ("p99_ms", self.p99_ms, of_latency)]
         {
             match max {
-                None if ms.is_some() => return Err((name, "this fault has no such time".to_owned())),
-                Some(max) if ms > Some(max) => return Err((name, format!("at most {max}"))),
+                None if ms.is_some() => return Err((name, "this kind of fault does not have this field".to_owned())),
+                Some(max) if ms > Some(max) => return Err((name, format!("must be at most {max}"))),
                 _ => {}
             }
         }
         if self.p99_ms.is_some_and(|p99| p99 < self.median_ms()) {
-            return Err(("p99_ms", "at least the median".to_owned()));
+            return Err(("p99_ms", "must be at least the median".to_owned()));
         }
         Ok(())
     }
 
-    /// Latency's median, or how long another fault takes.
+    /// The median of a latency, or the duration of another fault, in milliseconds.
     pub fn median_ms(&self) -> u64 {
         self.p50_ms.or(self.ms).unwrap_or_else(|| self.kind.default_ms())
     }
 
-    /// What the bank says, should this be a decline.
+    /// The decline; none if the code is unknown.
     pub fn decline(&self) -> Option<Decline> {
         cards::decline_of_code(self.code.as_deref().unwrap_or(cards::GENERIC))
     }
 }
 
-/// One fault, about to happen.
+/// A fault to inject now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Strike {
-    /// What goes wrong.
-    pub kind: Kind,
-    /// How long it takes.
+pub struct Injection {
+    pub kind: FaultKind,
     pub delay: Duration,
-    /// What the bank says, if it is a decline.
+    /// The decline, for that kind.
     pub decline: Decline,
 }
 
-impl Strike {
-    /// A fault named by a caller, with its detail: milliseconds, or a decline code.
-    fn named(kind: &str, detail: Option<&str>) -> Option<Self> {
-        let kind = Kind::named(kind)?;
+impl Injection {
+    /// The fault with this name and detail: milliseconds, or a decline code.
+    fn parse(kind: &str, detail: Option<&str>) -> Option<Self> {
+        let kind = FaultKind::parse(kind)?;
         let ms = detail.and_then(|detail| detail.parse().ok()).unwrap_or_else(|| kind.default_ms());
-        let code = detail.filter(|_| kind == Kind::Decline).unwrap_or(cards::GENERIC);
+        let code = detail.filter(|_| kind == FaultKind::Decline).unwrap_or(cards::GENERIC);
         let delay = Duration::from_millis(ms.min(kind.ms_max().unwrap_or(0)));
         Some(Self { kind, delay, decline: cards::decline_of_code(code)? })
     }
 
-    /// The fault that a magic payment method stands for: `pm_sim_error_500`, `pm_sim_decline_lost_card`.
+    /// The fault of a payment method: `pm_sim_error_500`, `pm_sim_decline_lost_card`.
     pub fn of_payment_method(payment_method: &str) -> Option<Self> {
         let name = payment_method.strip_prefix("pm_sim_")?;
         match name.strip_prefix("decline_") {
-            Some(code) => Self::named("decline", Some(code)),
-            None => Self::named(name, None),
+            Some(code) => Self::parse("decline", Some(code)),
+            None => Self::parse(name, None),
         }
     }
 }
 
-/// The fault that a caller planned for this step: in the request's metadata, in the intent's, or by the method that a
-/// confirmation would charge. Whether it is one that can strike there, is for whoever strikes to say.
-pub fn planned_by_caller(step: Step, params: &Params, intent: Option<&Intent>) -> Option<Strike> {
+/// The card of a test payment method; that of a fault (`pm_sim_hang_after`) approves.
+pub fn card_of(payment_method: &str) -> Option<Card> {
+    let of_fault = || Injection::of_payment_method(payment_method).map(|_| Card::Approves);
+    cards::look_up(payment_method).or_else(of_fault)
+}
+
+/// The fault that the caller asked for at this step: in the metadata of the request or of the intent, or by the payment
+/// method of a confirmation. [`crate::fault_plan::FaultPlan::inject`] checks whether its group applies.
+pub fn caller_fault(step: FaultStep, params: &Params, intent: Option<&Intent>) -> Option<Injection> {
     let of_request = params.peek("metadata[sim_fault]");
     let of_intent = intent.and_then(|intent| intent.metadata.get(METADATA_KEY)).map(String::as_str);
     let by_metadata = [of_request, of_intent].into_iter().flatten().find_map(|planned| {
         let (named, fault) = planned.split_once(':')?;
         let (kind, detail) = fault.split_once(':').map_or((fault, None), |(kind, detail)| (kind, Some(detail)));
-        let named: serde::de::value::StrDeserializer<'_, NotAName> = named.into_deserializer();
-        let struck = Step::deserialize(named).is_ok_and(|named| named.covers(step));
-        if struck { Strike::named(kind, detail) } else { None }
+        let applies = FaultStep::parse(named).is_some_and(|named| named.covers(step));
+        if applies { Injection::parse(kind, detail) } else { None }
     });
     by_metadata.or_else(|| {
         let charged = params.peek("payment_method");
         let charged = match step {
-            // What was charged strikes its own events, too.
-            Step::Webhook => intent?.payment_method.as_deref()?,
-            Step::Create if params.peek("confirm") == Some("true") => charged?,
-            Step::Confirm => charged.or_else(|| intent?.payment_method.as_deref())?,
+            // The payment method of the intent affects its events too.
+            FaultStep::Webhook => intent?.payment_method.as_deref()?,
+            FaultStep::Create if params.peek("confirm") == Some("true") => charged?,
+            FaultStep::Confirm => charged.or_else(|| intent?.payment_method.as_deref())?,
             _ => return None,
         };
-        Strike::of_payment_method(charged)
+        Injection::of_payment_method(charged)
     })
 }
 
-/// What is about to happen, as far as faults care.
+/// A point at which a fault can be injected.
 #[derive(Debug, Clone, Copy)]
-pub struct Occasion<'a> {
-    /// The step.
-    pub step: Step,
-    /// The intent that it is about, if it is known.
+pub struct InjectionPoint<'a> {
+    pub step: FaultStep,
+    /// The intent, if it is known.
     pub payment_intent: Option<&'a str>,
-    /// Whether a card is to be charged.
-    pub charges: bool,
+    /// Whether a card is charged.
+    pub charges_card: bool,
 }
 
-impl Occasion<'_> {
-    /// Whether `fault` could strike here.
-    pub fn is_struck_by(&self, fault: &Fault) -> bool {
+impl InjectionPoint<'_> {
+    /// Whether `fault` applies here.
+    pub fn matches(&self, fault: &Fault) -> bool {
         fault.on.covers(self.step)
             && fault.payment_intent.as_deref().is_none_or(|intent| Some(intent) == self.payment_intent)
             && self.allows(fault.kind)
     }
 
-    /// Whether a fault of this kind means something here.
-    pub fn allows(&self, kind: Kind) -> bool {
-        kind != Kind::Decline || self.charges
+    /// Whether a fault of this kind applies here.
+    pub fn allows(&self, kind: FaultKind) -> bool {
+        kind != FaultKind::Decline || self.charges_card
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const README: &str = include_str!("../README.md");
+
+    #[test]
+    fn readme_table_lists_every_kind_in_order() {
+        let rows = README.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let kinds: Vec<FaultKind> = rows.filter_map(|(name, _)| FaultKind::parse(name)).collect();
+        assert_eq!(kinds, FaultKind::ALL);
+    }
+
+    #[test]
+    fn documented_sim_methods_exist() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/sandbox.md");
+        let page = std::fs::read_to_string(page).expect("the page");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        for (method, _) in rows.filter(|(method, _)| method.starts_with("pm_sim_")) {
+            assert!(card_of(method).is_some(), "{method}");
+        }
     }
 }

@@ -1,41 +1,41 @@
-//! The journal: a file with one JSON object per line, appended and synced before anybody is answered.
+//! The journal: a write-ahead log with one JSON object per line, synced to the disk before a response is sent.
 //!
-//! A process that dies while it writes leaves a torn last line, about which nobody was told anything: it is cut off at
-//! the next start. Damage anywhere else is not ours to repair, and refuses the start.
+//! A process that dies while it writes leaves an incomplete last line, whose response was not sent: the next start
+//! removes it. Damage anywhere else is an error at the start.
 //!
-//! It grows with every request. When it is twice as long as it need be, it is written anew from the books, next to the
-//! old one, and renamed over it.
+//! The journal grows with every request. At twice its shortest length it is rewritten from the records into a new file,
+//! which is renamed over the old one.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use crate::Error;
-use crate::books::{Books, Line};
+use crate::error::Error;
+use crate::records::{JournalLine, Records};
 
-/// The format's version is part of the name.
-const FILE_NAME: &str = "journal-v1.jsonl";
+/// The name contains the version of the format.
+const FILE_NAME: &str = "journal-v2.jsonl";
+const OLD_FILE_NAME: &str = "journal-v1.jsonl";
 const LOCK_NAME: &str = "lock";
 
-/// The journal's file, open for appending; no second process can open it.
+/// The file of the journal, open for appending, and locked against other processes.
 #[derive(Debug)]
 pub struct Journal {
     file: File,
     path: PathBuf,
     len_bytes: u64,
     rewrite_at_bytes: u64,
-    /// Never rewritten below this length.
     rewrite_min_bytes: u64,
-    /// Held for its lock, which ends with the process, however that ends.
+    /// Holds the lock, which the operating system releases when the process ends.
     lock: File,
 }
 
 impl Journal {
-    /// Opens the journal in `data_dir`, makes both if they aren't there, and posts every line to `books`.
+    /// Opens or creates the journal in `data_dir`, and applies every line to `records`.
     ///
     /// # Errors
-    /// The directory is another process's, can't be written, or the journal is damaged.
-    pub fn open(data_dir: &Path, rewrite_min_bytes: u64, books: &mut Books) -> Result<Self, Error> {
+    /// Another process uses the directory, it cannot be written, or the journal is damaged or of an earlier format.
+    pub fn open(data_dir: &Path, rewrite_min_bytes: u64, records: &mut Records) -> Result<Self, Error> {
         let at = |path: &Path| {
             let path = path.to_owned();
             move |source| Error::Journal { path, source }
@@ -47,17 +47,21 @@ impl Journal {
             TryLockError::WouldBlock => Error::InUse { data_dir: data_dir.to_owned() },
             TryLockError::Error(source) => at(&lock_path)(source),
         })?;
+        let old_path = data_dir.join(OLD_FILE_NAME);
+        if old_path.exists() {
+            return Err(Error::OldFormat { path: old_path });
+        }
         let path = data_dir.join(FILE_NAME);
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(at(&path))?;
-        let len_bytes = read(&mut file, &path, books)?;
+        let len_bytes = read(&mut file, &path, records)?;
         sync_dir(data_dir).map_err(at(data_dir))?;
         Ok(Self { file, path, len_bytes, rewrite_at_bytes: rewrite_min_bytes, rewrite_min_bytes, lock })
     }
 
-    /// Appends whole lines; they are on the disk when this returns.
+    /// Appends complete lines; they are on the disk when this returns.
     ///
     /// # Errors
-    /// The disk refuses. What is on it then is not known, so that nothing may be written any more.
+    /// The write failed. The content of the disk is then unknown, and nothing more may be written.
     pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         self.file.write_all(lines)?;
         self.file.sync_data()?;
@@ -65,17 +69,17 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether the file is much longer than it need be.
-    pub fn is_overgrown(&self) -> bool {
+    /// Whether the file is long enough for a rewrite.
+    pub fn needs_rewrite(&self) -> bool {
         self.len_bytes >= self.rewrite_at_bytes
     }
 
-    /// Replaces the file by one with these lines; they are on the disk when this returns. The old one stays until the
-    /// new one is whole.
+    /// Replaces the file by one with these lines; they are on the disk when this returns. The old file stays until the
+    /// new one is complete.
     ///
     /// # Errors
     /// See [`Self::append`].
-    pub fn rewrite(&mut self, lines: &[Line]) -> io::Result<()> {
+    pub fn rewrite(&mut self, lines: &[JournalLine]) -> io::Result<()> {
         let new_path = self.path.with_extension("new");
         let mut writer = BufWriter::new(File::create(&new_path)?);
         for line in lines {
@@ -93,18 +97,18 @@ impl Journal {
 }
 
 impl Drop for Journal {
-    /// Closing the file would do, were it not for processes that are being started meanwhile: for a moment they have it
-    /// open too, and with it the lock.
+    /// Unlocks explicitly: a child process that is being started inherits the open file for a moment, and would keep the
+    /// lock.
     fn drop(&mut self) {
         if let Err(error) = self.lock.unlock() {
-            tracing::warn!(%error, "the lock on the books is not released");
+            tracing::warn!(%error, "the lock on the data directory is not released");
         }
     }
 }
 
 #[cfg(all(test, target_os = "linux"))]
 impl Journal {
-    /// A journal on a device that refuses every write.
+    /// A journal on a device on which every write fails.
     pub fn on_full_disk() -> Self {
         let open = || OpenOptions::new().append(true).open("/dev/full").expect("Linux has it");
         Self {
@@ -118,41 +122,40 @@ impl Journal {
     }
 }
 
-/// A line as it stands in the file.
-pub fn encode(line: &Line) -> Vec<u8> {
+pub fn encode(line: &JournalLine) -> Vec<u8> {
     let mut bytes = serde_json::to_vec(line).expect("strings, integers and maps with string keys are JSON");
     bytes.push(b'\n');
     bytes
 }
 
-/// Posts the lines of `file`, cuts off a torn last one, and returns the file's length.
-fn read(file: &mut File, path: &Path, books: &mut Books) -> Result<u64, Error> {
+/// Applies the lines of `file`, removes an incomplete last line, and returns the length of the file.
+fn read(file: &mut File, path: &Path, records: &mut Records) -> Result<u64, Error> {
     let io = |source| Error::Journal { path: path.to_owned(), source };
     let mut reader = BufReader::new(&*file);
     let mut text = Vec::new();
     let mut good_bytes = 0;
-    let mut torn: Option<(usize, serde_json::Error)> = None;
+    let mut incomplete: Option<(usize, serde_json::Error)> = None;
     for number in 1.. {
         text.clear();
         let read_bytes = reader.read_until(b'\n', &mut text).map_err(io)? as u64;
         if read_bytes == 0 {
             break;
         }
-        if let Some((line, source)) = torn {
+        if let Some((line, source)) = incomplete {
             return Err(Error::Damaged { path: path.to_owned(), line, source });
         }
         match serde_json::from_slice(&text) {
             Ok(line) if text.ends_with(b"\n") => {
-                books.post(&line);
+                records.apply(&line);
                 good_bytes += read_bytes;
             }
-            // Whole, but for its end: nobody was told about it either.
+            // Complete but for its line end: its response was not sent either.
             Ok(_) => break,
-            Err(source) => torn = Some((number, source)),
+            Err(source) => incomplete = Some((number, source)),
         }
     }
     if file.metadata().map_err(io)?.len() > good_bytes {
-        tracing::warn!(path = %path.display(), "the journal's last line is torn: cut off");
+        tracing::warn!(path = %path.display(), "the last line of the journal is incomplete: removed");
         file.set_len(good_bytes).map_err(io)?;
         file.sync_all().map_err(io)?;
     }
@@ -160,7 +163,7 @@ fn read(file: &mut File, path: &Path, books: &mut Books) -> Result<u64, Error> {
     Ok(good_bytes)
 }
 
-/// Makes the directory's entries durable, without which a new or renamed file may be gone after a power cut.
+/// Syncs the directory: without this a new or renamed file may be lost in a power failure.
 fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }

@@ -1,6 +1,4 @@
-//! The things that the provider keeps: intents and refunds, as values.
-//!
-//! Spelling follows the protocol's (`canceled`).
+//! Payment intents and refunds, as values. Spelling follows the protocol (`canceled`).
 
 use std::collections::BTreeMap;
 
@@ -8,128 +6,119 @@ use serde::{Deserialize, Serialize};
 
 use crate::cards::Decline;
 
-/// The caller's own notes on an object; sorted, so that it prints the same every time.
+/// The caller's metadata of an object, sorted so that it always serializes in the same order.
 pub type Metadata = BTreeMap<String, String>;
 
-/// An amount in the currency's smallest unit. For a zero-decimal currency that is the unit itself.
+/// An amount in the smallest unit of the currency; of a zero-decimal currency, in the currency itself.
 pub type Minor = i64;
 
-/// A moment in seconds since 1970, machine time.
+/// Seconds since 1970, machine time.
 pub type UnixSeconds = i64;
 
-/// Whether a confirmation takes the money or only reserves it.
+/// Whether a confirmation captures the money or only authorizes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaptureMethod {
-    /// A confirmation takes the money.
+    /// A confirmation captures the money.
     Automatic,
-    /// A confirmation reserves it, a capture takes it.
+    /// A confirmation authorizes the money; a later capture takes it.
     Manual,
 }
 
-/// A payment, from the wish to pay to money taken, given back or never moved.
+/// A payment intent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
     /// `pi_…`
     pub id: String,
-    /// What a browser would confirm with; part of the shape, of no use here.
+    /// The secret for a confirmation in a browser; only part of the shape here.
     pub client_secret: String,
-    /// What is to be paid; positive.
+    /// The amount to pay; positive.
     pub amount: Minor,
     /// Three lower-case letters.
     pub currency: String,
-    /// Whether a capture is needed.
+    /// Whether a capture is needed after the confirmation.
     pub capture_method: CaptureMethod,
-    /// The method that was, or would be, charged. A decline takes it away.
+    /// The payment method; a decline removes it.
     pub payment_method: Option<String>,
-    /// Free text.
     pub description: Option<String>,
-    /// The caller's notes.
     pub metadata: Metadata,
-    /// When it was made.
     pub created_s: UnixSeconds,
-    /// Where it stands.
-    pub stage: Stage,
-    /// How its money moved, oldest first; what went back is in its refunds.
-    #[serde(default)]
+    pub status: IntentStatus,
+    /// The movements of money, oldest first; those of refunds are in the refunds.
     pub movements: Vec<Movement>,
 }
 
-/// Money that moved, as the provider's books have it. At any time, what is authorised is captured, released, expired or
-/// still reserved.
+/// A movement of money. Invariant: authorized = captured + released + expired + still capturable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Movement {
-    /// What it was.
     #[serde(rename = "type")]
     pub kind: MovementKind,
-    /// How much; positive.
+    /// The amount; positive.
     pub amount: Minor,
-    /// When, in seconds since 1970.
     pub at: UnixSeconds,
-    /// The key of the request that moved it; absent if it had none, or if nobody asked.
+    /// The idempotency key of the request that moved it; absent for an expiry and a request without a key.
     pub idempotency_key: Option<String>,
 }
 
-/// How money moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MovementKind {
-    /// Reserved.
+    /// Held on the card.
     Authorized,
-    /// Taken out of what is reserved.
+    /// Taken out of the authorized amount.
     Captured,
-    /// Set free by a cancellation, or by a capture of less.
+    /// Released by a cancellation or by a partial capture.
     Released,
-    /// Set free because nobody took it in time.
+    /// Released because the authorization expired.
     Expired,
-    /// Given back out of what was taken.
+    /// Returned out of the captured amount.
     Refunded,
 }
 
-/// A state, with the data that only this state has.
+/// The status of an intent, with the data of that status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-pub enum Stage {
-    /// Nothing to charge yet, or the last method was refused.
+pub enum IntentStatus {
+    /// No payment method yet, or the last one was declined.
     RequiresPaymentMethod {
-        /// Why, if it was refused.
-        refusal: Option<Refusal>,
+        /// The decline, if there was one.
+        failure: Option<PaymentFailure>,
     },
     /// Ready to be confirmed.
     RequiresConfirmation,
-    /// Waits for the cardholder to answer the bank's challenge.
+    /// Waits for the cardholder to complete the bank's challenge.
     RequiresAction,
-    /// The whole amount is reserved.
+    /// The whole amount is authorized.
     RequiresCapture {
         /// `ch_…`
         charge: String,
     },
-    /// Money was taken.
+    /// Money was captured.
     Succeeded {
         /// `ch_…`
         charge: String,
-        /// How much; at most the intent's amount.
+        /// The captured amount; at most the amount of the intent.
         received: Minor,
-        /// How much of it went back; at most `received`.
+        /// The refunded amount; at most `received`.
         refunded: Minor,
     },
-    /// Over, without money.
+    /// Canceled or expired.
     Canceled {
-        /// When.
+        /// The time of the cancellation.
         at_s: UnixSeconds,
         /// The caller's reason.
         reason: Option<String>,
-        /// The reservation that was released.
+        /// The authorization that was released.
         charge: Option<String>,
     },
 }
 
-/// A bank's refusal, as it is kept.
+/// The last decline of an intent, Stripe's `last_payment_error`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// `ch_…`, the attempt that failed.
+pub struct PaymentFailure {
+    /// `ch_…` of the failed attempt.
     pub charge: String,
-    /// The method that was refused.
+    /// The declined payment method.
     pub payment_method: String,
     /// See [`Decline`].
     pub code: String,
@@ -139,8 +128,7 @@ pub struct Refusal {
     pub message: String,
 }
 
-impl Refusal {
-    /// The refusal of `payment_method` in the attempt `charge`.
+impl PaymentFailure {
     pub fn new(decline: Decline, payment_method: &str, charge: &str) -> Self {
         Self {
             charge: charge.to_owned(),
@@ -152,8 +140,8 @@ impl Refusal {
     }
 }
 
-impl Stage {
-    /// The state's name in the protocol.
+impl IntentStatus {
+    /// The name in the protocol.
     pub fn name(&self) -> &'static str {
         match self {
             Self::RequiresPaymentMethod { .. } => "requires_payment_method",
@@ -165,51 +153,50 @@ impl Stage {
         }
     }
 
-    /// Whether a confirmation would charge something.
+    /// Whether the intent can be confirmed.
     pub fn is_confirmable(&self) -> bool {
         matches!(self, Self::RequiresPaymentMethod { .. } | Self::RequiresConfirmation | Self::RequiresAction)
     }
 }
 
 impl Intent {
-    /// What a capture could take.
+    /// The amount that a capture can take.
     pub fn capturable(&self) -> Minor {
-        if matches!(self.stage, Stage::RequiresCapture { .. }) { self.amount } else { 0 }
+        if matches!(self.status, IntentStatus::RequiresCapture { .. }) { self.amount } else { 0 }
     }
 
-    /// Since when money is reserved, if it is.
+    /// The time of the open authorization, if there is one.
     pub fn authorized_s(&self) -> Option<UnixSeconds> {
-        matches!(self.stage, Stage::RequiresCapture { .. })
+        matches!(self.status, IntentStatus::RequiresCapture { .. })
             .then(|| self.movements.last().map_or(self.created_s, |authorized| authorized.at))
     }
 
-    /// What was taken, whatever went back since.
+    /// The captured amount, before refunds.
     pub fn received(&self) -> Minor {
-        if let Stage::Succeeded { received, .. } = self.stage { received } else { 0 }
+        if let IntentStatus::Succeeded { received, .. } = self.status { received } else { 0 }
     }
 
-    /// What went back.
+    /// The refunded amount.
     pub fn refunded(&self) -> Minor {
-        if let Stage::Succeeded { refunded, .. } = self.stage { refunded } else { 0 }
+        if let IntentStatus::Succeeded { refunded, .. } = self.status { refunded } else { 0 }
     }
 
-    /// The last attempt to charge, good or bad.
+    /// The id of the last charge, successful or failed.
     pub fn latest_charge(&self) -> Option<&str> {
-        match &self.stage {
-            Stage::RequiresPaymentMethod { refusal } => refusal.as_ref().map(|refusal| refusal.charge.as_str()),
-            Stage::RequiresConfirmation | Stage::RequiresAction => None,
-            Stage::RequiresCapture { charge } | Stage::Succeeded { charge, .. } => Some(charge),
-            Stage::Canceled { charge, .. } => charge.as_deref(),
+        match &self.status {
+            IntentStatus::RequiresPaymentMethod { failure } => failure.as_ref().map(|failure| failure.charge.as_str()),
+            IntentStatus::RequiresConfirmation | IntentStatus::RequiresAction => None,
+            IntentStatus::RequiresCapture { charge } | IntentStatus::Succeeded { charge, .. } => Some(charge),
+            IntentStatus::Canceled { charge, .. } => charge.as_deref(),
         }
     }
 }
 
-/// Money on its way back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refund {
     /// `re_…`
     pub id: String,
-    /// How much; positive.
+    /// The amount; positive.
     pub amount: Minor,
     /// The intent's currency.
     pub currency: String,
@@ -217,13 +204,9 @@ pub struct Refund {
     pub payment_intent: String,
     /// `ch_…`
     pub charge: String,
-    /// The caller's reason.
     pub reason: Option<String>,
-    /// The caller's notes.
     pub metadata: Metadata,
-    /// When it was made.
     pub created_s: UnixSeconds,
-    /// The key of the request that made it.
-    #[serde(default)]
+    /// The idempotency key of the request.
     pub idempotency_key: Option<String>,
 }

@@ -1,112 +1,39 @@
-//! The operations that change something: read from a request, then carried out on values.
+//! The operations that change something: read from a request, then applied to values.
 //!
-//! The two halves are the two halves of the idempotency rule. What [`Order::read`] refuses never began: its key stays
-//! free. What [`Order::carry_out`] decides, good or bad, is stored under the key.
+//! The two steps are those of the idempotency rule. A request that [`Operation::read`] rejects stores nothing, so its key
+//! can be used again. The result of [`Operation::apply`], success or error, is stored under the key.
 
-use sha2::{Digest, Sha256};
-
-use crate::answer::Answer;
-use crate::books::Books;
-use crate::cards::{self, Card, Decline};
-use crate::clock::Dice;
-use crate::errors::ApiError;
-use crate::faults::{Occasion, Step};
-use crate::machine::{Circumstances, Command, Done, Payment};
-use crate::model::{CaptureMethod, Intent, Metadata, Minor, Refund, Stage, UnixSeconds};
+use crate::api_error::ApiError;
+use crate::cards::{Card, Decline};
+use crate::faults::{InjectionPoint, card_of};
+use crate::model::{CaptureMethod, Intent, IntentStatus, Metadata, Minor, Refund, UnixSeconds};
 use crate::params::Params;
+use crate::random::RandomSource;
+use crate::records::Records;
+use crate::request::{Request, Target};
+use crate::response::Response;
+use crate::state_machine::{Command, CommandContext, Payment, Transition};
 use crate::{currencies, render};
 
-/// A request that changes something, as it came.
+/// A valid request: the stored or new intent, and the command on it.
 #[derive(Debug)]
-pub struct Request {
-    /// `req_…`
-    pub id: String,
-    /// The idempotency key.
-    pub key: Option<String>,
-    /// What is asked for.
-    pub target: Target,
-    /// With what.
-    pub params: Params,
-}
-
-/// What a request asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// A new intent.
-    Create,
-    /// That an intent be confirmed.
-    Confirm(String),
-    /// That an intent's money be taken.
-    Capture(String),
-    /// That an intent be given up.
-    Cancel(String),
-    /// A refund.
-    Refund,
-}
-
-impl Target {
-    fn path(&self) -> String {
-        match self {
-            Self::Create => "/v1/payment_intents".to_owned(),
-            Self::Confirm(id) => format!("/v1/payment_intents/{id}/confirm"),
-            Self::Capture(id) => format!("/v1/payment_intents/{id}/capture"),
-            Self::Cancel(id) => format!("/v1/payment_intents/{id}/cancel"),
-            Self::Refund => "/v1/refunds".to_owned(),
-        }
-    }
-}
-
-impl Request {
-    /// The step, and the id of the intent that it is about, if that exists already.
-    pub fn subject(&self) -> (Step, Option<&str>) {
-        match &self.target {
-            Target::Create => (Step::Create, None),
-            Target::Confirm(id) => (Step::Confirm, Some(id)),
-            Target::Capture(id) => (Step::Capture, Some(id)),
-            Target::Cancel(id) => (Step::Cancel, Some(id)),
-            Target::Refund => (Step::Refund, self.params.peek("payment_intent")),
-        }
-    }
-
-    /// The endpoint that a key belongs to. All of them are POSTs.
-    pub fn endpoint(&self) -> String {
-        self.target.path()
-    }
-
-    /// A digest of the parameters, whatever their order.
-    pub fn fingerprint(&self) -> String {
-        let mut digest = Sha256::new();
-        for text in self.params.canonical().flat_map(|(name, value)| [name, value]) {
-            // The length keeps `a=bc` and `ab=c` apart.
-            digest.update(text.len().to_le_bytes());
-            digest.update(text);
-        }
-        hex::encode(digest.finalize())
-    }
-}
-
-/// A request that makes sense: the intent as it is (or would be, if new), and what is to be done to it.
-#[derive(Debug)]
-pub struct Order {
+pub struct Operation {
     intent: Intent,
     command: Option<Command>,
-    /// The request's own metadata, where the object is not the intent.
+    /// The metadata of a refund.
     metadata: Metadata,
     refund_reason: Option<String>,
 }
 
-/// What an order did.
 #[derive(Debug)]
 pub struct Effect {
-    /// The intent as it is now.
     pub intent: Intent,
-    /// The refund that was made.
     pub refund: Option<Refund>,
-    /// What the machine did; nothing for an intent that was only created.
-    pub done: Option<Done>,
+    /// The transition; none for an intent that was only created.
+    pub transition: Option<Transition>,
 }
 
-/// Accepted because a real integration sends them and nothing depends on them here.
+/// Parameters that real integrations send, accepted and ignored.
 const IGNORED_ON_CREATE: [&str; 5] = [
     "automatic_payment_methods",
     "payment_method_types",
@@ -116,76 +43,79 @@ const IGNORED_ON_CREATE: [&str; 5] = [
 ];
 const IGNORED_ON_CONFIRM: [&str; 2] = ["return_url", "use_stripe_sdk"];
 
-impl Order {
-    /// Reads a request, looking up what it names.
+impl Operation {
+    /// Reads a request, and looks up its intent.
     ///
     /// # Errors
-    /// 400 or 404: a parameter is wrong, missing or unknown, or names nothing.
-    pub fn read(request: &Request, books: &Books, dice: &Dice, now_s: UnixSeconds) -> Result<Self, ApiError> {
+    /// 400 or 404: a parameter is invalid, missing or unknown, or names no object.
+    pub fn read(
+        request: &Request,
+        records: &Records,
+        random: &RandomSource,
+        now_s: UnixSeconds,
+    ) -> Result<Self, ApiError> {
         let mut params = request.params.clone();
-        let order = match &request.target {
-            Target::Create => read_create(&mut params, dice, now_s)?,
-            Target::Confirm(id) => read_confirm(&mut params, find(books, id)?)?,
+        let operation = match &request.target {
+            Target::Create => read_create(&mut params, random, now_s)?,
+            Target::Confirm(id) => read_confirm(&mut params, find(records, id)?)?,
             Target::Capture(id) => {
-                let intent = find(books, id)?;
+                let intent = find(records, id)?;
                 let amount = amount_of(&intent, &mut params, "amount_to_capture")?;
                 Self::on(intent, Command::Capture { amount })
             }
             Target::Cancel(id) => {
                 let reasons = ["duplicate", "fraudulent", "requested_by_customer", "abandoned"];
                 let reason = params.choice("cancellation_reason", &reasons)?;
-                Self::on(find(books, id)?, Command::Cancel { reason })
+                Self::on(find(records, id)?, Command::Cancel { reason })
             }
-            Target::Refund => read_refund(&mut params, books)?,
+            Target::Refund => read_refund(&mut params, records)?,
         };
         params.finish()?;
-        Ok(order)
+        Ok(operation)
     }
 
     fn on(intent: Intent, command: Command) -> Self {
         Self { intent, command: Some(command), metadata: Metadata::new(), refund_reason: None }
     }
 
-    /// The expiry of what is reserved, which nobody asks for.
+    /// The expiry of an authorization, which no request asks for.
     pub fn expiry(intent: Intent) -> Self {
         Self::on(intent, Command::Expire)
     }
 
-    /// What a fault may strike.
-    pub fn occasion<'a>(&self, request: &'a Request) -> Occasion<'a> {
+    /// The point at which a fault of the execution can be injected.
+    pub fn injection_point<'a>(&self, request: &'a Request) -> InjectionPoint<'a> {
         let (step, payment_intent) = request.subject();
-        let charges = matches!(self.command, Some(Command::Confirm { payment: Some(_), .. }))
-            && self.intent.stage.is_confirmable();
-        Occasion { step, payment_intent, charges }
+        let charges_card = matches!(self.command, Some(Command::Confirm { payment: Some(_), .. }))
+            && self.intent.status.is_confirmable();
+        InjectionPoint { step, payment_intent, charges_card }
     }
 
-    /// Lets the bank refuse, should this order charge a card.
+    /// Makes the bank decline if this operation charges a card.
     pub fn decline(&mut self, decline: Decline) {
         if let Some(Command::Confirm { payment: Some(payment), .. }) = &mut self.command {
             payment.card = Card::Declines(decline);
         }
     }
 
-    /// Does it.
+    /// Applies the command.
     ///
     /// # Errors
-    /// 400: the intent's state or the amounts don't allow it.
-    pub fn carry_out(self, key: Option<&str>, dice: &Dice, now_s: UnixSeconds) -> Result<Effect, ApiError> {
+    /// 400: the status or the amounts do not allow the command.
+    pub fn apply(self, key: Option<&str>, random: &RandomSource, now_s: UnixSeconds) -> Result<Effect, ApiError> {
         let Some(command) = self.command else {
-            return Ok(Effect { intent: self.intent, refund: None, done: None });
+            return Ok(Effect { intent: self.intent, refund: None, transition: None });
         };
         let charge = match &command {
-            Command::Confirm { .. } => dice.id("ch"),
+            Command::Confirm { .. } => random.id("ch"),
             _ => String::new(),
         };
-        let circumstances = Circumstances { now_s, charge: &charge, idempotency_key: key };
-        let (intent, done) = self
-            .intent
-            .apply(&command, circumstances)
-            .map_err(|denied| ApiError::denied(denied, &command, &self.intent))?;
-        let refund = match done {
-            Done::Refunded(amount) => Some(Refund {
-                id: dice.id("re"),
+        let context = CommandContext { now_s, charge: &charge, idempotency_key: key };
+        let (intent, transition) =
+            self.intent.apply(&command, context).map_err(|error| ApiError::command(error, &command, &self.intent))?;
+        let refund = match transition {
+            Transition::Refunded(amount) => Some(Refund {
+                id: random.id("re"),
                 amount,
                 currency: intent.currency.clone(),
                 payment_intent: intent.id.clone(),
@@ -197,23 +127,22 @@ impl Order {
             }),
             _ => None,
         };
-        Ok(Effect { intent, refund, done: Some(done) })
+        Ok(Effect { intent, refund, transition: Some(transition) })
     }
 }
 
 impl Effect {
-    /// The answer that tells of it.
-    pub fn answer(&self) -> Answer {
-        match (&self.done, &self.refund) {
-            (Some(Done::Refused(refusal)), _) => ApiError::declined(refusal, &self.intent).into(),
-            (_, Some(refund)) => Answer::ok(render::refund(refund).to_string()),
-            (_, None) => Answer::ok(render::payment_intent(&self.intent).to_string()),
+    pub fn response(&self) -> Response {
+        match (&self.transition, &self.refund) {
+            (Some(Transition::Declined(failure)), _) => ApiError::declined(failure, &self.intent).into(),
+            (_, Some(refund)) => Response::ok(render::refund(refund).to_string()),
+            (_, None) => Response::ok(render::payment_intent(&self.intent).to_string()),
         }
     }
 }
 
-fn find(books: &Books, id: &str) -> Result<Intent, ApiError> {
-    let intent = books.intents().get(id).ok_or_else(|| ApiError::no_such(404, "payment_intent", id, "intent"))?;
+fn find(records: &Records, id: &str) -> Result<Intent, ApiError> {
+    let intent = records.intents().get(id).ok_or_else(|| ApiError::no_such(404, "payment_intent", id, "intent"))?;
     Ok(Intent::clone(intent))
 }
 
@@ -224,7 +153,7 @@ fn amount_of(intent: &Intent, params: &mut Params, name: &str) -> Result<Option<
     Ok(amount)
 }
 
-fn read_create(params: &mut Params, dice: &Dice, now_s: UnixSeconds) -> Result<Order, ApiError> {
+fn read_create(params: &mut Params, random: &RandomSource, now_s: UnixSeconds) -> Result<Operation, ApiError> {
     let amount = params.amount("amount")?.ok_or_else(|| ApiError::missing("amount"))?;
     let currency = params.required("currency")?.to_ascii_lowercase();
     if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_lowercase()) {
@@ -244,16 +173,16 @@ fn read_create(params: &mut Params, dice: &Dice, now_s: UnixSeconds) -> Result<O
     let description = params.text("description")?;
     let metadata = params.metadata()?;
     params.ignore(&IGNORED_ON_CREATE);
-    let id = dice.id("pi");
+    let id = random.id("pi");
     let intent = Intent {
-        client_secret: dice.id(&format!("{id}_secret")),
+        client_secret: random.id(&format!("{id}_secret")),
         id,
         amount,
         currency,
         capture_method,
-        stage: match payment {
-            Some(_) => Stage::RequiresConfirmation,
-            None => Stage::RequiresPaymentMethod { refusal: None },
+        status: match payment {
+            Some(_) => IntentStatus::RequiresConfirmation,
+            None => IntentStatus::RequiresPaymentMethod { failure: None },
         },
         payment_method: payment.as_ref().map(|payment| payment.method.clone()),
         description,
@@ -261,7 +190,7 @@ fn read_create(params: &mut Params, dice: &Dice, now_s: UnixSeconds) -> Result<O
         created_s: now_s,
         movements: Vec::new(),
     };
-    Ok(Order {
+    Ok(Operation {
         intent,
         command: confirm.then_some(Command::Confirm { payment, off_session }),
         metadata: Metadata::new(),
@@ -269,28 +198,27 @@ fn read_create(params: &mut Params, dice: &Dice, now_s: UnixSeconds) -> Result<O
     })
 }
 
-fn read_confirm(params: &mut Params, intent: Intent) -> Result<Order, ApiError> {
+fn read_confirm(params: &mut Params, intent: Intent) -> Result<Operation, ApiError> {
     let method = params.text("payment_method")?.or_else(|| intent.payment_method.clone());
     let payment = payment(method)?;
     let off_session = params.flag("off_session")?;
     params.ignore(&IGNORED_ON_CONFIRM);
-    Ok(Order::on(intent, Command::Confirm { payment, off_session }))
+    Ok(Operation::on(intent, Command::Confirm { payment, off_session }))
 }
 
-fn read_refund(params: &mut Params, books: &Books) -> Result<Order, ApiError> {
+fn read_refund(params: &mut Params, records: &Records) -> Result<Operation, ApiError> {
     let id = params.required("payment_intent")?;
-    let intent = find(books, &id).map_err(|_| ApiError::no_such(400, "payment_intent", &id, "payment_intent"))?;
+    let intent = find(records, &id).map_err(|_| ApiError::no_such(400, "payment_intent", &id, "payment_intent"))?;
     let amount = amount_of(&intent, params, "amount")?;
     let refund_reason = params.choice("reason", &["duplicate", "fraudulent", "requested_by_customer"])?;
     let metadata = params.metadata()?;
-    Ok(Order { metadata, refund_reason, ..Order::on(intent, Command::Refund { amount }) })
+    Ok(Operation { metadata, refund_reason, ..Operation::on(intent, Command::Refund { amount }) })
 }
 
 fn payment(method: Option<String>) -> Result<Option<Payment>, ApiError> {
     let Some(method) = method else {
         return Ok(None);
     };
-    let card =
-        cards::look_up(&method).ok_or_else(|| ApiError::no_such(400, "PaymentMethod", &method, "payment_method"))?;
+    let card = card_of(&method).ok_or_else(|| ApiError::no_such(400, "PaymentMethod", &method, "payment_method"))?;
     Ok(Some(Payment { method, card }))
 }

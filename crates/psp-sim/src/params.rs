@@ -1,41 +1,41 @@
 //! Form-encoded parameters, with nested names in brackets: `amount=1200&metadata[payment_id]=pay_1`.
 //!
-//! Whoever reads a request takes the parameters that it knows out of [`Params`] and calls [`Params::finish`]: what is
-//! left then is unknown and refused, as Stripe does it, so that a misspelt parameter is never silently ignored.
+//! A handler takes the parameters that it knows from [`Params`] and calls [`Params::finish`], which rejects the rest as
+//! unknown. As with Stripe, a misspelled parameter is never silently ignored.
 
 use std::collections::BTreeMap;
 
-use crate::errors::ApiError;
+use crate::api_error::ApiError;
 use crate::model::{Metadata, Minor};
 
-/// The largest amount that Stripe takes: 999,999.99 of a two-decimal currency.
+/// The largest amount that Stripe accepts: 999,999.99 of a two-decimal currency.
 const AMOUNT_MAX: Minor = 99_999_999;
 /// Stripe's limits for metadata.
 const METADATA_ENTRIES_MAX: usize = 50;
 const METADATA_KEY_CHARS_MAX: usize = 40;
 const METADATA_VALUE_CHARS_MAX: usize = 500;
 
-/// The parameters of one request that nobody has taken yet. Of a name that comes twice, the last value counts.
+/// The parameters of a request that are not taken yet. If a name occurs twice, the last value is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Params(BTreeMap<String, String>);
 
 impl Params {
-    /// Reads a query string or a form's body.
+    /// Parses a query string or the body of a form.
     ///
     /// # Errors
-    /// 400 if the text isn't form-encoded.
+    /// 400 if the text is not form-encoded.
     pub fn parse(text: &[u8]) -> Result<Self, ApiError> {
         serde_urlencoded::from_bytes::<Vec<(String, String)>>(text)
             .map(|pairs| Self(pairs.into_iter().collect()))
             .map_err(|_| ApiError::invalid("The request is not form-encoded."))
     }
 
-    /// The parameters in a fixed order, whatever the order in which they were sent.
+    /// The parameters in a fixed order, independent of the order in the request.
     pub fn canonical(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Looks at a parameter, and leaves it.
+    /// Returns a parameter without taking it.
     pub fn peek(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -54,7 +54,7 @@ impl Params {
         }
     }
 
-    /// Takes a text that has to be there.
+    /// Takes a required text.
     ///
     /// # Errors
     /// 400 if it is missing or empty.
@@ -65,7 +65,7 @@ impl Params {
     /// Takes an integer of at least `min`.
     ///
     /// # Errors
-    /// 400 if it is something else.
+    /// 400 if it has another value.
     pub fn integer(&mut self, name: &str, min: i64) -> Result<Option<i64>, ApiError> {
         let invalid = |message: String| ApiError::invalid(message).code("parameter_invalid_integer").param(name);
         let Some(text) = self.text(name)? else {
@@ -81,7 +81,7 @@ impl Params {
     /// Takes an amount: positive, in the currency's smallest unit.
     ///
     /// # Errors
-    /// 400 if it isn't one, or more than the provider takes.
+    /// 400 if it is not an amount, or exceeds the maximum.
     pub fn amount(&mut self, name: &str) -> Result<Option<Minor>, ApiError> {
         let amount = self.integer(name, 1)?;
         if amount > Some(AMOUNT_MAX) {
@@ -94,7 +94,7 @@ impl Params {
     /// Takes `true` or `false`; false if absent.
     ///
     /// # Errors
-    /// 400 if it is something else.
+    /// 400 if it has another value.
     pub fn flag(&mut self, name: &str) -> Result<bool, ApiError> {
         Ok(self.choice(name, &["true", "false"])?.as_deref() == Some("true"))
     }
@@ -112,10 +112,10 @@ impl Params {
         Ok(value)
     }
 
-    /// Takes `metadata[…]`. An entry with an empty value is no entry.
+    /// Takes `metadata[…]`. An entry with an empty value is left out.
     ///
     /// # Errors
-    /// 400 if there are more or longer entries than Stripe takes.
+    /// 400 if there are more or longer entries than Stripe accepts.
     pub fn metadata(&mut self) -> Result<Metadata, ApiError> {
         let mut metadata = Metadata::new();
         for (name, value) in std::mem::take(&mut self.0) {
@@ -142,7 +142,7 @@ impl Params {
         Ok(metadata)
     }
 
-    /// Drops parameters that are accepted because nothing depends on them, nested ones included.
+    /// Drops these parameters, nested ones included.
     pub fn ignore(&mut self, names: &[&str]) {
         self.0.retain(|name, _| !names.contains(&name.split('[').next().unwrap_or(name)));
     }
@@ -150,7 +150,7 @@ impl Params {
     /// Checks that every parameter was taken.
     ///
     /// # Errors
-    /// 400 naming the first that nobody knows.
+    /// 400 with the name of the first unknown one.
     pub fn finish(self) -> Result<(), ApiError> {
         self.0.into_keys().next().map_or(Ok(()), |name| {
             Err(ApiError::invalid(format!("Received unknown parameter: {name}")).code("parameter_unknown").param(&name))

@@ -1,316 +1,231 @@
-//! The provider: its books, its journal, and the one door between them.
-//!
-//! [`Provider::transact`] is that door: work on the books under one lock, then wait until the journal is on the disk as
-//! far as the work could see, and only then answer. So nobody is ever told what a crash could take back, not even by a
-//! `GET`. A thread of its own writes the journal; whatever came up while it waited for the disk goes there in one piece.
+//! The provider: executes requests once per idempotency key, injects faults, and expires authorizations.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
-use crate::answer::{Answer, Reply};
-use crate::bad_days::BadDays;
-use crate::books::{Books, Line, StoredAnswer};
-use crate::clock::{Clock, Dice, unix_ms, unix_s};
-use crate::errors::ApiError;
+use crate::active_faults::ActiveFaults;
+use crate::api_error::ApiError;
+use crate::clock::{Clock, unix_ms, unix_s};
+use crate::event_queue::Event;
 use crate::events;
-use crate::faults::{Group, Kind, Occasion, Step, Strike, planned_by_caller};
-use crate::journal::{self, Journal};
-use crate::mailbox::Event;
-use crate::model::UnixSeconds;
-use crate::operations::{Effect, Order, Request};
+use crate::fault_kinds::{FaultGroup, FaultKind, FaultStep};
+use crate::fault_plan::Seeds;
+use crate::faults::{Injection, InjectionPoint, caller_fault};
+use crate::model::{Intent, UnixSeconds};
+use crate::operations::{Effect, Operation};
 use crate::params::Params;
-use crate::plan::Seeds;
-use crate::weather::Weather;
+use crate::random::RandomSource;
+use crate::records::{JournalLine, Records};
+use crate::request::Request;
+use crate::request_faults::RequestFaults;
+use crate::response::{Reply, Response, StoredResponse};
+use crate::store::{JournalFailed, KeyInUse, State, Store};
 
-/// Everything that the provider's parts share.
+/// The interval of the check for expired authorizations. A request sees an expiry at once; the webhook within this time.
+const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The provider, shared by the HTTP server, the webhook sender and the expiry check.
 pub struct Provider {
-    state: Mutex<State>,
-    /// Told when there is something to write, or nothing more to come.
-    work_for_journal: Condvar,
-    written: watch::Sender<Written>,
-    /// Told when there may be new events.
-    pub news: Notify,
-    /// What ids are made with.
-    pub dice: Dice,
+    pub store: Store,
+    /// Notified when there may be new events.
+    pub events_ready: Notify,
+    /// The source of ids.
+    pub random: RandomSource,
     clock: Clock,
-    /// What goes wrong.
-    pub bad_days: BadDays,
-    /// What it was told about itself.
-    pub rules: Rules,
+    pub faults: ActiveFaults,
+    config: Config,
 }
 
-/// What a provider is told about itself.
 #[derive(Debug, Clone, Copy)]
-pub struct Rules {
-    /// Whether anybody wants to hear of events.
+pub struct Config {
+    /// Whether events are recorded for a webhook.
     pub has_webhook: bool,
-    /// How long money stays reserved.
-    pub authorisation_ttl_s: UnixSeconds,
-    /// For the dice of plans that come without seeds.
+    /// How long an authorization is valid.
+    pub authorization_ttl_s: UnixSeconds,
+    /// The seeds of fault plans without seeds.
     pub seeds: Seeds,
 }
 
-/// What the lock protects.
-#[derive(Debug, Default)]
-pub struct State {
-    /// The books.
-    pub books: Books,
-    /// Lines that are in the books, but not on the disk.
-    unwritten: Vec<u8>,
-    /// How many lines were posted since the start.
-    posted: u64,
-    /// Keys of requests that are being worked on.
-    keys_in_use: HashSet<String>,
-    closing: bool,
-}
-
-impl State {
-    /// Puts a line into the journal and the books.
-    pub fn post(&mut self, line: &Line) {
-        self.unwritten.extend_from_slice(&journal::encode(line));
-        self.posted += 1;
-        self.books.post(line);
-    }
-}
-
-/// How far the journal is on the disk.
-#[derive(Debug, Clone, Copy, Default)]
-struct Written {
-    lines: u64,
-    broken: bool,
-}
-
-/// The journal couldn't be written: nothing is certain any more, and every answer is an error.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the journal can't be written")]
-pub struct JournalBroken;
-
 impl Provider {
-    /// A provider that remembers `books`.
-    pub fn new(books: Books, clock: Clock, dice: Dice, rules: Rules) -> Self {
+    pub fn new(records: Records, clock: Clock, random: RandomSource, config: Config) -> Self {
         Self {
-            state: Mutex::new(State { books, ..State::default() }),
-            work_for_journal: Condvar::new(),
-            written: watch::Sender::default(),
-            news: Notify::new(),
-            dice,
+            store: Store::new(records),
+            events_ready: Notify::new(),
+            random,
             clock,
-            bad_days: BadDays::new(rules.seeds),
-            rules,
+            faults: ActiveFaults::new(config.seeds),
+            config,
         }
     }
 
-    /// The time.
     pub fn now(&self) -> SystemTime {
         (self.clock)()
     }
 
-    /// Works on the state, and returns when everything that the work did or saw is on the disk. `work` is short and
-    /// doesn't block.
-    ///
-    /// # Errors
-    /// [`JournalBroken`], and the result of the work is lost.
-    pub async fn transact<T>(&self, work: impl FnOnce(&mut State) -> T) -> Result<T, JournalBroken> {
-        if self.written.borrow().broken {
-            return Err(JournalBroken);
-        }
-        let (result, posted) = {
-            let mut state = self.lock();
-            let result = work(&mut state);
-            (result, state.posted)
-        };
-        self.work_for_journal.notify_one();
-        let mut written = self.written.subscribe();
-        let reached = written.wait_for(|written| written.broken || written.lines >= posted).await;
-        match reached {
-            Ok(written) if !written.broken => Ok(result),
-            _ => Err(JournalBroken),
-        }
-    }
-
-    /// Does what a request asks for, once per idempotency key, if the day is a good one.
+    /// Executes a request once per idempotency key, and applies its faults.
     pub async fn execute(self: Arc<Self>, request: Request) -> Reply {
-        // Faults that take time do so with the key in use, as work that takes time does.
-        let Ok(_in_use) = KeyInUse::claim(&self, request.key.as_deref()) else {
+        // The key is in use during a fault's delay, as during real work.
+        let Some(_in_use) = KeyInUse::claim(&self.store, request.key.as_deref()) else {
             return ApiError::key_in_use().into();
         };
-        let mut weather = self.forecast(request.subject(), &request.params, request.key.as_deref());
-        if let Some(reply) = weather.before().await {
+        let mut faults = self.draw_faults(request.subject(), &request.params, request.key.as_deref());
+        if let Some(reply) = faults.before().await {
             return reply;
         }
-        let answer = self.transact(|state| self.perform(state, &request, weather.work)).await;
-        self.news.notify_one();
-        weather.after(answer.unwrap_or_else(|JournalBroken| ApiError::internal().into())).await
+        let response = self.store.transact(|state| self.replay_or_perform(state, &request, faults.execution)).await;
+        self.events_ready.notify_one();
+        faults.after(response.unwrap_or_else(|JournalFailed| ApiError::internal().into())).await
     }
 
-    /// Replays the stored answer; or does what is asked, and stores the effect and the answer in one line.
-    fn perform(&self, state: &mut State, request: &Request, planned: Option<Strike>) -> Answer {
+    /// Returns the stored response, or performs the request and stores effect and response in one line.
+    fn replay_or_perform(&self, state: &mut State, request: &Request, by_caller: Option<Injection>) -> Response {
         let now = self.now();
         self.expire_due(state, now);
-        state.books.prune(unix_ms(now));
-        let order = match state.books.stored_answer(request) {
+        state.records.prune(unix_ms(now));
+        let operation = match state.records.stored_response(request) {
             Ok(Some(stored)) => return stored.as_ref().into(),
-            Ok(None) => Order::read(request, &state.books, &self.dice, unix_s(now)),
+            Ok(None) => Operation::read(request, &state.records, &self.random, unix_s(now)),
             Err(error) => Err(error),
         };
-        // An error here means that nothing began: it isn't stored.
-        let mut order = match order {
-            Ok(order) => order,
+        // A request that cannot be read has no effect, and its response is not stored.
+        let mut operation = match operation {
+            Ok(operation) => operation,
             Err(error) => return error.into(),
         };
-        let strike = self.bad_days.strike(Group::Work, &order.occasion(request), planned);
-        let fault = strike.map(|strike| strike.kind);
-        if let Some(strike) = strike.filter(|strike| strike.kind == Kind::Decline) {
-            order.decline(strike.decline);
+        let injection = self.faults.inject(FaultGroup::Execution, &operation.injection_point(request), by_caller);
+        let fault = injection.map(|injection| injection.kind);
+        if let Some(injection) = injection.filter(|injection| injection.kind == FaultKind::Decline) {
+            operation.decline(injection.decline);
         }
-        let mut line = Line::default();
-        let mut answer = if fault == Some(Kind::Error500) {
+        let mut line = JournalLine::default();
+        let mut response = if fault == Some(FaultKind::Error500) {
             ApiError::internal().into()
         } else {
-            match order.carry_out(request.key.as_deref(), &self.dice, unix_s(now)) {
+            match operation.apply(request.key.as_deref(), &self.random, unix_s(now)) {
                 Ok(effect) => {
-                    let answer = effect.answer();
+                    let response = effect.response();
                     line = self.line_of(effect, Some(request), now);
-                    answer
+                    response
                 }
                 Err(error) => error.into(),
             }
         };
-        if fault == Some(Kind::Error500After) {
-            answer = ApiError::internal().into();
+        if fault == Some(FaultKind::Error500After) {
+            response = ApiError::internal().into();
         }
         if let Some(key) = &request.key {
-            line.answer = Some(Arc::new(StoredAnswer {
+            line.response = Some(Arc::new(StoredResponse {
                 key: key.clone(),
                 endpoint: request.endpoint(),
                 fingerprint: request.fingerprint(),
                 at_ms: unix_ms(now),
                 request_id: request.id.clone(),
-                status: answer.status,
-                body: answer.body.clone(),
+                status: response.status,
+                body: response.body.clone(),
             }));
         }
-        if line != Line::default() {
-            state.post(&line);
+        if line != JournalLine::default() {
+            state.apply(&line);
         }
-        answer
+        response
     }
 
-    /// What an effect is in the journal; `request` is whoever asked for it, if anybody did.
-    pub fn line_of(&self, effect: Effect, request: Option<&Request>, now: SystemTime) -> Line {
-        let events = match self.rules.has_webhook {
-            true => events::of(&effect, request, &self.dice, unix_s(now)),
+    /// The journal line of an effect. An expiry has no request.
+    fn line_of(&self, effect: Effect, request: Option<&Request>, now: SystemTime) -> JournalLine {
+        let events = match self.config.has_webhook {
+            true => events::of(&effect, request, &self.random, unix_s(now)),
             false => Vec::new(),
         };
-        Line { intent: Some(Arc::new(effect.intent)), refund: effect.refund.map(Arc::new), events, ..Line::default() }
+        let (intent, refund) = (Some(Arc::new(effect.intent)), effect.refund.map(Arc::new));
+        JournalLine { intent, refund, events, ..JournalLine::default() }
     }
 
-    /// Looks something up.
+    /// Runs a query on the records.
     ///
     /// # Errors
-    /// What `work` says, or 500 if the journal can't be written.
-    pub async fn look_up<T>(&self, work: impl FnOnce(&mut State) -> Result<T, ApiError>) -> Result<T, ApiError> {
-        let found = self.transact(|state| {
+    /// The error of `query`, or 500 if the journal cannot be written.
+    pub async fn look_up<T>(&self, query: impl FnOnce(&mut State) -> Result<T, ApiError>) -> Result<T, ApiError> {
+        let found = self.store.transact(|state| {
             self.expire_due(state, self.now());
-            work(state)
+            query(state)
         });
-        found.await.unwrap_or_else(|JournalBroken| Err(ApiError::internal()))
+        found.await.unwrap_or_else(|JournalFailed| Err(ApiError::internal()))
     }
 
-    /// What this request meets at the door. `subject` is its step and the id of what it is about; the caller's own
-    /// faults don't strike a replay, or nobody would ever see one.
-    pub fn forecast(&self, subject: (Step, Option<&str>), params: &Params, key: Option<&str>) -> Weather {
+    /// Draws the faults of this request. `subject` is its step, and the id of its intent or refund. The faults that a
+    /// caller asks for do not affect a replay: otherwise no retry could succeed.
+    pub fn draw_faults(&self, subject: (FaultStep, Option<&str>), params: &Params, key: Option<&str>) -> RequestFaults {
         let (step, id) = subject;
-        let patience = self.bad_days.patience();
-        let (by_caller, payment_intent) = {
-            let state = self.lock();
-            let intent = id.and_then(|id| state.books.intent_of(id)).cloned();
-            let is_new = key.is_none_or(|key| !state.books.has_answered(key));
-            (is_new.then(|| planned_by_caller(step, params, intent.as_deref())).flatten(), intent)
+        let hold = self.faults.request_hold();
+        let (by_caller, intent) = {
+            let state = self.store.lock();
+            let intent = id.and_then(|id| state.records.intent_of(id)).cloned();
+            let is_new = key.is_none_or(|key| !state.records.has_response(key));
+            (is_new.then(|| caller_fault(step, params, intent.as_deref())).flatten(), intent)
         };
-        let payment_intent = payment_intent.as_ref().map(|intent| intent.id.as_str());
-        let occasion = Occasion { step, payment_intent, charges: false };
-        let slowed = self.bad_days.strike(Group::Pace, &occasion, by_caller);
-        Weather {
-            latency: slowed.map(|strike| strike.delay).unwrap_or_default(),
-            door: self.bad_days.strike(Group::Door, &occasion, by_caller),
-            work: by_caller,
-            patience,
+        let payment_intent = intent.as_ref().map(|intent| intent.id.as_str());
+        let point = InjectionPoint { step, payment_intent, charges_card: false };
+        let latency = self.faults.inject(FaultGroup::Latency, &point, by_caller);
+        RequestFaults {
+            latency: latency.map(|injection| injection.delay).unwrap_or_default(),
+            response: self.faults.inject(FaultGroup::Response, &point, by_caller),
+            execution: by_caller,
+            hold,
         }
     }
 
-    /// What its payment plans for the delivery of an event.
-    pub fn planned_for(&self, event: &Event) -> Option<Strike> {
-        let intent = self.lock().books.intents().get(&event.payment_intent).cloned()?;
-        if event.is_resent { None } else { planned_by_caller(Step::Webhook, &Params::default(), Some(&intent)) }
+    /// The fault that the payment of an event asks for.
+    pub fn event_fault(&self, event: &Event) -> Option<Injection> {
+        let intent = self.store.lock().records.intents().get(&event.payment_intent).cloned()?;
+        if event.is_resent { None } else { caller_fault(FaultStep::Webhook, &Params::default(), Some(&intent)) }
     }
 
-    /// Writes the journal until [`Self::close`] or until the disk refuses. Blocks; has a thread of its own.
-    pub fn write_journal(&self, mut journal: Journal) {
-        let mut lines = 0;
+    /// Expires authorizations when their time is over; runs until aborted.
+    ///
+    /// # Errors
+    /// [`JournalFailed`].
+    pub async fn run_expiry(self: Arc<Self>) -> Result<(), JournalFailed> {
+        let mut ticks = tokio::time::interval(EXPIRY_CHECK_INTERVAL);
         loop {
-            let idle = |state: &mut State| state.unwritten.is_empty() && !state.closing;
-            let waiting = self.work_for_journal.wait_while(self.lock(), idle);
-            let mut state = waiting.unwrap_or_else(PoisonError::into_inner);
-            if state.unwritten.is_empty() {
+            ticks.tick().await;
+            self.store.transact(|state| self.expire_due(state, self.now())).await?;
+            self.events_ready.notify_one();
+        }
+    }
+
+    /// Expires the authorizations whose time is over at `now`. O(1) if there are none.
+    fn expire_due(&self, state: &mut State, now: SystemTime) {
+        let until_s: UnixSeconds = unix_s(now).saturating_sub(self.config.authorization_ttl_s);
+        while let Some(intent) = state.records.authorized_until(until_s) {
+            let intent = Intent::clone(intent);
+            if let Err(error) = self.expire_one(state, intent, now) {
+                // Without the return this loop would find the same intent again and never end.
+                tracing::error!(?error, "an authorization cannot expire");
                 return;
             }
-            let unwritten = std::mem::take(&mut state.unwritten);
-            let posted = state.posted;
-            // The books hold what is unwritten, so that a rewrite writes it too.
-            let rewritten = journal.is_overgrown().then(|| state.books.lines());
-            drop(state);
-            let outcome = match rewritten {
-                Some(whole) => journal.rewrite(&whole),
-                None => journal.append(&unwritten),
-            };
-            match outcome {
-                Ok(()) => lines = posted,
-                Err(error) => {
-                    tracing::error!(%error, "the journal can't be written: from now on every answer is an error");
-                    self.written.send_replace(Written { lines, broken: true });
-                    return;
-                }
-            }
-            self.written.send_replace(Written { lines, broken: false });
         }
     }
 
-    /// Lets the journal's thread end when everything is written.
-    pub fn close(&self) {
-        self.lock().closing = true;
-        self.work_for_journal.notify_one();
+    /// Expires an authorization now, whatever its age.
+    pub async fn expire(&self, id: &str) -> Response {
+        let expired = self.look_up(|state| {
+            let missing = || ApiError::no_such(404, "payment_intent", id, "intent");
+            let intent = state.records.intents().get(id).ok_or_else(missing)?;
+            let intent = Intent::clone(intent);
+            self.expire_one(state, intent, self.now())
+        });
+        let response = expired.await.unwrap_or_else(Response::from);
+        self.events_ready.notify_one();
+        response
     }
 
-    /// The state changes in [`State::post`] only, which doesn't fail half-way: a panic elsewhere leaves it whole.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A claim on an idempotency key, given up when dropped. A request without key claims nothing.
-struct KeyInUse<'a> {
-    provider: &'a Provider,
-    key: Option<&'a str>,
-}
-
-impl<'a> KeyInUse<'a> {
-    fn claim(provider: &'a Provider, key: Option<&'a str>) -> Result<Self, ()> {
-        match key {
-            Some(key) if !provider.lock().keys_in_use.insert(key.to_owned()) => Err(()),
-            key => Ok(Self { provider, key }),
-        }
-    }
-}
-
-impl Drop for KeyInUse<'_> {
-    fn drop(&mut self) {
-        if let Some(key) = self.key {
-            self.provider.lock().keys_in_use.remove(key);
-        }
+    fn expire_one(&self, state: &mut State, intent: Intent, now: SystemTime) -> Result<Response, ApiError> {
+        let effect = Operation::expiry(intent).apply(None, &self.random, unix_s(now))?;
+        let response = effect.response();
+        state.apply(&self.line_of(effect, None, now));
+        Ok(response)
     }
 }
 
@@ -321,19 +236,19 @@ mod tests {
 
     use super::*;
     use crate::clock::machine_clock;
-    use crate::operations::Target;
-    use crate::params::Params;
+    use crate::journal::Journal;
+    use crate::request::Target;
 
     fn provider() -> Arc<Provider> {
-        let dice = Dice::seeded(1, "");
-        let rules = Rules { has_webhook: false, authorisation_ttl_s: 60, seeds: Seeds::default() };
-        Arc::new(Provider::new(Books::default(), machine_clock(), dice, rules))
+        let random = RandomSource::seeded(1, "");
+        let config = Config { has_webhook: false, authorization_ttl_s: 60, seeds: Seeds::default() };
+        Arc::new(Provider::new(Records::default(), machine_clock(), random, config))
     }
 
-    async fn answer(provider: &Arc<Provider>, request: Request) -> Answer {
+    async fn respond(provider: &Arc<Provider>, request: Request) -> Response {
         match Arc::clone(provider).execute(request).await {
-            Reply::Answer(answer) => answer,
-            Reply::Silence => panic!("no fault is planned"),
+            Reply::Response(response) => response,
+            Reply::CloseConnection => panic!("no fault is planned"),
         }
     }
 
@@ -347,38 +262,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_is_in_use_until_its_answer_is_on_the_disk() {
+    async fn key_is_in_use_until_its_response_is_on_the_disk() {
         let data_dir = tempfile::TempDir::new().unwrap();
         let provider = provider();
-        // Nobody writes the journal yet, so that the first request can't be answered.
+        // The journal is not written yet, so that the first request waits.
         let one = Arc::clone(&provider);
-        let first = tokio::spawn(async move { answer(&one, create("key")).await });
+        let first = tokio::spawn(async move { respond(&one, create("key")).await });
         tokio::task::yield_now().await;
-        assert_eq!(answer(&provider, create("key")).await.status, 409);
+        assert_eq!(respond(&provider, create("key")).await.status, 409);
 
-        let journal = Journal::open(data_dir.path(), 1000, &mut Books::default()).unwrap();
+        let journal = Journal::open(data_dir.path(), 1000, &mut Records::default()).unwrap();
         let writer = Arc::clone(&provider);
-        let writer = thread::spawn(move || writer.write_journal(journal));
+        let writer = thread::spawn(move || writer.store.write_journal(journal));
         let first = first.await.unwrap();
         assert_eq!(first.status, 200);
-        let again = answer(&provider, create("key")).await;
+        let again = respond(&provider, create("key")).await;
         assert_eq!((again.body, again.replay_of.as_deref()), (first.body, Some("req_1")));
-        provider.close();
+        provider.store.close();
         writer.join().unwrap();
     }
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn a_disk_that_refuses_is_an_error_from_then_on() {
+    async fn failed_write_makes_every_later_response_an_error() {
         let provider = provider();
         let journal = Journal::on_full_disk();
         let writer = Arc::clone(&provider);
-        let writer = thread::spawn(move || writer.write_journal(journal));
+        let writer = thread::spawn(move || writer.store.write_journal(journal));
         for key in ["one", "two"] {
-            let answer = answer(&provider, create(key)).await;
-            assert_eq!((answer.status, answer.replay_of), (500, None));
+            let response = respond(&provider, create(key)).await;
+            assert_eq!((response.status, response.replay_of), (500, None));
         }
-        assert!(provider.transact(|_| ()).await.is_err());
+        assert!(provider.store.transact(|_| ()).await.is_err());
         writer.join().unwrap();
     }
 }

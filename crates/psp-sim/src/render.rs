@@ -1,16 +1,15 @@
-//! Values as the protocol's JSON objects.
+//! The JSON objects of the protocol.
 
 use serde_json::{Value, json};
 
-use crate::model::{CaptureMethod, Intent, Refund, Stage};
+use crate::model::{CaptureMethod, Intent, IntentStatus, Refund};
 
-/// The version of the Stripe API whose shapes these are.
+/// The version of the Stripe API that defines these shapes.
 pub const API_VERSION: &str = "2025-03-31.basil";
 
-/// A `payment_intent`.
 pub fn payment_intent(intent: &Intent) -> Value {
-    let (canceled_at, cancellation_reason) = match &intent.stage {
-        Stage::Canceled { at_s, reason, .. } => (Some(at_s), reason.as_deref()),
+    let (canceled_at, cancellation_reason) = match &intent.status {
+        IntentStatus::Canceled { at_s, reason, .. } => (Some(at_s), reason.as_deref()),
         _ => (None, None),
     };
     json!({
@@ -33,11 +32,11 @@ pub fn payment_intent(intent: &Intent) -> Value {
         "currency": intent.currency,
         "customer": null,
         "description": intent.description,
-        "last_payment_error": last_payment_error(&intent.stage),
+        "last_payment_error": last_payment_error(&intent.status),
         "latest_charge": intent.latest_charge(),
         "livemode": false,
         "metadata": intent.metadata,
-        "next_action": next_action(&intent.stage),
+        "next_action": next_action(&intent.status),
         "payment_method": intent.payment_method,
         "payment_method_options": {},
         "payment_method_types": ["card"],
@@ -46,30 +45,30 @@ pub fn payment_intent(intent: &Intent) -> Value {
         "setup_future_usage": null,
         "shipping": null,
         "statement_descriptor": null,
-        "status": intent.stage.name(),
+        "status": intent.status.name(),
     })
 }
 
-fn last_payment_error(stage: &Stage) -> Value {
-    let Stage::RequiresPaymentMethod { refusal: Some(refusal) } = stage else {
+fn last_payment_error(status: &IntentStatus) -> Value {
+    let IntentStatus::RequiresPaymentMethod { failure: Some(failure) } = status else {
         return Value::Null;
     };
     let mut error = json!({
         "type": "card_error",
-        "charge": refusal.charge,
-        "code": refusal.code,
-        "message": refusal.message,
-        "payment_method": payment_method(&refusal.payment_method),
+        "charge": failure.charge,
+        "code": failure.code,
+        "message": failure.message,
+        "payment_method": payment_method(&failure.payment_method),
     });
-    if let Some(decline_code) = &refusal.decline_code {
+    if let Some(decline_code) = &failure.decline_code {
         error["decline_code"] = json!(decline_code);
     }
     error
 }
 
-fn next_action(stage: &Stage) -> Value {
-    match stage {
-        Stage::RequiresAction => json!({
+fn next_action(status: &IntentStatus) -> Value {
+    match status {
+        IntentStatus::RequiresAction => json!({
             "type": "use_stripe_sdk",
             "use_stripe_sdk": { "type": "three_d_secure_redirect" },
         }),
@@ -77,12 +76,12 @@ fn next_action(stage: &Stage) -> Value {
     }
 }
 
-/// A `payment_method`, as much of it as an error shows.
+/// A `payment_method`, with the fields that an error contains.
 pub fn payment_method(id: &str) -> Value {
     json!({ "id": id, "object": "payment_method", "livemode": false, "metadata": {}, "type": "card" })
 }
 
-/// The `charge` of an intent that took money.
+/// The `charge` of a captured intent.
 pub fn charge(intent: &Intent) -> Value {
     json!({
         "id": intent.latest_charge(),
@@ -121,7 +120,6 @@ pub fn refund(refund: &Refund) -> Value {
     })
 }
 
-/// One page of a list.
 pub fn list(url: &str, data: Vec<Value>, has_more: bool) -> Value {
     json!({ "object": "list", "data": data, "has_more": has_more, "url": url })
 }

@@ -1,31 +1,30 @@
-//! The private database under torture: killed with -9 and started again on the same data.
+//! The private database: it can be killed and restarted on the same data.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use embedded_postgres::{Cluster, Settings};
+use launcher::Target;
 use sqlx::{Connection, PgConnection};
 use tokio::process::Command;
 use tokio::sync::{Mutex, watch};
 
 use crate::BoxError;
-use crate::wire::Target;
 
 /// The database in the cluster.
 const NAME: &str = "ridematch";
 
-/// Sessions at once. Few, so that an adversary can take them all; two services with sixteen each, their listeners and leaders
-/// need forty.
+/// Concurrent sessions. Few, so that the injector can take them all. Two services need forty: sixteen each, listeners and leaders.
 const CONNECTIONS_MAX: u16 = 60;
 
-/// A server whose last owner was killed starts within this, or not at all.
-const RESTARTS_WITHIN: u32 = 40;
+/// Attempts to restart a killed server.
+const RESTARTS_MAX: u32 = 40;
 
-/// How long to wait before the next try.
-const TRY_EVERY: Duration = Duration::from_millis(500);
+/// Between two attempts.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// A PostgreSQL of our own.
+/// The database.
 #[derive(Debug)]
 pub struct Database {
     dir: PathBuf,
@@ -33,10 +32,10 @@ pub struct Database {
     place: watch::Sender<Option<Place>>,
 }
 
-/// Where the server is until it is killed.
+/// Where the server listens until it is killed.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// For our own sessions.
+    /// For sessions without the proxy.
     pub url: String,
     /// For the proxy.
     pub target: Target,
@@ -44,7 +43,7 @@ pub struct Place {
 }
 
 impl Database {
-    /// Makes a cluster in `dir` and starts it.
+    /// Creates a cluster in `dir` and starts it.
     ///
     /// # Errors
     /// If there is no PostgreSQL, or it does not start.
@@ -57,12 +56,12 @@ impl Database {
         Ok(database)
     }
 
-    /// Where it is, now and whenever that changes; `None` while it is down.
+    /// Where it listens, now and after each change; `None` while it is down.
     pub fn place(&self) -> watch::Receiver<Option<Place>> {
         self.place.subscribe()
     }
 
-    /// A session of our own, past the proxy.
+    /// Opens a session without the proxy.
     ///
     /// # Errors
     /// If the database is down.
@@ -71,21 +70,21 @@ impl Database {
         Ok(PgConnection::connect(&url.ok_or("the database is down")?).await?)
     }
 
-    /// `kill -9` of the postmaster, and a new start on the same data. Returns when sessions are accepted again.
+    /// Kills the postmaster with SIGKILL and restarts it on the same data. Returns when it accepts sessions.
     ///
     /// # Errors
-    /// If it does not start again.
+    /// If it does not restart.
     pub async fn kill(&self) -> Result<(), BoxError> {
         let mut cluster = self.cluster.lock().await;
         let place = self.place.send_replace(None).ok_or("the database is down")?;
         Command::new("/bin/sh").args(["-c", "kill -9 \"$1\"", "sh", &place.process_id]).status().await?;
         if let Some(dead) = cluster.take() {
-            // Its supervisor sees the death and clears up; there is nothing to stop.
+            // The server is dead; this cleans up.
             dead.stop().await?;
         }
-        let again = start(&self.dir).await?;
-        self.place.send_replace(Some(self::place(&again)?));
-        *cluster = Some(again);
+        let restarted = start(&self.dir).await?;
+        self.place.send_replace(Some(self::place(&restarted)?));
+        *cluster = Some(restarted);
         Ok(())
     }
 
@@ -102,16 +101,16 @@ impl Database {
     }
 }
 
-/// The server processes of a killed postmaster may take a moment to see that it is gone.
+/// Starts the server. Retries, because the backends of a killed postmaster take a moment to end.
 async fn start(dir: &Path) -> Result<Cluster, BoxError> {
     let settings =
         Settings { max_connections: CONNECTIONS_MAX, progress: Arc::new(|_| {}), ..Settings::kept(dir.to_owned()) };
     let mut attempt = 1;
     loop {
         match Cluster::start(settings.clone()).await {
-            Err(_) if attempt < RESTARTS_WITHIN => {
+            Err(_) if attempt < RESTARTS_MAX => {
                 attempt += 1;
-                tokio::time::sleep(TRY_EVERY).await;
+                tokio::time::sleep(RETRY_AFTER).await;
             }
             end => return Ok(end?),
         }
@@ -120,11 +119,11 @@ async fn start(dir: &Path) -> Result<Cluster, BoxError> {
 
 fn place(cluster: &Cluster) -> Result<Place, BoxError> {
     let url = cluster.url(NAME);
-    // The first line of a socket's lock file is the postmaster's process id.
+    // The first line of the socket's lock file is the postmaster's process id.
     let lock = std::fs::read_to_string(cluster.run_dir().join(".s.PGSQL.5432.lock"))?;
     let process_id = lock.lines().next().unwrap_or_default().trim().to_owned();
     if process_id.parse::<u32>().is_err() {
         return Err(format!("no process id in the lock of the socket in {}", cluster.run_dir().display()).into());
     }
-    Ok(Place { target: Target::of(&url)?, url, process_id })
+    Ok(Place { target: Target::of_database(&url)?, url, process_id })
 }

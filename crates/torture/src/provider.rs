@@ -1,10 +1,10 @@
-//! The payment provider from its own side: its bad days, through the simulator's control interface, and its books, through the
-//! interface that every provider of this kind has.
+//! The payment provider: its faults, through the simulator's control interface, and its records, through its public one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use psp_sim::{FaultKind, FaultStep};
 use reqwest::{Client, Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,35 +13,35 @@ use serde_json::{Value, json};
 use crate::BoxError;
 use crate::lock;
 
-/// How long the simulator may take to answer; it is on this machine, and past every proxy.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long the simulator may take to respond. It is on this machine, and no proxy is between.
+const RESPONSE_WITHIN: Duration = Duration::from_secs(5);
 
-/// Entries of a page of a list; the provider gives no more.
+/// Entries of a page of a list, the most that the provider returns.
 const PAGE: usize = 100;
 
 /// Pages that are read at most.
 const PAGES_MAX: usize = 10_000;
 
-/// A door to the provider that no adversary stands in.
+/// A client of the provider that no fault affects.
 #[derive(Debug)]
 pub(crate) struct Provider {
     http: Client,
     key: &'static str,
-    /// By kind, over all of its lives.
-    kinds: Mutex<Counter<String>>,
-    /// By step and kind, over all of its lives.
+    /// By kind, across restarts.
+    kinds: Mutex<Counter<FaultKind>>,
+    /// By operation and kind, across restarts.
     cells: Mutex<Counter<Cell>>,
 }
 
-/// A step of a payment, and what struck it.
-pub(crate) type Cell = (String, String);
+/// An operation and a kind of fault.
+pub(crate) type Cell = (FaultStep, FaultKind);
 
-/// Counts of something that forgets them now and then and begins at zero again.
+/// Counts of a process that restarts at zero.
 #[derive(Debug)]
 struct Counter<K> {
-    /// Of lives that are over.
+    /// Of processes that ended.
     before: BTreeMap<K, u64>,
-    /// Of this life, as last heard.
+    /// Of this process, as last read.
     now: BTreeMap<K, u64>,
 }
 
@@ -52,8 +52,8 @@ impl<K> Default for Counter<K> {
 }
 
 impl<K: Ord + Clone> Counter<K> {
-    /// What is heard now; a count that has gone back is that of a new life.
-    fn hear(&mut self, now: BTreeMap<K, u64>) {
+    /// Sets the current counts. A count that went back means a restart.
+    fn update(&mut self, now: BTreeMap<K, u64>) {
         if self.now.iter().any(|(key, count)| now.get(key).is_none_or(|now| now < count)) {
             for (key, count) in std::mem::take(&mut self.now) {
                 *self.before.entry(key).or_default() += count;
@@ -71,7 +71,7 @@ impl<K: Ord + Clone> Counter<K> {
     }
 }
 
-/// An intent in its books.
+/// A payment intent.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Intent {
     pub id: String,
@@ -80,41 +80,40 @@ pub(crate) struct Intent {
     pub amount_received: i64,
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
-    /// Why it was cancelled, if it was.
     pub cancellation_reason: Option<String>,
-    /// The last time that it charged a card, or tried to.
+    /// The last charge, successful or not.
     pub latest_charge: Option<String>,
-    /// How its money moved, by kind. The list does not say; the simulator's own books do.
+    /// Kinds of its money movements. Only the simulator shows them.
     #[serde(skip)]
     pub moved: BTreeSet<String>,
 }
 
 impl Intent {
-    /// Whether a bank refused it: a card was charged, and nothing came of it.
+    /// Whether a bank declined it: it has a charge, and no authorization.
     pub fn was_declined(&self) -> bool {
         self.latest_charge.is_some() && !self.moved.contains("authorized")
     }
 
-    /// Whether money was reserved until somebody had it set free: it was not captured, and had not expired.
-    pub fn was_released_on_demand(&self) -> bool {
+    /// Whether an authorization was released on request, neither captured nor expired.
+    pub fn was_released_on_request(&self) -> bool {
         self.status == "canceled"
             && self.moved.contains("released")
             && self.cancellation_reason.as_deref() != Some("automatic")
     }
 }
 
-/// Its books.
+/// The provider's records.
 #[derive(Debug)]
-pub(crate) struct Theirs {
+pub(crate) struct ProviderRecords {
     pub intents: Vec<Intent>,
     pub refunds: Vec<Refund>,
-    /// The keys of all requests that moved money.
+    /// Idempotency keys of all requests that moved money.
     pub moved_by: BTreeSet<String>,
 }
 
-/// The simulator's own account of a payment.
+/// The simulator's state of an intent.
 #[derive(Debug, Deserialize)]
-struct Account {
+struct IntentState {
     id: String,
     movements: Vec<Movement>,
 }
@@ -127,11 +126,11 @@ struct Movement {
 }
 
 #[derive(Debug, Deserialize)]
-struct Accounts {
-    payment_intents: Vec<Account>,
+struct State {
+    payment_intents: Vec<IntentState>,
 }
 
-/// A refund in its books.
+/// A refund.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Refund {
     pub id: String,
@@ -149,79 +148,79 @@ struct Page<T> {
 }
 
 impl Provider {
-    /// A door for whoever has the key.
+    /// Creates a client with the provider's secret key.
     ///
     /// # Errors
-    /// If there can be no HTTP client.
+    /// If the HTTP client cannot be built.
     pub fn new(key: &'static str) -> Result<Self, BoxError> {
-        let http = Client::builder().timeout(ANSWER_WITHIN).build()?;
+        let http = Client::builder().timeout(RESPONSE_WITHIN).build()?;
         Ok(Self { http, key, kinds: Mutex::default(), cells: Mutex::default() })
     }
 
-    /// Plans a day. `false`: it was not heard, or this provider has no bad days to plan.
+    /// Sets the fault plan. Returns `false` if the provider does not respond or has no fault injection.
     ///
     /// # Errors
-    /// If it refuses the plan: that is a mistake of ours, and nothing of the plan would strike.
+    /// If it refuses the plan, which is a bug here.
     pub async fn plan(&self, url: &str, faults: &Value, seed: u64) -> Result<bool, BoxError> {
         let body = json!({ "faults": faults, "seed": seed });
-        let Ok(answer) = self.request(Method::PUT, url, "/sim/faults").json(&body).send().await else {
+        let Ok(response) = self.request(Method::PUT, url, "/sim/faults").json(&body).send().await else {
             return Ok(false);
         };
-        let status = answer.status();
+        let status = response.status();
         if status.is_client_error() && status != StatusCode::NOT_FOUND {
-            let why = answer.text().await.unwrap_or_default();
+            let why = response.text().await.unwrap_or_default();
             return Err(format!("the provider refused a plan with {status}: {why}").into());
         }
         Ok(status.is_success())
     }
 
-    /// Lets everything be well again.
+    /// Removes all faults, and delivers all webhooks.
     pub async fn heal(&self, url: &str) {
-        let _perhaps = self.request(Method::DELETE, url, "/sim/faults").send().await;
-        let _perhaps = self.request(Method::POST, url, "/sim/webhooks/flush").send().await;
+        let _ignored = self.request(Method::DELETE, url, "/sim/faults").send().await;
+        let _ignored = self.request(Method::POST, url, "/sim/webhooks/flush").send().await;
     }
 
-    /// Lets an authorisation expire, as banks do when they like. Whether it was one.
+    /// Expires an authorization, as a bank may at any time. Returns whether it was one.
     pub async fn expire(&self, url: &str, intent: &str) -> bool {
         let path = format!("/sim/payment_intents/{intent}/expire");
-        self.request(Method::POST, url, &path).send().await.is_ok_and(|answer| answer.status().is_success())
+        self.request(Method::POST, url, &path).send().await.is_ok_and(|response| response.status().is_success())
     }
 
-    /// Reads what struck.
+    /// Reads the counts of faults that struck.
     pub async fn count(&self, url: &str) {
-        let Ok(answer) = self.request(Method::GET, url, "/sim/faults").send().await else { return };
-        let Ok(shown) = answer.json::<Value>().await else { return };
-        lock(&self.kinds).hear(serde_json::from_value(shown["totals"].clone()).unwrap_or_default());
-        let steps: BTreeMap<String, BTreeMap<String, u64>> =
+        let Ok(response) = self.request(Method::GET, url, "/sim/faults").send().await else { return };
+        let Ok(shown) = response.json::<Value>().await else { return };
+        lock(&self.kinds).update(serde_json::from_value(shown["totals"].clone()).unwrap_or_default());
+        let steps: BTreeMap<FaultStep, BTreeMap<FaultKind, u64>> =
             serde_json::from_value(shown["steps"].clone()).unwrap_or_default();
-        let of_step = |(step, kinds): (String, BTreeMap<String, u64>)| {
-            kinds.into_iter().map(move |(kind, count)| ((step.clone(), kind), count))
+        let cells_of = |(step, kinds): (FaultStep, BTreeMap<FaultKind, u64>)| {
+            kinds.into_iter().map(move |(kind, count)| ((step, kind), count))
         };
-        let cells: BTreeMap<Cell, u64> = steps.into_iter().flat_map(of_step).collect();
-        lock(&self.cells).hear(cells);
+        let cells = steps.into_iter().flat_map(cells_of).collect();
+        lock(&self.cells).update(cells);
     }
 
     /// How often each kind of fault has struck.
-    pub fn struck(&self) -> BTreeMap<String, u64> {
+    pub fn struck(&self) -> BTreeMap<FaultKind, u64> {
         lock(&self.kinds).sum()
     }
 
-    /// How often each step was struck by each kind of fault, whoever planned it and for whichever step.
+    /// How often each kind of fault has struck each operation, whatever it was planned for.
     pub fn cells(&self) -> BTreeMap<Cell, u64> {
         lock(&self.cells).sum()
     }
 
-    /// Its books: the lists that every provider of this kind has, and how money moved, which only the simulator shows.
+    /// Reads the lists of intents and refunds, and the money movements.
     ///
     /// # Errors
-    /// If it does not show them.
-    pub async fn books(&self, url: &str) -> Result<Theirs, BoxError> {
+    /// If the provider does not respond.
+    pub async fn records(&self, url: &str) -> Result<ProviderRecords, BoxError> {
         let mut intents = self.list(url, "payment_intents", |intent: &Intent| intent.id.clone()).await?;
         let refunds = self.list(url, "refunds", |refund: &Refund| refund.id.clone()).await?;
-        let shown = self.request(Method::GET, url, "/sim/books").send().await?.error_for_status()?;
-        let Accounts { payment_intents } = shown.json().await?;
+        let state = self.request(Method::GET, url, "/sim/state").send().await?.error_for_status()?;
+        let State { payment_intents } = state.json().await?;
         let (mut kinds, mut moved_by) = (BTreeMap::<String, BTreeSet<String>>::new(), BTreeSet::new());
-        for Account { id, movements } in payment_intents {
+        for IntentState { id, movements } in payment_intents {
             let moved = kinds.entry(id).or_default();
             for Movement { kind, idempotency_key } in movements {
                 moved.insert(kind);
@@ -231,7 +230,7 @@ impl Provider {
         for intent in &mut intents {
             intent.moved = kinds.remove(&intent.id).unwrap_or_default();
         }
-        Ok(Theirs { intents, refunds, moved_by })
+        Ok(ProviderRecords { intents, refunds, moved_by })
     }
 
     async fn list<T: DeserializeOwned>(&self, url: &str, what: &str, id: fn(&T) -> String) -> Result<Vec<T>, BoxError> {
@@ -259,10 +258,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_outlive_what_is_counted() {
+    fn counts_survive_restarts() {
         let mut counter = Counter::default();
         for now in [vec![("a", 2)], vec![("a", 3), ("b", 1)], vec![("b", 1)], vec![], vec![("a", 1)]] {
-            counter.hear(now.into_iter().collect());
+            counter.update(now.into_iter().collect());
         }
         assert_eq!(counter.sum(), BTreeMap::from([("a", 4), ("b", 2)]));
     }

@@ -1,9 +1,8 @@
-//! Everything under torture: a database, a payment provider, two services and a city, each a process of its own, with a proxy
-//! on every line between them.
+//! The processes of a run: a database, a payment provider, two services and a city, with a proxy on every connection.
 //!
 //! ```text
-//!   city ──── front ──▶ the matcher        services ──── wire ─────▶ PostgreSQL
-//!   people ── doors ──▶ either service     services ──── provider ─▶ psp-sim ── front ──▶ webhooks
+//!   city ──── matcher proxy ──▶ the matcher       services ──── database proxy ─▶ PostgreSQL
+//!   actors ── service proxy ──▶ either service    services ──── provider proxy ─▶ psp-sim ── matcher proxy ─▶ webhooks
 //! ```
 
 use std::ffi::OsString;
@@ -12,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use launcher::{Mode, Proxy, Spec, Supervisor, Target};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -20,27 +20,26 @@ use tokio::sync::watch;
 use crate::BoxError;
 use crate::clock::Stopwatch;
 use crate::database::Database;
-use crate::keeper::Keeper;
-use crate::line::Line;
-use crate::process::Spec;
-use crate::valve::Mode;
 use crate::wire::{Shapes, WireProxy};
 
-/// What the processes agree on. They talk over the loopback interface of one machine.
+/// Shared secrets. The processes talk over the loopback interface of one machine.
 const PSP_SECRET_KEY: &str = "sk_test_torture";
 const PSP_WEBHOOK_SECRET: &str = "whsec_torture";
-const JWT_SECRET: &str = "torture: a secret that protects nobody";
+const JWT_SECRET: &str = "torture: a secret that protects nothing";
 
-/// How often somebody looks who the matcher is.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often readiness is polled.
+const POLL_EVERY: Duration = Duration::from_millis(200);
 
-/// How long a look may take: a paused service does not answer.
-const LOOK_MAX: Duration = Duration::from_secs(1);
+/// How long a poll may take. A paused service does not respond.
+const POLL_WITHIN: Duration = Duration::from_secs(1);
 
-/// How often the clock is turned before that is given up: ten seconds and more.
+/// Attempts to set the domain clock: for at least ten seconds.
 const CLOCK_ATTEMPTS_MAX: u32 = 50;
 
-/// How long everything may take to be ready, at the start and after the healing.
+/// How long a process may take to listen. Its supervisor then restarts it.
+const STARTS_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long all processes may take to be ready, at the start and after the faults.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// What to start.
@@ -58,73 +57,83 @@ pub struct Options {
     pub time_scale: u32,
 }
 
-/// Everything, running.
+/// All processes, running.
 #[derive(Debug)]
 pub struct Stack {
     /// What it was started with.
     pub options: Options,
     /// Between the services and the database.
-    pub wire: WireProxy,
+    pub database_proxy: WireProxy,
     /// Between the services and the provider.
-    pub to_provider: Line,
-    /// To the service that is the matcher.
-    pub front: Line,
-    /// To each of the services.
-    pub doors: [Line; 2],
+    pub provider_proxy: Proxy,
+    /// In front of the service that is the matcher.
+    pub matcher_proxy: Proxy,
+    /// In front of each service.
+    pub service_proxies: [Proxy; 2],
     /// The database.
     pub database: Database,
     /// The payment provider.
-    pub provider: Keeper,
+    pub provider: Supervisor,
     /// The services.
-    pub services: [Keeper; 2],
-    city: OnceLock<Keeper>,
+    pub services: [Supervisor; 2],
+    city: OnceLock<Supervisor>,
     http: Client,
 }
 
 impl Stack {
-    /// Starts everything but the city, and returns when both services are ready.
+    /// Starts everything but the city. Returns when both services are ready.
     ///
     /// # Errors
-    /// If something does not start; it says what.
+    /// If something does not start.
     pub async fn start(options: Options) -> Result<Self, BoxError> {
         let database = Database::start(&options.dir.join("postgres")).await?;
         let url = database.place().borrow().as_ref().map(|place| place.url.clone()).unwrap_or_default();
         migrate(&options.program, &url).await?;
 
-        let wire = WireProxy::open(Shapes::new(options.seed)).await?;
-        let mut place = database.place();
-        let shared = wire.clone();
-        follow(&mut place, move |place| shared.lead_to(place.map(|place| place.target)));
+        let database_proxy = WireProxy::open(Shapes::new(options.seed)).await?;
+        let shared = database_proxy.clone();
+        on_change(database.place(), move |place| shared.set_target(place.map(|place| place.target)));
 
-        let front = Line::open().await?;
-        let provider = Keeper::keep(provider(&options, &front));
-        let to_provider = Line::open().await?;
-        lead(&provider, &to_provider);
+        let matcher_proxy = Proxy::plain().await?;
+        let provider = supervise(provider(&options, &matcher_proxy));
+        let provider_proxy = Proxy::plain().await?;
+        follow(&provider, &provider_proxy);
 
-        let service = |name| Keeper::keep(service(&options, name, &wire, &to_provider));
+        let service = |name| supervise(service(&options, name, &database_proxy, &provider_proxy));
         let services = [service("service-a"), service("service-b")];
-        let doors = [Line::open().await?, Line::open().await?];
-        for (service, door) in services.iter().zip(&doors) {
-            lead(service, door);
+        let service_proxies = [Proxy::plain().await?, Proxy::plain().await?];
+        for (service, proxy) in services.iter().zip(&service_proxies) {
+            follow(service, proxy);
         }
-        let http = Client::builder().timeout(LOOK_MAX).build()?;
-        tokio::spawn(lead_to_the_matcher(front.clone(), [services[0].address(), services[1].address()], http.clone()));
+        let http = Client::builder().timeout(POLL_WITHIN).build()?;
+        let addresses = [services[0].address(), services[1].address()];
+        tokio::spawn(follow_matcher(matcher_proxy.clone(), addresses, http.clone()));
 
-        let city = OnceLock::new();
-        let stack = Self { options, wire, to_provider, front, doors, database, provider, services, city, http };
+        let stack = Self {
+            options,
+            database_proxy,
+            provider_proxy,
+            matcher_proxy,
+            service_proxies,
+            database,
+            provider,
+            services,
+            city: OnceLock::new(),
+            http,
+        };
         stack.ready().await?;
-        stack.clock(&json!({ "scale": stack.options.time_scale })).await?;
+        stack.set_clock(&json!({ "scale": stack.options.time_scale })).await?;
         Ok(stack)
     }
 
-    /// The city, which is started when it is first asked for.
-    pub fn city(&self) -> &Keeper {
+    /// The city. The first call starts it.
+    pub fn city(&self) -> &Supervisor {
         let Options { drivers, seed, .. } = &self.options;
         let (drivers, seed) = (drivers.to_string(), seed.to_string());
-        let front = self.front.url();
-        let words =
-            ["city", "--exit-with-parent", "drive", "--base-url", &front, "--drivers", &drivers, "--seed", &seed];
-        self.city.get_or_init(|| Keeper::keep(spec(&self.options, "city", &words, Vec::new(), false)))
+        let matcher_url = self.matcher_proxy.url();
+        let arguments =
+            ["city", "--exit-with-parent", "drive", "--base-url", &matcher_url, "--drivers", &drivers, "--seed", &seed];
+        self.city.get_or_init(|| supervise(spec(&self.options, "city", &arguments, Vec::new(), false)))
     }
 
     /// Waits until both services are ready and one is the matcher.
@@ -142,45 +151,53 @@ impl Stack {
                     None => false,
                 };
             }
-            if are_ready && self.front.target().is_some() && self.provider.address().borrow().is_some() {
+            if are_ready && self.matcher_address().is_some() && self.provider.address().borrow().is_some() {
                 return Ok(());
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
         Err(format!("not everything was ready within {READY_WITHIN:?}; the logs are in {}", self.options.dir.display())
             .into())
     }
 
-    /// Turns the domain clock, past the proxies; its COMMIT may be lost as well, so it tries again for a while.
+    /// Where the matcher listens, if one is known.
+    fn matcher_address(&self) -> Option<SocketAddr> {
+        match self.matcher_proxy.target() {
+            Some(Target::Tcp(address)) => Some(address),
+            _ => None,
+        }
+    }
+
+    /// Changes the domain clock, without a proxy for the request. Its COMMIT may be lost, so it retries.
     ///
     /// # Errors
     /// If no service does it.
-    pub async fn clock(&self, change: &Value) -> Result<(), BoxError> {
+    pub async fn set_clock(&self, change: &Value) -> Result<(), BoxError> {
         let mut last = "no service is the matcher".to_owned();
         for _ in 0..CLOCK_ATTEMPTS_MAX {
-            if let Some(address) = self.front.target() {
+            if let Some(address) = self.matcher_address() {
                 let request = self.http.post(format!("http://{address}/v1/sandbox/clock")).json(change);
                 match request.send().await {
-                    Ok(answer) if answer.status().is_success() => return Ok(()),
-                    Ok(answer) => last = format!("it answered with {}", answer.status()),
+                    Ok(response) if response.status().is_success() => return Ok(()),
+                    Ok(response) => last = format!("the status is {}", response.status()),
                     Err(error) => last = error.to_string(),
                 }
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
-        Err(format!("the domain clock cannot be turned: {last}").into())
+        Err(format!("the domain clock cannot be set: {last}").into())
     }
 
-    /// Everything passes again, on every line. Commits of shapes that were never cut are still lost, once on each side: some
-    /// are only met now, when rides end that nobody drives any more.
+    /// Lets everything pass on every connection. Commits of new shapes are still lost, once on each side: some shapes are only
+    /// seen now, when abandoned trips end.
     pub fn heal(&self) {
-        self.wire.valve().turn(Mode::Open);
-        for line in [&self.to_provider, &self.front, &self.doors[0], &self.doors[1]] {
-            line.heal();
+        let [first, second] = &self.service_proxies;
+        for proxy in [self.database_proxy.proxy(), &self.provider_proxy, &self.matcher_proxy, first, second] {
+            proxy.set_mode(Mode::Pass);
         }
     }
 
-    /// Where the provider answers, past the proxy.
+    /// URL of the provider, without the proxy.
     pub fn provider_url(&self) -> Option<String> {
         self.provider.address().borrow().map(|address| format!("http://{address}"))
     }
@@ -190,10 +207,10 @@ impl Stack {
         PSP_SECRET_KEY
     }
 
-    /// Runs the service's own audit, past the proxies: what it says.
+    /// Runs the service's own audit without the proxies, and returns its report.
     ///
     /// # Errors
-    /// If it cannot be run, or says nothing that can be read.
+    /// If it cannot be run, or prints no report.
     pub async fn audit(&self, settle: Duration) -> Result<Value, BoxError> {
         let url = self.database.place().borrow().as_ref().map(|place| place.url.clone());
         let output = Command::new(&self.options.program)
@@ -231,82 +248,88 @@ async fn migrate(program: &Path, url: &str) -> Result<(), BoxError> {
 fn spec(
     options: &Options,
     name: &'static str,
-    words: &[&str],
+    arguments: &[&str],
     environment: Vec<(&'static str, String)>,
     announces: bool,
 ) -> Spec {
     Spec {
         name,
         program: options.program.clone(),
-        arguments: words.iter().map(OsString::from).collect(),
+        arguments: arguments.iter().map(OsString::from).collect(),
         environment,
-        log: options.dir.join(format!("{name}.log")),
+        log: Some(options.dir.join(format!("{name}.log"))),
         announces,
+        starts_within: STARTS_WITHIN,
+        kill_line: None,
     }
 }
 
-fn provider(options: &Options, front: &Line) -> Spec {
-    let books = options.dir.join("psp-sim");
-    let books = books.to_string_lossy();
-    let words = ["psp-sim", "--listen", "127.0.0.1:0", "--exit-with-parent", "--data-dir", &books];
+fn provider(options: &Options, matcher_proxy: &Proxy) -> Spec {
+    let data_dir = options.dir.join("psp-sim");
+    let data_dir = data_dir.to_string_lossy();
+    let arguments = ["psp-sim", "--listen", "127.0.0.1:0", "--exit-with-parent", "--data-dir", &data_dir];
     let environment = vec![
         ("PSP_SECRET_KEY", PSP_SECRET_KEY.to_owned()),
-        ("PSP_WEBHOOK_URL", format!("{}/v1/webhooks/psp", front.url())),
+        ("PSP_WEBHOOK_URL", format!("{}/v1/webhooks/psp", matcher_proxy.url())),
         ("PSP_WEBHOOK_SECRET", PSP_WEBHOOK_SECRET.to_owned()),
     ];
-    spec(options, "psp-sim", &words, environment, true)
+    spec(options, "psp-sim", &arguments, environment, true)
 }
 
-fn service(options: &Options, name: &'static str, wire: &WireProxy, to_provider: &Line) -> Spec {
+fn service(options: &Options, name: &'static str, database_proxy: &WireProxy, provider_proxy: &Proxy) -> Spec {
     let environment = vec![
-        ("DATABASE_URL", wire.url("postgres", "ridematch")),
+        ("DATABASE_URL", database_proxy.url("postgres", "ridematch")),
         ("RIDEMATCH_LISTEN", "127.0.0.1:0".to_owned()),
         ("RIDEMATCH_JWT_SECRET", JWT_SECRET.to_owned()),
-        // The limits are tested elsewhere; here they would hide what is looked for.
+        // The limits are tested elsewhere; here they would hide other failures.
         ("RIDEMATCH_RATE_LIMIT", "100000".to_owned()),
         ("RIDEMATCH_SANDBOX", "true".to_owned()),
-        ("PSP_BASE_URL", to_provider.url()),
+        ("PSP_BASE_URL", provider_proxy.url()),
         ("PSP_SECRET_KEY", PSP_SECRET_KEY.to_owned()),
         ("PSP_WEBHOOK_SECRET", PSP_WEBHOOK_SECRET.to_owned()),
     ];
     spec(options, name, &["serve", "--exit-with-parent"], environment, true)
 }
 
-/// Tells `news` what the watched value is, now and whenever it changes.
-fn follow<T: Clone + Send + Sync + 'static>(
-    value: &mut watch::Receiver<Option<T>>,
-    news: impl Fn(Option<T>) + Send + 'static,
+fn supervise(spec: Spec) -> Supervisor {
+    Supervisor::start(spec, |_| {})
+}
+
+/// Calls `apply` with the watched value, now and after each change.
+fn on_change<T: Clone + Send + Sync + 'static>(
+    mut value: watch::Receiver<Option<T>>,
+    apply: impl Fn(Option<T>) + Send + 'static,
 ) {
-    let mut value = value.clone();
     value.mark_changed();
     tokio::spawn(async move {
         while value.changed().await.is_ok() {
             let current = value.borrow_and_update().clone();
-            news(current);
+            apply(current);
         }
     });
 }
 
-fn lead(keeper: &Keeper, line: &Line) {
-    let line = line.clone();
-    follow(&mut keeper.address(), move |address| line.lead_to(address));
+/// Keeps a proxy's target at the address of a process.
+fn follow(process: &Supervisor, proxy: &Proxy) {
+    let proxy = proxy.clone();
+    on_change(process.address(), move |address| proxy.set_target(address.map(Target::Tcp)));
 }
 
-/// Keeps a line on whichever service is the matcher. While none is, it stays where it was.
-async fn lead_to_the_matcher(front: Line, services: [watch::Receiver<Option<SocketAddr>>; 2], http: Client) {
+/// Keeps a proxy's target at the matcher. While there is none, it stays as it was.
+async fn follow_matcher(proxy: Proxy, services: [watch::Receiver<Option<SocketAddr>>; 2], http: Client) {
     loop {
         for service in &services {
             let address = *service.borrow();
             let Some(address) = address else { continue };
             if readyz(&http, address).await.is_some_and(|ready| ready["matcher"] == true) {
-                front.lead_to(Some(address));
+                proxy.set_target(Some(Target::Tcp(address)));
             }
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_EVERY).await;
     }
 }
 
 async fn readyz(http: &Client, address: SocketAddr) -> Option<Value> {
-    let answer = http.get(format!("http://{address}/readyz")).send().await.ok()?;
-    if answer.status().is_success() { answer.json().await.ok() } else { None }
+    let response = http.get(format!("http://{address}/readyz")).send().await.ok()?;
+    if response.status().is_success() { response.json().await.ok() } else { None }
 }

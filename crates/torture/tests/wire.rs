@@ -1,11 +1,12 @@
-//! The proxy before a real PostgreSQL, with a real client: what is cut before is not done, what is cut after is.
+//! The wire proxy between a real client and a real PostgreSQL.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use embedded_postgres::{Database, TestCluster};
+use launcher::{Mode, Target};
 use sqlx::{Connection, Executor, PgConnection};
-use torture::wire::{Row, Shapes, Side, Target, WireProxy};
+use torture::wire::{ShapeRecord, Shapes, Side, WireProxy};
 
-/// A proxy, a session of its own through it, and one past it.
+/// A database with a proxy in front of it.
 struct World {
     database: Database,
     proxy: WireProxy,
@@ -21,35 +22,36 @@ impl World {
         };
         let database = cluster.database("torture_notes", prepare).await.unwrap();
         let proxy = WireProxy::open(Shapes::new(seed)).await.unwrap();
-        proxy.lead_to(Some(Target::of(&database.url()).unwrap()));
+        proxy.set_target(Some(Target::of_database(&database.url()).unwrap()));
         Self { database, proxy }
     }
 
+    /// A session through the proxy.
     async fn session(&self) -> PgConnection {
         PgConnection::connect(&self.proxy.url("postgres", self.database.name())).await.unwrap()
     }
 
-    /// How many notes there are, seen past the proxy.
+    /// Counts the notes, without the proxy.
     async fn notes(&self) -> i64 {
         let mut conn = PgConnection::connect(&self.database.url()).await.unwrap();
         sqlx::query_scalar("select count(*) from notes").fetch_one(&mut conn).await.unwrap()
     }
 
-    /// Whether so many more notes are there now than before.
+    /// Whether `count` notes were added; panics if only some were.
     async fn are_written(&self, before: i64, count: i64) -> bool {
         let notes = self.notes().await;
         assert!(notes == before || notes == before + count, "all or nothing");
         notes > before
     }
 
-    fn row(&self) -> Row {
+    fn row(&self) -> ShapeRecord {
         let rows = self.proxy.shapes().rows();
         assert_eq!(rows.len(), 1, "{rows:#?}");
         rows[0].clone()
     }
 }
 
-/// As the service does it: every statement prepared, BEGIN and COMMIT included.
+/// Writes in a transaction as the service does: every statement is prepared, including BEGIN and COMMIT.
 async fn write(conn: &mut PgConnection, ids: std::ops::Range<i32>) -> Result<(), sqlx::Error> {
     sqlx::query("BEGIN").execute(&mut *conn).await?;
     for id in ids {
@@ -60,15 +62,15 @@ async fn write(conn: &mut PgConnection, ids: std::ops::Range<i32>) -> Result<(),
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_is_lost_once_on_each_side_and_then_no_more() {
+async fn commit_is_lost_once_on_each_side() {
     for seed in [1, 2] {
         let world = World::new(seed).await;
-        world.proxy.shapes().arm(true);
+        world.proxy.shapes().set_enabled(true);
         let mut sides = Vec::new();
-        for round in 0..2 {
+        for run in 0..2 {
             let before = world.notes().await;
-            // Loops of any length are the same shape.
-            let ids = round * 10..round * 10 + 1 + round;
+            // The number of repetitions does not change the shape.
+            let ids = run * 10..run * 10 + 1 + run;
             assert!(write(&mut world.session().await, ids.clone()).await.is_err(), "the connection is lost");
             let is_done = world.are_written(before, i64::from(ids.end - ids.start)).await;
             sides.push(if is_done { Side::After } else { Side::Before });
@@ -81,24 +83,24 @@ async fn a_commit_is_lost_once_on_each_side_and_then_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_alone_and_a_simple_query_are_transactions_too() {
+async fn implicit_transaction_and_simple_query_are_cut() {
     let world = World::new(1).await;
-    world.proxy.shapes().arm(true);
+    world.proxy.shapes().set_enabled(true);
     for id in [1, 2] {
         let insert = sqlx::query("insert into notes (id, text) values ($1, 'alone')").bind(id);
         assert!(insert.execute(&mut world.session().await).await.is_err());
     }
     assert_eq!(world.notes().await, 1, "one was cut before, one after");
-    assert_eq!(world.row().label, "insert notes (alone)");
+    assert_eq!(world.row().label, "insert notes (implicit)");
     let script = "begin; insert into notes (id, text) values (9, 'script'); commit";
     world.session().await.execute(script).await.unwrap();
-    assert_eq!(world.notes().await, 2, "a script in one message is not looked into");
+    assert_eq!(world.notes().await, 2, "a script in one message is not cut");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reading_and_rolling_back_is_never_cut() {
+async fn reads_and_rollbacks_are_never_cut() {
     let world = World::new(1).await;
-    world.proxy.shapes().arm(true);
+    world.proxy.shapes().set_enabled(true);
     let mut conn = world.session().await;
     sqlx::query("BEGIN").execute(&mut conn).await.unwrap();
     sqlx::query("select * from notes for update").execute(&mut conn).await.unwrap();
@@ -111,26 +113,25 @@ async fn reading_and_rolling_back_is_never_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_are_cut_held_and_refused() {
-    use torture::Mode;
+async fn connections_can_be_held_cut_and_refused() {
     let world = World::new(1).await;
     let mut conn = world.session().await;
-    world.proxy.valve().turn(Mode::HoldAnswers);
-    let asked = tokio::spawn(async move {
+    world.proxy.proxy().set_mode(Mode::HoldResponses);
+    let pinged = tokio::spawn(async move {
         conn.ping().await.unwrap();
         conn
     });
-    while world.proxy.valve().struck().0 == 0 {
+    while world.proxy.proxy().counts().0 == 0 {
         tokio::task::yield_now().await;
     }
-    assert!(!asked.is_finished());
-    world.proxy.valve().turn(Mode::Open);
-    let mut conn = asked.await.unwrap();
+    assert!(!pinged.is_finished());
+    world.proxy.proxy().set_mode(Mode::Pass);
+    let mut conn = pinged.await.unwrap();
 
-    assert_eq!(world.proxy.valve().cut(|| true), 1);
+    assert_eq!(world.proxy.proxy().cut(|| true), 1);
     assert!(conn.ping().await.is_err());
-    world.proxy.valve().turn(Mode::Refuse);
+    world.proxy.proxy().set_mode(Mode::Refuse);
     let url = world.proxy.url("postgres", world.database.name());
     assert!(PgConnection::connect(&url).await.is_err());
-    assert_eq!(world.proxy.valve().struck().1, 1);
+    assert_eq!(world.proxy.proxy().counts().1, 1);
 }

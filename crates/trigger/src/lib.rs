@@ -1,78 +1,71 @@
-//! Makes one thing happen to a service with an open sandbox: a trip that completes, a rider who does not show up, a payment whose
-//! answer is lost. Each is the sequence of calls that a rider, a driver and an operator would make, over HTTP and by nothing else.
+//! Makes one event happen on a service with an open sandbox: a trip that completes, a rider that does not show up, a payment with a
+//! lost response. A recipe is the sequence of HTTP calls that a rider, a driver and an operator would make.
 
 mod cli;
 mod event;
+mod recipes;
+mod reporter;
 mod service;
-mod stage;
-mod tale;
-mod told;
+mod session;
 mod values;
-
-use std::process::ExitCode;
 
 pub use cli::Cli;
 use event::Event;
+pub use reporter::Print;
+use reporter::Reporter;
 use service::Service;
-use stage::Stage;
-use told::Told;
+use session::Session;
 
 /// Why an event could not be made to happen.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What was asked for cannot be: nothing was sent.
+    /// The command line is invalid; nothing was sent.
     #[error("{0}")]
-    Asked(String),
-    /// The service cannot be reached.
-    #[error("no answer to {call}: {source}")]
-    NoAnswer {
+    Usage(String),
+    /// The service did not respond.
+    #[error("no response to {call}: {source}")]
+    NoResponse {
         /// Method and path.
         call: String,
-        /// What the HTTP library says.
+        /// The error of the HTTP client.
         source: reqwest::Error,
     },
-    /// The service answered otherwise than it should have.
-    #[error("{call} was answered {status}: {detail}")]
+    /// The service refused a call.
+    #[error("the status of {call} is {status}: {detail}")]
     Refused {
         /// Method and path.
         call: String,
         /// The status.
         status: u16,
-        /// The problem's own words.
+        /// The detail of the problem document.
         detail: String,
     },
-    /// Something did not come about in time.
-    #[error("waited {within_s} s in vain until {what}")]
-    Late {
-        /// What.
+    /// A state was not reached in time.
+    #[error("timed out after {within_s} s waiting until {what}")]
+    TimedOut {
+        /// The state.
         what: String,
-        /// How long.
+        /// The limit, seconds.
         within_s: u64,
     },
 }
 
-/// Runs the command: lists the events, or makes one happen and tells each step.
+/// Lists the events, or makes one happen. Passes each line of output to `print`.
 ///
 /// # Errors
-/// See [`Error`]. What is wrong with the command line itself is printed, and the exit code is 2.
-pub async fn run(cli: &Cli) -> Result<ExitCode, Error> {
+/// See [`Error`].
+pub async fn run(cli: &Cli, mut print: Print) -> Result<(), Error> {
     if cli.list {
-        Event::ALL.iter().for_each(|event| println!("{:<24}{}", event.name(), event.what()));
-        return Ok(ExitCode::SUCCESS);
+        Event::ALL.iter().for_each(|event| print(&format!("{:<24}{}", event.name(), event.what())));
+        return Ok(());
     }
-    let asked = cli.event().and_then(|event| Ok((event, values::of(event, &cli.set)?)));
-    let (event, values) = match asked {
-        Ok(asked) => asked,
-        Err(error) => {
-            eprintln!("ridematch trigger: {error}");
-            return Ok(ExitCode::from(2));
-        }
-    };
-    let service = Service::new(&cli.base_url, Told::new(cli.json))?;
-    let mut stage = Stage::new(service, values);
-    let end = tale::tell(event, &mut stage).await;
-    stage.clear().await;
+    let event = cli.event()?;
+    let values = values::of(event, &cli.set)?;
+    let service = Service::new(&cli.base_url, Reporter::new(print, cli.json))?;
+    let mut session = Session::new(service, values);
+    let end = recipes::run(event, &mut session).await;
+    session.clean_up().await;
     end?;
-    stage.told_ids(event.name());
-    Ok(ExitCode::SUCCESS)
+    session.report_ids(event.name());
+    Ok(())
 }

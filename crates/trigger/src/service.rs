@@ -1,4 +1,4 @@
-//! The service, over HTTP.
+//! A client of the service.
 
 use std::time::Duration;
 
@@ -6,26 +6,26 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 use crate::Error;
-use crate::told::{Step, Told};
+use crate::reporter::{Reporter, Step};
 
-/// The longest that a call may take: that of a service which waits for its database.
+/// Timeout of a call; longer than a service waits for its database.
 const CALL_WITHIN: Duration = Duration::from_secs(30);
 
-/// How long anything may take to come about that the service does by itself: two leases of its workers, and a little.
-pub(crate) const COMES_WITHIN: Duration = Duration::from_secs(75);
+/// Timeout of what the service does by itself: two leases of its workers, and a margin.
+pub(crate) const REACHED_WITHIN: Duration = Duration::from_secs(75);
 
-/// How often it is looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Between two polls.
+const POLL_EVERY: Duration = Duration::from_millis(100);
 
-/// A client, and what it tells.
+/// The client. It reports its calls.
 #[derive(Debug)]
 pub(crate) struct Service {
     http: Client,
     base_url: String,
-    pub told: Told,
+    pub reporter: Reporter,
 }
 
-/// Somebody with a token.
+/// A rider, driver or operator with a token.
 #[derive(Debug, Clone)]
 pub(crate) struct Actor {
     token: String,
@@ -34,110 +34,108 @@ pub(crate) struct Actor {
 
 /// A call to make.
 #[derive(Debug)]
-pub(crate) struct Ask<'a> {
-    /// What it is for, for whoever reads along.
+pub(crate) struct Call<'a> {
+    /// What it does, for the report.
     pub what: &'a str,
     pub method: Method,
     pub path: &'a str,
     pub body: Option<Value>,
-    /// Who asks; nobody needs a token in the sandbox.
+    /// The caller. The sandbox needs none.
     pub by: Option<&'a Actor>,
 }
 
-struct Answer {
+struct Response {
     status: u16,
     trace_id: String,
     body: Value,
 }
 
 impl Service {
-    pub fn new(base_url: &str, told: Told) -> Result<Self, Error> {
+    pub fn new(base_url: &str, reporter: Reporter) -> Result<Self, Error> {
+        // reqwest needs one even for plain HTTP. An error means that one is installed already.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder().timeout(CALL_WITHIN).no_proxy().build();
-        let http = http.map_err(|source| Error::NoAnswer { call: "anything".to_owned(), source })?;
-        Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), told })
+        let http = http.map_err(|source| Error::NoResponse { call: "anything".to_owned(), source })?;
+        Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), reporter })
     }
 
-    /// Somebody new.
+    /// Creates an actor.
     pub async fn actor(&mut self, role: &str) -> Result<Actor, Error> {
         let what = format!("a token for a new {role}");
         let body = Some(json!({"role": role}));
-        let ask = Ask { what: &what, method: Method::POST, path: "/v1/sandbox/tokens", body, by: None };
-        let body = self.call(&ask).await?;
+        let call = Call { what: &what, method: Method::POST, path: "/v1/sandbox/tokens", body, by: None };
+        let body = self.call(&call).await?;
         let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
         Ok(Actor { token: text("token"), id: text("subject") })
     }
 
-    /// Makes a call, and tells of it.
-    pub async fn call(&mut self, ask: &Ask<'_>) -> Result<Value, Error> {
-        let began = began();
-        let answer = self.send(ask).await?;
-        self.tell(ask, &answer, began.elapsed());
-        accept(ask, answer)
+    /// Makes a call and reports it. Returns the body.
+    pub async fn call(&mut self, call: &Call<'_>) -> Result<Value, Error> {
+        let started = now();
+        let response = self.send(call).await?;
+        self.report(call, &response, started.elapsed());
+        body_of(call, response)
     }
 
-    /// Makes a call again and again until `is_there` finds in its answer what is waited for, and tells of the last one.
-    pub async fn wait_for<T>(
-        &mut self,
-        ask: &Ask<'_>,
-        mut is_there: impl FnMut(&Value) -> Option<T>,
-    ) -> Result<T, Error> {
-        let began = began();
+    /// Repeats a call until `find` finds something in its response, and reports the last one.
+    pub async fn poll<T>(&mut self, call: &Call<'_>, mut find: impl FnMut(&Value) -> Option<T>) -> Result<T, Error> {
+        let started = now();
         loop {
-            let answer = self.send(ask).await?;
-            if let Some(found) = is_there(&answer.body) {
-                self.tell(ask, &answer, began.elapsed());
+            let response = self.send(call).await?;
+            if let Some(found) = find(&response.body) {
+                self.report(call, &response, started.elapsed());
                 return Ok(found);
             }
-            accept(ask, answer)?;
-            if began.elapsed() > COMES_WITHIN {
-                return Err(Error::Late { what: ask.what.to_owned(), within_s: COMES_WITHIN.as_secs() });
+            body_of(call, response)?;
+            if started.elapsed() > REACHED_WITHIN {
+                return Err(Error::TimedOut { what: call.what.to_owned(), within_s: REACHED_WITHIN.as_secs() });
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 
-    /// Makes a call that nobody hears of: its failure changes nothing any more.
-    pub async fn try_quietly(&self, ask: &Ask<'_>) {
-        let _answer = self.send(ask).await;
+    /// Makes a call without a report, and ignores its failure.
+    pub async fn call_silently(&self, call: &Call<'_>) {
+        let _ignored = self.send(call).await;
     }
 
-    fn tell(&mut self, ask: &Ask<'_>, answer: &Answer, took: Duration) {
-        let (what, method, path, status) = (ask.what, ask.method.as_str(), ask.path, answer.status);
-        self.told.step(&Step { what, method, path, status, ms: took.as_millis(), trace_id: &answer.trace_id });
+    fn report(&mut self, call: &Call<'_>, response: &Response, took: Duration) {
+        let (what, method, path, status) = (call.what, call.method.as_str(), call.path, response.status);
+        self.reporter.step(&Step { what, method, path, status, ms: took.as_millis(), trace_id: &response.trace_id });
     }
 
-    async fn send(&self, ask: &Ask<'_>) -> Result<Answer, Error> {
-        let no_answer = |source| Error::NoAnswer { call: named(ask), source };
-        let mut request = self.http.request(ask.method.clone(), format!("{}{}", self.base_url, ask.path));
-        if let Some(actor) = ask.by {
-            // Each of these happens once to its object, so that its address is as good a key as any.
-            request = request.bearer_auth(&actor.token).header("Idempotency-Key", format!("trigger-{}", ask.path));
+    async fn send(&self, call: &Call<'_>) -> Result<Response, Error> {
+        let no_response = |source| Error::NoResponse { call: name(call), source };
+        let mut request = self.http.request(call.method.clone(), format!("{}{}", self.base_url, call.path));
+        if let Some(actor) = call.by {
+            // A recipe makes each call once per object, so the path identifies it.
+            request = request.bearer_auth(&actor.token).header("Idempotency-Key", format!("trigger-{}", call.path));
         }
-        if let Some(body) = &ask.body {
+        if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(no_answer)?;
+        let response = request.send().await.map_err(no_response)?;
         let status = response.status().as_u16();
         let trace_id =
             response.headers().get("trace-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
-        let bytes = response.bytes().await.map_err(no_answer)?;
-        Ok(Answer { status, trace_id, body: serde_json::from_slice(&bytes).unwrap_or_default() })
+        let bytes = response.bytes().await.map_err(no_response)?;
+        Ok(Response { status, trace_id, body: serde_json::from_slice(&bytes).unwrap_or_default() })
     }
 }
 
-fn accept(ask: &Ask<'_>, answer: Answer) -> Result<Value, Error> {
-    if (200..300).contains(&answer.status) {
-        return Ok(answer.body);
+fn body_of(call: &Call<'_>, response: Response) -> Result<Value, Error> {
+    if (200..300).contains(&response.status) {
+        return Ok(response.body);
     }
-    let detail = answer.body["detail"].as_str().unwrap_or("no problem document").to_owned();
-    Err(Error::Refused { call: named(ask), status: answer.status, detail })
+    let detail = response.body["detail"].as_str().unwrap_or("no problem document").to_owned();
+    Err(Error::Refused { call: name(call), status: response.status, detail })
 }
 
-fn named(ask: &Ask<'_>) -> String {
-    format!("{} {}", ask.method, ask.path)
+fn name(call: &Call<'_>) -> String {
+    format!("{} {}", call.method, call.path)
 }
 
-#[expect(clippy::disallowed_methods, reason = "measures what a person waits for")]
-fn began() -> std::time::Instant {
+#[expect(clippy::disallowed_methods, reason = "durations for the report and the timeout")]
+fn now() -> std::time::Instant {
     std::time::Instant::now()
 }

@@ -1,67 +1,67 @@
-//! The values that a recipe sends, and those that somebody sets in their place.
+//! The values that a recipe sends: defaults, and what `--set` replaces.
 
 use serde_json::{Map, Value, json};
 
 use crate::Error;
-use crate::event::{Event, Part};
+use crate::event::{Event, ValueGroup};
 
-/// From a pickup to its dropoff, degrees each way: some 1.4 km.
-const APART: f64 = 0.01;
+/// From pickup to dropoff, degrees on both axes: about 1.4 km.
+const TRIP_DEGREES: f64 = 0.01;
 
-/// The recipe's values, with what is `set` in their place.
+/// Returns the recipe's values with replacements. Setting a pickup moves the dropoff along.
 ///
 /// # Errors
-/// If one is no `PATH=VALUE`, the recipe has no such path, or the value is of another type. Nothing is sent then.
+/// If one is not `PATH=VALUE`, the recipe has no such path, or the value has the wrong type.
 pub(crate) fn of(event: Event, set: &[String]) -> Result<Value, Error> {
     let mut values = defaults(event);
     let mut paths = Vec::new();
     for assignment in set {
         let Some((path, text)) = assignment.split_once('=') else {
-            return Err(Error::Asked(format!("`{assignment}` is not PATH=VALUE")));
+            return Err(Error::Usage(format!("`{assignment}` is not PATH=VALUE")));
         };
         let pointer = format!("/{}", path.replace('.', "/"));
         let all = leaves(&values);
         let place = values.pointer_mut(&pointer).filter(|_| all.iter().any(|leaf| leaf == path));
         let Some(place) = place else {
             let all = all.join(", ");
-            return Err(Error::Asked(format!("`{path}` is not used by {}; what can be set: {all}", event.name())));
+            return Err(Error::Usage(format!("`{path}` is not used by {}; what can be set: {all}", event.name())));
         };
         *place = read(text, place)
-            .ok_or_else(|| Error::Asked(format!("`{path}` must be {}, and `{text}` is not", kind(place))))?;
+            .ok_or_else(|| Error::Usage(format!("`{path}` must be {}, and `{text}` is not", kind(place))))?;
         paths.push(path);
     }
     for axis in ["lat", "lon"] {
         let is_set = |what: &str| paths.contains(&format!("{what}.{axis}").as_str());
         if is_set("pickup") && !is_set("dropoff") {
             let pickup = values["pickup"][axis].as_f64().unwrap_or_default();
-            values["dropoff"][axis] = json!(pickup + APART);
+            values["dropoff"][axis] = json!(pickup + TRIP_DEGREES);
         }
     }
     Ok(values)
 }
 
 fn defaults(event: Event) -> Value {
-    // Where no city of ours is. Nobody at all is in the middle of the Atlantic.
+    // Away from the cars of the city. There are no drivers in the middle of the Atlantic.
     let (lat, lon) = if event == Event::TripNoDriver { (30.0, -40.0) } else { (40.75, -73.98) };
     let card = if event == Event::TripPaymentFailed { "pm_card_chargeDeclined" } else { "pm_card_visa" };
     let mut values = Map::new();
-    for part in event.parts() {
-        let part = match part {
-            Part::Ride => json!({
-                "pickup": {"lat": lat, "lon": lon}, "dropoff": {"lat": lat + APART, "lon": lon + APART},
+    for group in event.value_groups() {
+        let group = match group {
+            ValueGroup::Ride => json!({
+                "pickup": {"lat": lat, "lon": lon}, "dropoff": {"lat": lat + TRIP_DEGREES, "lon": lon + TRIP_DEGREES},
                 "class": "standard", "payment_method": card,
             }),
-            Part::Driver => json!({"driver": {"name": "Dora", "plate": "RM 1"}}),
-            Part::Tip => json!({"tip": {"amount": 300}}),
-            Part::Refund => json!({"refund": {"amount": 200}}),
-            Part::Charge => json!({"charge": {"amount": 0}}),
+            ValueGroup::Driver => json!({"driver": {"name": "Dora", "plate": "RM 1"}}),
+            ValueGroup::Tip => json!({"tip": {"amount": 300}}),
+            ValueGroup::Refund => json!({"refund": {"amount": 200}}),
+            ValueGroup::Charge => json!({"charge": {"amount": 0}}),
         };
-        values.extend(part.as_object().cloned().unwrap_or_default());
+        values.extend(group.as_object().cloned().unwrap_or_default());
     }
     Value::Object(values)
 }
 
-/// The text as a value of the same type as `like`.
+/// Parses the text as a value of the same type as `like`.
 fn read(text: &str, like: &Value) -> Option<Value> {
     match like {
         Value::String(_) => Some(text.into()),
@@ -72,13 +72,13 @@ fn read(text: &str, like: &Value) -> Option<Value> {
 
 fn kind(value: &Value) -> &'static str {
     match value {
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Number(number) if number.is_f64() => "a number",
-        _ => "a whole number",
+        _ => "an integer",
     }
 }
 
-/// The paths of everything that is no object.
+/// The paths of all values that are no objects.
 fn leaves(value: &Value) -> Vec<String> {
     let Some(object) = value.as_object() else { return vec![String::new()] };
     let below = object.iter().flat_map(|(name, value)| leaves(value).into_iter().map(move |rest| (name, rest)));
@@ -96,22 +96,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_takes_its_place() {
+    fn set_replaces_values_and_moves_the_dropoff() {
         let values = set(Event::TripTipped, &["tip.amount=500", "pickup.lat=10", "driver.name=Ann"]).unwrap();
         assert_eq!(values["tip"]["amount"], 500);
-        assert_eq!((&values["pickup"]["lat"], &values["dropoff"]["lat"]), (&json!(10.0), &json!(10.0 + APART)));
+        assert_eq!((&values["pickup"]["lat"], &values["dropoff"]["lat"]), (&json!(10.0), &json!(10.0 + TRIP_DEGREES)));
         assert_eq!(values["driver"]["name"], "Ann");
     }
 
     #[test]
-    fn what_does_not_apply_is_an_error_that_says_what_does() {
+    fn unused_path_is_an_error_that_lists_the_used_ones() {
         let unused = set(Event::TripCompleted, &["tip.amount=500"]).unwrap_err();
         assert!(unused.contains("`tip.amount` is not used by trip.completed"), "{unused}");
         assert!(unused.contains("pickup.lat") && unused.contains("driver.plate"), "{unused}");
         assert!(set(Event::TripCompleted, &["pickup=1"]).is_err(), "a group is no value");
         assert!(set(Event::TripCompleted, &["pickup.lat"]).unwrap_err().contains("PATH=VALUE"));
         let text = set(Event::TripTipped, &["tip.amount=5.5"]).unwrap_err();
-        assert_eq!(text, "`tip.amount` must be a whole number, and `5.5` is not");
+        assert_eq!(text, "`tip.amount` must be an integer, and `5.5` is not");
     }
 
     #[test]

@@ -1,10 +1,8 @@
-//! Chores of this workspace: `cargo xtask prepare`, `cargo xtask with-db`, `cargo xtask variants`, `cargo xtask collections`,
-//! `cargo xtask openapi-diff`.
+//! Maintenance tasks of this workspace: `cargo xtask prepare`, `with-db`, `mutations` and `openapi-diff`.
 
-mod collections;
+mod mutations;
 mod openapi_diff;
 mod prepare;
-mod variants;
 mod workspace;
 
 use std::{env, process::ExitCode};
@@ -12,16 +10,15 @@ use std::{env, process::ExitCode};
 use prepare::Mode;
 
 const USAGE: &str = "\
-usage: cargo xtask prepare             write the query data in .sqlx anew
-       cargo xtask prepare --check     fail if .sqlx is not what the queries and migrations make
-       cargo xtask with-db -- CMD …    run a command with DATABASE_URL naming a new, migrated database
-       cargo xtask collections         write collections/http anew from the journeys of collections
-       cargo xtask collections --check fail if it is not what they make
+usage: cargo xtask prepare              write the query data in .sqlx
+       cargo xtask prepare --check      fail if .sqlx differs from what the queries and migrations produce
+       cargo xtask with-db -- CMD …     run a command with DATABASE_URL set to a new, migrated database
        cargo xtask openapi-diff OLD NEW [CHANGELOG]
-                                       fail if the new document breaks clients and the changelog does not say so
-       cargo xtask variants [NAME…]    break the service in every way of variants/, and see the tests find it
-       cargo xtask variants --list     name those ways
-       cargo xtask variants --markdown print the table of docs/guards.md";
+                                        fail if NEW breaks clients and the changelog does not list it
+       cargo xtask mutations [NAME…]    apply the mutations (all by default); fail unless every named test fails
+       cargo xtask mutations --check    fail if a mutation no longer applies or a named test does not exist
+       cargo xtask mutations --list     list the mutations
+       cargo xtask mutations --markdown print the table of docs/guards.md";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -30,9 +27,7 @@ async fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         ["prepare"] => prepare::run(Mode::Write).await,
         ["prepare", "--check"] => prepare::run(Mode::Check).await,
-        ["variants", arguments @ ..] => variants::run(arguments).await,
-        ["collections"] => collections::run(false),
-        ["collections", "--check"] => collections::run(true),
+        ["mutations", arguments @ ..] => mutations::run(arguments).await,
         ["openapi-diff", old, new] => openapi_diff::run(old, new, None),
         ["openapi-diff", old, new, changelog] => openapi_diff::run(old, new, Some(changelog)),
         ["with-db", "--", command @ ..] if !command.is_empty() => workspace::with_database(command).await,

@@ -1,4 +1,4 @@
-//! `cargo xtask prepare`: the data by which queries are checked when no database is at hand.
+//! `cargo xtask prepare`: the query data in `.sqlx`, by which queries are checked without a database.
 
 use std::{
     collections::BTreeMap,
@@ -15,33 +15,33 @@ use crate::workspace::{self, Result};
 /// The package with the queries.
 const PACKAGE: &str = "ridematch";
 
-/// A harmless setting of that package alone, by which cargo tells this build from everybody's: its dependencies are
-/// shared with theirs, and nobody else's build can come first and leave nothing to expand.
+/// A harmless setting of that package alone. It gives this build an identity of its own, so that no other build has expanded the
+/// macros already; dependencies are shared.
 const OWN_BUILD: &str = "profile.dev.package.ridematch.codegen-units=17";
 
-/// What to do with the data that was made.
+/// What to do with the new data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Put it in place of what is in `.sqlx`.
+    /// Replace `.sqlx`.
     Write,
-    /// Only compare.
+    /// Compare with `.sqlx`.
     Check,
 }
 
-/// File names and what is in the files.
+/// Files by name.
 type QueryData = BTreeMap<String, Vec<u8>>;
 
-/// Compiles the service against a new database, so that sqlx's macros describe every query.
+/// Compiles the service against a new database, so that sqlx's macros describe every query. If the tree does not compile, returns the
+/// compiler's exit code and keeps the data of the valid queries.
 ///
 /// # Errors
 ///
-/// There is no database to be had, or a file can't be written. A tree that doesn't compile is no error but a failing
-/// exit code: the compiler has said what is wrong, and the data of those queries that are right is kept.
+/// No database starts, or a file can't be written.
 pub async fn run(mode: Mode) -> Result<ExitCode> {
     let root = workspace::root();
     fs::create_dir_all(root.join("target"))?;
-    let one_at_a_time = File::create(root.join("target/query-data.lock"))?;
-    one_at_a_time.lock()?;
+    let lock = File::create(root.join("target/query-data.lock"))?;
+    lock.lock()?;
     let made_dir = root.join("target/query-data");
     if made_dir.exists() {
         fs::remove_dir_all(&made_dir)?;
@@ -62,10 +62,10 @@ pub async fn run(mode: Mode) -> Result<ExitCode> {
         }
         return Ok(workspace::exit_code(status));
     }
-    let news: Vec<&String> =
+    let changed: Vec<&String> =
         made.iter().filter(|(name, data)| kept.get(*name) != Some(*data)).map(|(name, _)| name).collect();
     let stale: Vec<&String> = kept.keys().filter(|name| !made.contains_key(*name)).collect();
-    let (all, new, old) = (made.len(), news.len(), stale.len());
+    let (all, new, old) = (made.len(), changed.len(), stale.len());
     eprintln!("{all} queries: {new} new or changed, {old} no longer there");
     if mode == Mode::Write {
         for name in stale {
@@ -73,7 +73,7 @@ pub async fn run(mode: Mode) -> Result<ExitCode> {
         }
         write(&kept_dir, &made)?;
     } else if new + old > 0 {
-        for name in news.iter().chain(&stale) {
+        for name in changed.iter().chain(&stale) {
             eprintln!("  .sqlx/{name}");
         }
         return Err("stale query data: run `cargo xtask prepare` and commit what it writes".into());
@@ -81,7 +81,7 @@ pub async fn run(mode: Mode) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Expands and checks every query of the package; the macros put what the database says about each into `made_dir`.
+/// Expands and checks every query of the package. The macros write their data to `made_dir`.
 fn compile(root: &Path, url: &str, made_dir: &Path) -> io::Result<ExitStatus> {
     let _touched = Touched::touch(root.join("src/lib.rs"))?;
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
@@ -94,8 +94,7 @@ fn compile(root: &Path, url: &str, made_dir: &Path) -> io::Result<ExitStatus> {
         .status()
 }
 
-/// A source file that looks changed, for as long as this lives: cargo would not compile it otherwise, and would go on
-/// compiling it for everybody if it stayed so.
+/// A source file with a new modification time, until this is dropped: cargo would not compile it otherwise.
 struct Touched {
     path: PathBuf,
     before: SystemTime,
@@ -108,7 +107,7 @@ impl Touched {
         let file = File::options().append(true).open(&path)?;
         #[expect(clippy::disallowed_methods, reason = "the time of a file, not of the service")]
         file.set_modified(SystemTime::now())?;
-        // As it was stored, which may be less precise.
+        // As stored, which may be less precise.
         let touched = fs::metadata(&path)?.modified()?;
         Ok(Self { path, before, touched })
     }
@@ -117,7 +116,7 @@ impl Touched {
 impl Drop for Touched {
     fn drop(&mut self) {
         let now = fs::metadata(&self.path).and_then(|found| found.modified());
-        // Somebody may have changed the file meanwhile.
+        // Not if the file was changed meanwhile.
         if now.is_ok_and(|now| now == self.touched)
             && let Ok(file) = File::options().append(true).open(&self.path)
         {
@@ -126,7 +125,7 @@ impl Drop for Touched {
     }
 }
 
-/// The query data in a directory; none if there is no directory.
+/// Reads the query data of a directory; empty if it is missing.
 fn read(dir: &Path) -> io::Result<QueryData> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(QueryData::new()),

@@ -1,4 +1,4 @@
-//! The workspace, and a database made for it.
+//! The workspace, and databases for it.
 
 use std::{
     error::Error,
@@ -10,10 +10,10 @@ use std::{
 use embedded_postgres::{Cluster, Settings};
 use sqlx::{Connection, PgConnection, migrate::Migrator};
 
-/// The name of the database; nobody else's is on that server.
+/// The database.
 const DATABASE: &str = "ridematch";
 
-/// What goes wrong here is only ever shown.
+/// Errors here are only shown.
 pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// The workspace's root directory.
@@ -23,11 +23,11 @@ pub fn root() -> PathBuf {
     package.ancestors().nth(2).unwrap_or(package).into()
 }
 
-/// Starts a server and makes a database with every migration applied; answers its URL.
+/// Starts a server and creates a migrated database. Returns its URL.
 ///
 /// # Errors
 ///
-/// There is no server to be had, or a migration fails.
+/// No server starts, or a migration fails.
 pub async fn start_database() -> Result<(Cluster, String)> {
     let mut settings = Settings::scratch();
     settings.progress = Arc::new(|step| eprintln!("{step}"));
@@ -37,11 +37,11 @@ pub async fn start_database() -> Result<(Cluster, String)> {
     Ok((cluster, url))
 }
 
-/// Makes a database with every one of these migrations applied.
+/// Creates a database and applies these migrations.
 ///
 /// # Errors
 ///
-/// The server does not answer, or a migration fails.
+/// The server does not respond, or a migration fails.
 pub async fn migrated_database(cluster: &Cluster, name: &str, migrations: &Path) -> Result<()> {
     cluster.server().ensure_database(name).await?;
     let mut session = PgConnection::connect(&cluster.url(name)).await?;
@@ -54,11 +54,11 @@ pub async fn migrated_database(cluster: &Cluster, name: &str, migrations: &Path)
     Ok(())
 }
 
-/// Runs a command of the caller's with a database of its own.
+/// Runs a command with a new database.
 ///
 /// # Errors
 ///
-/// As [`start_database`], or the command can't be run.
+/// See [`start_database`]; or the command can't be run.
 pub async fn with_database(command: &[&str]) -> Result<ExitCode> {
     let (program, arguments) = command.split_first().ok_or("no command")?;
     let (cluster, url) = start_database().await?;
@@ -67,7 +67,7 @@ pub async fn with_database(command: &[&str]) -> Result<ExitCode> {
     Ok(exit_code(status.map_err(|error| format!("{program}: {error}"))?))
 }
 
-/// A finished command's exit code as our own.
+/// Converts the status of a command to our exit code.
 pub fn exit_code(status: ExitStatus) -> ExitCode {
     status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

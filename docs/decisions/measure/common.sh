@@ -1,10 +1,10 @@
-# What the measuring scripts share; each sources it first. ROUNDS, SECONDS_EACH and CLIENTS change the size of a run.
+# Shared by the measuring scripts. ROUNDS, SECONDS_EACH and CLIENTS set the size of a run.
 #
-# Options are measured in turn, round by round, so that whatever else the machine does meanwhile falls on all of them.
-# What is printed is the median of the rounds, and the least and the greatest.
+# Options alternate round by round, so that other load on the machine affects all of them. The result is the median of the
+# rounds, with minimum and maximum.
 set -euo pipefail
 
-# Never somebody's own server, whatever PGHOST says.
+# Never an existing server, whatever PGHOST says.
 if [ -z "${MEASURED_ALONE:-}" ]; then
   exec "$(dirname "${BASH_SOURCE[0]}")/with-cluster" "$(realpath "$0")" "$@"
 fi

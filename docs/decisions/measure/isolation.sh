@@ -18,7 +18,7 @@ create table m.events (trip_id int not null, version int not null);
 create table m.twice (driver_id uuid not null);
 SQL
 
-# Before it asks for the next driver, each connection looks whether somebody else has the one it holds.
+# Before each new driver, a connection checks whether another one holds its current driver.
 head='
 \set trip :client_id * 200 + random(1, 200)
 \set n random(1, :drivers)
@@ -65,7 +65,7 @@ $engage$granted$refused"
 
 run() { # NAME DRIVERS
   sql -c 'truncate m.keyed, m.bare, m.events, m.twice' -c checkpoint
-  # Engaged drivers who are in nobody's way: the table is as large as a city's.
+  # Engaged drivers outside the race, so that the table is as large as a city's.
   sql -c "insert into m.keyed select md5('x' || n)::uuid, -n from generate_series(1, 10000) n" \
     -c "insert into m.bare select md5('x' || n)::uuid, -n from generate_series(1, 10000) n" -c 'analyze m.keyed, m.bare'
   bench -j 2 -c "$clients" --max-tries=100 -D drivers="$2" -D last=0 -D mine=0 -f "$work/$1.sql" >"$work/out"

@@ -3,12 +3,12 @@
 # listeners, and with one sent from outside every 5 ms, as src/platform/wake.rs does.
 . "$(dirname "$0")/common.sh"
 
-sql -c 'create table news (id bigint generated always as identity primary key, what int not null)'
-echo 'insert into news (what) values (1);' >"$work/silent.sql"
-printf '%s\n' 'begin;' 'insert into news (what) values (1);' "select pg_notify('wake', 'o');" 'commit;' >"$work/inside.sql"
+sql -c 'create table events (id bigint generated always as identity primary key, what int not null)'
+echo 'insert into events (what) values (1);' >"$work/silent.sql"
+printf '%s\n' 'begin;' 'insert into events (what) values (1);' "select pg_notify('wake', 'o');" 'commit;' >"$work/inside.sql"
 echo "select pg_notify('wake', 'o,s');" >"$work/outside.sql"
 
-# listen N: starts listeners, who read what they have heard every 50 ms.
+# listen N: starts listeners, which read their notifications every 50 ms.
 listeners=()
 listen() {
   local n
@@ -25,7 +25,7 @@ deafen() {
 }
 
 run() {
-  sql -c 'truncate news' -c checkpoint
+  sql -c 'truncate events' -c checkpoint
   note "$1" "$(tps -f "$work/$2.sql")"
 }
 

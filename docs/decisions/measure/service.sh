@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What can only be measured on the whole service, at scale 1 with its own small city: how long the demo takes to start, what a
-# request for a trip waits for and what it does not, how long the index is asked, and how long nobody is the matcher when its
-# process is killed. Needs curl and jq; `service.sh [PROGRAM]`, by default target/release/ridematch.
+# Figures that need the whole service, at scale 1 with its own small city: the demo's start, the parts of a trip request, the time of
+# a search, and the time without a matcher after a kill. Needs curl and jq; `service.sh [PROGRAM]`, by default
+# target/release/ridematch.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -50,7 +50,7 @@ stop_demo() {
 
 for base in "$first" "$second"; do
   if is_ready "$base"; then
-    echo "somebody listens on $base" >&2
+    echo "another process listens on $base" >&2
     exit 1
   fi
 done
@@ -80,11 +80,11 @@ for _ in $(seq 200); do
 done
 echo "drivers found nearby: $(curl -s -H "Authorization: Bearer $token" "$nearby" | jq '.items | length')"
 echo "GET /v1/drivers/nearby, 200 times by curl, without the connection: $(figures ms <"$work/nearby")"
-psql -qAtX "$database" >"$work/authorise" -c "
+psql -qAtX "$database" >"$work/authorize" -c "
   select 1000 * extract(epoch from searching.at - requested.at) from trip_events requested
   join trip_events searching on searching.trip_id = requested.trip_id and searching.seq = 2
   where requested.seq = 1 and searching.to_state = 'searching'"
-echo "from requested to searching, $(wc -l <"$work/authorise") trips, scale 1: $(figures ms <"$work/authorise")"
+echo "from requested to searching, $(wc -l <"$work/authorize") trips, scale 1: $(figures ms <"$work/authorize")"
 psql -qAtX "$database" >"$work/calls" -c "
   select 1000 * extract(epoch from finished_at - started_at) from payment_attempts where operation in ('create', 'confirm') and finished_at is not null"
 echo "a create or confirm at the simulator, commit to commit: $(figures ms <"$work/calls")"
@@ -97,7 +97,7 @@ below() { # METRIC-WITH-LABELS SHARE
 posts='http_request_duration_seconds_bucket{method="POST",route="/v1/trips"'
 echo "POST /v1/trips, by its histogram: half below $(below "$posts" 0.5), all below $(below "$posts" 1)"
 match=ridematch_match_latency_seconds_bucket
-echo "authorised to offer written:      half below $(below "$match" 0.5), all below $(below "$match" 1)"
+echo "authorized to offer written:      half below $(below "$match" 0.5), all below $(below "$match" 1)"
 
 # Take-over. The supervisor is stopped while the matcher is killed, or it would start another one at once.
 start_other() {

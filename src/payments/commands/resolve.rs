@@ -1,127 +1,128 @@
-//! What operators decide about payments and refunds that wait for a person, written down with who, when and why.
+//! Operators' decisions about payments and refunds that need review, recorded with the operator, the time and the reason.
 
 use uuid::Uuid;
 
-use super::{Replacement, news, replace};
-use crate::payments::ledger::{self, Stamp};
-use crate::payments::machine::resolve::{self as machine, Action, NotNow, RefundResolved, Resolved};
-use crate::payments::model::{Intent, Payment, Refund};
-use crate::payments::store::{self, InsertRefund, Resolution};
+use super::{Replacement, events, replace};
+use crate::payments::ledger::{self, PostingStamp};
+use crate::payments::model::{Goal, Payment, Refund};
+use crate::payments::state_machine::resolve::{
+    self as state_machine, NotResolvable, PaymentResolution, RefundResolution, ResolveAction,
+};
+use crate::payments::store::{self, InsertRefund, ResolutionRow};
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::Tx;
-use crate::platform::error::{Code, OnConstraint, Refusal, Result};
-use crate::platform::ids::{PaymentId, RefundId};
+use crate::platform::error::{Code, OnConstraint, Refusal, Result, check_version};
+use crate::platform::ids::{Id, PaymentId, RefundId};
 use crate::platform::wake::Wake;
 
-/// An operator's decision, with the times and ids for what it may bring about.
+/// An operator's decision, with times and ids for its effects.
 #[derive(Debug, Clone)]
-pub struct Decision {
-    /// What is decided.
-    pub action: Action,
-    /// Why, for whoever reads it later: 1 to 500 characters.
+pub struct ResolveDecision {
+    /// The decision.
+    pub action: ResolveAction,
+    /// The reason, 1 to 500 characters.
     pub note: String,
-    /// Who decides.
+    /// The operator.
     pub operator_id: Uuid,
-    /// The version that the payment must have, if the caller cares.
+    /// The version that the payment must have.
     pub if_version: Option<i64>,
     /// The domain's time.
     pub now: DomainTime,
     /// The machine's time.
     pub machine_now: MachineTime,
-    /// For the decision itself.
+    /// The id of the decision.
     pub id: Uuid,
-    /// For a posting.
+    /// The id of a posting.
     pub posting_id: Uuid,
-    /// For a payment that asks for a debt.
+    /// The id of a payment that requests a debt.
     pub payment_id: PaymentId,
-    /// For a refund in a failed one's place.
+    /// The id of a refund that replaces a failed one.
     pub refund_id: RefundId,
 }
 
-/// Decides about a payment; it as it is then.
+/// Resolves a payment; returns it after that.
 ///
 /// # Errors
-/// 404 without such a payment; 409 `not_resolvable` if it waits for nobody or the action does not fit; 412.
-pub async fn payment(tx: &mut Tx, (id, decision): &(PaymentId, Decision)) -> Result<Payment> {
-    let before = locked(tx, *id, decision).await?;
-    let attention = before.attention.clone().unwrap_or_default();
-    let written_off = match machine::payment(&before, decision.action).map_err(refused)? {
-        Resolved::Again(_) => {
-            store::due_again(tx, &before, decision.machine_now).await?;
+/// 404 without such a payment; 409 `not_resolvable` if it needs no review or the action does not apply; 412.
+pub async fn payment(tx: &mut Tx, (id, decision): &(PaymentId, ResolveDecision)) -> Result<Payment> {
+    let before = lock(tx, *id, decision).await?;
+    let written_off = match state_machine::payment(&before, decision.action).map_err(refused)? {
+        PaymentResolution::Retry(_) => {
+            store::retry_payment(tx, &before, decision.machine_now).await?;
             tx.wake(Wake::Payments);
             0
         }
-        Resolved::Asked(after, amount) => {
-            store::save_closed(tx, &before, &after, decision.machine_now).await?;
-            let new = Replacement { id: decision.payment_id, intent: Intent::Capture(amount), amount };
+        PaymentResolution::Replace(after, amount) => {
+            store::close_payment(tx, &before, &after, decision.machine_now).await?;
+            let new = Replacement { id: decision.payment_id, goal: Goal::Capture(amount), amount };
+            let has_replacement = || refused(NotResolvable("another payment requests the debt already"));
             replace(tx, &after, new, decision.now, decision.machine_now)
                 .await
-                .on_constraint("one_live_payment_per_purpose", || {
-                    refused(NotNow("another payment asks for it already"))
-                })
-                .on_constraint("replaced_once", || refused(NotNow("another payment has asked for it already")))?;
+                .on_constraint("one_live_payment_per_purpose", has_replacement)
+                .on_constraint("replaced_once", has_replacement)?;
             0
         }
-        Resolved::Closed(after, amount) => {
-            store::save_closed(tx, &before, &after, decision.machine_now).await?;
+        PaymentResolution::Close(after, amount) => {
+            store::close_payment(tx, &before, &after, decision.machine_now).await?;
             if after.state != before.state {
-                let told = Payment { version: before.version + 1, ..after.clone() };
-                news::payment_changed(tx, &told, decision.now, decision.machine_now).await?;
+                let saved = Payment { version: before.version + 1, ..after.clone() };
+                events::payment_changed(tx, &saved, decision.now, decision.machine_now).await?;
             }
             if amount > 0 {
-                let stamp = Stamp { id: decision.posting_id, at: decision.now };
+                let stamp = PostingStamp { id: decision.posting_id, at: decision.now };
                 store::post(tx, &ledger::write_off(&after, amount, stamp)).await?;
             }
             amount
         }
     };
-    record(tx, decision, About { payment_id: before.id, refund_id: None, attention: &attention, written_off }).await?;
+    let review = before.needs_review.as_deref().unwrap_or_default();
+    record(tx, decision, Subject { payment_id: before.id, refund_id: None, review, written_off }).await?;
     reread(tx, before.id).await
 }
 
-/// Decides about a refund; its payment as it is then.
+/// Resolves a refund; returns its payment after that.
 ///
 /// # Errors
-/// As [`payment`]; 409 `not_refundable` if a failed one is to be made anew and there is not so much left.
-pub async fn refund(tx: &mut Tx, (id, decision): &(RefundId, Decision)) -> Result<Payment> {
+/// As [`payment`]; 409 `not_refundable` if a failed refund is to be replaced and too little is left.
+pub async fn refund(tx: &mut Tx, (id, decision): &(RefundId, ResolveDecision)) -> Result<Payment> {
     let found = store::refund(tx, *id).await?.ok_or_else(|| Refusal::not_found("refund"))?;
-    // The payment's lock first, as in every command.
-    let payment = locked(tx, found.payment_id, decision).await?;
+    // The payment's lock comes first, as in every command.
+    let payment = lock(tx, found.payment_id, decision).await?;
     let before = store::lock_refund(tx, *id).await?.ok_or_else(|| Refusal::not_found("refund"))?;
-    let attention = before.attention.clone().unwrap_or_default();
-    let unresolved = store::unresolved_refund_attempts(tx, &[before.id]).await?;
-    let is_answered = unresolved.get(&before.id).is_some_and(|sent| sent.answered);
-    match machine::refund(&before, decision.action, is_answered).map_err(refused)? {
-        RefundResolved::Again(after) => {
-            store::refund_due_again(tx, &after, decision.machine_now).await?;
+    let unresolved = store::unresolved_attempts(tx, &[before.id.uuid()]).await?;
+    let is_answered = unresolved.get(&before.id.uuid()).is_some_and(|sent| sent.answered);
+    match state_machine::refund(&before, decision.action, is_answered).map_err(refused)? {
+        RefundResolution::Retry(after) => {
+            store::retry_refund(tx, &after, decision.machine_now).await?;
             store::reserve_refund(tx, &payment, 0).await?;
             tx.wake(Wake::Payments);
         }
-        RefundResolved::Anew(after) => {
-            store::save_closed_refund(tx, &after, decision.machine_now).await?;
-            anew(tx, &payment, &after, decision).await?;
+        RefundResolution::Replace(after) => {
+            store::close_refund(tx, &after, decision.machine_now).await?;
+            replace_refund(tx, &payment, &after, decision).await?;
         }
-        RefundResolved::Freed(after) => {
-            store::save_closed_refund(tx, &after, decision.machine_now).await?;
+        RefundResolution::Fail(after) => {
+            store::close_refund(tx, &after, decision.machine_now).await?;
             store::reserve_refund(tx, &payment, -after.amount).await?;
             let seq = payment.version + 1;
-            news::refund_changed(tx, (&after, &payment), seq, decision.now, decision.machine_now).await?;
+            events::refund_changed(tx, (&after, &payment), seq, decision.now, decision.machine_now).await?;
         }
-        RefundResolved::Closed(after) => {
-            store::save_closed_refund(tx, &after, decision.machine_now).await?;
+        RefundResolution::Close(after) => {
+            store::close_refund(tx, &after, decision.machine_now).await?;
             store::reserve_refund(tx, &payment, 0).await?;
         }
     }
-    let about = About { payment_id: payment.id, refund_id: Some(before.id), attention: &attention, written_off: 0 };
-    record(tx, decision, about).await?;
+    let review = before.needs_review.as_deref().unwrap_or_default();
+    record(tx, decision, Subject { payment_id: payment.id, refund_id: Some(before.id), review, written_off: 0 })
+        .await?;
     reread(tx, payment.id).await
 }
 
-/// Makes a refund of the same amount as one that failed.
-async fn anew(tx: &mut Tx, payment: &Payment, failed: &Refund, decision: &Decision) -> Result<()> {
+/// Requests a refund of the same amount as one that failed.
+async fn replace_refund(tx: &mut Tx, payment: &Payment, failed: &Refund, decision: &ResolveDecision) -> Result<()> {
     let left = payment.refundable();
     if failed.amount > left {
-        let detail = format!("{left} of it can be refunded, and the refund that failed was of {}.", failed.amount);
+        let detail = format!("Cannot refund {} again: {left} can be refunded.", failed.amount);
         return Err(Refusal::new(Code::NotRefundable, detail).into());
     }
     store::reserve_refund(tx, payment, failed.amount).await?;
@@ -129,7 +130,7 @@ async fn anew(tx: &mut Tx, payment: &Payment, failed: &Refund, decision: &Decisi
         id: decision.refund_id,
         payment_id: payment.id,
         amount: failed.amount,
-        key_id: None, // the decision's row carries it
+        key_id: None, // The row of the decision has it.
         created_at: decision.now,
         due_at: decision.machine_now,
     };
@@ -138,40 +139,40 @@ async fn anew(tx: &mut Tx, payment: &Payment, failed: &Refund, decision: &Decisi
     Ok(())
 }
 
-async fn locked(tx: &mut Tx, id: PaymentId, decision: &Decision) -> Result<Payment> {
-    let payment = store::lock(tx, id).await?.ok_or_else(|| Refusal::not_found("payment"))?;
-    super::check_version(&payment, decision.if_version)?;
+async fn lock(tx: &mut Tx, id: PaymentId, decision: &ResolveDecision) -> Result<Payment> {
+    let payment = store::lock_payment(tx, id).await?.ok_or_else(|| Refusal::not_found("payment"))?;
+    check_version("payment", payment.version, decision.if_version)?;
     Ok(payment)
 }
 
 async fn reread(tx: &mut Tx, id: PaymentId) -> Result<Payment> {
-    Ok(store::one(tx, id).await?.ok_or_else(|| Refusal::not_found("payment"))?)
+    Ok(store::payment(tx, id).await?.ok_or_else(|| Refusal::not_found("payment"))?)
 }
 
-fn refused(NotNow(why): NotNow) -> Refusal {
-    Refusal::new(Code::NotResolvable, format!("It cannot be resolved like this: {why}."))
+fn refused(NotResolvable(why): NotResolvable) -> Refusal {
+    Refusal::new(Code::NotResolvable, format!("Cannot resolve: {why}."))
 }
 
 /// What a decision is about.
-struct About<'a> {
+struct Subject<'a> {
     payment_id: PaymentId,
     refund_id: Option<RefundId>,
-    attention: &'a str,
+    review: &'a str,
     written_off: i64,
 }
 
-async fn record(tx: &mut Tx, decision: &Decision, about: About<'_>) -> Result<()> {
-    let resolution = Resolution {
+async fn record(tx: &mut Tx, decision: &ResolveDecision, subject: Subject<'_>) -> Result<()> {
+    let resolution = ResolutionRow {
         id: decision.id,
-        payment_id: about.payment_id,
-        refund_id: about.refund_id,
+        payment_id: subject.payment_id,
+        refund_id: subject.refund_id,
         action: decision.action,
-        attention: about.attention,
+        needs_review: subject.review,
         note: &decision.note,
         operator_id: decision.operator_id,
-        written_off: about.written_off,
+        written_off: subject.written_off,
+        key_id: tx.key_id(),
         at: decision.now,
     };
-    let key_id = tx.key_id();
-    store::insert_resolution(tx, &resolution, key_id).await
+    store::insert_resolution(tx, &resolution).await
 }

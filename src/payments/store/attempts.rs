@@ -1,11 +1,13 @@
-//! Calls to the provider, in rows: committed before the call, finished after it.
+//! SQL of the attempts at provider calls: committed before the call, finished after it.
+//!
+//! A target is what the lease is on: a payment, or a refund. Its id is the column `target_id`.
 
 use std::collections::HashMap;
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::payments::model::{Operation, Outcome, Unresolved};
+use crate::payments::model::{AttemptOutcome, ProviderOperation, UnresolvedAttempt};
 use crate::platform::clock::MachineTime;
 use crate::platform::db::one_row;
 use crate::platform::error::{Code, Refusal, Result};
@@ -13,28 +15,28 @@ use crate::platform::ids::{Id, PaymentId, RefundId};
 
 /// A call that is about to be made.
 #[derive(Debug)]
-pub struct Started<'a> {
+pub struct StartedAttempt<'a> {
     /// The attempt's id.
     pub id: Uuid,
-    /// The payment that it is about.
+    /// The payment.
     pub payment_id: PaymentId,
-    /// The refund that it is about, if it is one.
+    /// The refund, if the lease is on one.
     pub refund_id: Option<RefundId>,
-    /// What it does.
-    pub operation: Operation,
-    /// The `Idempotency-Key` that the provider will see.
+    /// What the call does.
+    pub operation: ProviderOperation,
+    /// The `Idempotency-Key` to send.
     pub key: &'a str,
     /// Minor units, where the operation names an amount.
     pub amount: Option<i64>,
-    /// The lease under which it is made.
+    /// The fencing token of the lease.
     pub lease_token: i64,
 }
 
-/// Writes a call that is about to be made.
+/// Inserts a call that is about to be made.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn start_attempt(conn: &mut PgConnection, attempt: &Started<'_>, now: MachineTime) -> Result<()> {
+/// If the database fails.
+pub async fn start_attempt(conn: &mut PgConnection, attempt: &StartedAttempt<'_>, now: MachineTime) -> Result<()> {
     sqlx::query!(
         "insert into payment_attempts (id, payment_id, refund_id, operation, provider_key, amount, outcome, lease_token,
                                        started_at)
@@ -53,24 +55,29 @@ pub async fn start_attempt(conn: &mut PgConnection, attempt: &Started<'_>, now: 
     Ok(())
 }
 
-/// How a call ended.
+/// The result of a call.
 #[derive(Debug, Clone)]
-pub struct Finished {
+pub struct FinishedAttempt {
     /// The attempt's id.
     pub id: Uuid,
-    /// How.
-    pub outcome: Outcome,
-    /// Whether there was an answer.
+    /// The result.
+    pub outcome: AttemptOutcome,
+    /// Whether the provider answered.
     pub answered: bool,
-    /// For people: a status or a code.
+    /// A status or a code, for operators.
     pub detail: Option<String>,
 }
 
-/// Writes how a call ended.
+/// Records the result of a call, once, and by the lease holder that started it.
 ///
 /// # Errors
-/// A conflict if another lease holder has declared it unknown meanwhile.
-pub async fn finish_attempt(conn: &mut PgConnection, end: &Finished, lease_token: i64, now: MachineTime) -> Result<()> {
+/// A conflict if the next lease holder has declared the attempt unknown.
+pub async fn finish_attempt(
+    conn: &mut PgConnection,
+    end: &FinishedAttempt,
+    lease_token: i64,
+    now: MachineTime,
+) -> Result<()> {
     let done = sqlx::query!(
         "update payment_attempts set outcome = $3, answered = $4, detail = $5, finished_at = $6
          where id = $1 and lease_token = $2 and outcome = 'started'",
@@ -83,18 +90,18 @@ pub async fn finish_attempt(conn: &mut PgConnection, end: &Finished, lease_token
     )
     .execute(conn)
     .await?;
-    one_row(&done, || Refusal::new(Code::Internal, "The attempt has been given up by its next lease holder."))
+    one_row(&done, || Refusal::new(Code::Internal, "The next lease holder has declared the attempt unknown."))
 }
 
-/// Declares the calls unknown that a former lease holder has started for these payments.
+/// Declares the unfinished attempts of former lease holders unknown.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn forsake_attempts(conn: &mut PgConnection, payments: &[PaymentId], now: MachineTime) -> Result<()> {
+/// If the database fails.
+pub async fn expire_attempts(conn: &mut PgConnection, targets: &[Uuid], now: MachineTime) -> Result<()> {
     sqlx::query!(
         "update payment_attempts set outcome = 'unknown', finished_at = $2, detail = 'its lease ran out'
-         where payment_id = any($1) and refund_id is null and outcome = 'started'",
-        &uuids(payments),
+         where target_id = any($1) and outcome = 'started'",
+        targets,
         now as _,
     )
     .execute(conn)
@@ -102,102 +109,42 @@ pub async fn forsake_attempts(conn: &mut PgConnection, payments: &[PaymentId], n
     Ok(())
 }
 
-/// Declares the calls unknown that a former lease holder has started for these refunds.
+/// Returns the latest unresolved attempt of each target, with the time of the first one under its key.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn forsake_refund_attempts(conn: &mut PgConnection, refunds: &[RefundId], now: MachineTime) -> Result<()> {
-    sqlx::query!(
-        "update payment_attempts set outcome = 'unknown', finished_at = $2, detail = 'its lease ran out'
-         where refund_id = any($1) and outcome = 'started'",
-        &uuids(refunds),
-        now as _,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// What is unresolved of these payments: the latest unknown attempt of each, with the time of the first under its key.
-///
-/// # Errors
-/// If the database does not answer.
+/// If the database fails.
 pub async fn unresolved_attempts(
     conn: &mut PgConnection,
-    payments: &[PaymentId],
-) -> Result<HashMap<PaymentId, Unresolved>> {
+    targets: &[Uuid],
+) -> Result<HashMap<Uuid, UnresolvedAttempt>> {
     let rows = sqlx::query!(
-        r#"select distinct on (a.payment_id) a.payment_id, a.provider_key, a.answered,
-                  min(a.started_at) over (partition by a.payment_id, a.provider_key) as "since!: MachineTime"
-           from payment_attempts a
-           where a.payment_id = any($1) and a.refund_id is null and a.outcome = 'unknown' and a.resolved_at is null
-           order by a.payment_id, a.started_at desc"#,
-        &uuids(payments),
+        r#"select distinct on (target_id) target_id as "target_id!", provider_key, answered,
+                  min(started_at) over (partition by target_id, provider_key) as "since!: MachineTime"
+           from payment_attempts
+           where target_id = any($1) and outcome = 'unknown' and resolved_at is null
+           order by target_id, started_at desc"#,
+        targets,
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.payment_id, Unresolved { key: row.provider_key, answered: row.answered, since: row.since }))
-        .collect())
+    let attempts = rows.into_iter().map(|row| {
+        (row.target_id, UnresolvedAttempt { key: row.provider_key, answered: row.answered, since: row.since })
+    });
+    Ok(attempts.collect())
 }
 
-/// What is unresolved of these refunds: the latest unknown attempt of each, with the time of the first under its key.
+/// Marks the unknown attempts of a target as resolved: their result is known.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn unresolved_refund_attempts(
-    conn: &mut PgConnection,
-    refunds: &[RefundId],
-) -> Result<HashMap<RefundId, Unresolved>> {
-    let rows = sqlx::query!(
-        r#"select distinct on (a.refund_id) a.refund_id as "refund_id!: RefundId", a.provider_key, a.answered,
-                  min(a.started_at) over (partition by a.refund_id, a.provider_key) as "since!: MachineTime"
-           from payment_attempts a
-           where a.refund_id = any($1) and a.outcome = 'unknown' and a.resolved_at is null
-           order by a.refund_id, a.started_at desc"#,
-        &uuids(refunds),
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.refund_id, Unresolved { key: row.provider_key, answered: row.answered, since: row.since }))
-        .collect())
-}
-
-/// Notes that it is known what became of a payment's unknown calls, refunds apart.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn resolve_attempts(conn: &mut PgConnection, payment: PaymentId, now: MachineTime) -> Result<()> {
+/// If the database fails.
+pub async fn resolve_attempts(conn: &mut PgConnection, target: Uuid, now: MachineTime) -> Result<()> {
     sqlx::query!(
         "update payment_attempts set resolved_at = $2
-         where payment_id = $1 and refund_id is null and outcome = 'unknown' and resolved_at is null",
-        payment.uuid(),
+         where target_id = $1 and outcome = 'unknown' and resolved_at is null",
+        target,
         now as _,
     )
     .execute(conn)
     .await?;
     Ok(())
-}
-
-/// Notes that it is known what became of a refund's unknown calls.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn resolve_refund_attempts(conn: &mut PgConnection, refund: RefundId, now: MachineTime) -> Result<()> {
-    sqlx::query!(
-        "update payment_attempts set resolved_at = $2
-         where refund_id = $1 and outcome = 'unknown' and resolved_at is null",
-        refund.uuid(),
-        now as _,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-fn uuids<T: Id>(ids: &[T]) -> Vec<Uuid> {
-    ids.iter().map(|id| id.uuid()).collect()
 }

@@ -1,60 +1,83 @@
-//! Leases: who works on a payment or a refund. Each lease has a greater token than the one before, and every write under a lease
-//! names its token, so that a holder who was overtaken changes nothing.
+//! SQL of the leases on payments and refunds.
+//!
+//! Each lease has a greater fencing token than the one before. Every read and write under a lease names its token, so a holder
+//! whose lease was taken over changes nothing.
 
 use sqlx::PgConnection;
 
-use super::payments::{Row, payments};
-use crate::payments::model::Payment;
+use super::payments::{PaymentRow, payments};
+use super::refunds::{RefundRow, refunds};
+use crate::payments::model::{Payment, Refund};
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::one_row;
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::ids::{Id, PaymentId};
+use crate::platform::ids::{Id, PaymentId, RefundId};
 
 /// Which leases to take.
 #[derive(Debug, Clone, Copy)]
-pub struct Lease {
-    /// What is due by now, and leased to nobody.
+pub struct LeaseQuery {
+    /// Rows that are due by now, and not leased.
     pub now: MachineTime,
-    /// Holds that are to be looked at by now.
+    /// Holds whose recheck is due by now.
     pub domain_now: DomainTime,
-    /// Until when the leases last.
+    /// When the leases end.
     pub until: MachineTime,
-    /// How many at most.
+    /// The maximum number.
     pub limit: i64,
 }
 
-/// Leases payments that are due, the most overdue first, and then holds that are to be looked at. Those that somebody else is leasing
-/// at this moment are skipped.
+/// Leases the rows of `$table` for which `$due` holds, the most overdue first. Rows that another transaction is leasing are skipped.
+macro_rules! lease {
+    ($table:tt, $due:tt, $query:expr, $($argument:tt)*) => {
+        sqlx::query_scalar!(
+            "with due as materialized (
+                 select id from " + $table + "
+                 where (" + $due + ") and (leased_until is null or leased_until <= $1)
+                 order by due_at limit $3
+                 for no key update skip locked)
+             update " + $table + " leased set lease_token = lease_token + 1, leased_until = $2
+             from due where leased.id = due.id
+             returning leased.id",
+            $query.now as _,
+            $query.until as _,
+            $query.limit,
+            $($argument)*
+        )
+    };
+}
+
+/// Leases due payments, and then holds whose recheck is due.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn lease_payments(conn: &mut PgConnection, lease: Lease) -> Result<Vec<Payment>> {
-    let ids = sqlx::query_scalar!(
-        "with due as materialized (
-             select id from payments
-             where (due_at <= $1 or (due_at is null and state = 'authorized' and look_at <= $4)) and (leased_until is null or leased_until <= $1)
-             order by due_at limit $3
-             for no key update skip locked)
-         update payments set lease_token = lease_token + 1, leased_until = $2
-         from due where payments.id = due.id
-         returning payments.id",
-        lease.now as _,
-        lease.until as _,
-        lease.limit,
-        lease.domain_now as _,
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let ids: Vec<_> = ids.into_iter().map(Id::uuid).collect();
+/// If the database fails.
+pub async fn lease_payments(conn: &mut PgConnection, query: LeaseQuery) -> Result<Vec<Payment>> {
+    let due_or_to_recheck = lease!(
+        "payments",
+        "due_at <= $1 or (due_at is null and state = 'authorized' and recheck_at <= $4)",
+        query,
+        query.domain_now as _
+    );
+    let ids: Vec<_> = due_or_to_recheck.fetch_all(&mut *conn).await?.into_iter().map(Id::uuid).collect();
     let rows = payments!("where p.id = any($1) order by p.due_at", &ids).fetch_all(conn).await?;
     rows.into_iter().map(Payment::try_from).collect()
 }
 
-/// A payment, its row locked, if the lease with this token is still the latest.
+/// Leases due refunds.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn leased_payment(conn: &mut PgConnection, id: PaymentId, token: i64) -> Result<Option<Payment>> {
+/// If the database fails.
+pub async fn lease_refunds(conn: &mut PgConnection, query: LeaseQuery) -> Result<Vec<Refund>> {
+    let due = lease!("refunds", "due_at <= $1", query,);
+    let ids: Vec<_> = due.fetch_all(&mut *conn).await?.into_iter().map(Id::uuid).collect();
+    let rows = refunds!("where r.id = any($1) order by r.due_at", &ids).fetch_all(conn).await?;
+    rows.into_iter().map(Refund::try_from).collect()
+}
+
+/// Locks and returns a payment if `token` is still its latest lease's.
+///
+/// # Errors
+/// If the database fails.
+pub async fn lock_leased_payment(conn: &mut PgConnection, id: PaymentId, token: i64) -> Result<Option<Payment>> {
     payments!("where p.id = $1 and p.lease_token = $2 for no key update of p", id.uuid(), token)
         .fetch_optional(conn)
         .await?
@@ -62,33 +85,45 @@ pub async fn leased_payment(conn: &mut PgConnection, id: PaymentId, token: i64) 
         .transpose()
 }
 
-/// When something is looked at next.
+/// Locks and returns a refund if `token` is still its latest lease's.
+///
+/// # Errors
+/// If the database fails.
+pub async fn lock_leased_refund(conn: &mut PgConnection, id: RefundId, token: i64) -> Result<Option<Refund>> {
+    refunds!("where r.id = $1 and r.lease_token = $2 for no key update of r", id.uuid(), token)
+        .fetch_optional(conn)
+        .await?
+        .map(Refund::try_from)
+        .transpose()
+}
+
+/// When a payment or a refund is worked on next.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// When it is due; `None` if nothing is to be done.
+pub struct RetrySchedule {
+    /// When work is due; `None`: never.
     pub due_at: Option<MachineTime>,
-    /// Until when the lease lasts; `None` gives it back.
+    /// When the lease ends; `None` releases it.
     pub leased_until: Option<MachineTime>,
-    /// When a hold is looked at next, unless later is written already.
-    pub look_at: Option<DomainTime>,
+    /// When a hold is rechecked, unless a later time is stored.
+    pub recheck_at: Option<DomainTime>,
 }
 
-impl Pace {
-    /// Nothing is to be done.
-    pub const REST: Self = Self { due_at: None, leased_until: None, look_at: None };
+impl RetrySchedule {
+    /// No work is due.
+    pub const IDLE: Self = Self { due_at: None, leased_until: None, recheck_at: None };
 
-    /// Something is due at `time`, and anybody's.
+    /// Work is due at `time`, for any worker.
     pub const fn due(time: MachineTime) -> Self {
-        Self { due_at: Some(time), ..Self::REST }
+        Self { due_at: Some(time), ..Self::IDLE }
     }
 
-    /// The lease holder goes on at `now`, until `until` at most.
-    pub const fn going_on(now: MachineTime, until: MachineTime) -> Self {
-        Self { due_at: Some(now), leased_until: Some(until), ..Self::REST }
+    /// The lease holder continues at `now`, under a lease until `until`.
+    pub const fn keep_lease(now: MachineTime, until: MachineTime) -> Self {
+        Self { due_at: Some(now), leased_until: Some(until), ..Self::IDLE }
     }
 }
 
-/// Writes what has become of a leased payment.
+/// Writes a leased payment.
 ///
 /// # Errors
 /// A conflict if the lease was lost, or the payment has changed since it was read.
@@ -96,13 +131,13 @@ pub async fn save_payment(
     conn: &mut PgConnection,
     before: &Payment,
     after: &Payment,
-    pace: Pace,
+    schedule: RetrySchedule,
     now: DomainTime,
 ) -> Result<()> {
     let done = sqlx::query!(
         "update payments set state = $4, authorized_amount = $5, captured_amount = $6, refund_reserved = $7,
-                provider_intent_id = $8, decline_code = $9, attention = $10, failures = $11, due_at = $12,
-                leased_until = $13, version = $14, look_at = greatest(look_at, $16),
+                provider_intent_id = $8, decline_code = $9, needs_review = $10, failures = $11, due_at = $12,
+                leased_until = $13, version = $14, recheck_at = greatest(recheck_at, $16),
                 authorized_at = coalesce(authorized_at, case when $5::bigint > 0 then $15::timestamptz end),
                 captured_at = coalesce(captured_at, case when $6::bigint > 0 then $15::timestamptz end)
          where id = $1 and lease_token = $2 and version = $3",
@@ -115,23 +150,48 @@ pub async fn save_payment(
         after.refund_reserved,
         after.provider_intent_id,
         after.decline_code,
-        after.attention,
+        after.needs_review,
         after.failures,
-        pace.due_at as _,
-        pace.leased_until as _,
+        schedule.due_at as _,
+        schedule.leased_until as _,
         after.version,
         now as _,
-        pace.look_at as _,
+        schedule.recheck_at as _,
     )
     .execute(conn)
     .await?;
-    one_row(&done, lost)
+    one_row(&done, lease_lost)
 }
 
-/// When the next payment or refund can be leased, if any is waiting.
+/// Writes a leased refund.
 ///
 /// # Errors
-/// If the database does not answer.
+/// A conflict if the lease was lost, or the refund has ended.
+pub async fn save_refund(conn: &mut PgConnection, after: &Refund, schedule: RetrySchedule) -> Result<()> {
+    let done = sqlx::query!(
+        "update refunds set state = $3, provider_refund_id = $4, failure_code = $5, needs_review = $6, failures = $7,
+                due_at = $8, leased_until = $9, allow_new_key = $10
+         where id = $1 and lease_token = $2 and state = 'pending'",
+        after.id.uuid(),
+        after.lease_token,
+        after.state.as_str(),
+        after.provider_refund_id,
+        after.failure_code,
+        after.needs_review,
+        after.failures,
+        schedule.due_at as _,
+        schedule.leased_until as _,
+        after.allow_new_key,
+    )
+    .execute(conn)
+    .await?;
+    one_row(&done, lease_lost)
+}
+
+/// Returns when the next payment or refund can be leased.
+///
+/// # Errors
+/// If the database fails.
 pub async fn next_due(conn: &mut PgConnection) -> Result<Option<MachineTime>> {
     let due = sqlx::query_scalar!(
         r#"select least((select min(greatest(due_at, leased_until)) from payments where due_at is not null),
@@ -143,6 +203,6 @@ pub async fn next_due(conn: &mut PgConnection) -> Result<Option<MachineTime>> {
     Ok(due)
 }
 
-pub(super) fn lost() -> Refusal {
+fn lease_lost() -> Refusal {
     Refusal::new(Code::Internal, "The lease was lost.")
 }

@@ -1,4 +1,4 @@
-//! The ledger, in rows. There is nothing to read here: receipts and balances are other rooms' views.
+//! SQL of the postings that are written. `ledger_views` reads them.
 
 use sqlx::PgConnection;
 
@@ -6,10 +6,10 @@ use crate::payments::ledger::Posting;
 use crate::platform::error::Result;
 use crate::platform::ids::Id;
 
-/// Writes a posting. The database refuses one that does not sum to zero, and a second one for the same source.
+/// Inserts a posting.
 ///
 /// # Errors
-/// If the database refuses, or does not answer.
+/// `posting_sums_to_zero` at the commit; `posted_once` for a second posting of the same source; or if the database fails.
 pub async fn post(conn: &mut PgConnection, posting: &Posting) -> Result<()> {
     sqlx::query!(
         "insert into ledger_postings (id, kind, source_id, trip_id, posted_at) values ($1, $2, $3, $4, $5)",
@@ -27,7 +27,7 @@ pub async fn post(conn: &mut PgConnection, posting: &Posting) -> Result<()> {
              values ($1, $2, $3, $4, $5, $6)",
             posting.id,
             line,
-            entry.account.code(),
+            entry.account.code().as_str(),
             entry.account.owner(),
             entry.amount,
             posting.currency.as_str(),

@@ -1,32 +1,39 @@
-//! The room's SQL. Whoever changes a payment or a refund holds the lock of its row; whoever works on it for the provider holds its
-//! lease too. The guard stands in the `where`.
+//! The module's SQL.
 //!
-//! Rows are locked `for no key update`: nobody changes their keys, and other rows go on referring to them meanwhile.
+//! A transaction that changes a payment or a refund holds the lock of its row; one that records a provider call holds its lease too.
+//! The guards are in the `where` clauses. Rows are locked `for no key update`: their keys never change, so other rows can reference
+//! them meanwhile.
 
-mod adopted;
 mod attempts;
 mod events;
 mod leases;
 mod ledger;
+mod ledger_views;
 mod movements;
 mod payments;
 mod refunds;
 mod resolutions;
 
-pub use adopted::{Adopted, insert_adopted, name_refund};
 pub use attempts::{
-    Finished, Started, finish_attempt, forsake_attempts, forsake_refund_attempts, resolve_attempts,
-    resolve_refund_attempts, start_attempt, unresolved_attempts, unresolved_refund_attempts,
+    FinishedAttempt, StartedAttempt, expire_attempts, finish_attempt, resolve_attempts, start_attempt,
+    unresolved_attempts,
 };
 pub use events::{
-    DueEvent, event_counts, finish_event, insert_event, knows_intent, lock_due_event, next_event_due, put_off_event,
-    set_aside_event,
+    DueEvent, delete_expired_events, event_counts, finish_event, insert_event, knows_intent, lock_due_event,
+    next_event_due, postpone_event, set_aside_event,
 };
-pub use leases::{Lease, Pace, lease_payments, leased_payment, next_due, save_payment};
+pub use leases::{
+    LeaseQuery, RetrySchedule, lease_payments, lease_refunds, lock_leased_payment, lock_leased_refund, next_due,
+    save_payment, save_refund,
+};
 pub use ledger::post;
-pub use movements::{Movement, movements};
-pub use payments::{Insert, hint, insert, lock, lock_of_trip, of_trip, one, reserve_refund, want};
-pub use refunds::{
-    InsertRefund, insert_refund, lease_refunds, leased_refund, lock_refund, of_payment, refund, save_refund,
+pub use ledger_views::{AccountBalance, LedgerFilter, LedgerLine, PostedEntries, accounts, chart, postings};
+pub use movements::{PaymentMovement, movements};
+pub use payments::{
+    InsertPayment, insert_payment, lock_payment, lock_payments_of_trip, make_due, payment, payments_of_trip,
+    reserve_refund, set_goal,
 };
-pub use resolutions::{Resolution, due_again, insert_resolution, refund_due_again, save_closed, save_closed_refund};
+pub use refunds::{
+    InsertRefund, insert_imported, insert_refund, lock_refund, refund, refunds_of_payment, set_provider_refund_id,
+};
+pub use resolutions::{ResolutionRow, close_payment, close_refund, insert_resolution, retry_payment, retry_refund};

@@ -1,4 +1,4 @@
-//! What was done with the money of a trip, and when: for receipts.
+//! SQL of the money movements of a trip, for receipts.
 
 use sqlx::PgConnection;
 
@@ -6,12 +6,12 @@ use crate::platform::clock::DomainTime;
 use crate::platform::error::Result;
 use crate::platform::ids::{Id, PaymentId, TripId};
 
-/// Something that was done with a payment's money.
+/// A movement of a payment's money.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Movement {
+pub struct PaymentMovement {
     /// The payment.
     pub payment_id: PaymentId,
-    /// `authorised`, `captured`, `refunded`; `written_off`: what an operator gave up of it.
+    /// `authorized`, `captured`, `refunded` or `written_off`.
     pub what: String,
     /// Minor units.
     pub amount: i64,
@@ -19,15 +19,15 @@ pub struct Movement {
     pub at: DomainTime,
 }
 
-/// What was done with the money of a trip, in order. Refunds count from when they succeeded.
+/// Returns the movements of a trip's money, in order of time. A refund counts once it has succeeded.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn movements(conn: &mut PgConnection, trip_id: TripId) -> Result<Vec<Movement>> {
+/// If the database fails.
+pub async fn movements(conn: &mut PgConnection, trip_id: TripId) -> Result<Vec<PaymentMovement>> {
     let movements = sqlx::query_as!(
-        Movement,
+        PaymentMovement,
         r#"select payment_id as "payment_id!: PaymentId", what as "what!", amount as "amount!", at as "at!: DomainTime" from (
-               select id as payment_id, 1 as rank, 'authorised' as what, authorized_amount as amount, authorized_at as at
+               select id as payment_id, 1 as rank, 'authorized' as what, authorized_amount as amount, authorized_at as at
                from payments where trip_id = $1 and authorized_at is not null
                union all
                select id, 2, 'captured', captured_amount, captured_at

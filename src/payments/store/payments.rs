@@ -1,16 +1,16 @@
-//! Payments, in rows.
+//! SQL of payments.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::payments::model::{Intent, Payment, Purpose, State};
+use crate::payments::model::{Goal, GoalKind, Payment, PaymentPurpose, PaymentState};
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::one_row;
 use crate::platform::error::{Code, Error, Refusal, Result};
 use crate::platform::ids::{DriverId, Id, PaymentId, RiderId, TripId};
 use crate::platform::money::Money;
 
-pub(super) struct Row {
+pub(super) struct PaymentRow {
     pub(super) id: PaymentId,
     pub(super) trip_id: TripId,
     pub(super) rider_id: RiderId,
@@ -18,7 +18,7 @@ pub(super) struct Row {
     pub(super) purpose: String,
     pub(super) replaces: Option<PaymentId>,
     pub(super) state: String,
-    pub(super) intent: String,
+    pub(super) goal: String,
     pub(super) currency: String,
     pub(super) amount: i64,
     pub(super) capture_amount: Option<i64>,
@@ -29,33 +29,34 @@ pub(super) struct Row {
     pub(super) payment_method: String,
     pub(super) provider_intent_id: Option<String>,
     pub(super) decline_code: Option<String>,
-    pub(super) attention: Option<String>,
+    pub(super) needs_review: Option<String>,
     pub(super) failures: i16,
     pub(super) lease_token: i64,
     pub(super) version: i64,
 }
 
-impl TryFrom<Row> for Payment {
+impl TryFrom<PaymentRow> for Payment {
     type Error = Error;
 
-    fn try_from(row: Row) -> Result<Self> {
-        let impossible = |column, value: &str| Error::ImpossibleRow {
-            table: "payments",
-            column,
-            row: row.id.to_string(),
-            value: value.to_owned(),
+    fn try_from(row: PaymentRow) -> Result<Self> {
+        let impossible = |column, value: &str| Error::impossible_row("payments", column, row.id, value);
+        let goal = match (GoalKind::parse(&row.goal), row.capture_amount) {
+            (Some(GoalKind::Hold), None) => Goal::Hold,
+            (Some(GoalKind::Capture), Some(amount)) => Goal::Capture(amount),
+            (Some(GoalKind::Release), None) => Goal::Release,
+            (None, _) | (Some(GoalKind::Hold | GoalKind::Release), Some(_)) | (Some(GoalKind::Capture), None) => {
+                return Err(impossible("goal", &row.goal));
+            }
         };
-        let intent = match (row.intent.as_str(), row.capture_amount) {
-            ("hold", None) => Intent::Hold,
-            ("capture", Some(amount)) => Intent::Capture(amount),
-            ("release", None) => Intent::Release,
-            _ => return Err(impossible("intent", &row.intent)),
-        };
+        let purpose = PaymentPurpose::parse(&row.purpose).ok_or_else(|| impossible("purpose", &row.purpose))?;
+        if (purpose == PaymentPurpose::Tip) != row.driver_id.is_some() {
+            return Err(impossible("driver_id", &format!("{:?} of a {purpose}", row.driver_id)));
+        }
         Ok(Self {
-            purpose: Purpose::named(&row.purpose).ok_or_else(|| impossible("purpose", &row.purpose))?,
-            state: State::named(&row.state).ok_or_else(|| impossible("state", &row.state))?,
+            purpose,
+            state: PaymentState::parse(&row.state).ok_or_else(|| impossible("state", &row.state))?,
             amount: Money::new(row.amount, row.currency.parse().map_err(|_| impossible("currency", &row.currency))?),
-            intent,
+            goal,
             id: row.id,
             trip_id: row.trip_id,
             rider_id: row.rider_id,
@@ -68,7 +69,7 @@ impl TryFrom<Row> for Payment {
             method: row.payment_method,
             provider_intent_id: row.provider_intent_id,
             decline_code: row.decline_code,
-            attention: row.attention,
+            needs_review: row.needs_review,
             failures: row.failures,
             lease_token: row.lease_token,
             version: row.version,
@@ -76,14 +77,14 @@ impl TryFrom<Row> for Payment {
     }
 }
 
-/// Selects whole payments by what follows.
+/// Selects payments by the clauses that follow `from payments p`.
 macro_rules! payments {
     ($rest:tt, $($arguments:tt)*) => {
         sqlx::query_as!(
-            Row,
-            r#"select p.id, p.trip_id, p.rider_id, p.driver_id, p.purpose, p.replaces, p.state, p.intent, p.currency, p.amount,
+            PaymentRow,
+            r#"select p.id, p.trip_id, p.rider_id, p.driver_id, p.purpose, p.replaces, p.state, p.goal, p.currency, p.amount,
                       p.capture_amount, p.authorized_amount, p.captured_amount, p.refund_reserved, p.payment_method, p.provider_intent_id,
-                      p.decline_code, p.attention, p.failures, p.lease_token, p.version,
+                      p.decline_code, p.needs_review, p.failures, p.lease_token, p.version,
                       (select coalesce(sum(r.amount), 0)::bigint from refunds r
                        where r.payment_id = p.id and r.state = 'succeeded') as "refunded!"
                from payments p "# + $rest,
@@ -94,19 +95,19 @@ macro_rules! payments {
 
 pub(super) use payments;
 
-/// A payment.
+/// Returns a payment.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn one(conn: &mut PgConnection, id: PaymentId) -> Result<Option<Payment>> {
+/// If the database fails.
+pub async fn payment(conn: &mut PgConnection, id: PaymentId) -> Result<Option<Payment>> {
     payments!("where p.id = $1", id.uuid()).fetch_optional(conn).await?.map(Payment::try_from).transpose()
 }
 
-/// A payment, its row locked until the transaction ends.
+/// Locks and returns a payment.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn lock(conn: &mut PgConnection, id: PaymentId) -> Result<Option<Payment>> {
+/// If the database fails.
+pub async fn lock_payment(conn: &mut PgConnection, id: PaymentId) -> Result<Option<Payment>> {
     payments!("where p.id = $1 for no key update of p", id.uuid())
         .fetch_optional(conn)
         .await?
@@ -114,73 +115,72 @@ pub async fn lock(conn: &mut PgConnection, id: PaymentId) -> Result<Option<Payme
         .transpose()
 }
 
-/// The payments of a trip, oldest first.
+/// Returns the payments of a trip, oldest first.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn of_trip(conn: &mut PgConnection, trip_id: TripId) -> Result<Vec<Payment>> {
+/// If the database fails.
+pub async fn payments_of_trip(conn: &mut PgConnection, trip_id: TripId) -> Result<Vec<Payment>> {
     let rows = payments!("where p.trip_id = $1 order by p.id", trip_id.uuid()).fetch_all(conn).await?;
     rows.into_iter().map(Payment::try_from).collect()
 }
 
-/// The payments of a trip, oldest first, their rows locked until the transaction ends.
+/// Locks and returns the payments of a trip, oldest first.
 ///
-/// They are read after the locks are there: whoever put a payment in another's place held the other's lock, so its successor is
-/// seen.
+/// It reads them after locking: a transaction that replaces a payment holds that payment's lock, so its replacement is seen.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn lock_of_trip(conn: &mut PgConnection, trip_id: TripId) -> Result<Vec<Payment>> {
+/// If the database fails.
+pub async fn lock_payments_of_trip(conn: &mut PgConnection, trip_id: TripId) -> Result<Vec<Payment>> {
     sqlx::query!("select id from payments where trip_id = $1 order by id for no key update", trip_id.uuid())
         .fetch_all(&mut *conn)
         .await?;
-    of_trip(conn, trip_id).await
+    payments_of_trip(conn, trip_id).await
 }
 
-/// A new payment, as it is written.
+/// A new payment.
 #[derive(Debug)]
-pub struct Insert<'a> {
-    /// Its id.
+pub struct InsertPayment<'a> {
+    /// The payment's id.
     pub id: PaymentId,
-    /// The trip that it pays for.
+    /// The trip.
     pub trip_id: TripId,
-    /// Who pays.
+    /// The rider who pays.
     pub rider_id: RiderId,
-    /// Whom a tip is for.
+    /// The recipient of a tip.
     pub driver_id: Option<DriverId>,
-    /// What for.
-    pub purpose: Purpose,
-    /// The payment in whose place it is.
+    /// What it is for.
+    pub purpose: PaymentPurpose,
+    /// The payment that it replaces.
     pub replaces: Option<PaymentId>,
     /// What the trip wants.
-    pub intent: Intent,
-    /// What to ask of the provider.
+    pub goal: Goal,
+    /// The amount to request from the provider.
     pub amount: Money,
-    /// What to charge.
+    /// The provider's payment method.
     pub method: &'a str,
-    /// When the trip asked for it.
+    /// When the trip requested it.
     pub created_at: DomainTime,
     /// When its first step is due.
     pub due_at: MachineTime,
-    /// The idempotency key that it is the effect of, if it is one by itself.
+    /// The idempotency key whose effect it is, unless it shares the key of its trip.
     pub key_id: Option<Uuid>,
 }
 
-/// Writes a new payment: authorizing, and due.
+/// Inserts a payment: authorizing, and due.
 ///
 /// # Errors
-/// If the trip has a live payment for this purpose, or the database does not answer.
-pub async fn insert(conn: &mut PgConnection, new: &Insert<'_>) -> Result<()> {
+/// If the trip has a live payment for this purpose, or the database fails.
+pub async fn insert_payment(conn: &mut PgConnection, new: &InsertPayment<'_>) -> Result<()> {
     sqlx::query!(
-        "insert into payments (id, trip_id, rider_id, purpose, state, intent, capture_amount, currency, amount,
+        "insert into payments (id, trip_id, rider_id, purpose, state, goal, capture_amount, currency, amount,
                                payment_method, created_at, due_at, driver_id, replaces, key_id)
          values ($1, $2, $3, $4, 'authorizing', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         new.id.uuid(),
         new.trip_id.uuid(),
         new.rider_id.uuid(),
         new.purpose.as_str(),
-        new.intent.as_str(),
-        new.intent.capture_amount(),
+        new.goal.kind().as_str(),
+        new.goal.capture_amount(),
         new.amount.currency.as_str(),
         new.amount.amount,
         new.method,
@@ -195,37 +195,37 @@ pub async fn insert(conn: &mut PgConnection, new: &Insert<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Writes what the trip wants of a payment, and the state that this leads to.
+/// Writes a payment's goal and the state that follows from it.
 ///
 /// # Errors
 /// A conflict if the payment has changed since it was read.
-pub async fn want(
+pub async fn set_goal(
     conn: &mut PgConnection,
     payment: &Payment,
-    wish: Intent,
-    state: State,
+    goal: Goal,
+    state: PaymentState,
     now: MachineTime,
 ) -> Result<()> {
     let done = sqlx::query!(
-        "update payments set intent = $3, capture_amount = $4, state = $5, due_at = $6, version = version + 1
-         where id = $1 and version = $2 and intent = 'hold'",
+        "update payments set goal = $3, capture_amount = $4, state = $5, due_at = $6, version = version + 1
+         where id = $1 and version = $2 and goal = 'hold'",
         payment.id.uuid(),
         payment.version,
-        wish.as_str(),
-        wish.capture_amount(),
+        goal.kind().as_str(),
+        goal.capture_amount(),
         state.as_str(),
         now as _,
     )
     .execute(conn)
     .await?;
-    one_row(&done, changed)
+    one_row(&done, payment_changed)
 }
 
-/// Changes what refunds reserve of a captured payment: by a new one's amount, by a failed one's with a minus, by nothing for one
-/// that succeeded. Each is a new version.
+/// Changes the amount that refunds reserve of a captured payment: plus a new refund, minus a failed one, zero for one that
+/// succeeded. Each is a new version.
 ///
 /// # Errors
-/// A conflict if the payment has changed since it was read, or there is not so much left.
+/// A conflict if the payment has changed since it was read, or too little is left.
 pub async fn reserve_refund(conn: &mut PgConnection, payment: &Payment, change: i64) -> Result<()> {
     let done = sqlx::query!(
         "update payments set refund_reserved = refund_reserved + $3, version = version + 1
@@ -236,34 +236,34 @@ pub async fn reserve_refund(conn: &mut PgConnection, payment: &Payment, change: 
     )
     .execute(conn)
     .await?;
-    one_row(&done, changed)
+    one_row(&done, payment_changed)
 }
 
-pub(super) fn changed() -> Refusal {
+pub(super) fn payment_changed() -> Refusal {
     Refusal::new(Code::Internal, "The payment has changed since it was read.")
 }
 
-/// Makes the payment that the provider knows as `intent`, and its pending refunds, due now.
+/// Makes the payment with this provider intent due now, and its pending refunds. Returns how many rows became due.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn hint(conn: &mut PgConnection, intent: &str, now: MachineTime) -> Result<u64> {
+/// If the database fails.
+pub async fn make_due(conn: &mut PgConnection, intent_id: &str, now: MachineTime) -> Result<u64> {
     let payments = sqlx::query!(
         "update payments set due_at = $2
          where provider_intent_id = $1 and state in ('authorizing', 'authorized', 'capturing', 'voiding')",
-        intent,
+        intent_id,
         now as _,
     )
     .execute(&mut *conn)
     .await?;
-    // By id: the events of one payment's refunds come at the same time, and would lock each other's rows.
+    // In the order of ids: the events of one payment's refunds arrive together, and could deadlock.
     let refunds = sqlx::query!(
         "with pending as (
              select refunds.id from refunds join payments on payments.id = refunds.payment_id
              where payments.provider_intent_id = $1 and refunds.state = 'pending'
              order by refunds.id for no key update of refunds)
          update refunds set due_at = $2 from pending where refunds.id = pending.id",
-        intent,
+        intent_id,
         now as _,
     )
     .execute(conn)

@@ -1,174 +1,115 @@
-//! Refunds, in rows.
+//! SQL of refunds.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::leases::{Lease, Pace, lost};
 use crate::payments::model::{Refund, RefundState};
 use crate::platform::clock::{DomainTime, MachineTime};
-use crate::platform::db::one_row;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{Id, PaymentId, RefundId};
 
-struct Row {
-    id: RefundId,
-    payment_id: PaymentId,
-    amount: i64,
-    state: String,
-    provider_refund_id: Option<String>,
-    failure_code: Option<String>,
-    attention: Option<String>,
-    failures: i16,
-    another_key: bool,
-    lease_token: i64,
+pub(super) struct RefundRow {
+    pub(super) id: RefundId,
+    pub(super) payment_id: PaymentId,
+    pub(super) provider_intent_id: Option<String>,
+    pub(super) amount: i64,
+    pub(super) state: String,
+    pub(super) provider_refund_id: Option<String>,
+    pub(super) failure_code: Option<String>,
+    pub(super) needs_review: Option<String>,
+    pub(super) failures: i16,
+    pub(super) allow_new_key: bool,
+    pub(super) lease_token: i64,
 }
 
-impl TryFrom<Row> for Refund {
+impl TryFrom<RefundRow> for Refund {
     type Error = Error;
 
-    fn try_from(row: Row) -> Result<Self> {
-        let impossible = || Error::ImpossibleRow {
-            table: "refunds",
-            column: "state",
-            row: row.id.to_string(),
-            value: row.state.clone(),
-        };
+    fn try_from(row: RefundRow) -> Result<Self> {
+        let state = RefundState::parse(&row.state)
+            .ok_or_else(|| Error::impossible_row("refunds", "state", row.id, &row.state))?;
         Ok(Self {
-            state: RefundState::named(&row.state).ok_or_else(impossible)?,
+            state,
             id: row.id,
             payment_id: row.payment_id,
+            provider_intent_id: row.provider_intent_id,
             amount: row.amount,
             provider_refund_id: row.provider_refund_id,
             failure_code: row.failure_code,
-            attention: row.attention,
+            needs_review: row.needs_review,
             failures: row.failures,
-            another_key: row.another_key,
+            allow_new_key: row.allow_new_key,
             lease_token: row.lease_token,
         })
     }
 }
 
-/// Selects whole refunds by what follows.
+/// Selects refunds by the clauses that follow `from refunds r`.
 macro_rules! refunds {
     ($rest:tt, $($arguments:tt)*) => {
         sqlx::query_as!(
-            Row,
-            "select id, payment_id, amount, state, provider_refund_id, failure_code, attention, failures, another_key,
-                    lease_token
-             from refunds " + $rest,
+            RefundRow,
+            r#"select r.id, r.payment_id, (select p.provider_intent_id from payments p where p.id = r.payment_id),
+                      r.amount, r.state, r.provider_refund_id, r.failure_code, r.needs_review, r.failures, r.allow_new_key,
+                      r.lease_token
+               from refunds r "# + $rest,
             $($arguments)*
         )
     };
 }
 
-/// A refund.
+pub(super) use refunds;
+
+/// Returns a refund.
 ///
 /// # Errors
-/// If the database does not answer.
+/// If the database fails.
 pub async fn refund(conn: &mut PgConnection, id: RefundId) -> Result<Option<Refund>> {
-    refunds!("where id = $1", id.uuid()).fetch_optional(conn).await?.map(Refund::try_from).transpose()
+    refunds!("where r.id = $1", id.uuid()).fetch_optional(conn).await?.map(Refund::try_from).transpose()
 }
 
-/// The refunds of a payment, oldest first.
+/// Returns the refunds of a payment, oldest first.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn of_payment(conn: &mut PgConnection, payment: PaymentId) -> Result<Vec<Refund>> {
-    let rows = refunds!("where payment_id = $1 order by id", payment.uuid()).fetch_all(conn).await?;
+/// If the database fails.
+pub async fn refunds_of_payment(conn: &mut PgConnection, payment: PaymentId) -> Result<Vec<Refund>> {
+    let rows = refunds!("where r.payment_id = $1 order by r.id", payment.uuid()).fetch_all(conn).await?;
     rows.into_iter().map(Refund::try_from).collect()
 }
 
-/// A refund, its row locked until the transaction ends.
+/// Locks and returns a refund.
 ///
 /// # Errors
-/// If the database does not answer.
+/// If the database fails.
 pub async fn lock_refund(conn: &mut PgConnection, id: RefundId) -> Result<Option<Refund>> {
-    refunds!("where id = $1 for no key update", id.uuid()).fetch_optional(conn).await?.map(Refund::try_from).transpose()
-}
-
-/// A refund, its row locked, if the lease with this token is still the latest.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn leased_refund(conn: &mut PgConnection, id: RefundId, token: i64) -> Result<Option<Refund>> {
-    refunds!("where id = $1 and lease_token = $2 for no key update", id.uuid(), token)
+    refunds!("where r.id = $1 for no key update of r", id.uuid())
         .fetch_optional(conn)
         .await?
         .map(Refund::try_from)
         .transpose()
 }
 
-/// Leases refunds that are due, the most overdue first. Those that somebody else is leasing at this moment are skipped.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn lease_refunds(conn: &mut PgConnection, lease: Lease) -> Result<Vec<Refund>> {
-    let ids = sqlx::query_scalar!(
-        "with due as materialized (
-             select id from refunds
-             where due_at <= $1 and (leased_until is null or leased_until <= $1)
-             order by due_at limit $3
-             for no key update skip locked)
-         update refunds set lease_token = lease_token + 1, leased_until = $2
-         from due where refunds.id = due.id
-         returning refunds.id",
-        lease.now as _,
-        lease.until as _,
-        lease.limit,
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let ids: Vec<_> = ids.into_iter().map(Id::uuid).collect();
-    let rows = refunds!("where id = any($1) order by due_at", &ids).fetch_all(conn).await?;
-    rows.into_iter().map(Refund::try_from).collect()
-}
-
-/// Writes what has become of a leased refund.
-///
-/// # Errors
-/// A conflict if the lease was lost, or the refund has ended.
-pub async fn save_refund(conn: &mut PgConnection, after: &Refund, pace: Pace) -> Result<()> {
-    let done = sqlx::query!(
-        "update refunds set state = $3, provider_refund_id = $4, failure_code = $5, attention = $6, failures = $7,
-                due_at = $8, leased_until = $9, another_key = $10
-         where id = $1 and lease_token = $2 and state = 'pending'",
-        after.id.uuid(),
-        after.lease_token,
-        after.state.as_str(),
-        after.provider_refund_id,
-        after.failure_code,
-        after.attention,
-        after.failures,
-        pace.due_at as _,
-        pace.leased_until as _,
-        after.another_key,
-    )
-    .execute(conn)
-    .await?;
-    one_row(&done, lost)
-}
-
-/// A new refund, as it is written.
+/// A new refund.
 #[derive(Debug)]
 pub struct InsertRefund {
-    /// Its id.
+    /// The refund's id.
     pub id: RefundId,
-    /// The payment that it is a part of.
+    /// The payment.
     pub payment_id: PaymentId,
     /// Minor units.
     pub amount: i64,
-    /// The idempotency key that it was asked for under, if it was.
+    /// The idempotency key whose effect it is.
     pub key_id: Option<Uuid>,
-    /// When it was asked for.
+    /// When it was requested.
     pub created_at: DomainTime,
     /// When its first step is due.
     pub due_at: MachineTime,
 }
 
-/// Writes a new refund: pending, and due. The payment has reserved its amount already.
+/// Inserts a refund: pending, and due. The caller has reserved its amount.
 ///
 /// # Errors
-/// If the database does not answer.
+/// If the database fails.
 pub async fn insert_refund(conn: &mut PgConnection, new: &InsertRefund) -> Result<()> {
     sqlx::query!(
         "insert into refunds (id, payment_id, amount, state, key_id, created_at, due_at)
@@ -183,4 +124,48 @@ pub async fn insert_refund(conn: &mut PgConnection, new: &InsertRefund) -> Resul
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Inserts a refund that the provider made and our records lack: pending, with the provider's id, and due. The caller has reserved
+/// its amount. Returns false if the provider's id is known.
+///
+/// # Errors
+/// If the database fails.
+pub async fn insert_imported(conn: &mut PgConnection, new: &InsertRefund, provider_id: &str) -> Result<bool> {
+    let done = sqlx::query!(
+        "insert into refunds (id, payment_id, amount, state, provider_refund_id, created_at, due_at)
+         values ($1, $2, $3, 'pending', $4, $5, $6) on conflict (provider_refund_id) do nothing",
+        new.id.uuid(),
+        new.payment_id.uuid(),
+        new.amount,
+        provider_id,
+        new.created_at as _,
+        new.due_at as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Sets the provider's id of a pending refund that has none and is not leased, and makes it due. Returns false if there is no such
+/// refund.
+///
+/// # Errors
+/// If the database fails.
+pub async fn set_provider_refund_id(
+    conn: &mut PgConnection,
+    refund: RefundId,
+    provider_id: &str,
+    now: MachineTime,
+) -> Result<bool> {
+    let done = sqlx::query!(
+        "update refunds set provider_refund_id = $2, due_at = $3
+         where id = $1 and state = 'pending' and provider_refund_id is null and (leased_until is null or leased_until < $3)",
+        refund.uuid(),
+        provider_id,
+        now as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }

@@ -1,59 +1,61 @@
-//! What operators decided, in rows, and what it changes. Whoever decides takes the lease away: a call that is under way then is
-//! overtaken, and what it brings back is not written.
+//! SQL of the operators' decisions and of their effects. A decision ends the lease: the result of a call in progress is then not
+//! written.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::attempts::{forsake_attempts, forsake_refund_attempts, resolve_attempts, resolve_refund_attempts};
-use super::payments::changed;
-use crate::payments::machine::resolve::Action;
+use super::attempts::{expire_attempts, resolve_attempts};
+use super::payments::payment_changed;
 use crate::payments::model::{Payment, Refund};
+use crate::payments::state_machine::resolve::ResolveAction;
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::one_row;
 use crate::platform::error::Result;
 use crate::platform::ids::{Id, PaymentId, RefundId};
 
-/// A decision, as it is written.
+/// A decision to insert.
 #[derive(Debug)]
-pub struct Resolution<'a> {
-    /// Its id.
+pub struct ResolutionRow<'a> {
+    /// The decision's id.
     pub id: Uuid,
-    /// The payment that it is about.
+    /// The payment.
     pub payment_id: PaymentId,
-    /// The refund of that payment, if it is about one.
+    /// The refund of that payment, if the decision is about one.
     pub refund_id: Option<RefundId>,
-    /// What was decided.
-    pub action: Action,
-    /// What it had waited for.
-    pub attention: &'a str,
-    /// Why, in the operator's words.
+    /// The decision.
+    pub action: ResolveAction,
+    /// The reason for the review.
+    pub needs_review: &'a str,
+    /// The operator's note.
     pub note: &'a str,
-    /// Who decided.
+    /// The operator.
     pub operator_id: Uuid,
-    /// Minor units that will not be had.
+    /// Minor units written off.
     pub written_off: i64,
-    /// When.
+    /// The idempotency key of the request.
+    pub key_id: Option<Uuid>,
+    /// When the operator decided.
     pub at: DomainTime,
 }
 
-/// Writes a decision.
+/// Inserts a decision.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn insert_resolution(conn: &mut PgConnection, new: &Resolution<'_>, key_id: Option<Uuid>) -> Result<()> {
+/// If the database fails.
+pub async fn insert_resolution(conn: &mut PgConnection, new: &ResolutionRow<'_>) -> Result<()> {
     sqlx::query!(
-        "insert into payment_resolutions (id, payment_id, refund_id, action, attention, note, operator_id, written_off, key_id,
+        "insert into payment_resolutions (id, payment_id, refund_id, action, needs_review, note, operator_id, written_off, key_id,
                                           resolved_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         new.id,
         new.payment_id.uuid(),
         new.refund_id.map(Id::uuid),
         new.action.as_str(),
-        new.attention,
+        new.needs_review,
         new.note,
         new.operator_id,
         new.written_off,
-        key_id,
+        new.key_id,
         new.at as _,
     )
     .execute(conn)
@@ -61,13 +63,13 @@ pub async fn insert_resolution(conn: &mut PgConnection, new: &Resolution<'_>, ke
     Ok(())
 }
 
-/// Makes a payment due that waited for a person. Its open calls are as open as before.
+/// Makes a payment due, and ends its review. Its unresolved attempts stay unresolved.
 ///
 /// # Errors
 /// A conflict if the payment has changed since it was read.
-pub async fn due_again(conn: &mut PgConnection, before: &Payment, now: MachineTime) -> Result<()> {
+pub async fn retry_payment(conn: &mut PgConnection, before: &Payment, now: MachineTime) -> Result<()> {
     let done = sqlx::query!(
-        "update payments set attention = null, failures = 0, due_at = $3, version = version + 1
+        "update payments set needs_review = null, failures = 0, due_at = $3, version = version + 1
          where id = $1 and version = $2 and state in ('authorizing', 'authorized', 'capturing', 'voiding')",
         before.id.uuid(),
         before.version,
@@ -75,16 +77,16 @@ pub async fn due_again(conn: &mut PgConnection, before: &Payment, now: MachineTi
     )
     .execute(conn)
     .await?;
-    one_row(&done, changed)
+    one_row(&done, payment_changed)
 }
 
-/// Writes that nobody waits for a payment any more, which may have ended with that.
+/// Ends the review of a payment, and the work on it.
 ///
 /// # Errors
 /// A conflict if the payment has changed since it was read.
-pub async fn save_closed(conn: &mut PgConnection, before: &Payment, after: &Payment, now: MachineTime) -> Result<()> {
+pub async fn close_payment(conn: &mut PgConnection, before: &Payment, after: &Payment, now: MachineTime) -> Result<()> {
     let done = sqlx::query!(
-        "update payments set state = $3, attention = null, failures = 0, due_at = null,
+        "update payments set state = $3, needs_review = null, failures = 0, due_at = null,
                 leased_until = null, lease_token = lease_token + 1, version = version + 1
          where id = $1 and version = $2",
         before.id.uuid(),
@@ -93,37 +95,37 @@ pub async fn save_closed(conn: &mut PgConnection, before: &Payment, after: &Paym
     )
     .execute(&mut *conn)
     .await?;
-    one_row(&done, changed)?;
-    forsake_attempts(conn, &[before.id], now).await?;
-    resolve_attempts(conn, before.id, now).await
+    one_row(&done, payment_changed)?;
+    expire_attempts(conn, &[before.id.uuid()], now).await?;
+    resolve_attempts(conn, before.id.uuid(), now).await
 }
 
-/// Makes a refund due that waited for a person. Its open calls are as open as before.
+/// Makes a refund due, and ends its review. Its unresolved attempts stay unresolved.
 ///
 /// # Errors
 /// A conflict if the refund has been leased or has ended since it was read.
-pub async fn refund_due_again(conn: &mut PgConnection, after: &Refund, now: MachineTime) -> Result<()> {
+pub async fn retry_refund(conn: &mut PgConnection, after: &Refund, now: MachineTime) -> Result<()> {
     let done = sqlx::query!(
-        "update refunds set attention = null, failures = 0, another_key = $3, due_at = $4,
+        "update refunds set needs_review = null, failures = 0, allow_new_key = $3, due_at = $4,
                 leased_until = null, lease_token = lease_token + 1
          where id = $1 and lease_token = $2 and state = 'pending'",
         after.id.uuid(),
         after.lease_token,
-        after.another_key,
+        after.allow_new_key,
         now as _,
     )
     .execute(conn)
     .await?;
-    one_row(&done, changed)
+    one_row(&done, payment_changed)
 }
 
-/// Writes that nobody waits for a refund any more, which may have ended with that.
+/// Ends the review of a refund, and the work on it.
 ///
 /// # Errors
 /// A conflict if the refund has been leased since it was read.
-pub async fn save_closed_refund(conn: &mut PgConnection, after: &Refund, now: MachineTime) -> Result<()> {
+pub async fn close_refund(conn: &mut PgConnection, after: &Refund, now: MachineTime) -> Result<()> {
     let done = sqlx::query!(
-        "update refunds set state = $3, failure_code = $4, attention = null, failures = 0, due_at = null,
+        "update refunds set state = $3, failure_code = $4, needs_review = null, failures = 0, due_at = null,
                 leased_until = null, lease_token = lease_token + 1
          where id = $1 and lease_token = $2 and state <> 'succeeded'",
         after.id.uuid(),
@@ -133,7 +135,7 @@ pub async fn save_closed_refund(conn: &mut PgConnection, after: &Refund, now: Ma
     )
     .execute(&mut *conn)
     .await?;
-    one_row(&done, changed)?;
-    forsake_refund_attempts(conn, &[after.id], now).await?;
-    resolve_refund_attempts(conn, after.id, now).await
+    one_row(&done, payment_changed)?;
+    expire_attempts(conn, &[after.id.uuid()], now).await?;
+    resolve_attempts(conn, after.id.uuid(), now).await
 }

@@ -1,14 +1,14 @@
-//! The inbox of the provider's events: stored in one insert, answered, and handled afterwards, by looking.
+//! The inbox of the provider's events: an event is stored, answered, and handled afterwards.
 //!
-//! Handling an event is to make the payment due that it is about: the payments' worker asks the provider then. An event may come
-//! before we know the intent, whose `create` has been answered and not committed yet; it is tried again a few times. An intent
-//! that nobody knows by then is somebody else's at the provider, or one that we lost; the event is set aside for a person.
+//! To handle an event is to make its payment due; the worker then asks the provider. An event can arrive before the intent is known,
+//! while the `create` is answered and not yet committed, so it is retried. After that it is set aside for an operator: another system
+//! uses the account, or we lost the intent.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::Event;
+use super::InboundEvent;
 use crate::payments::{commands, store};
 use crate::platform::Platform;
 use crate::platform::clock::MachineTime;
@@ -16,19 +16,25 @@ use crate::platform::db::Tx;
 use crate::platform::error::Result;
 use crate::platform::wake::Wake;
 
-/// How long to wait before an event is looked at again whose intent nobody knows. After the last one it is set aside. A commit
-/// that follows the provider's answer takes milliseconds; five minutes outlast a lease and the back-off after it.
-const PAUSES: [TimeDelta; 4] =
+/// When an event with an unknown intent is retried; after the last retry it is set aside. A commit follows the provider's answer
+/// within milliseconds; five minutes outlast a lease and the back-off after it.
+const RETRY_SCHEDULE: [TimeDelta; 4] =
     [TimeDelta::seconds(1), TimeDelta::seconds(5), TimeDelta::seconds(30), TimeDelta::minutes(5)];
 
-/// Events handled in one round at most.
+/// The maximum number of events handled in one run.
 const BATCH_MAX: usize = 64;
 
-/// Stores an event. Says whether it is new: one that is here already was or will be handled, and nothing is to be done.
+/// How long events are kept (machine time). The provider repeats an event for three days at most.
+const KEPT: TimeDelta = TimeDelta::days(7);
+
+/// Rows that one transaction deletes. Small enough to delay no other transaction.
+const DELETE_BATCH: i64 = 1_000;
+
+/// Stores an event. Returns whether it is new; a repeated event changes nothing.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn receive(tx: &mut Tx, event: &Event, now: MachineTime) -> Result<bool> {
+/// If the database fails.
+pub async fn receive(tx: &mut Tx, event: &InboundEvent, now: MachineTime) -> Result<bool> {
     let is_new = store::insert_event(tx, event, now).await?;
     if is_new {
         tx.wake(Wake::ProviderEvents);
@@ -36,10 +42,10 @@ pub async fn receive(tx: &mut Tx, event: &Event, now: MachineTime) -> Result<boo
     Ok(is_new)
 }
 
-/// Handles the events that are due, each in a transaction of its own. Returns how many it was.
+/// Handles the due events, each in its own transaction. Returns how many.
 ///
 /// # Errors
-/// If the database does not answer.
+/// If the database fails.
 pub async fn run_once(platform: &Platform) -> Result<usize> {
     for count in 0..BATCH_MAX {
         let now = platform.clock.machine();
@@ -50,20 +56,33 @@ pub async fn run_once(platform: &Platform) -> Result<usize> {
     Ok(BATCH_MAX)
 }
 
-/// How long until an event is due; `None` if none waits.
+/// Returns how long until an event is due; `None` if no event waits.
 ///
 /// # Errors
-/// If the database does not answer.
+/// If the database fails.
 pub async fn until_next(platform: &Platform) -> Result<Option<Duration>> {
     let due = platform.db.read((), |conn, ()| Box::pin(store::next_event_due(conn))).await?;
     let now = platform.clock.machine();
     Ok(due.map(|due| due.since(now).to_std().unwrap_or_default()))
 }
 
-/// Brings the gauges of the inbox up to date, for `GET /metrics`.
+/// Deletes a batch of events that were kept long enough, and returns their number.
 ///
 /// # Errors
-/// If the database does not answer.
+/// If the database fails.
+pub async fn reap_once(platform: &Platform) -> Result<usize> {
+    let before = platform.clock.machine() - KEPT;
+    let deleted = platform
+        .db
+        .transaction((), move |tx, ()| Box::pin(store::delete_expired_events(tx, before, DELETE_BATCH)))
+        .await?;
+    Ok(usize::try_from(deleted).unwrap_or(usize::MAX))
+}
+
+/// Updates the gauges of the inbox, for `GET /metrics`.
+///
+/// # Errors
+/// If the database fails.
 pub async fn gauges(platform: &Platform) -> Result<()> {
     let (due, set_aside) = platform.db.read((), |conn, ()| Box::pin(store::event_counts(conn))).await?;
     let kept = &platform.metrics.webhooks.events_kept;
@@ -72,18 +91,22 @@ pub async fn gauges(platform: &Platform) -> Result<()> {
     Ok(())
 }
 
-/// Handles the event that has waited longest, if one is due. Its row is locked for as long, so that no two handle it.
+/// Handles the event that has been due for longest, under its row lock. Returns false if none is due.
 async fn handle_next(tx: &mut Tx, now: MachineTime) -> Result<bool> {
     let Some(event) = store::lock_due_event(tx, now).await? else { return Ok(false) };
-    if store::knows_intent(tx, &event.intent).await? {
-        commands::hint(tx, &event.intent, now).await?;
+    if store::knows_intent(tx, &event.intent_id).await? {
+        commands::recheck_intent(tx, &event.intent_id, now).await?;
         store::finish_event(tx, &event.id, now).await?;
         return Ok(true);
     }
-    match usize::try_from(event.attempts).ok().and_then(|attempts| PAUSES.get(attempts)) {
-        Some(pause) => store::put_off_event(tx, &event.id, now + *pause).await?,
+    match usize::try_from(event.attempts).ok().and_then(|attempts| RETRY_SCHEDULE.get(attempts)) {
+        Some(delay) => store::postpone_event(tx, &event.id, now + *delay).await?,
         None => {
-            tracing::warn!(event = event.id, intent = event.intent, "nobody knows this intent: the event is set aside");
+            tracing::warn!(
+                event = event.id,
+                intent = event.intent_id,
+                "no payment has this intent: the event is set aside"
+            );
             store::set_aside_event(tx, &event.id, now).await?;
         }
     }

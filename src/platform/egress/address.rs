@@ -1,4 +1,4 @@
-//! Where somebody else's API is.
+//! The base URL of an external API.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,29 +6,28 @@ use std::str::FromStr;
 
 use reqwest::Url;
 
-/// The address that an API's paths are put behind: `https://api.example.com`, without a slash at its end.
+/// The URL that an API's paths are appended to: `https://api.example.com`, without a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl {
     text: String,
-    is_this_machine: bool,
-    /// Whether what is sent can be read by whoever is on the way.
-    is_readable_on_the_way: bool,
+    is_loopback: bool,
+    is_plaintext_remote: bool,
 }
 
 impl BaseUrl {
-    /// As it is put before a path.
+    /// The URL without a trailing slash.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether it is an address of this machine's own.
-    pub fn is_this_machine(&self) -> bool {
-        self.is_this_machine
+    /// Whether the host is this machine.
+    pub fn is_loopback(&self) -> bool {
+        self.is_loopback
     }
 
-    /// Whether what is sent there leaves the machine unencrypted.
-    pub fn is_readable_on_the_way(&self) -> bool {
-        self.is_readable_on_the_way
+    /// Whether requests leave the machine unencrypted.
+    pub fn is_plaintext_remote(&self) -> bool {
+        self.is_plaintext_remote
     }
 }
 
@@ -38,18 +37,18 @@ impl FromStr for BaseUrl {
     fn from_str(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
         let Some(host) = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https")) else {
-            return Err("must start with http:// or https:// and name a host".to_owned());
+            return Err("must start with http:// or https:// and contain a host".to_owned());
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("must not hold a user or a password".to_owned());
+            return Err("must not contain a user or a password".to_owned());
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err("must end with its path".to_owned());
+            return Err("must not contain a query or a fragment".to_owned());
         }
         let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        let is_this_machine = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
-        let is_readable_on_the_way = url.scheme() == "http" && !is_this_machine;
-        Ok(Self { text: url.as_str().trim_end_matches('/').to_owned(), is_this_machine, is_readable_on_the_way })
+        let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+        let is_plaintext_remote = url.scheme() == "http" && !is_loopback;
+        Ok(Self { text: url.as_str().trim_end_matches('/').to_owned(), is_loopback, is_plaintext_remote })
     }
 }
 
@@ -64,12 +63,12 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Result<(String, bool), String> {
-        text.parse::<BaseUrl>().map(|url| (url.to_string(), url.is_readable_on_the_way()))
+        text.parse::<BaseUrl>().map(|url| (url.to_string(), url.is_plaintext_remote()))
     }
 
     #[test]
-    fn only_loopback_is_safe_without_tls() {
-        for (text, readable) in [
+    fn plain_http_is_safe_only_to_loopback() {
+        for (text, plaintext) in [
             ("https://api.stripe.com", false),
             ("https://api.stripe.com/", false),
             ("http://127.0.0.1:12111", false),
@@ -82,18 +81,18 @@ mod tests {
             ("http://0.0.0.0:80", true),
         ] {
             let url = text.parse::<BaseUrl>().expect(text);
-            assert_eq!(url.is_readable_on_the_way(), readable, "{text}");
+            assert_eq!(url.is_plaintext_remote(), plaintext, "{text}");
             assert!(!url.as_str().ends_with('/'), "{text}");
         }
     }
 
     #[test]
-    fn a_path_is_kept_and_its_last_slash_is_not() {
+    fn trailing_slash_is_removed() {
         assert_eq!(parsed("https://example.org/stripe/"), Ok(("https://example.org/stripe".to_owned(), false)));
     }
 
     #[test]
-    fn what_is_no_address_of_an_api_is_refused() {
+    fn invalid_base_url_is_an_error() {
         for wrong in
             ["", "api.stripe.com", "ftp://x", "unix:/x", "https://", "https://u:p@x", "https://x?y", "https://x#y"]
         {

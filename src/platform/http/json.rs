@@ -1,4 +1,4 @@
-//! Bodies: JSON in, and an answer that names the field when it cannot be read.
+//! Parsing of JSON bodies, with errors that name the field.
 
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
@@ -6,30 +6,30 @@ use serde_path_to_error::{Path, Segment};
 use crate::platform::error::{Code, FieldError, Refusal, Result};
 use crate::platform::ids::InvalidId;
 
-/// Reads a body, all of it.
+/// Parses a whole body.
 ///
 /// # Errors
-/// 400 for what is not JSON, or has an id of the wrong kind; 422 for a field that cannot be right. The field is named.
+/// 400 for invalid JSON or an invalid id; 422 for an invalid field. The error names the field.
 pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let fault = at_fault(error.path(), error.inner());
+        let field = field_error(error.path(), error.inner());
         let code = match error.inner().is_data() {
-            true if InvalidId::is_told_by(&fault.detail) => Code::InvalidId,
+            true if InvalidId::is_message(&field.detail) => Code::InvalidId,
             true => Code::InvalidRequest,
             false => Code::Malformed,
         };
-        Refusal::new(code, format!("The body cannot be read: {}.", fault.detail)).field(fault.pointer, fault.detail)
+        Refusal::new(code, format!("The body is invalid: {}.", field.detail)).field(field.pointer, field.detail)
     })?;
     deserializer.end().map_err(|error| {
         let detail = error.to_string();
-        Refusal::new(Code::Malformed, format!("There is something after the end of the JSON: {detail}."))
+        Refusal::new(Code::Malformed, format!("The body has characters after the end of the JSON value: {detail}."))
             .field("", detail)
     })?;
     Ok(value)
 }
 
-/// Reads a body that is an object. Serde takes an array of the right length for a struct, and clients must not come to rely on it.
+/// Parses a body that is an object. Serde would also accept an array of the right length for a struct.
 ///
 /// # Errors
 /// As [`read`], and 422 for an array.
@@ -41,8 +41,8 @@ pub fn read_object<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     read(body)
 }
 
-/// Which field an error is about, and what is wrong with it. Serde names one that is missing, or there twice, in its message only.
-pub fn at_fault(path: &Path, error: &impl std::fmt::Display) -> FieldError {
+/// Returns the field that an error is about. Serde names a missing or duplicate field only in its message.
+pub fn field_error(path: &Path, error: &impl std::fmt::Display) -> FieldError {
     let detail = without_value(&error.to_string());
     let named =
         ["missing field `", "duplicate field `"].iter().find_map(|start| detail.strip_prefix(start)?.split_once('`'));
@@ -53,8 +53,7 @@ pub fn at_fault(path: &Path, error: &impl std::fmt::Display) -> FieldError {
     FieldError { pointer, detail }
 }
 
-/// Serde quotes the value that it did not want. Its sender knows it, and others read what his program logs: it may be a key, or
-/// the number of a card.
+/// Removes the value that serde quotes. It may be a secret or a card number, and clients log error messages.
 fn without_value(message: &str) -> String {
     let is_of_a_value = message.starts_with("invalid type: ") || message.starts_with("invalid value: ");
     match (message.find(['`', '"']), message.rfind(", expected ")) {
@@ -65,7 +64,7 @@ fn without_value(message: &str) -> String {
     }
 }
 
-/// A path as a JSON pointer (RFC 6901).
+/// Returns a path as a JSON pointer (RFC 6901).
 fn pointer(path: &Path) -> String {
     path.iter().fold(String::new(), |pointer, segment| match segment {
         Segment::Seq { index } => format!("{pointer}/{index}"),
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_holds_is_not_quoted() {
+    fn message_does_not_quote_the_value() {
         for (message, shown) in [
             (
                 "invalid type: string \"4242, expected\", expected i64 at line 1",
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_field_at_fault_is_named() {
+    fn error_names_the_field() {
         let cases = [
             ("{", Code::Malformed, ""),
             ("[[], null]", Code::InvalidRequest, ""),

@@ -1,5 +1,5 @@
-//! What happens to every request: a trace id, a log line, metrics, rate-limit headers, and a problem document on every error
-//! path, also those that are actix's own or a panic's.
+//! The middleware of every request: a trace id, a log line, metrics, rate-limit headers, and a problem document for every error,
+//! actix's own errors and panics included.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use actix_web::{Error, HttpMessage, ResponseError, web};
 use futures_util::FutureExt;
 use tracing::Instrument;
 
-use super::problem::Problem;
+use super::problem::{INTERNAL_DETAIL, Problem};
 use crate::platform::Platform;
 use crate::platform::clock::Stopwatch;
 use crate::platform::error::{Code, Refusal};
-use crate::platform::limits::Verdict;
+use crate::platform::limits::RateLimitStatus;
 use crate::platform::telemetry::{self, Context};
 
-/// Wraps every request; see the module.
+/// Observes a request; see the module.
 ///
 /// # Errors
-/// Only what actix itself cannot turn into a response.
+/// Errors that actix turns into a response itself.
 pub async fn observe(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -37,13 +37,13 @@ pub async fn observe(
     let watch = Stopwatch::start();
 
     let handled = AssertUnwindSafe(next.call(request)).catch_unwind();
-    let answer = telemetry::within(Some(context.clone()), async {
+    let response = telemetry::in_context(Some(context.clone()), async {
         match handled.await {
             Ok(Ok(response)) => Ok(finish(response.map_into_boxed_body())),
             Ok(Err(error)) => Err(error),
             Err(_panic) => {
                 tracing::error!("a handler panicked");
-                let problem = Problem::from(Refusal::new(Code::Internal, "Something went wrong on our side."));
+                let problem = Problem::from(Refusal::new(Code::Internal, INTERNAL_DETAIL));
                 Err(actix_web::error::InternalError::from_response("panic", problem.error_response()).into())
             }
         }
@@ -51,7 +51,7 @@ pub async fn observe(
     .instrument(span.clone())
     .await;
 
-    let (route, status) = match &answer {
+    let (route, status) = match &response {
         Ok(response) => {
             let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
             (route, response.status().as_u16())
@@ -61,21 +61,21 @@ pub async fn observe(
     let seconds = watch.elapsed().as_secs_f64();
     platform.metrics.http_requests.with_label_values(&[method.as_str(), &route, &status.to_string()]).inc();
     platform.metrics.http_latency.with_label_values(&[method.as_str(), &route]).observe(seconds);
-    span.in_scope(|| tracing::debug!(method, route, status, ms = seconds * 1000.0, "answered"));
-    answer
+    span.in_scope(|| tracing::debug!(method, route, status, ms = seconds * 1000.0, "responded"));
+    response
 }
 
 fn context_of(request: &ServiceRequest, platform: &Platform) -> Context {
     let given = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
     let trace_id = given
         .and_then(telemetry::parse_traceparent)
-        .map_or_else(|| platform.dice.uuid(platform.clock.machine()).simple().to_string(), str::to_owned);
+        .map_or_else(|| platform.random.uuid(platform.clock.machine()).simple().to_string(), str::to_owned);
     Context { trace_id: Arc::from(trace_id), path: Arc::from(request.path()) }
 }
 
-/// Adds the headers that every answer carries, and a problem document where actix made an error of its own.
+/// Adds the headers of every response, and replaces actix's own errors by problem documents.
 fn finish(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    let verdict = response.request().extensions().get::<Verdict>().copied();
+    let verdict = response.request().extensions().get::<RateLimitStatus>().copied();
     let mut response = if is_bare_error(&response) { with_problem(response) } else { response };
     let headers = response.headers_mut();
     if let Some(trace_id) = telemetry::trace_id() {
@@ -99,16 +99,20 @@ fn with_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> 
     let allow = response.headers().get(ALLOW).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let refusal = match response.status() {
         StatusCode::NOT_FOUND => {
-            Refusal::new(Code::NotFound, "There is nothing at this address. /docs lists what there is.")
+            Refusal::new(Code::NotFound, "No operation has this path. /docs lists the operations.")
         }
         StatusCode::METHOD_NOT_ALLOWED => Refusal::new(
             Code::MethodNotAllowed,
-            format!("This address answers to {}.", allow.as_deref().unwrap_or("other methods")),
+            format!("This path supports {}.", allow.as_deref().unwrap_or("other methods")),
         ),
-        StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(Code::BodyTooLarge, "The body is too large."),
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => Refusal::new(Code::UnsupportedMediaType, "Send JSON."),
-        status if status.is_client_error() => Refusal::new(Code::Malformed, "The request cannot be read."),
-        _ => Refusal::new(Code::Internal, "Something went wrong on our side."),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Refusal::new(Code::BodyTooLarge, "The body exceeds the limit. Split the request.")
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            Refusal::new(Code::UnsupportedMediaType, "Send the body as JSON, with `Content-Type: application/json`.")
+        }
+        status if status.is_client_error() => Refusal::new(Code::Malformed, "The request cannot be parsed."),
+        _ => Refusal::new(Code::Internal, INTERNAL_DETAIL),
     };
     let body = Problem::from(refusal).allowing(allow).error_response();
     response.into_response(body.map_into_boxed_body())

@@ -1,19 +1,20 @@
-//! HTTP, as far as all rooms share it: requests, answers, problems, lists, streams. Besides this only `routes.rs` files know actix.
+//! HTTP for all modules: requests, responses, problem documents and streams. Besides this, only `routes.rs` files know actix.
 
+mod audience;
 pub mod json;
 pub mod middleware;
-pub mod names;
+pub mod origin_check;
 pub mod problem;
 pub mod request;
 pub mod socket;
 pub mod sse;
-pub mod strangers;
 
-pub use problem::Problem;
-pub use request::{
-    Drivers, DriversAndOperators, Everybody, Gateways, Operators, Participants, Request, Riders, RidersAndDrivers,
+pub use audience::{
+    Audience, Drivers, DriversAndOperators, Gateways, Operators, Participants, Public, Riders, RidersAndDrivers,
     RidersAndOperators,
 };
+pub use problem::Problem;
+pub use request::Request;
 
-/// What a handler returns.
-pub type Reply = Result<actix_web::HttpResponse, Problem>;
+/// The result of a handler.
+pub type HttpResult = Result<actix_web::HttpResponse, Problem>;

@@ -1,4 +1,4 @@
-//! Problem documents (RFC 9457), and the one table that gives each [`Code`] its status, name and meaning.
+//! Problem documents (RFC 9457), and the one table that gives each [`Code`] its status, name and title.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -6,220 +6,239 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fmt;
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::platform::error::{Code, Error, FieldError, Refusal};
-use crate::platform::http::names::published;
 use crate::platform::ids::TripId;
 use crate::platform::money::Money;
+use crate::platform::names::string_schema;
 use crate::platform::telemetry;
 
-/// What the world is told about a code.
+/// The published meaning of a code.
 #[derive(Debug, Clone, Copy)]
-pub struct Meaning {
-    /// HTTP status.
+pub struct ProblemType {
+    /// The HTTP status.
     pub status: u16,
-    /// The stable name, the last part of the page's address.
+    /// The stable name, the last segment of the error page's path.
     pub name: &'static str,
-    /// The same for every case of it.
+    /// The condition, the same for every occurrence.
     pub title: &'static str,
-    /// Why the service says it and what to do.
-    pub why: &'static str,
+    /// The cause, and what to do.
+    pub explanation: &'static str,
 }
 
-macro_rules! meanings {
-    ($($code:ident $status:literal $name:literal $title:literal $why:literal;)*) => {
+macro_rules! problem_types {
+    ($($(#[$cfg:meta])* $code:ident $status:literal $name:literal $title:literal $explanation:literal;)*) => {
         impl Code {
-            /// Every code.
-            pub const ALL: &'static [Self] = &[$(Self::$code),*];
+            /// All codes.
+            pub const ALL: &'static [Self] = &[$($(#[$cfg])* Self::$code),*];
 
-            /// What the world is told about it.
-            pub fn meaning(self) -> Meaning {
+            /// Returns the published meaning.
+            pub const fn problem_type(self) -> ProblemType {
                 match self {
-                    $(Self::$code => Meaning { status: $status, name: $name, title: $title, why: $why },)*
+                    $($(#[$cfg])* Self::$code => ProblemType {
+                        status: $status,
+                        name: $name,
+                        title: $title,
+                        explanation: $explanation,
+                    },)*
                 }
             }
         }
     };
 }
 
-meanings! {
-    Malformed 400 "malformed" "The request cannot be read"
-        "The body is not JSON, or a parameter is not of its type. The detail says where reading stopped.";
-    InvalidId 400 "invalid_id" "An id of the wrong kind"
-        "Ids say what they are: trip_, drv_, rdr_, ofr_, pay_, quo_, rfd_, run_, fnd_. This one has another prefix, or is cut short.";
-    InvalidRequest 422 "invalid_request" "A field cannot be right"
-        "The request can be read, but a field is unknown, missing or out of its range. `errors` names each one.";
-    UnsupportedMediaType 415 "unsupported_media_type" "Not JSON"
-        "Send `Content-Type: application/json`.";
-    BodyTooLarge 413 "body_too_large" "The body is too large"
-        "Bodies are bounded. Split the request.";
-    Unauthenticated 401 "unauthenticated" "Who are you?"
-        "There is no bearer token, or it has expired, or it is not signed with our key. In the sandbox POST /v1/sandbox/tokens gives you one.";
-    Forbidden 403 "forbidden" "Not for your role"
-        "The operation exists, for callers of another role.";
-    NotFound 404 "not_found" "No such thing"
-        "It does not exist, or it is not yours: from outside the two look the same.";
-    MethodNotAllowed 405 "method_not_allowed" "Not with this method"
-        "The address exists, for other methods: `Allow` lists them.";
-    IdempotencyKeyMissing 400 "idempotency_key_missing" "An Idempotency-Key is needed"
-        "Requests that change trips, offers or money carry a key, so that they can be repeated safely when an answer is lost.";
-    IdempotencyKeyInvalid 400 "idempotency_key_invalid" "The Idempotency-Key cannot be used"
+problem_types! {
+    Malformed 400 "malformed" "Malformed request"
+        "The body is not valid JSON, or a parameter has the wrong type. The detail says where parsing stopped.";
+    InvalidId 400 "invalid_id" "Invalid id"
+        "An id has the wrong prefix or is not 26 base-32 digits long. The prefix names the type: trip_, drv_, rdr_, ofr_, pay_, quo_, rfd_, run_, fnd_.";
+    InvalidRequest 422 "invalid_request" "Invalid field"
+        "A field is unknown, missing or out of range. `errors` lists each one.";
+    UnsupportedMediaType 415 "unsupported_media_type" "Unsupported media type"
+        "Send the body as JSON, with `Content-Type: application/json`.";
+    BodyTooLarge 413 "body_too_large" "Body too large"
+        "The body exceeds the limit. Split the request.";
+    Unauthenticated 401 "unauthenticated" "Unauthenticated"
+        "The bearer token is missing, expired or not signed with the service's key.";
+    Forbidden 403 "forbidden" "Forbidden"
+        "The operation is for callers of another role.";
+    NotFound 404 "not_found" "Not found"
+        "The object does not exist, or it belongs to another caller. The response is the same for both.";
+    MethodNotAllowed 405 "method_not_allowed" "Method not allowed"
+        "The path does not support this method. `Allow` lists the methods that it supports.";
+    IdempotencyKeyMissing 400 "idempotency_key_missing" "Idempotency-Key missing"
+        "Requests that change trips, offers or money carry a key, so that a client can safely repeat them when a response is lost.";
+    IdempotencyKeyInvalid 400 "idempotency_key_invalid" "Invalid Idempotency-Key"
         "A key is 1 to 255 visible ASCII characters.";
-    IdempotencyKeyReused 422 "idempotency_key_reused" "The key belongs to another request"
-        "Within 24 hours a key stands for one request: same method, path, query and body bytes.";
-    RequestInProgress 409 "request_in_progress" "The first request is still running"
-        "A request with this key has not finished. Repeat it after `Retry-After` to get its answer.";
-    TooManyCommands 429 "too_many_commands" "Too many commands at once"
+    IdempotencyKeyReused 422 "idempotency_key_reused" "Idempotency-Key reused"
+        "For 24 hours, a key belongs to one request: the same method, path, query and body bytes.";
+    RequestInProgress 409 "request_in_progress" "Request in progress"
+        "A request with this key has not finished. Repeat it after `Retry-After` to get its response.";
+    TooManyCommands 429 "too_many_commands" "Too many concurrent commands"
         "At most four commands of one caller run at the same time.";
-    RateLimited 429 "rate_limited" "Too many requests"
-        "The `RateLimit-Policy` header says how many are welcome; `Retry-After` says when to come back.";
-    VersionMismatch 412 "version_mismatch" "It has changed"
-        "`If-Match` names another version than the current one. Read it again.";
-    InvalidTransition 409 "invalid_transition" "Not from this state"
-        "The trip or offer is in a state that does not allow this. The document names the state and what it allows.";
-    ActiveTripExists 409 "active_trip_exists" "One trip at a time"
-        "A rider has at most one trip under way. End it, or wait for it to end.";
-    QuoteExpired 410 "quote_expired" "The quote has expired"
-        "Prices are promised for two minutes. Ask for a new quote.";
-    QuoteUsed 409 "quote_used" "The quote is used up"
-        "A quote makes one trip. Ask for a new one.";
-    OfferExpired 410 "offer_expired" "The offer has expired"
-        "Offers live for 15 seconds. Another driver is being asked.";
-    OfferWithdrawn 410 "offer_withdrawn" "The offer was withdrawn"
-        "The rider cancelled, or the driver went offline.";
-    OfferTaken 409 "offer_taken" "Somebody else has it"
+    RateLimited 429 "rate_limited" "Rate limit exceeded"
+        "The `RateLimit-Policy` header states the limit; `Retry-After` says when to send the next request.";
+    VersionMismatch 412 "version_mismatch" "Version mismatch"
+        "`If-Match` names another version than the current one. Read the resource again.";
+    InvalidTransition 409 "invalid_transition" "Invalid state transition"
+        "The state of the trip or offer does not allow the command. `state` is the state, `allowed` lists the commands that it allows.";
+    ActiveTripExists 409 "active_trip_exists" "Active trip exists"
+        "A rider has at most one active trip. End it, or wait until it ends.";
+    QuoteExpired 410 "quote_expired" "Quote expired"
+        "A quote is valid for two minutes. Request a new one.";
+    QuoteUsed 409 "quote_used" "Quote already used"
+        "A quote is valid for one trip. Request a new one.";
+    OfferExpired 410 "offer_expired" "Offer expired"
+        "An offer is valid for 15 seconds. The trip is being offered to another driver.";
+    OfferWithdrawn 410 "offer_withdrawn" "Offer withdrawn"
+        "The rider cancelled the trip, or the driver went offline.";
+    OfferTaken 409 "offer_taken" "Trip already taken"
         "Another driver accepted this trip first.";
-    DriverOnTrip 409 "driver_on_trip" "Not during a trip"
-        "End the trip first.";
-    DriverUnavailable 409 "driver_unavailable" "The driver is not available"
-        "The driver is offline, or engaged already.";
-    TooFarFromPickup 409 "too_far_from_pickup" "Not at the pickup"
-        "A driver arrives within 150 m of the pickup, by the last position received.";
+    DriverOnTrip 409 "driver_on_trip" "Driver on a trip"
+        "The operation is not possible during a trip. End the trip first.";
+    DriverUnavailable 409 "driver_unavailable" "Driver unavailable"
+        "The driver is offline, or has an offer or a trip already.";
+    TooFarFromPickup 409 "too_far_from_pickup" "Too far from the pickup"
+        "The driver's last known position must be within 150 m of the pickup.";
     WrongPin 409 "wrong_pin" "Wrong PIN"
-        "The rider reads the PIN from their own trip and tells it to the driver.";
-    PinLocked 409 "pin_locked" "Too many wrong PINs"
-        "After five wrong PINs an operator has to reset it.";
-    TooEarly 409 "too_early" "Too early for that"
-        "The rider has 300 seconds to come to the car before it is a no-show.";
-    NotRefundable 409 "not_refundable" "It cannot be refunded"
-        "Refunds never exceed what was captured, pending ones included.";
-    NotResolvable 409 "not_resolvable" "Nobody has to decide that"
-        "The payment or refund waits for nobody, or the action does not fit how it stands.";
-    AlreadyTipped 409 "already_tipped" "There is a tip already"
-        "A trip has one tip. Another one can be given when the first was declined.";
-    SignatureInvalid 400 "signature_invalid" "The signature does not fit"
-        "The webhook is not signed with our secret, or its time stamp is more than 300 s off.";
-    EndpointLimit 409 "endpoint_limit" "No more endpoints"
-        "There are at most 20 webhook endpoints. Delete one that nobody needs.";
-    NotTheMatcher 503 "not_the_matcher" "Another process owns the positions"
-        "One process at a time keeps the index. Repeat the request: it reaches the right one, or this one becomes it.";
-    NotSupervised 409 "not_supervised" "Nobody would start it again"
-        "The sandbox kills the service only where a supervisor starts it again: in `ridematch demo`.";
-    NotASimulator 409 "not_a_simulator" "The provider is a real one"
-        "Bad days can be had, and books opened, of a psp-sim on the same machine, and of nobody else.";
-    NothingPending 409 "nothing_pending" "Time changes nothing there"
-        "The trip, offer, payment or quote waits for no moment of domain time.";
-    OutcomeUnknown 503 "outcome_unknown" "It is done, or it is not"
-        "The connection to the database was lost at the commit. Repeat the request with the same key: it tells.";
-    Overloaded 503 "overloaded" "Too busy"
-        "All database connections are in use. Nothing was done.";
-    Unavailable 503 "unavailable" "Not available"
-        "Something that the service needs does not answer. Nothing was done.";
-    Internal 500 "internal" "Our fault"
-        "Something went wrong that should not have. The trace id finds it in the logs.";
+        "The rider finds the PIN in their trip and gives it to the driver.";
+    PinLocked 409 "pin_locked" "PIN locked"
+        "Five wrong PINs were entered. An operator has to reset the PIN.";
+    TooEarly 409 "too_early" "Too early"
+        "The rider has 300 seconds after the driver's arrival before the trip can become a no-show.";
+    NotRefundable 409 "not_refundable" "Not refundable"
+        "Refunds, pending ones included, never exceed the captured amount.";
+    NotResolvable 409 "not_resolvable" "Nothing to resolve"
+        "The payment or refund does not need a review, or its state does not allow the action.";
+    AlreadyTipped 409 "already_tipped" "Already tipped"
+        "A trip has at most one tip. The rider can tip again only if the first tip was declined.";
+    SignatureInvalid 400 "signature_invalid" "Invalid signature"
+        "The webhook is not signed with the configured secret, or its timestamp is more than 300 s off.";
+    EndpointLimit 409 "endpoint_limit" "Endpoint limit reached"
+        "At most 20 webhook endpoints can exist. Delete one that is no longer needed.";
+    NotTheMatcher 503 "not_the_matcher" "Not the matcher"
+        "One process at a time, the matcher, owns the driver index. Repeat the request: it reaches the matcher, or this process becomes it.";
+    #[cfg(feature = "sandbox")]
+    NotSupervised 409 "not_supervised" "Service not supervised"
+        "The service is killed only where a supervisor restarts it, as `ridematch demo` does.";
+    #[cfg(feature = "sandbox")]
+    NotASimulator 409 "not_a_simulator" "Provider is not a simulator"
+        "Fault injection works only with psp-sim on the same machine.";
+    #[cfg(feature = "sandbox")]
+    NothingPending 409 "nothing_pending" "No pending deadline"
+        "The trip, offer, payment or quote has no deadline in domain time.";
+    OutcomeUnknown 503 "outcome_unknown" "Commit outcome unknown"
+        "The connection to the database was lost during the commit. Repeat the request with the same key to learn the outcome.";
+    Overloaded 503 "overloaded" "Service overloaded"
+        "All database connections are in use. Nothing was changed.";
+    Unavailable 503 "unavailable" "Service unavailable"
+        "A dependency of the service does not respond. Nothing was changed.";
+    Internal 500 "internal" "Internal error"
+        "The service failed unexpectedly. The trace id finds the cause in the logs.";
 }
 
-/// A refusal on its way out.
+/// The detail of an internal error.
+pub(super) const INTERNAL_DETAIL: &str = "The service failed unexpectedly. Report the trace id to the operators.";
+
+/// The stable name of a [`Code`], as a schema.
+pub struct ProblemCode;
+
+impl PartialSchema for ProblemCode {
+    fn schema() -> RefOr<Schema> {
+        let description = "The reason, by name. `/problems/{code}` explains each. New codes may be added.";
+        string_schema(description, Code::ALL.iter().map(|code| code.problem_type().name))
+    }
+}
+
+impl ToSchema for ProblemCode {}
+
+/// A refusal as an HTTP response.
 #[derive(Debug, Clone)]
 pub struct Problem {
     refusal: Box<Refusal>,
     allow: Option<String>,
 }
 
-published! {
-    /// Why a request was refused, by name. `/problems/{code}` has a page for each; new ones may be added.
-    ProblemCode = Code::ALL.iter().map(|code| code.meaning().name);
-}
-
-/// Why a request was refused, or failed (RFC 9457).
+/// A problem document (RFC 9457): why a request was refused or failed.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub struct Document<'a> {
-    /// The page that explains the code.
+pub struct ProblemDocument<'a> {
+    /// The address of the page that explains the code.
     #[schema(pattern = "^/problems/[a-z_]+$", example = "/problems/invalid_request")]
     r#type: String,
-    /// The same for every case of the code.
-    #[schema(max_length = 255, example = "A field cannot be right")]
+    /// The condition, the same for every occurrence of the code.
+    #[schema(max_length = 255, example = "Invalid field")]
     title: &'a str,
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// This case of it: what was found, and the way out.
+    /// This occurrence: what was found, what was expected, and what to do.
     #[schema(example = "`limit` must be 1 to 100.")]
     detail: &'a str,
-    /// The path that was asked for.
+    /// The path of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "/v1/trips")]
     instance: Option<&'a str>,
-    /// Stable: what a program should look at.
+    /// The stable name of the reason, for programs.
     #[schema(value_type = ProblemCode)]
     code: &'a str,
-    /// Finds the request in the logs; the `Trace-Id` header says the same.
+    /// The trace id of the request, also in the logs and in the `Trace-Id` header.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, pattern = "^[0-9a-f]{32}$")]
     trace_id: Option<&'a str>,
-    /// The fields at fault, if it is fields that are.
+    /// The invalid fields.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Option<Vec<FieldError>>, nullable = false, max_items = 100)]
     errors: &'a [FieldError],
     #[serde(flatten)]
-    #[schema(value_type = Members)]
+    #[schema(value_type = ProblemMembers)]
     more: &'a Map<String, Value>,
 }
 
-/// What some codes add: facts that a program can act on.
+/// Further members of some codes.
 #[derive(ToSchema)]
 #[schema(as = ProblemMembers)]
-#[expect(dead_code, reason = "a shape for the document: `Refusal::with` adds them")]
-pub struct Members {
+#[expect(dead_code, reason = "a schema; `Refusal::with` adds the members")]
+pub struct ProblemMembers {
     /// The current state of the trip, offer, payment, finding or endpoint.
     #[schema(nullable = false, max_length = 64, example = "completed")]
     state: Option<String>,
-    /// The commands that the state allows, guards apart.
+    /// The commands that the state allows, ignoring guards such as distances and deadlines.
     #[schema(nullable = false, max_items = 20)]
     allowed: Option<Vec<String>>,
-    /// The current version, of `version_mismatch`.
+    /// The current version (`version_mismatch`).
     #[schema(nullable = false, minimum = 1)]
     version: Option<i64>,
-    /// The trip that the driver is on, of `driver_on_trip`.
+    /// The driver's trip (`driver_on_trip`).
     #[schema(nullable = false)]
     trip_id: Option<TripId>,
-    /// Wrong PINs until it is locked, of `wrong_pin`.
+    /// Attempts left before the PIN is locked (`wrong_pin`).
     #[schema(nullable = false, minimum = 0, maximum = 4)]
     tries_left: Option<i64>,
-    /// Seconds to wait, of `too_early` (domain time).
+    /// Seconds to wait, domain time (`too_early`).
     #[schema(nullable = false, minimum = 0)]
     seconds_left: Option<i64>,
-    /// How far away the driver is, metres, of `too_far_from_pickup`.
+    /// Distance of the driver from the pickup, meters (`too_far_from_pickup`).
     #[schema(nullable = false, minimum = 0)]
     distance_m: Option<i64>,
-    /// What can still be refunded, of `not_refundable`.
+    /// The amount that can still be refunded (`not_refundable`).
     #[schema(nullable = false)]
     refundable: Option<Money>,
 }
 
-impl<'a> Document<'a> {
-    /// The document of a refusal: of this path, under this trace id.
+impl<'a> ProblemDocument<'a> {
+    /// Creates the document of a refusal, for a path and a trace id.
     pub fn new(refusal: &'a Refusal, path: Option<&'a str>, trace_id: Option<&'a str>) -> Self {
-        let meaning = refusal.code.meaning();
+        let problem_type = refusal.code.problem_type();
         Self {
-            r#type: format!("/problems/{}", meaning.name),
-            title: meaning.title,
-            status: meaning.status,
+            r#type: format!("/problems/{}", problem_type.name),
+            title: problem_type.title,
+            status: problem_type.status,
             detail: &refusal.detail,
             instance: path,
-            code: meaning.name,
+            code: problem_type.name,
             trace_id,
             errors: &refusal.fields,
             more: &refusal.more,
@@ -228,19 +247,19 @@ impl<'a> Document<'a> {
 }
 
 impl Problem {
-    /// The code, for metrics and tests.
+    /// Returns the code.
     pub fn code(&self) -> Code {
         self.refusal.code
     }
 
-    /// The document itself, for where there is no response to put it into.
+    /// Returns the document, for transports other than an HTTP response.
     pub fn document(&self) -> Value {
         let context = telemetry::context();
         let (path, trace_id) = context.as_ref().map(|context| (&*context.path, &*context.trace_id)).unzip();
-        serde_json::to_value(Document::new(&self.refusal, path, trace_id)).unwrap_or_default()
+        serde_json::to_value(ProblemDocument::new(&self.refusal, path, trace_id)).unwrap_or_default()
     }
 
-    /// Adds the methods that the address does have.
+    /// Sets the `Allow` header.
     #[must_use]
     pub fn allowing(mut self, methods: Option<String>) -> Self {
         self.allow = methods;
@@ -255,39 +274,38 @@ impl From<Refusal> for Problem {
 }
 
 impl From<Error> for Problem {
-    /// Logs what is not the caller's business, once, here at the edge.
+    /// Maps an error to a problem, and logs the causes that the caller does not see. The only place that logs them.
     fn from(error: Error) -> Self {
         match error {
             Error::Refused(refusal) => (*refusal).into(),
             Error::OutcomeUnknown(cause) => {
-                tracing::error!(%cause, "outcome unknown");
+                tracing::error!(%cause, "the outcome of a commit is unknown");
                 Refusal::new(
                     Code::OutcomeUnknown,
-                    "The connection to the database was lost at the commit. Repeat the request with the same key.",
+                    "The connection to the database was lost during the commit. Repeat the request with the same key to learn the outcome.",
                 )
                 .retry_after(1)
                 .into()
             }
             Error::Database(cause) if is_outage(&cause) => {
-                tracing::error!(%cause, "the database is not available");
-                Refusal::new(Code::Unavailable, "The database does not answer. Nothing was done; try again.")
+                tracing::error!(%cause, "the database is unavailable");
+                Refusal::new(Code::Unavailable, "The database does not respond. Nothing was changed. Try again.")
                     .retry_after(1)
                     .into()
             }
             error => {
                 tracing::error!(%error, "internal error");
-                Refusal::new(Code::Internal, "Something went wrong on our side. Quote the trace id when you ask.")
-                    .into()
+                Refusal::new(Code::Internal, INTERNAL_DETAIL).into()
             }
         }
     }
 }
 
-/// Whether the database was out of reach, as against having refused a statement.
+/// Whether the database was unreachable, as opposed to having rejected a statement.
 fn is_outage(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
-        // Class 57: shut down, crashed, or not started yet. 53300: too many connections. Class 08: connection trouble.
+        // 57P: shut down, crashed or starting. 53300: too many connections. Class 08: connection exceptions.
         sqlx::Error::Database(error) => {
             error.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08") || code == "53300")
         }
@@ -297,17 +315,17 @@ fn is_outage(error: &sqlx::Error) -> bool {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.refusal.code.meaning().name, self.refusal.detail)
+        write!(f, "{}: {}", self.refusal.code.problem_type().name, self.refusal.detail)
     }
 }
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.refusal.code.meaning().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.refusal.code.problem_type().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn error_response(&self) -> HttpResponse {
-        let meaning = self.refusal.code.meaning();
+        let problem_type = self.refusal.code.problem_type();
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((CONTENT_TYPE, "application/problem+json"));
         if let Some(seconds) = self.refusal.retry_after_s {
@@ -316,7 +334,7 @@ impl ResponseError for Problem {
         if let Some(methods) = &self.allow {
             response.insert_header((ALLOW, methods.as_str()));
         }
-        if meaning.status == 401 {
+        if problem_type.status == 401 {
             response.insert_header((WWW_AUTHENTICATE, "Bearer"));
         }
         response.body(self.document().to_string())
@@ -329,9 +347,9 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn every_code_has_a_name_of_its_own_and_an_error_status() {
-        let names: HashSet<_> = Code::ALL.iter().map(|code| code.meaning().name).collect();
+    fn every_code_has_a_unique_name_and_an_error_status() {
+        let names: HashSet<_> = Code::ALL.iter().map(|code| code.problem_type().name).collect();
         assert_eq!(names.len(), Code::ALL.len());
-        assert!(Code::ALL.iter().all(|code| (400..600).contains(&code.meaning().status)));
+        assert!(Code::ALL.iter().all(|code| (400..600).contains(&code.problem_type().status)));
     }
 }

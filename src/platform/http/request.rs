@@ -1,4 +1,4 @@
-//! A request as the rooms see it: who asks, what for, under which key.
+//! A request as handlers see it: the caller, the parameters, the idempotency key.
 
 use std::marker::PhantomData;
 
@@ -12,63 +12,25 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
+use super::audience::Audience;
 use super::json;
 use super::problem::Problem;
 use crate::platform::Platform;
-use crate::platform::auth::{Caller, Pass, Role};
+use crate::platform::auth::{Caller, Role, VerifiedToken};
 use crate::platform::db::Tx;
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::idempotency::{self, Answer, Answered, Entered, Key};
+use crate::platform::idempotency::{self, CommandResponse, Key, KeyLookup, StoredResponse};
 use crate::platform::ids::Id;
 
-/// The longest body of a request that is not a batch of positions.
+/// The maximum size of a body, bytes, except for batches of positions.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 
-/// The roles that an operation is for.
-pub trait Audience: 'static {
-    /// Empty: no token is needed.
-    const ROLES: &'static [Role];
-}
-
-macro_rules! audiences {
-    ($($(#[$doc:meta])* $name:ident = [$($role:ident),*];)*) => {$(
-        $(#[$doc])*
-        #[derive(Debug)]
-        pub enum $name {}
-        impl Audience for $name {
-            const ROLES: &'static [Role] = &[$(Role::$role),*];
-        }
-    )*};
-}
-
-audiences! {
-    /// Anybody, with no token.
-    Everybody = [];
-    /// Riders.
-    Riders = [Rider];
-    /// Drivers.
-    Drivers = [Driver];
-    /// Device gateways.
-    Gateways = [Gateway];
-    /// Operators.
-    Operators = [Ops];
-    /// The two sides of a trip.
-    RidersAndDrivers = [Rider, Driver];
-    /// Drivers, and operators in their place.
-    DriversAndOperators = [Driver, Ops];
-    /// Riders, and operators who look over their shoulder.
-    RidersAndOperators = [Rider, Ops];
-    /// Everybody who may look at a trip.
-    Participants = [Rider, Driver, Ops];
-}
-
-/// The key of a command, for the published document.
+/// The header `Idempotency-Key`, for the OpenAPI document.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "`Request::command` reads it from the bare request")]
+#[expect(dead_code, reason = "`Request::command` reads the header itself")]
 pub struct KeyHeader {
-    /// 1 to 255 visible ASCII characters of your own, new for each request; the same again for a repeat of the same request, which
-    /// gets the same answer for 24 hours.
+    /// 1 to 255 visible ASCII characters, new for each request. Repeat a request with its key: for 24 hours it gets the same response.
     #[param(
         rename = "Idempotency-Key",
         min_length = 1,
@@ -79,48 +41,48 @@ pub struct KeyHeader {
     key: String,
 }
 
-/// The version that a command is meant for, for the published document.
+/// The header `If-Match`, for the OpenAPI document.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "`Request::if_match` reads it from the bare request")]
+#[expect(dead_code, reason = "`Request::if_match` reads the header itself")]
 pub struct VersionHeader {
-    /// The `ETag` that the resource must still have: 412 if it has another one by now. `*` and absence demand nothing.
+    /// The `ETag` that the resource must still have; otherwise the response is 412. `*`, or no header, skips the check.
     #[param(rename = "If-Match", pattern = r#"^(\*|(W/)?"[0-9]{1,18}")$"#, example = "\"3\"")]
     version: Option<String>,
 }
 
-/// The version that the caller has, for the published document.
+/// The header `If-None-Match`, for the OpenAPI document.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "`Request::respond` reads it from the bare request")]
+#[expect(dead_code, reason = "`Request::respond` reads the header itself")]
 pub struct KnownVersionHeader {
     /// The `ETag` that you have; 304 without a body if it is still the current one.
     #[param(rename = "If-None-Match", example = "\"3\"")]
     version: Option<String>,
 }
 
-/// Where a stream goes on, for the published document.
+/// The header `Last-Event-ID`, for the OpenAPI document.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "streams read it from the bare request")]
+#[expect(dead_code, reason = "streams read the header themselves")]
 pub struct LastEventHeader {
-    /// The `id` of the last event of the stream that you have: it goes on with the next one. Browsers send it by themselves.
+    /// The `id` of the last event received. The stream resumes after it. Browsers send the header when they reconnect.
     #[param(rename = "Last-Event-ID", pattern = "^[0-9]{1,18}$", example = "4")]
     last: Option<String>,
 }
 
-/// The body of a command that has no fields: an empty object, or nothing at all.
+/// The body of a command without fields: empty, or an empty object.
 #[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({}))]
 pub struct NoFields {}
 
-/// An authenticated request of one of the audience's roles, its body read whole.
+/// An authenticated request of one of the audience's roles, with its whole body.
 #[derive(Debug)]
 pub struct Request<A> {
-    /// The platform that serves it.
+    /// The platform.
     pub platform: Platform,
-    /// The bare request.
+    /// The actix request.
     pub http: HttpRequest,
     /// The raw body.
     pub body: Bytes,
@@ -151,53 +113,59 @@ pub(super) fn platform(http: &HttpRequest) -> Platform {
 }
 
 /// Authenticates, checks the role and counts against the rate limit.
-pub(super) fn admit(platform: &Platform, http: &HttpRequest, roles: &[Role]) -> Result<Pass> {
+pub(super) fn admit(platform: &Platform, http: &HttpRequest, roles: &[Role]) -> Result<VerifiedToken> {
     let authorization = http.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let pass = platform.tokens.authenticate(authorization, platform.clock.machine())?;
-    let caller = pass.caller;
-    let verdict = platform.limits.check(caller);
-    http.extensions_mut().insert(verdict);
-    if let Some(seconds) = verdict.retry_after_s {
+    let token = platform.tokens.authenticate(authorization, platform.clock.machine())?;
+    let caller = token.caller;
+    let status = platform.limits.check(caller);
+    http.extensions_mut().insert(status);
+    if let Some(seconds) = status.retry_after_s {
         return Err(Refusal::new(
             Code::RateLimited,
-            format!("More than {} requests a second. Slow down.", verdict.per_second),
+            format!("You exceeded {} requests per second. Wait {seconds} s.", status.per_second),
         )
         .retry_after(seconds)
         .into());
     }
     if roles.contains(&caller.role) {
-        return Ok(pass);
+        return Ok(token);
     }
-    let welcome: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
+    let allowed: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
     Err(Refusal::new(
         Code::Forbidden,
-        format!("This is for the role {}; your token's role is {}.", welcome.join(" or "), caller.role.as_str()),
+        format!(
+            "The operation requires the role {}; the token's role is {}.",
+            allowed.join(" or "),
+            caller.role.as_str()
+        ),
     )
     .into())
 }
 
 fn body_problem(error: actix_web::Error) -> Problem {
     match error.as_error::<PayloadError>() {
-        Some(PayloadError::Overflow) => {
-            Refusal::new(Code::BodyTooLarge, format!("The body must not exceed {BODY_BYTES_MAX} bytes.")).into()
-        }
-        _ => Refusal::new(Code::Malformed, "The body ended before it was complete.").into(),
+        Some(PayloadError::Overflow) => Refusal::new(
+            Code::BodyTooLarge,
+            format!("The body must not exceed {BODY_BYTES_MAX} bytes. Split the request."),
+        )
+        .into(),
+        _ => Refusal::new(Code::Malformed, "The body ended before its declared length.").into(),
     }
 }
 
 impl<A: Audience> Request<A> {
-    /// Who asks.
+    /// The caller.
     ///
     /// # Panics
-    /// For an audience of everybody, who has no name.
+    /// For the audience [`Public`], which is not authenticated.
     pub fn caller(&self) -> Caller {
         self.caller.unwrap_or_else(|| unreachable!("an audience with roles has a caller"))
     }
 
-    /// The id in the path.
+    /// The id in the path parameter `name`.
     ///
     /// # Errors
-    /// 400 that says which prefix was expected.
+    /// 400 that names the expected prefix.
     pub fn id<T: Id + std::str::FromStr<Err = crate::platform::ids::InvalidId>>(&self, name: &str) -> Result<T> {
         parse_id(self.http.match_info().query(name), name)
     }
@@ -240,42 +208,42 @@ impl<A: Audience> Request<A> {
     /// The query string.
     ///
     /// # Errors
-    /// 400 that names the parameter, where it can be told.
+    /// 400 that names the parameter, where serde names it.
     pub fn query<T: DeserializeOwned>(&self) -> Result<T> {
         let deserializer = serde_urlencoded::Deserializer::new(form_pairs(self.http.query_string()));
         serde_path_to_error::deserialize(deserializer).map_err(|error| {
-            let fault = json::at_fault(error.path(), error.inner());
-            let name = fault.pointer.trim_start_matches('/').to_owned();
-            Refusal::new(Code::Malformed, format!("The query cannot be read: {}.", fault.detail))
-                .field(name, fault.detail)
+            let field = json::field_error(error.path(), error.inner());
+            let name = field.pointer.trim_start_matches('/').to_owned();
+            Refusal::new(Code::Malformed, format!("The query is invalid: {}.", field.detail))
+                .field(name, field.detail)
                 .into()
         })
     }
 
-    /// The version that `If-Match` demands; `*` demands nothing.
+    /// The version that `If-Match` demands; `None` for `*` or no header.
     ///
     /// # Errors
-    /// 400 if it is not one of our tags.
+    /// 400 if it is not an `ETag` of this service.
     pub fn if_match(&self) -> Result<Option<i64>> {
         let Some(value) = self.http.headers().get(header::IF_MATCH) else { return Ok(None) };
         let text = value.to_str().unwrap_or_default();
         if text == "*" {
             return Ok(None);
         }
-        let wrong = || Refusal::new(Code::Malformed, "`If-Match` must be the `ETag` of an earlier answer, or `*`.");
-        Ok(Some(version_of(text).ok_or_else(wrong)?))
+        let invalid = || Refusal::new(Code::Malformed, "`If-Match` must be the `ETag` of an earlier response, or `*`.");
+        Ok(Some(version_of(text).ok_or_else(invalid)?))
     }
 
-    /// Runs a keyed command: the key's syntax, its look-up and replay first; then `parse` reads the rest of the request; then
-    /// `build` runs in one transaction with the key, and `render` makes the answer that is stored and sent.
+    /// Runs a command under its idempotency key. First it validates and looks up the key; then `parse` reads the rest of the
+    /// request; then `build` runs in one transaction with the key, and `render` makes the response that is stored and sent.
     ///
     /// # Errors
-    /// The problem document of whatever refused it.
+    /// The problem of the step that failed.
     pub async fn command<I, T>(
         self,
         parse: impl FnOnce(&Self) -> Result<I>,
         build: impl for<'a> Fn(&'a mut Tx, &'a I) -> BoxFuture<'a, Result<T>> + Send + Sync + 'static,
-        render: impl Fn(&T) -> Result<Answer> + Send + Sync + 'static,
+        render: impl Fn(&T) -> Result<StoredResponse> + Send + Sync + 'static,
     ) -> Result<HttpResponse, Problem>
     where
         I: Send + Sync + 'static,
@@ -290,20 +258,20 @@ impl<A: Audience> Request<A> {
         );
         let key = Key::new(self.caller(), header, fingerprint)?;
         let now = self.platform.clock.machine();
-        let key_id = self.platform.dice.uuid(now);
-        match idempotency::enter(&self.platform.db, &self.platform.gate, key, key_id, now).await? {
-            Entered::Replay(answer) => Ok(send(answer, true)),
-            Entered::First(ticket) => {
+        let key_id = self.platform.random.uuid(now);
+        match idempotency::look_up(&self.platform.db, &self.platform.key_locks, key, key_id, now).await? {
+            KeyLookup::Replay(response) => Ok(send(response, true)),
+            KeyLookup::Unused(execution) => {
                 let input = parse(&self)?;
-                match ticket.run(input, build, render).await? {
-                    Answered::Now(answer) => Ok(send(answer, false)),
-                    Answered::Replayed(answer) => Ok(send(answer, true)),
+                match execution.run(input, build, render).await? {
+                    CommandResponse::Executed(response) => Ok(send(response, false)),
+                    CommandResponse::Replayed(response) => Ok(send(response, true)),
                 }
             }
         }
     }
 
-    /// Answers a GET of a single resource: 304 when the caller has this version.
+    /// Responds to a GET of one resource: 304 if the caller has this version.
     pub fn respond<T: Serialize>(&self, resource: &T, version: i64) -> HttpResponse {
         let tag = format!("\"{version}\"");
         let known = self.http.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
@@ -316,22 +284,38 @@ impl<A: Audience> Request<A> {
     }
 }
 
-/// Reads an id.
+/// Parses the id in the parameter `name`.
 ///
 /// # Errors
-/// 400 that says which prefix was expected.
+/// 400 that names the expected prefix.
 pub fn parse_id<T: Id + std::str::FromStr<Err = crate::platform::ids::InvalidId>>(text: &str, name: &str) -> Result<T> {
     text.parse().map_err(|error: crate::platform::ids::InvalidId| {
         Refusal::new(Code::InvalidId, format!("`{name}`: {error}.")).field(name, error.to_string()).into()
     })
 }
 
-/// The version in one of our tags: `"3"`, or `W/"3"` after somebody has compressed the answer.
+/// The longest note of an operator, characters.
+const NOTE_CHARS_MAX: usize = 500;
+
+/// Reads an operator's note from the field `/note`, and trims it.
+///
+/// # Errors
+/// 422 if it is empty, too long, or has a NUL character, which PostgreSQL does not store.
+pub fn parse_note(text: &str) -> Result<String, Refusal> {
+    let note = text.trim();
+    if (1..=NOTE_CHARS_MAX).contains(&note.chars().count()) && !note.contains('\0') {
+        return Ok(note.to_owned());
+    }
+    let detail = format!("must have 1 to {NOTE_CHARS_MAX} characters");
+    Err(Refusal::new(Code::InvalidRequest, format!("`note` {detail}.")).field("/note", detail))
+}
+
+/// The version in an `ETag`: `"3"`, or `W/"3"` after a proxy compressed the response.
 fn version_of(tag: &str) -> Option<i64> {
     read_number(tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?)
 }
 
-/// The number in a header: 1 to 18 digits, as it is published, so that each fits an `i64`.
+/// Parses a number in a header: at most 18 digits, as published, so that it fits an `i64`.
 pub fn read_number(text: &str) -> Option<i64> {
     let is_number = text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
     if is_number { text.parse().ok() } else { None }
@@ -346,31 +330,31 @@ fn content_type(headers: &HeaderMap) -> Option<String> {
     Some(value.split(';').next()?.trim().to_ascii_lowercase())
 }
 
-fn send(answer: Answer, replayed: bool) -> HttpResponse {
-    let status = actix_web::http::StatusCode::from_u16(answer.status);
+fn send(stored: StoredResponse, replayed: bool) -> HttpResponse {
+    let status = actix_web::http::StatusCode::from_u16(stored.status);
     let mut response = HttpResponse::build(status.unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR));
-    for (name, value) in answer.headers {
+    for (name, value) in stored.headers {
         response.insert_header((name, value));
     }
     if replayed {
         response.insert_header(("Idempotent-Replayed", "true"));
     }
-    response.content_type("application/json").body(answer.body)
+    response.content_type("application/json").body(stored.body)
 }
 
-impl Answer {
-    /// 200 with this resource and its version as `ETag`.
+impl StoredResponse {
+    /// 200 with the resource, and its version as `ETag`.
     ///
     /// # Errors
-    /// If it cannot be written as JSON.
+    /// If the resource cannot be serialized.
     pub fn ok<T: Serialize>(resource: &T, version: i64) -> Result<Self> {
         Self::new(200, resource)?.header("ETag", format!("\"{version}\""))
     }
 
-    /// 201 with this resource and where it is.
+    /// 201 with the resource, its location, and its version as `ETag`.
     ///
     /// # Errors
-    /// If it cannot be written as JSON.
+    /// If the resource cannot be serialized.
     pub fn created<T: Serialize>(resource: &T, location: String, version: i64) -> Result<Self> {
         Self::new(201, resource)?.header("Location", location)?.header("ETag", format!("\"{version}\""))
     }

@@ -1,5 +1,4 @@
-//! WebSockets: the handshake of an authenticated request, and an open connection on which nothing waits without a bound. The work on
-//! it stays with the room; what holds for all of them stands here.
+//! WebSockets: the handshake of an authenticated request, and a connection on which every wait is bounded.
 
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
@@ -11,57 +10,58 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use actix_ws::{CloseCode, CloseReason, Closed, Message, MessageStream, Session};
 
 use super::Problem;
-use super::request::{Audience, admit, platform};
-use super::strangers::refuse_strangers;
+use super::audience::Audience;
+use super::origin_check::check_origin;
+use super::request::{admit, platform};
 use crate::platform::Platform;
-use crate::platform::auth::Pass;
+use crate::platform::auth::VerifiedToken;
 use crate::platform::error::{Code, Refusal, Result};
 
-/// The longest message that anybody may send, bytes.
-pub const MESSAGE_BYTES_MAX: usize = 1024;
+/// The maximum length of a client's message, bytes.
+const MESSAGE_BYTES_MAX: usize = 1024;
 
-/// The longest reason for a close, bytes: a control frame holds 125, two of them for the code.
+/// The maximum length of a close reason, bytes: a control frame holds 125, of which the code takes two (RFC 6455, 5.5).
 const REASON_BYTES_MAX: usize = 120;
 
-/// How long a message waits for the other end to read what was sent before it. Whoever has not read for so long is not there.
+/// How long a send waits for the client to read earlier messages. A client that stays behind for longer is disconnected.
 const SEND_MAX: Duration = Duration::from_secs(10);
 
-/// The head of an authenticated request of one of the audience's roles. Its body is not read: a WebSocket's has no end.
+/// The head of an authenticated request of one of the audience's roles. The body, the stream of messages, is not read.
 #[derive(Debug)]
-pub struct Head<A> {
-    /// The platform that serves it.
+pub struct RequestHead<A> {
+    /// The platform.
     pub platform: Platform,
-    /// The bare request.
+    /// The actix request.
     pub http: HttpRequest,
-    pass: Option<Pass>,
+    token: Option<VerifiedToken>,
     audience: PhantomData<A>,
 }
 
-impl<A: Audience> FromRequest for Head<A> {
+impl<A: Audience> FromRequest for RequestHead<A> {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(http: &HttpRequest, _body: &mut dev::Payload) -> Self::Future {
         let platform = platform(http);
-        let pass = match A::ROLES {
+        let token = match A::ROLES {
             [] => Ok(None),
             roles => admit(&platform, http, roles).map(Some),
         };
-        let head = |pass| Self { platform, http: http.clone(), pass, audience: PhantomData };
-        ready(pass.map(head).map_err(Problem::from))
+        let head = |token| Self { platform, http: http.clone(), token, audience: PhantomData };
+        ready(token.map(head).map_err(Problem::from))
     }
 }
 
-impl<A: Audience> Head<A> {
-    /// Who asks, and until when.
+impl<A: Audience> RequestHead<A> {
+    /// The verified token.
     ///
     /// # Panics
-    /// For an audience of everybody, who has no name.
-    pub fn pass(&self) -> Pass {
-        self.pass.unwrap_or_else(|| unreachable!("an audience with roles has a caller"))
+    /// For the audience [`Public`](super::Public), which has no token.
+    pub fn token(&self) -> VerifiedToken {
+        self.token.unwrap_or_else(|| unreachable!("an audience with roles has a token"))
     }
 
-    /// Whether a WebSocket is wanted, and not an answer.
+    /// Whether the request asks for a WebSocket.
     pub fn wants_socket(&self) -> bool {
         self.http.headers().contains_key(header::UPGRADE)
     }
@@ -73,101 +73,101 @@ pub struct Socket {
     messages: MessageStream,
 }
 
-/// What comes from the other end.
+/// What was received from the client.
 #[derive(Debug)]
-pub enum Heard {
-    /// A message.
+pub enum Received {
+    /// A text message.
     Text(String),
-    /// A sign of life: a ping, which has been answered, or the answer to ours.
-    Life,
+    /// A ping, which was answered with a pong, or a pong.
+    KeepAlive,
 }
 
-/// Why a connection ends.
+/// Why a connection is closed.
 #[derive(Debug)]
-pub enum End {
-    /// Nobody is there any more, or the process ends: it may come again.
+pub enum Disconnect {
+    /// The client is gone, or the process shuts down. The client may reconnect.
     Gone,
-    /// The other end does not read what it is sent. Nobody can be told.
-    Unread,
-    /// The other end has done what it must not.
-    Wrong(String),
+    /// The client does not read. No close reason is sent.
+    SlowReader,
+    /// The client violated the protocol.
+    Violation(String),
 }
 
-impl From<Closed> for End {
+impl From<Closed> for Disconnect {
     fn from(_: Closed) -> Self {
         Self::Gone
     }
 }
 
-/// Waits for a message to be taken, but not for ever. One that is given up is lost, and so is the connection.
-async fn sent(sending: impl Future<Output = Result<(), Closed>>) -> Result<(), End> {
-    Ok(tokio::time::timeout(SEND_MAX, sending).await.map_err(|_elapsed| End::Unread)??)
+/// Waits for a send, at most [`SEND_MAX`]. After a timeout the message and the connection are lost.
+async fn sent(sending: impl Future<Output = Result<(), Closed>>) -> Result<(), Disconnect> {
+    Ok(tokio::time::timeout(SEND_MAX, sending).await.map_err(|_elapsed| Disconnect::SlowReader)??)
 }
 
 impl Socket {
-    /// Answers the handshake.
+    /// Completes the handshake.
     ///
     /// # Errors
-    /// [`Code::Forbidden`] for a page of somebody else's; [`Code::Malformed`] if it is no handshake.
-    pub fn open<A>(head: &Head<A>, body: web::Payload) -> Result<(Self, HttpResponse)> {
-        refuse_strangers(head.http.headers())?;
+    /// [`Code::Forbidden`] for a page of another origin; [`Code::Malformed`] for an invalid handshake.
+    pub fn open<A>(head: &RequestHead<A>, body: web::Payload) -> Result<(Self, HttpResponse)> {
+        check_origin(head.http.headers())?;
         let (response, session, messages) = actix_ws::handle(&head.http, body)
-            .map_err(|error| Refusal::new(Code::Malformed, format!("This is no WebSocket handshake: {error}.")))?;
+            .map_err(|error| Refusal::new(Code::Malformed, format!("Invalid WebSocket handshake: {error}.")))?;
         Ok((Self { session, messages: messages.max_frame_size(MESSAGE_BYTES_MAX) }, response))
     }
 
-    /// Waits for what comes next. Nothing is lost when it is not waited for to its end.
+    /// Receives the next message. Cancel safe.
     ///
     /// # Errors
-    /// The end.
-    pub async fn hear(&mut self) -> Result<Heard, End> {
+    /// [`Disconnect`]
+    pub async fn receive(&mut self) -> Result<Received, Disconnect> {
         match self.messages.recv().await {
-            Some(Ok(Message::Text(text))) => Ok(Heard::Text(text.to_string())),
+            Some(Ok(Message::Text(text))) => Ok(Received::Text(text.to_string())),
             Some(Ok(Message::Ping(bytes))) => {
                 sent(self.session.pong(&bytes)).await?;
-                Ok(Heard::Life)
+                Ok(Received::KeepAlive)
             }
-            Some(Ok(Message::Pong(_) | Message::Nop)) => Ok(Heard::Life),
-            Some(Ok(Message::Close(_))) | None => Err(End::Gone),
-            Some(Ok(_)) => Err(End::Wrong("only whole text messages are understood".to_owned())),
-            Some(Err(error)) => Err(End::Wrong(error.to_string())),
+            Some(Ok(Message::Pong(_) | Message::Nop)) => Ok(Received::KeepAlive),
+            Some(Ok(Message::Close(_))) | None => Err(Disconnect::Gone),
+            Some(Ok(_)) => Err(Disconnect::Violation("only unfragmented text messages are supported".to_owned())),
+            Some(Err(error)) => Err(Disconnect::Violation(error.to_string())),
         }
     }
 
-    /// Sends text; waits while the other end is slow, 10 seconds at most.
+    /// Sends a text message. Waits at most 10 s for a slow client.
     ///
     /// # Errors
-    /// The end.
-    pub async fn text(&mut self, text: String) -> Result<(), End> {
+    /// [`Disconnect`]
+    pub async fn text(&mut self, text: String) -> Result<(), Disconnect> {
         sent(self.session.text(text)).await
     }
 
-    /// Sends bytes; waits as [`Socket::text`] does.
+    /// Sends a binary message. Waits at most 10 s for a slow client.
     ///
     /// # Errors
-    /// The end.
-    pub async fn binary(&mut self, bytes: Vec<u8>) -> Result<(), End> {
+    /// [`Disconnect`]
+    pub async fn binary(&mut self, bytes: Vec<u8>) -> Result<(), Disconnect> {
         sent(self.session.binary(bytes)).await
     }
 
-    /// Asks whether anybody is there; the answer is [`Heard::Life`].
+    /// Sends a ping. The client's pong is received as [`Received::KeepAlive`].
     ///
     /// # Errors
-    /// The end.
-    pub async fn ping(&mut self) -> Result<(), End> {
+    /// [`Disconnect`]
+    pub async fn ping(&mut self) -> Result<(), Disconnect> {
         sent(self.session.ping(b"")).await
     }
 
-    /// Says good-bye, and why, to whoever still reads.
-    pub async fn close(self, end: End) {
-        let reason = match end {
-            End::Unread => return,
-            End::Gone => CloseReason::from(CloseCode::Away),
-            End::Wrong(mut why) => {
-                why.truncate(why.floor_char_boundary(REASON_BYTES_MAX));
-                CloseReason { code: CloseCode::Policy, description: Some(why) }
+    /// Sends a close frame with the reason.
+    pub async fn close(self, disconnect: Disconnect) {
+        let reason = match disconnect {
+            Disconnect::SlowReader => return,
+            Disconnect::Gone => CloseReason::from(CloseCode::Away),
+            Disconnect::Violation(mut reason) => {
+                reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+                CloseReason { code: CloseCode::Policy, description: Some(reason) }
             }
         };
-        let _gone = sent(self.session.close(Some(reason))).await;
+        let _ = sent(self.session.close(Some(reason))).await;
     }
 }

@@ -1,5 +1,5 @@
-//! Server-sent events: a task writes frames into a small channel, the response streams them out. When the client goes, the
-//! channel closes and the task ends.
+//! Server-sent events: a task writes events into a bounded channel, and the response streams them. When the client disconnects,
+//! the channel closes and the task ends.
 
 use std::time::Duration;
 
@@ -11,43 +11,43 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
-/// Frames that wait for a slow client before its task waits for it.
+/// The most events that wait for a slow client. Beyond them, the task waits.
 const FRAMES_MAX: usize = 64;
 
-/// A comment is sent when nothing else was for this long, so that both sides notice a dead connection.
+/// The interval of comments on an idle stream, so that both sides notice a dead connection.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// One event of a stream, for the published document, which has no word for "any number of these".
+/// One event of a stream. OpenAPI cannot describe a stream of events, so the document shows one.
 #[derive(Debug, ToSchema)]
 #[schema(as = ServerSentEvent)]
-#[expect(dead_code, reason = "`Frames::send` writes it as text")]
+#[expect(dead_code, reason = "a schema; `EventSender::send` writes the text")]
 pub struct Event {
-    /// What `Last-Event-ID` resumes from; absent where the event is not numbered.
+    /// The value for `Last-Event-ID`; absent for events without a number.
     #[schema(nullable = false, pattern = "^[0-9]+$", max_length = 19, example = "4")]
     id: Option<String>,
-    /// What it is about.
+    /// The type of the event.
     #[schema(max_length = 64, example = "trip.assigned")]
     event: String,
-    /// A JSON object, in one line.
+    /// A JSON object on one line.
     #[schema(content_media_type = "application/json", max_length = 65_536)]
     data: String,
 }
 
-/// The writing end of a stream.
+/// The sending end of a stream.
 #[derive(Debug, Clone)]
-pub struct Frames(mpsc::Sender<Bytes>);
+pub struct EventSender(mpsc::Sender<Bytes>);
 
-/// The client has gone.
+/// The client disconnected.
 #[derive(Debug)]
-pub struct Gone;
+pub struct Disconnected;
 
-impl Frames {
-    /// Sends an event. `id` is what `Last-Event-ID` resumes from; news that are not numbered have none.
+impl EventSender {
+    /// Sends an event. `id` is the value for `Last-Event-ID`; events without a number have none.
     ///
     /// # Errors
-    /// [`Gone`] when nobody reads any more.
-    pub async fn send(&self, id: Option<i64>, event: &str, data: &impl Serialize) -> Result<(), Gone> {
-        let data = serde_json::to_string(data).map_err(|_| Gone)?;
+    /// [`Disconnected`]
+    pub async fn send(&self, id: Option<i64>, event: &str, data: &impl Serialize) -> Result<(), Disconnected> {
+        let data = serde_json::to_string(data).map_err(|_| Disconnected)?;
         let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
         self.raw(format!("{id}event: {event}\ndata: {data}\n\n")).await
     }
@@ -55,23 +55,23 @@ impl Frames {
     /// Sends a comment that keeps the connection alive.
     ///
     /// # Errors
-    /// [`Gone`] when nobody reads any more.
-    pub async fn keep_alive(&self) -> Result<(), Gone> {
+    /// [`Disconnected`]
+    pub async fn keep_alive(&self) -> Result<(), Disconnected> {
         self.raw(": keep-alive\n\n".to_owned()).await
     }
 
-    /// Returns when nobody reads any more.
+    /// Waits until the client disconnects.
     pub async fn closed(&self) {
         self.0.closed().await;
     }
 
-    async fn raw(&self, frame: String) -> Result<(), Gone> {
-        self.0.send(Bytes::from(frame)).await.map_err(|_| Gone)
+    async fn raw(&self, frame: String) -> Result<(), Disconnected> {
+        self.0.send(Bytes::from(frame)).await.map_err(|_| Disconnected)
     }
 }
 
-/// A response that streams what the returned end is given.
-pub fn stream() -> (Frames, HttpResponse) {
+/// Returns a streaming response and its sender.
+pub fn stream() -> (EventSender, HttpResponse) {
     let (sender, receiver) = mpsc::channel(FRAMES_MAX);
     let body = stream::unfold(receiver, |mut receiver| async move {
         let frame = receiver.recv().await?;
@@ -82,5 +82,5 @@ pub fn stream() -> (Frames, HttpResponse) {
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header(("X-Accel-Buffering", "no"))
         .streaming(body);
-    (Frames(sender), response)
+    (EventSender(sender), response)
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::platform::auth::Role;
 
 #[test]
-fn every_part_of_a_request_counts_and_none_runs_into_the_next() {
+fn fingerprint_depends_on_each_part_and_its_boundary() {
     let one = fingerprint("POST", "/v1/trips", "a=1", b"{}");
     assert_eq!(one, fingerprint("POST", "/v1/trips", "a=1", b"{}"));
     let others = [
@@ -24,7 +24,7 @@ fn key(role: Role, subject: u128, key: &str) -> Key {
 }
 
 #[test]
-fn each_key_of_each_caller_has_a_lock_of_its_own() {
+fn each_key_of_each_caller_has_a_separate_lock() {
     let locks = [
         key(Role::Rider, 1, "a").lock_id(),
         key(Role::Driver, 1, "a").lock_id(),
@@ -35,46 +35,47 @@ fn each_key_of_each_caller_has_a_lock_of_its_own() {
     assert_eq!(locks[0], key(Role::Rider, 1, "a").lock_id());
 }
 
-/// Whoever cannot have a turn at once does not get one.
+/// No waiting: a lock that is taken fails at once.
 const AT_ONCE: Duration = Duration::ZERO;
 
 #[tokio::test]
-async fn one_at_a_time_has_the_turn_at_a_key_and_the_last_to_leave_removes_the_queue() {
-    let (gate, mine) = (Gate::default(), key(Role::Rider, 1, "a"));
-    let first = gate.enter(&mine, AT_ONCE).await.expect("nobody is there");
-    let _another = gate.enter(&key(Role::Rider, 1, "b"), AT_ONCE).await.expect("another key");
-    assert!(gate.enter(&mine, AT_ONCE).await.is_none(), "two at once");
-    assert_eq!(gate.keys_in_use(), 2, "whoever gave up has removed a queue that is in use");
+async fn one_request_holds_a_key_and_the_last_removes_the_queue() {
+    let (locks, mine) = (KeyLocks::default(), key(Role::Rider, 1, "a"));
+    let first = locks.acquire(&mine, AT_ONCE).await.expect("the key is free");
+    let _another = locks.acquire(&key(Role::Rider, 1, "b"), AT_ONCE).await.expect("another key");
+    assert!(locks.acquire(&mine, AT_ONCE).await.is_none(), "two requests hold one key");
+    assert_eq!(locks.keys_in_use(), 2, "a timeout removed a queue in use");
 
-    let (waiting, second_key) = (gate.clone(), mine.clone());
-    let second = tokio::spawn(async move { waiting.enter(&second_key, Duration::from_secs(60)).await });
-    // Three hold on to the queue while the first is alone: the map, its turn and its permit.
-    while gate.lock().keys.values().map(Arc::strong_count).max() < Some(4) {
+    let (waiting, second_key) = (locks.clone(), mine.clone());
+    let second = tokio::spawn(async move { waiting.acquire(&second_key, Duration::from_secs(60)).await });
+    // With one request the queue has three references: the map, the guard and its permit. The fourth is the waiting request.
+    while locks.lock().keys.values().map(Arc::strong_count).max() < Some(4) {
         tokio::task::yield_now().await;
     }
     drop(first);
-    let second = second.await.expect("it ran").expect("its turn");
-    assert!(gate.enter(&mine, AT_ONCE).await.is_none(), "the queue was removed under somebody's feet");
+    let second = second.await.expect("joined").expect("acquired");
+    assert!(locks.acquire(&mine, AT_ONCE).await.is_none(), "a queue in use was removed");
     drop(second);
-    assert_eq!(gate.keys_in_use(), 1);
+    assert_eq!(locks.keys_in_use(), 1);
 }
 
 #[test]
-fn a_caller_has_four_commands_under_way_and_is_forgotten_after_the_last() {
-    let gate = Gate::default();
+fn fifth_concurrent_command_of_a_caller_is_429() {
+    let locks = KeyLocks::default();
     let [one, other] = [1, 2].map(|subject| Caller { role: Role::Rider, subject: Uuid::from_u128(subject) });
-    let mut under_way: Vec<_> = (0..COMMANDS_PER_CALLER_MAX).map(|_| gate.admit(one).expect("there is room")).collect();
-    assert!(matches!(gate.admit(one), Err(Error::Refused(refusal)) if refusal.code == Code::TooManyCommands));
-    let theirs = gate.admit(other).expect("another caller");
-    under_way.pop();
-    under_way.push(gate.admit(one).expect("one has finished"));
-    assert!(gate.admit(one).is_err(), "the others were forgotten");
-    drop((under_way, theirs));
-    assert_eq!(gate.lock().callers.len(), 0);
+    let mut running: Vec<_> =
+        (0..COMMANDS_PER_CALLER_MAX).map(|_| locks.admit(one).expect("below the limit")).collect();
+    assert!(matches!(locks.admit(one), Err(Error::Refused(refusal)) if refusal.code == Code::TooManyCommands));
+    let others_slot = locks.admit(other).expect("another caller");
+    running.pop();
+    running.push(locks.admit(one).expect("one has finished"));
+    assert!(locks.admit(one).is_err(), "the count was lost");
+    drop((running, others_slot));
+    assert_eq!(locks.lock().callers.len(), 0);
 }
 
 #[test]
-fn a_key_is_visible_ascii_of_255_bytes_at_most() {
+fn key_that_is_not_1_to_255_visible_ascii_bytes_is_invalid() {
     let caller = Caller { role: Role::Rider, subject: Uuid::nil() };
     let code = |header: Option<&[u8]>| match Key::new(caller, header, [0; 32]) {
         Ok(_) => None,

@@ -1,28 +1,26 @@
-//! What a minor unit is. Ours is the provider's: an amount goes over the wire as it stands in the database, and is nowhere
-//! multiplied or divided. So the table below is needed for two things only: to show a sum to people, and to price so that it can
-//! be paid.
+//! The minor units of currencies. Amounts go to the provider as they are stored, so the table serves only to format amounts and to
+//! compute prices that can be charged.
 //!
 //! Source: Stripe's documentation, "Supported currencies" (docs.stripe.com/currencies): *zero-decimal currencies*,
-//! *three-decimal currencies*, *special cases*. It differs from ISO 4217 in ISK and UGX, which have no minor unit there and
-//! which Stripe counts in hundredths for compatibility with the past, of which only whole ones can be charged. HUF and TWD are
-//! special for payouts alone, and are charged in hundredths like most.
+//! *three-decimal currencies*, *special cases*. It differs from ISO 4217 in ISK and UGX: they have no minor unit, but Stripe
+//! represents them in hundredths and charges only multiples of 100. HUF and TWD are special only for payouts.
 
 use super::Currency;
 
-/// Without a minor unit: `500` is ¥500.
+/// Currencies without a minor unit: `500` is ¥500.
 const ZERO_DECIMALS: [&[u8; 3]; 15] = [
     b"BIF", b"CLP", b"DJF", b"GNF", b"JPY", b"KMF", b"KRW", b"MGA", b"PYG", b"RWF", b"VND", b"VUV", b"XAF", b"XOF",
     b"XPF",
 ];
 
-/// Thousandths, of which the provider takes whole hundredths: 5.120 dinars, not 5.124.
+/// Currencies in thousandths; amounts must be multiples of 10: 5.120 dinars, not 5.124.
 const THREE_DECIMALS: [&[u8; 3]; 5] = [b"BHD", b"JOD", b"KWD", b"OMR", b"TND"];
 
-/// Counted in hundredths, and charged whole.
+/// Currencies in hundredths; amounts must be multiples of 100.
 const WHOLE_ONLY: [&[u8; 3]; 2] = [b"ISK", b"UGX"];
 
 impl Currency {
-    /// Digits behind the decimal point: one of the currency is ten to the power of this many minor units.
+    /// The number of decimal digits: one unit of the currency is 10^decimals minor units.
     pub fn decimals(self) -> u8 {
         match &self.0 {
             code if ZERO_DECIMALS.contains(&code) => 0,
@@ -31,7 +29,7 @@ impl Currency {
         }
     }
 
-    /// Minor units in the smallest sum that can be paid; every other sum is a multiple of it.
+    /// The smallest chargeable amount, minor units. Every chargeable amount is a multiple of it.
     pub fn smallest_step(self) -> i64 {
         match &self.0 {
             code if THREE_DECIMALS.contains(&code) => 10,
@@ -46,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_minor_units() {
+    fn decimals_and_smallest_step_by_currency() {
         for (code, decimals, step) in [
             ("USD", 2, 1),
             ("EUR", 2, 1),
@@ -68,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn no_currency_is_in_two_lists() {
+    fn currency_is_in_at_most_one_list() {
         let all = [&ZERO_DECIMALS[..], &THREE_DECIMALS[..], &WHOLE_ONLY[..]].concat();
         let mut once = all.clone();
         once.sort_unstable();

@@ -1,5 +1,5 @@
-// The one place that speaks to the service. Every call has a trace id of its own, can be told as a curl line, and is told to
-// everybody (`call`) when it is finished, unless it is quiet.
+// The only module that calls the service. Every call has a trace id of its own, can be shown as a curl line, and is emitted as
+// `call` when it finishes, unless it is quiet.
 
 import { emit } from "./bus.js";
 import { renew, token } from "./session.js";
@@ -9,13 +9,13 @@ const RETRY_MS = [500, 1000, 2000, 4000];
 let isUp = null;
 
 /**
- * Makes a call. It never throws: when nobody answers, the status is 0.
+ * Makes a call. It never throws: without a response, the status is 0.
  *
  *   as        'rider' | 'driver' | 'ops' | 'gateway', or null for no token
- *   subject   on behalf of whom; this browser's own if absent
- *   key       the Idempotency-Key; made if the operation needs one and none is given, none at all if false
- *   quiet     not told to anybody: what the page asks by itself
- *   why       what a person would call it, for the log
+ *   subject   the subject of the token; this browser's own if absent
+ *   key       the Idempotency-Key; generated if the operation needs one and none is given, none if false
+ *   quiet     not emitted: for the page's own requests
+ *   why       a title for the request log
  */
 export async function call(request) {
   const prepared = await prepare(request);
@@ -49,7 +49,7 @@ async function send(prepared, { why, body }) {
   const { method, path, headers, text, traceId } = prepared;
   const began = performance.now();
   const request = { ...prepared, body, why, at: Date.now() };
-  const told = {
+  const details = {
     request,
     traceId,
     curl: curl(prepared),
@@ -62,7 +62,7 @@ async function send(prepared, { why, body }) {
     const trace = response.headers.get("trace-id") ?? traceId;
     const { status, ok } = response;
     return {
-      ...told,
+      ...details,
       status,
       ok,
       headers: Object.fromEntries(response.headers),
@@ -73,13 +73,13 @@ async function send(prepared, { why, body }) {
     };
   } catch (error) {
     const ms = performance.now() - began;
-    return { ...told, status: 0, ok: false, headers: {}, body: null, text: String(error), ms };
+    return { ...details, status: 0, ok: false, headers: {}, body: null, text: String(error), ms };
   }
 }
 
 /**
- * Follows a stream of server-sent events, and resumes it where it broke, until `onEvent(type, data)` returns false or the service
- * says that there is no such thing. Returns a function that stops it.
+ * Follows a stream of server-sent events and resumes it after a disconnect, until `onEvent(type, data)` returns false or the
+ * service answers 404. Returns a function that stops it.
  */
 export function stream({ as, subject, path, onEvent }) {
   const stopped = new AbortController();
@@ -155,7 +155,7 @@ function hex(bytes) {
   );
 }
 
-/** The call as a line for a shell; with a stand-in for the token, if one is given. */
+/** Returns the call as a curl line, with a placeholder for the token if one is given. */
 function curl({ method, path, headers, text }, tokenName) {
   const quote = (value) => `'${value.replaceAll("'", "'\\''")}'`;
   const parts = ["curl", "-i"];

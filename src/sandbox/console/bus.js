@@ -1,19 +1,19 @@
-// What the parts of the page tell each other. None knows another one; all know this.
+// Events between the parts of the page. No part imports another for this; all import the bus.
 //
 //   call        a finished API call (see api.js)
 //   select      {kind: 'trip' | 'driver' | 'rider' | 'payment', id}, or null: what the inspector shows
-//   world       what the live stream says of the city (see live.js)
+//   world       the state of the city from the live stream (see live.js)
 //   clock       {real, domain, scale}: the domain clock was read or set
 //   connection  'up' | 'down': whether the service answers
 
 export const bus = new EventTarget();
 
-/** Tells everybody. */
+/** Dispatches an event. */
 export const emit = (type, detail) => bus.dispatchEvent(new CustomEvent(type, { detail }));
 
-/** Listens; returns a function that stops listening. */
+/** Adds a listener and returns a function that removes it. */
 export function on(type, listener) {
-  const heard = (event) => listener(event.detail);
-  bus.addEventListener(type, heard);
-  return () => bus.removeEventListener(type, heard);
+  const handle = (event) => listener(event.detail);
+  bus.addEventListener(type, handle);
+  return () => bus.removeEventListener(type, handle);
 }

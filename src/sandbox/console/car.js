@@ -1,26 +1,27 @@
-// A car that this browser drives: it sends its position, and moves along a line to where its trip wants it.
+// A car that this browser drives: it sends its position and moves in a straight line toward the pickup or dropoff.
 
 import { call } from "./api.js";
 import { domainNow, forgetClock, scale } from "./domain.js";
+import { riderInCar } from "./states.js";
 
-const METRES_PER_DEGREE = 111_195;
-/** Domain metres per second: a city's pace. */
+const METERS_PER_DEGREE = 111_195;
+/** Domain meters per second. */
 const SPEED_MPS = 11;
-/** Positions older than 30 s of domain time are not offered rides: fast clocks need frequent positions. */
+/** A driver whose position is older than 30 s of domain time gets no offers: a fast clock needs frequent positions. */
 const BEAT_MS_MAX = 2000;
 const BEAT_MS_MIN = 250;
 const BEAT_DOMAIN_MS = 8000;
-/** Near enough to arrive, and to let out. */
+/** Near enough to arrive, meters. */
 const THERE_M = 20;
 
-/** Metres between two places, as the crow flies; good enough within a city. */
-export function metresBetween(a, b) {
-  const north = (b.lat - a.lat) * METRES_PER_DEGREE;
-  const east = (b.lon - a.lon) * METRES_PER_DEGREE * Math.cos((a.lat * Math.PI) / 180);
+/** Returns approximate meters between two places of one city. */
+export function metersBetween(a, b) {
+  const north = (b.lat - a.lat) * METERS_PER_DEGREE;
+  const east = (b.lon - a.lon) * METERS_PER_DEGREE * Math.cos((a.lat * Math.PI) / 180);
   return Math.hypot(north, east);
 }
 
-/** A car and who drives it. */
+/** A car and its driver. */
 export class Car {
   constructor({ subject, place }) {
     this.subject = subject;
@@ -39,7 +40,7 @@ export class Car {
     this.beat();
   }
 
-  /** Leaves the wheel; and goes offline, unless somebody else drives on. */
+  /** Stops driving, and goes offline if asked. */
   async goOffline(alsoAvailability) {
     this.stop();
     if (alsoAvailability) await this.put("/v1/drivers/me/availability", { available: false }, "Go offline");
@@ -50,26 +51,26 @@ export class Car {
     clearTimeout(this.timer);
   }
 
-  /** Hears what the service says of its driver, and sets the target; alone, it takes the next step as well. */
+  /** Takes the driver's profile and sets the target; in automatic mode, executes the next command as well. */
   async see(profile) {
     this.trip = profile.trip;
-    this.target = !this.trip ? null : this.trip.state === "in_progress" ? this.trip.dropoff : this.trip.pickup;
+    this.target = !this.trip ? null : riderInCar(this.trip.state) ? this.trip.dropoff : this.trip.pickup;
     if (this.isAlone) await this.step(profile);
   }
 
   async step(profile) {
-    const isThere = this.target && metresBetween(this.place, this.target) < THERE_M;
+    const isThere = this.target && metersBetween(this.place, this.target) < THERE_M;
     if (profile.offer) await this.post(`/v1/offers/${profile.offer.id}/accept`, "Accept the offer");
     else if (this.trip?.state === "assigned" && isThere)
-      await this.post(`/v1/trips/${this.trip.id}/arrive`, "Be at the pickup");
+      await this.post(`/v1/trips/${this.trip.id}/arrive`, "Arrive at the pickup");
     else if (this.trip?.state === "arrived") await this.start();
     else if (this.trip?.state === "in_progress" && isThere)
-      await this.post(`/v1/trips/${this.trip.id}/complete`, "End the ride");
+      await this.post(`/v1/trips/${this.trip.id}/complete`, "Complete the trip");
   }
 
   async start() {
     const pin = await pinOf(this.trip.id);
-    if (pin) await this.post(`/v1/trips/${this.trip.id}/start`, "Start the ride", { pin });
+    if (pin) await this.post(`/v1/trips/${this.trip.id}/start`, "Start the trip", { pin });
   }
 
   async beat() {
@@ -89,7 +90,7 @@ export class Car {
 
   move(elapsedS) {
     if (!this.target) return;
-    const away = metresBetween(this.place, this.target);
+    const away = metersBetween(this.place, this.target);
     const share = away < 1 ? 1 : Math.min(1, (SPEED_MPS * elapsedS) / away);
     this.place = {
       lat: this.place.lat + (this.target.lat - this.place.lat) * share,
@@ -106,7 +107,7 @@ export class Car {
   }
 }
 
-/** What the rider would say. In the sandbox anybody can be asked. */
+/** Returns the rider's PIN. In the sandbox a token for the rider is available. */
 export async function pinOf(tripId) {
   const trip = await call({ as: "ops", path: `/v1/trips/${tripId}`, quiet: true });
   const seen =

@@ -1,32 +1,32 @@
-// The drivers: where they are, gliding from one position to the next, and their picture.
+// The drivers: their positions, animated from one report to the next, and their image.
 //
-// Ten thousand of them move on every frame, so nothing here is an object: a driver is an index (the handle of the stream) into
-// typed arrays, and drawing one is a copy of some fifty pixels of a small picture, made once for each state, into a buffer that
-// goes to the canvas whole. That costs the same wherever there is a canvas, with a graphics card or without one; a path or an
-// image for each car costs three times as much. Nothing is allocated on a frame.
+// Ten thousand of them move on every frame, so there are no objects: a driver is an index (the handle of the stream) into typed
+// arrays. Drawing one copies about fifty pixels of a sprite, made once for each state, into a buffer that goes to the canvas as a
+// whole. That costs the same with or without a graphics card; a path or an image for each car costs three times as much. Nothing
+// is allocated on a frame.
 
 import { toX, toY } from "./mercator.js";
-import { DOING, colour, drawShape } from "./shapes.js";
+import { DOING, color, drawShape } from "./shapes.js";
 
-const NOBODY = 255;
+const ABSENT = 255;
 const WHOLE = 1;
 const HEADER_BYTES = 48;
 const STEPS = 65_535;
 const ROOM_FIRST = 1024;
 
-// A car glides for as long as it took its position to come, within these.
+// The duration of an animation is the interval between two positions, within these bounds.
 const GLIDE_MIN_MS = 200;
 const GLIDE_MAX_MS = 4500;
 
-// Farther than this share of the world (800 m) a car does not glide: it was away, and is somewhere else now.
+// Beyond this share of the world (800 m) a car jumps instead.
 const LEAP = 2e-5;
 
-/** Pixels of the cars' own canvas at most: past that it is drawn a little coarser, so that no screen makes it slow. */
+/** The most pixels of the cars' canvas. Beyond that it is drawn at a lower resolution. */
 const PIXELS_MAX = 2_000_000;
 
 export function createCars(canvas) {
   const c = canvas.getContext("2d", { willReadFrequently: true });
-  let fromX, fromY, toXs, toYs, began, lasts, heard, states;
+  let fromX, fromY, toXs, toYs, began, lasts, receivedAt, states;
   let room = 0;
   let count = 0; // handles that were ever used
   let there = 0; // drivers who are there
@@ -47,20 +47,20 @@ export function createCars(canvas) {
     toYs = wider(toYs, Float64Array);
     began = wider(began, Float64Array);
     lasts = wider(lasts, Float32Array);
-    heard = wider(heard, Float64Array);
+    receivedAt = wider(receivedAt, Float64Array);
     const old = states;
-    states = new Uint8Array(next).fill(NOBODY);
+    states = new Uint8Array(next).fill(ABSENT);
     if (old) states.set(old);
     room = next;
   }
   grow(ROOM_FIRST);
 
-  /** How far a car is on its way, 0 to 1. */
+  /** Returns the progress of a car's animation, 0 to 1. */
   const share = (car, now) => (now >= began[car] + lasts[car] ? 1 : (now - began[car]) / lasts[car]);
   const xOf = (car, now) => fromX[car] + (toXs[car] - fromX[car]) * share(car, now);
   const yOf = (car, now) => fromY[car] + (toYs[car] - fromY[car]) * share(car, now);
 
-  /** Takes in a frame of the stream; its layout is told in the document, at `GET /v1/sandbox/live`. */
+  /** Reads a frame of the stream; the OpenAPI document describes its layout at `GET /v1/sandbox/live`. */
   function apply(buffer, now) {
     const head = new DataView(buffer);
     const kind = head.getUint8(0), n = head.getUint32(4, true), m = head.getUint32(8, true);
@@ -73,24 +73,24 @@ export function createCars(canvas) {
     const ys = new Uint16Array(buffer, (at += 2 * n), n);
     const doing = new Uint8Array(buffer, (at += 2 * n), n);
 
-    // A new view: whoever is in it already goes on gliding, everybody else is forgotten.
+    // A new view: drivers already in it keep their animation, the others are removed.
     const known = kind === WHOLE ? states.slice(0, count) : null;
     if (known) {
-      states.fill(NOBODY, 0, count);
+      states.fill(ABSENT, 0, count);
       there = 0;
     }
     for (let i = 0; i < n; i++) {
       const car = handles[i];
       if (car >= room) grow(car + 1);
       if (car >= count) count = car + 1;
-      const isKnown = known ? known[car] !== undefined && known[car] !== NOBODY : states[car] !== NOBODY;
-      if (states[car] === NOBODY) there++;
+      const isKnown = known ? known[car] !== undefined && known[car] !== ABSENT : states[car] !== ABSENT;
+      if (states[car] === ABSENT) there++;
       states[car] = Math.min(doing[i], DOING.length - 1);
       headFor(car, west + (wide * xs[i]) / STEPS, toY(south + (high * ys[i]) / STEPS), isKnown, now);
     }
     for (let i = 0; i < m; i++) {
-      if (gone[i] < count && states[gone[i]] !== NOBODY) {
-        states[gone[i]] = NOBODY;
+      if (gone[i] < count && states[gone[i]] !== ABSENT) {
+        states[gone[i]] = ABSENT;
         there--;
       }
     }
@@ -100,7 +100,7 @@ export function createCars(canvas) {
     const isHere = Math.abs(x - toXs[car]) < 1e-9 && Math.abs(y - toYs[car]) < 1e-9;
     if (isKnown && isHere) return; // only its state is new
     const leaps = !isKnown || Math.abs(x - toXs[car]) > LEAP || Math.abs(y - toYs[car]) > LEAP;
-    const waited = now - heard[car];
+    const waited = now - receivedAt[car];
     if (leaps) {
       fromX[car] = x;
       fromY[car] = y;
@@ -113,17 +113,17 @@ export function createCars(canvas) {
     }
     toXs[car] = x;
     toYs[car] = y;
-    began[car] = heard[car] = now;
+    began[car] = receivedAt[car] = now;
     movingUntil = Math.max(movingUntil, now + lasts[car]);
   }
 
-  /** Forgets everybody: on a new connection the handles are others. */
+  /** Removes all drivers: a new connection has new handles. */
   function clear() {
-    states.fill(NOBODY);
+    states.fill(ABSENT);
     there = count = 0;
   }
 
-  /** Makes room for a canvas of this size in CSS pixels, on a screen with so many pixels to one of them. */
+  /** Resizes the buffer for a canvas of this size in CSS pixels and the given device pixel ratio. */
   function resize(width, height, ratio) {
     sharpness = Math.min(ratio, Math.sqrt(PIXELS_MAX / Math.max(1, width * height)));
     canvas.width = Math.max(1, Math.round(width * sharpness));
@@ -131,7 +131,7 @@ export function createCars(canvas) {
     image = null;
   }
 
-  /** Makes the small pictures anew: for another zoom, another theme, another screen. */
+  /** Redraws the sprites for another zoom, theme or screen. */
   function dress(radius) {
     spriteRadius = radius;
     const r = radius * sharpness;
@@ -143,7 +143,7 @@ export function createCars(canvas) {
     const sheet = new OffscreenCanvas(side, side).getContext("2d", { willReadFrequently: true });
     sprites = DOING.map((look) => {
       sheet.clearRect(0, 0, side, side);
-      drawShape(sheet, look, colour(look.tint), side / 2, side / 2, r);
+      drawShape(sheet, look, color(look.tint), side / 2, side / 2, r);
       const drawn = new Uint32Array(sheet.getImageData(0, 0, side, side).data.buffer);
       const inked = [...drawn.keys()].filter((at) => drawn[at] !== 0);
       const middle = (side - 1) / 2;
@@ -154,7 +154,7 @@ export function createCars(canvas) {
     });
   }
 
-  /** Draws everybody. The view is `{x, y, scale}`: the middle of the canvas, and CSS pixels per unit of the world. */
+  /** Draws all drivers. The view is `{x, y, scale}`: the center of the canvas, and CSS pixels per unit of the world. */
   function draw(view, radius, now) {
     if (!image || radius !== spriteRadius) dress(radius);
     pixels.fill(0);
@@ -165,7 +165,7 @@ export function createCars(canvas) {
     let drawn = 0;
     for (let car = 0; car < count; car++) {
       const state = states[car];
-      if (state === NOBODY) continue;
+      if (state === ABSENT) continue;
       const done = now >= began[car] + lasts[car] ? 1 : (now - began[car]) / lasts[car];
       const x = Math.round((fromX[car] + (toXs[car] - fromX[car]) * done - left) * scale) + pad;
       const y = Math.round((fromY[car] + (toYs[car] - fromY[car]) * done - top) * scale) + pad;
@@ -179,12 +179,12 @@ export function createCars(canvas) {
     return drawn;
   }
 
-  /** The driver nearest to a place of the world, within a distance; -1 if nobody is. */
+  /** Returns the driver nearest to a place of the world within a distance, or -1. */
   function nearest(x, y, within, now) {
     let best = -1;
     let least = within * within;
     for (let car = 0; car < count; car++) {
-      if (states[car] === NOBODY) continue;
+      if (states[car] === ABSENT) continue;
       const dx = xOf(car, now) - x, dy = yOf(car, now) - y;
       const apart = dx * dx + dy * dy;
       if (apart < least) [best, least] = [car, apart];
@@ -192,9 +192,9 @@ export function createCars(canvas) {
     return best;
   }
 
-  /** Where most of them are, as `{left, top, right, bottom}` of the world: the outermost twentieth on each side does not count. */
+  /** Returns the bounds of the middle 90 % of the drivers, as `{left, top, right, bottom}` of the world. */
   function bounds() {
-    const all = [...states.subarray(0, count).keys()].filter((car) => states[car] !== NOBODY);
+    const all = [...states.subarray(0, count).keys()].filter((car) => states[car] !== ABSENT);
     if (all.length === 0) return null;
     const cut = (values) => {
       const sorted = values.sort();
@@ -214,7 +214,7 @@ export function createCars(canvas) {
     nearest,
     bounds,
     undress: () => (image = null),
-    has: (car) => car !== null && car >= 0 && car < count && states[car] !== NOBODY,
+    has: (car) => car !== null && car >= 0 && car < count && states[car] !== ABSENT,
     xOf,
     yOf,
     count: () => there,

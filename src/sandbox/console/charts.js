@@ -1,10 +1,11 @@
-// Four small charts of the last minutes: how fast riders are matched, how long they have been waiting, supply and demand, and
-// trips by state. Each is an SVG with its numbers in words below it, for those who do not see lines.
+// Four charts of the last minutes: match latency, waiting time, supply and demand, and trips by state. Each is an SVG with its
+// numbers as text below it, for screen readers.
 
 import { call } from "./api.js";
 import { on } from "./bus.js";
 import { h, seconds, svg, words } from "./dom.js";
 import { between, buckets, parse, quantile } from "./prometheus.js";
+import { count, hasDriver, riderInCar } from "./states.js";
 
 const POINTS_MAX = 120; // one every two seconds: four minutes
 const EVERY_MS = 2000;
@@ -16,10 +17,13 @@ const milliseconds = (s) => (s === null ? "–" : s < 1 ? `${(s * 1000).toFixed(
 const plain = (n) => (n === null ? "–" : String(Math.round(n)));
 const duration = (s) => (s === null ? "–" : seconds(s));
 
+/** Whether the driver of a trip in this state is on the way to the rider or waits there. */
+const isComing = (state) => hasDriver(state) && !riderInCar(state);
+
 const CHARTS = [
   {
     title: "Match latency",
-    note: "payment authorised to first offer, real time, last 30 s",
+    note: "payment authorized to first offer, real time, last 30 s",
     series: [
       { name: "p50", tint: "good", read: ({ match }) => quantile(match, 0.5) },
       { name: "p99", tint: "warn", read: ({ match }) => quantile(match, 0.99) },
@@ -28,7 +32,7 @@ const CHARTS = [
   },
   {
     title: "Waiting riders",
-    note: "how long those without a car have waited, domain time",
+    note: "how long riders without a driver have waited, domain time",
     series: [
       { name: "median", tint: "good", read: ({ world }) => world.waiting.p50_s },
       { name: "longest", tint: "warn", read: ({ world }) => world.waiting.max_s },
@@ -37,7 +41,7 @@ const CHARTS = [
   },
   {
     title: "Supply and demand",
-    note: "free drivers, and riders whose car has not come",
+    note: "free drivers, and riders whose car has not arrived",
     series: [
       { name: "free drivers", tint: "good", read: ({ world }) => world.drivers.free },
       { name: "waiting riders", tint: "bad", read: ({ world }) => world.waiting.count },
@@ -46,11 +50,11 @@ const CHARTS = [
   },
   {
     title: "Trips by state",
-    note: "of those that are not over",
+    note: "active trips",
     series: [
-      { name: "looking", tint: "bad", read: ({ world: { trips } }) => trips.requested + trips.searching + trips.offered },
-      { name: "driver coming", tint: "accent", read: ({ world: { trips } }) => trips.assigned + trips.arrived },
-      { name: "under way", tint: "good", read: ({ world: { trips } }) => trips.in_progress },
+      { name: "looking", tint: "bad", read: ({ world }) => count(world.trips, (state) => !hasDriver(state)) },
+      { name: "driver coming", tint: "accent", read: ({ world }) => count(world.trips, isComing) },
+      { name: "under way", tint: "good", read: ({ world }) => count(world.trips, riderInCar) },
     ],
     show: plain,
   },
@@ -76,7 +80,7 @@ export function createCharts(element) {
     if (!element.hidden) for (const chart of charts) chart.draw();
   }
   setInterval(look, EVERY_MS);
-  // What came in while the charts could not be seen is drawn when they can.
+  // Data that arrived while the charts were hidden is drawn when they are shown.
   new MutationObserver(() => element.hidden || charts.forEach((chart) => chart.draw())).observe(element, { attributes: true });
 }
 
@@ -121,7 +125,7 @@ function createChart({ title, note, series, show }) {
 const xOf = (i, length) => WIDE - 4 - (length - 1 - i) * ((WIDE - 4) / (POINTS_MAX - 1));
 const yOf = (share) => HIGH - 4 - share * (HIGH - 20);
 
-/** A line through the values, broken where there is none. */
+/** Returns a line through the values, with a gap where one is missing. */
 function path(values, ceiling) {
   let isDown = false;
   return values
@@ -133,7 +137,7 @@ function path(values, ceiling) {
     .join("");
 }
 
-/** The next of 1, 2, 5, 10, 20 … that is not below a value. */
+/** Returns the smallest of 1, 2, 5, 10, 20 … that is at least the value. */
 function round(value) {
   if (value <= 0) return 1;
   const power = 10 ** Math.floor(Math.log10(value));

@@ -1,4 +1,4 @@
-// The domain clock: what time it is for riders and drivers, how fast it goes, past which time-out it is to jump; and everything anew.
+// The domain clock: its time, its speed, jumps past a time-out; and the reset of the sandbox.
 
 import { call } from "./api.js";
 import { emit, on } from "./bus.js";
@@ -9,7 +9,7 @@ const PATH = "/v1/sandbox/clock";
 const SCALES = [1, 5, 20, 60, 200];
 const READ_EVERY_MS = 5_000;
 const SHOW_EVERY_MS = 200;
-/** What the clock can jump past, and how it is called. */
+/** The kinds of objects with a deadline, and their names. */
 const JUMPS = { trip: "trip", payment: "payment" };
 
 /** Shows the clock and its controls. */
@@ -17,7 +17,7 @@ export function createClock(element) {
   let reading = null;
   let selected = null;
   const [date, hour] = [h("span.date"), h("span", {}, "–")];
-  const face = h("time.number", { title: "Domain time: offers, deadlines and positions go by it" }, date, hour);
+  const face = h("time.number", { title: "Domain time: offers, deadlines and positions use it" }, date, hour);
   const scale = h("select", { "aria-label": "Speed of domain time" }, SCALES.map((n) => h("option", { value: n }, `${n}×`)));
   const minute = h("button", { type: "button", title: "One minute of domain time, at once" }, "+1 min");
   const jump = h("button", { type: "button", disabled: true, title: "Select a trip or a payment first" }, "Past its time-out");
@@ -48,34 +48,34 @@ export function createClock(element) {
     said.textContent = answer.ok ? (passed ? `${passed.what}.` : "") : (answer.body?.detail ?? "No answer.");
   };
 
-  scale.addEventListener("change", () => set({ scale: Number(scale.value) }, "the clock's speed"));
-  minute.addEventListener("click", () => set({ advance_s: 60 }, "a minute ahead"));
-  jump.addEventListener("click", () => set({ past: selected }, "past its time-out"));
+  scale.addEventListener("change", () => set({ scale: Number(scale.value) }, "Set the clock's speed"));
+  minute.addEventListener("click", () => set({ advance_s: 60 }, "Advance the clock by a minute"));
+  jump.addEventListener("click", () => set({ past: selected }, "Jump past its time-out"));
   begin.addEventListener("click", () => beginAnew(said));
   on("clock", keep);
   on("connection", (state) => state === "up" && read());
   on("select", (chosen) => {
     selected = chosen && JUMPS[chosen.kind] ? chosen.id : null;
     jump.disabled = selected === null;
-    jump.title = selected ? `The clock jumps past the next moment that the ${JUMPS[chosen.kind]} waits for` : "Select a trip or a payment first";
+    jump.title = selected ? `Jump past the next deadline of this ${JUMPS[chosen.kind]}` : "Select a trip or a payment first";
   });
   setInterval(() => document.hidden || show(), SHOW_EVERY_MS);
   setInterval(() => document.hidden || read(), READ_EVERY_MS);
   read();
 }
 
-/** Asks first: there is no way back. */
+/** Asks for confirmation: a reset cannot be undone. */
 function beginAnew(said) {
-  const dialog = h("dialog.card", { "aria-label": "Begin anew" },
-    h("p", {}, "Every trip, payment, driver and webhook is forgotten, here and at the payment provider. The clock goes on."),
+  const dialog = h("dialog.card", { "aria-label": "Reset" },
+    h("p", {}, "This deletes every trip, payment, driver and webhook, here and at the payment provider. The clock keeps running."),
     h("form.actions", { method: "dialog" },
-      h("button.primary", { value: "yes" }, "Begin anew"),
-      h("button", { value: "no" }, "Leave it")));
+      h("button.primary", { value: "yes" }, "Reset"),
+      h("button", { value: "no" }, "Cancel")));
   document.body.append(dialog);
   dialog.addEventListener("close", async () => {
     dialog.remove();
     if (dialog.returnValue !== "yes") return;
-    const answer = await call({ as: null, method: "POST", path: "/v1/sandbox/reset", why: "begin anew" });
+    const answer = await call({ as: null, method: "POST", path: "/v1/sandbox/reset", why: "Reset the sandbox" });
     if (!answer.ok) {
       said.textContent = answer.body?.detail ?? "No answer.";
       return;

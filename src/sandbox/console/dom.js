@@ -1,9 +1,9 @@
-// Small helpers for elements, and the one way in which numbers are written.
+// Helpers for elements, and the formats of numbers.
 
 /**
  * Makes an element: `h("p.note", {id: "x", onclick: f}, "text", child, …)`. Properties that start with "on" are listeners,
  * `null` and `false` are left out, `true` is an empty attribute. Children that are null or false are left out as well.
- * Text is only ever text: nothing that came from outside becomes markup.
+ * Text stays text: input never becomes markup.
  */
 export function h(name, properties = {}, ...children) {
   const [tag, ...classes] = name.split(".");
@@ -30,11 +30,11 @@ function fill(element, classes, properties, children) {
 const shownKeys = new WeakMap();
 
 /**
- * Shows what `make` returns in an element, if `news` is another value than before: whoever reads, selects or has the focus there
- * is not disturbed by a poll that found nothing new. The focus stays on what has the same `data-focus`.
+ * Shows what `make` returns in an element if `data` differs from the previous value, so that a poll without changes does not
+ * disturb a selection or the focus. The focus stays on the element with the same `data-focus`.
  */
-export function update(element, news, make) {
-  const key = JSON.stringify(news);
+export function update(element, data, make) {
+  const key = JSON.stringify(data);
   if (shownKeys.get(element) === key) return;
   shownKeys.set(element, key);
   const focused = element.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
@@ -52,8 +52,8 @@ export function money(value) {
   return format.format(value.amount / 10 ** digits);
 }
 
-/** Metres as "850 m" or "3.2 km". */
-export const metres = (m) => (m < 1000 ? `${Math.round(m)} m` : `${(m / 1000).toFixed(1)} km`);
+/** Meters as "850 m" or "3.2 km". */
+export const meters = (m) => (m < 1000 ? `${Math.round(m)} m` : `${(m / 1000).toFixed(1)} km`);
 
 /** Seconds as "45 s", "8 min" or "2 h 05". */
 export function seconds(s) {
@@ -68,5 +68,5 @@ export const time = (stamp) => (stamp ? stamp.slice(11, 19) : "–");
 /** `in_progress` as "in progress". */
 export const words = (name) => String(name ?? "–").replaceAll("_", " ");
 
-/** The end of an id, which tells it from others: ids begin with the time at which they were made. */
+/** Returns the end of an id: ids begin with their time of creation, so only the end differs. */
 export const short = (id) => (id ? `${id.slice(0, id.indexOf("_"))}…${id.slice(-5)}` : "–");

@@ -1,9 +1,9 @@
-// The domain clock, kept between two readings: offers, deadlines and positions go by it.
+// The domain clock, cached between two readings.
 
 import { call } from "./api.js";
 import { on } from "./bus.js";
 
-/** Whoever else sets the clock does not tell this page: it is read again after so long. */
+/** Another client may set the clock without this page knowing: it is read again after this time. */
 const STALE_MS = 2000;
 let read = null;
 
@@ -12,7 +12,7 @@ function keep(clock) {
 }
 on("clock", keep);
 
-/** Domain time now, milliseconds since 1970; the machine's if the service does not say. */
+/** Returns the current domain time in milliseconds since 1970; machine time if the service does not answer. */
 export async function domainNow() {
   if (!read || performance.now() - read.at > STALE_MS) {
     const answer = await call({ as: null, path: "/v1/sandbox/clock", quiet: true });
@@ -21,7 +21,7 @@ export async function domainNow() {
   return read ? read.domain + (performance.now() - read.at) * read.scale : Date.now();
 }
 
-/** The clock was set, it seems: what was read of it is worth nothing. */
+/** Discards the cached reading, because the clock may have been set. */
 export const forgetClock = () => (read = null);
 
 /** Domain seconds per second. */

@@ -1,18 +1,19 @@
-// A driver, looked into; and being one: availability, offers with their countdown, the drive, the PIN.
+// The driver panel, and driving: availability, offers with a countdown, the trip, the PIN.
 
 import { call, stream } from "./api.js";
-import { Car, metresBetween, pinOf } from "./car.js";
-import { h, metres, money, short, update } from "./dom.js";
+import { Car, metersBetween, pinOf } from "./car.js";
+import { h, meters, money, short, update } from "./dom.js";
 import { domainNow } from "./domain.js";
-import { draw, machines } from "./machine.js";
+import { draw, machines } from "./state_machine.js";
 import { absent, apology, facts, head, section } from "./panel.js";
 import { myDriver } from "./session.js";
+import { riderInCar } from "./states.js";
 import { badge, link } from "./trips.js";
 
 const EVERY_MS = 1000;
 const ARRIVAL_RADIUS_M = 150;
 
-/** The car that this browser drives, if it drives one: it goes on driving while other things are looked at. */
+/** The car that this browser drives, if any. It keeps driving while other panels are open. */
 let wheel = null;
 
 /** Shows a driver, `me` for this browser's own; returns a function that stops it. */
@@ -25,7 +26,7 @@ export function inspectDriver(element, wanted, map) {
   let driver = null;
   let profile = null;
   const offers = section("Offers", () => (driver ? listOffers(driver) : null));
-  // Whoever has never been online has nothing to tell, and is not asked again and again.
+  // A driver who has never been online has no profile: stop polling.
   const timer = setInterval(() => profile && refresh(), EVERY_MS);
   let stopStream = () => {};
   let isStopped = false;
@@ -44,7 +45,7 @@ export function inspectDriver(element, wanted, map) {
     refresh();
   }
 
-  /** Reads and shows; asked for while it is at it, it does so once more. */
+  /** Reads and shows the driver; a call during a read causes one more read. */
   async function refresh() {
     isAsked = true;
     if (isReading || !driver) return;
@@ -60,7 +61,7 @@ export function inspectDriver(element, wanted, map) {
     const answer = await call({ ...as(), path: "/v1/drivers/me", quiet: true });
     if (isStopped) return;
     if (!answer.ok && answer.status !== 404)
-      return update(about, answer.status, () => apology(answer, "There is no such driver."));
+      return update(about, answer.status, () => apology(answer, "Driver not found."));
     profile = answer.ok ? answer.body : null;
     const availability = profile?.availability ?? "offline";
     update(badges, availability, () => badge(availability));
@@ -97,7 +98,7 @@ export function inspectDriver(element, wanted, map) {
         "p",
         {},
         h("strong", {}, money(offer.fare)),
-        ` for you, ${metres(offer.distance_to_pickup_m)} to the pickup. `,
+        ` for you, ${meters(offer.distance_to_pickup_m)} to the pickup. `,
         left,
       ),
       h(
@@ -150,9 +151,9 @@ export function inspectDriver(element, wanted, map) {
   function near(doing, trip) {
     const text = doing.querySelector(".near");
     if (!text || !profile?.position || !trip) return;
-    const isRiding = trip.state === "in_progress";
-    const away = metresBetween(profile.position, isRiding ? trip.dropoff : trip.pickup);
-    text.textContent = `${metres(away)} to the ${isRiding ? "drop-off" : "pickup"}`;
+    const isRiding = riderInCar(trip.state);
+    const away = metersBetween(profile.position, isRiding ? trip.dropoff : trip.pickup);
+    text.textContent = `${meters(away)} to the ${isRiding ? "drop-off" : "pickup"}`;
     const arrive = doing.querySelector("button.arrive");
     if (arrive) arrive.disabled = away > ARRIVAL_RADIUS_M;
   }
@@ -160,7 +161,7 @@ export function inspectDriver(element, wanted, map) {
   async function act(path, why, body) {
     const answer = await call({ ...as(), method: "POST", path, body, why });
     if (!answer.ok)
-      doing.append(h("p.refusal", { role: "alert" }, answer.body?.detail ?? "The service does not answer."));
+      doing.append(h("p.refusal", { role: "alert" }, answer.body?.detail ?? "The service is not responding."));
     else doing.dataset.what = "?";
     refresh();
   }
@@ -171,10 +172,10 @@ export function inspectDriver(element, wanted, map) {
     controls.dataset.what = what;
     const isOwn = wanted === "me";
     const note =
-      isOwn || isDriven() ? null : "The city drives this one. Whoever answers an offer first has answered it.";
+      isOwn || isDriven() ? null : "The city drives this car. The first answer to an offer counts.";
     const take = async () => {
       wheel?.stop();
-      wheel = new Car({ subject: driver.id, place: profile?.position ?? map.centre() });
+      wheel = new Car({ subject: driver.id, place: profile?.position ?? map.center() });
       await wheel.goOnline(isOwn || !profile);
       refresh();
     };
@@ -191,13 +192,13 @@ export function inspectDriver(element, wanted, map) {
     controls.replaceChildren(
       ...[
         note && h("p.muted.small", {}, note),
-        isDriven() && h("label.check", {}, alone, " Let the car do every step by itself"),
+        isDriven() && h("label.check", {}, alone, " Drive automatically"),
         h(
           "div.actions",
           {},
           isDriven()
-            ? button(isOwn ? "Go offline" : "Hand it back to the city", leave)
-            : button(isOwn ? "Go online at the map's centre" : "Take the wheel", take, isOwn ? "primary" : ""),
+            ? button(isOwn ? "Go offline" : "Return it to the city", leave)
+            : button(isOwn ? "Go online at the map's center" : "Drive this car", take, isOwn ? "primary" : ""),
         ),
       ].filter(Boolean),
     );
@@ -212,18 +213,18 @@ export function inspectDriver(element, wanted, map) {
 }
 
 const words = {
-  arrive: "Be at the pickup",
-  cancel: "Give the trip back",
-  start: "Start the ride",
+  arrive: "Arrive at the pickup",
+  cancel: "Cancel the trip",
+  start: "Start the trip",
   no_show: "Report a no-show",
-  complete: "End the ride",
+  complete: "Complete the trip",
 };
 
 function button(label, onclick, classes = "") {
   return h(["button", ...classes.split(" ").filter(Boolean)].join("."), { type: "button", onclick }, label);
 }
 
-/** Where a driver is, and how old that is: matching goes by it. */
+/** Returns the driver's position and its age, which matching uses. */
 async function placeOf(profile) {
   if (!profile?.position) return "not known";
   const { lat, lon } = profile.position;
@@ -249,12 +250,12 @@ async function listOffers(driver) {
   const answer = await call({ as: "driver", subject: driver.subject, path: "/v1/offers?limit=10", quiet: true });
   if (!answer.ok) return absent(answer, "No offers yet.");
   const offers = answer.body.items;
-  if (offers.length === 0) return { news: [], note: "none yet", show: () => h("p.muted", {}, "Nobody has asked yet.") };
+  if (offers.length === 0) return { data: [], note: "none yet", show: () => h("p.muted", {}, "No offers yet.") };
   const { offer: machine } = await machines();
   const [latest] = offers;
   const path = latest.status === "pending" ? ["pending"] : ["pending", latest.status];
   return {
-    news: offers,
+    data: offers,
     note: `the latest ${offers.length}`,
     show: () => [machine && draw(machine, path), h("ul.list", {}, offers.map(offerRow))],
   };

@@ -1,9 +1,9 @@
-// Moving the map: by pointer, wheel, two fingers and keys. It knows nothing of maps but how far, and around which point.
+// Gestures for the map: pointer, wheel, two fingers and keys. It reports distances, factors and points only.
 //
 //   onPan(dx, dy)          pixels
 //   onZoom(factor, x, y)   around a point of the canvas
-//   onTap(x, y, kind)      a click that was no drag, by "mouse", "touch" or "pen"
-//   onEnter()              Enter: whatever is in the middle
+//   onTap(x, y, kind)      a click, not a drag, by "mouse", "touch" or "pen"
+//   onEnter()              Enter: the center of the canvas
 //   onHover(x, y)          the pointer rests on a point, or null
 
 const SLOP_PX = 5; // a finger that moves less than this has tapped
@@ -14,7 +14,7 @@ const LINE_PX = 16; // some wheels report lines
 
 export function listen(canvas, { onPan, onZoom, onTap, onEnter, onHover }) {
   const fingers = new Map();
-  let travelled = 0;
+  let traveled = 0;
 
   const spread = () => {
     const [a, b] = [...fingers.values()];
@@ -24,7 +24,7 @@ export function listen(canvas, { onPan, onZoom, onTap, onEnter, onHover }) {
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     canvas.setPointerCapture(event.pointerId);
-    if (fingers.size === 0) travelled = 0;
+    if (fingers.size === 0) traveled = 0;
     if (fingers.size < 2) fingers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
   });
   canvas.addEventListener("pointermove", (event) => {
@@ -35,18 +35,18 @@ export function listen(canvas, { onPan, onZoom, onTap, onEnter, onHover }) {
     const before = spread();
     fingers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
     const after = spread();
-    travelled += Math.hypot(after.x - before.x, after.y - before.y) + Math.abs(after.apart - before.apart);
-    if (travelled < SLOP_PX) return;
+    traveled += Math.hypot(after.x - before.x, after.y - before.y) + Math.abs(after.apart - before.apart);
+    if (traveled < SLOP_PX) return;
     onPan(after.x - before.x, after.y - before.y);
     if (before.apart > 0 && after.apart > 0) onZoom(after.apart / before.apart, after.x, after.y);
   });
   canvas.addEventListener("pointerup", (event) => {
     if (!fingers.delete(event.pointerId)) return;
-    if (fingers.size === 0 && travelled < SLOP_PX) onTap(event.offsetX, event.offsetY, event.pointerType);
+    if (fingers.size === 0 && traveled < SLOP_PX) onTap(event.offsetX, event.offsetY, event.pointerType);
   });
   canvas.addEventListener("pointercancel", (event) => {
     fingers.delete(event.pointerId);
-    travelled = SLOP_PX;
+    traveled = SLOP_PX;
   });
   canvas.addEventListener("pointerleave", () => onHover(null));
 

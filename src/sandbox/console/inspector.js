@@ -1,4 +1,4 @@
-// What is selected, looked into: a trip, a driver, a rider or a payment.
+// Shows the selected trip, driver, rider or payment.
 
 import { call } from "./api.js";
 import { emit, on } from "./bus.js";
@@ -12,8 +12,8 @@ import { tripRow } from "./trips.js";
 const PANELS = { trip: inspectTrip, driver: inspectDriver, rider: inspectRider, payment: inspectPayment };
 
 /**
- * Makes the inspector. Whatever is told as `select` is shown; a panel is a function of
- * element, id and map that returns how to stop it.
+ * Makes the inspector. It shows the object of each `select` event; a panel is a function of element, id and map that returns a
+ * function that stops it.
  */
 export function createInspector(element, map) {
   let stop = () => {};

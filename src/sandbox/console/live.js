@@ -1,14 +1,15 @@
-// The stream behind the map: opens the WebSocket, comes back when it is lost, tells the map where the cars are, and everybody
-// else (`world`) what the city is like. The service sends no more than three messages that were not seen, so a tab that is busy
-// gets newer news, and not more of them. What goes over the wire is told in the document, at `GET /v1/sandbox/live`.
+// The live stream: opens the WebSocket, reconnects, passes positions to the map and the state of the city to the bus (`world`).
+// The service sends at most three unacknowledged messages, so a busy tab gets newer data, not more of it. The OpenAPI document
+// describes the messages at `GET /v1/sandbox/live`.
 
 import { call } from "./api.js";
 import { emit } from "./bus.js";
 import { h } from "./dom.js";
-import { DOING, RIDER, colour, drawShape } from "./shapes.js";
+import { DOING, RIDER, color, drawShape } from "./shapes.js";
+import { count, riderInCar } from "./states.js";
 
 const RETRY_MS = [250, 500, 1000, 2000];
-const LOOK_MS = 150; // a view that changes is told this often
+const LOOK_MS = 150; // interval of view updates
 const ANSWER_MS = 3000;
 const STREETS_TRIES = 10; // the city publishes its streets a moment after the service is up
 
@@ -19,7 +20,7 @@ export function startLive(map) {
   let view = null;
   let looking = 0;
   let streetsTag = null;
-  const waiting = new Map(); // by question: who waits for the answer
+  const waiting = new Map(); // pending questions: name to callback
 
   function open() {
     socket = new WebSocket(location.origin.replace(/^http/, "ws") + "/v1/sandbox/live");
@@ -33,9 +34,9 @@ export function startLive(map) {
       fetchStreets(STREETS_TRIES);
     };
     socket.onmessage = ({ data }) => {
-      say({ seen: ++seen });
+      say({ ack: ++seen });
       if (data instanceof ArrayBuffer) map.update(data);
-      else hear(JSON.parse(data));
+      else receive(JSON.parse(data));
     };
     socket.onclose = () => {
       for (const answer of waiting.values()) answer(null);
@@ -49,20 +50,20 @@ export function startLive(map) {
     if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
   }
 
-  function hear(news) {
-    if (news.type === "world") {
-      map.update(news);
-      describe(news);
-      emit("world", news);
+  function receive(message) {
+    if (message.type === "world") {
+      map.update(message);
+      describe(message);
+      emit("world", message);
     } else {
-      for (const name of [`who ${news.handle}`, `where ${news.driver_id}`]) {
-        waiting.get(name)?.(news);
+      for (const name of [`identify ${message.handle}`, `locate ${message.driver_id}`]) {
+        waiting.get(name)?.(message);
         waiting.delete(name);
       }
     }
   }
 
-  /** Asks over the socket; null when there is no answer. */
+  /** Asks over the socket and returns the answer, or null after a time-out. */
   function question(name, message) {
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve(null), ANSWER_MS);
@@ -81,11 +82,11 @@ export function startLive(map) {
       view = next;
       looking ||= setTimeout(look, LOOK_MS);
     },
-    who: async (handle) => (await question(`who ${handle}`, { who: handle }))?.driver_id ?? null,
-    where: (driver) => question(`where ${driver}`, { where: driver }),
+    who: async (handle) => (await question(`identify ${handle}`, { identify: handle }))?.driver_id ?? null,
+    where: (driver) => question(`locate ${driver}`, { locate: driver }),
   });
 
-  /** Gets the streets, if they are others than before. */
+  /** Fetches the streets if they have changed. */
   async function fetchStreets(tries) {
     const headers = streetsTag ? { "If-None-Match": streetsTag } : {};
     const answer = await call({ as: null, path: "/v1/sandbox/streets", headers, quiet: true });
@@ -103,16 +104,16 @@ export function startLive(map) {
   open();
 }
 
-/** What can be seen, in words: for those who do not see the map, and for everybody as its legend. */
+/** Describes the map as text, for screen readers and as its legend. */
 function describe(world) {
   const status = document.getElementById("map-status");
   if (!status) return;
   if (!world) status.textContent = "";
-  else if (!world.matcher) status.textContent = "This process is not the matcher: it knows no positions.";
+  else if (!world.matcher) status.textContent = "This process is not the matcher: it has no positions.";
   else {
     const { drivers, trips, waiting } = world;
     const online = Object.values(drivers).reduce((sum, count) => sum + count, 0);
-    const riding = trips.in_progress ?? 0;
+    const riding = count(trips, riderInCar);
     const hidden = world.hidden > 0 ? `, ${world.hidden} trips in view not drawn` : "";
     status.textContent = `${online} drivers, ${drivers.free} free; riders: ${waiting.count} waiting, ${riding} riding${hidden}`;
   }
@@ -124,7 +125,7 @@ function legend() {
   list.replaceChildren(
     ...[...DOING, RIDER].map((look) => {
       const picture = h("canvas", { width: 28, height: 28, "aria-hidden": "true", class: "key" });
-      drawShape(picture.getContext("2d"), look, colour(look.tint), 14, 14, 10);
+      drawShape(picture.getContext("2d"), look, color(look.tint), 14, 14, 10);
       return h("li", {}, picture, look.label);
     }),
   );

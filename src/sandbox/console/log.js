@@ -1,19 +1,19 @@
-// The request log: each call of this page as a row that opens: the curl line, the answer, and the SQL that it took.
+// The request log: each call of this page as an expandable row with curl line, response and SQL.
 
 import { call } from "./api.js";
 import { on } from "./bus.js";
 import { h } from "./dom.js";
 
-/** Rows kept; the oldest goes first. */
+/** The most rows kept. */
 const ROWS_MAX = 200;
-/** Longer bodies are cut, here only. */
+/** Longer bodies are shortened in the log only. */
 const BODY_CHARS_MAX = 20_000;
 const SHOWN_HEADERS = ["trace-id", "idempotent-replayed", "etag", "location", "retry-after", "allow", "ratelimit"];
 
-/** Lists every call that this page makes, the newest first. */
+/** Lists every call of this page, newest first. */
 export function createLog(element) {
-  const empty = h("p.muted", {}, "Every call that this page makes will be listed here, with the SQL that it took.");
-  const rows = h("ol.log", { "aria-label": "Calls, the newest first" });
+  const empty = h("p.muted", {}, "Every call of this page is listed here, with its SQL.");
+  const rows = h("ol.log", { "aria-label": "Calls, newest first" });
   const clear = h("button.quiet", { type: "button", onclick: () => (rows.replaceChildren(), refresh()) }, "Clear");
   const bar = h("div.actions", {}, clear);
   const refresh = () => {
@@ -62,19 +62,19 @@ function opened(answer) {
     sql);
 }
 
-/** The statements of the call; nothing is kept of those that come by the thousand. */
+/** Shows the statements of the call. Very frequent requests are not recorded. */
 async function showSql(answer, place) {
   const trace = answer.status === 0 ? null : await call({ as: null, path: `/v1/sandbox/requests/${answer.traceId}`, quiet: true });
   const requests = trace?.ok ? trace.body.requests : [];
   if (requests.length === 0) {
-    place.replaceChildren(h("p.muted", {}, "Not kept: the service recalls its last 1,000 requests, without positions and its own sandbox."));
+    place.replaceChildren(h("p.muted", {}, "Not recorded: the service keeps its last 1,000 requests, except positions and sandbox requests."));
     return;
   }
   place.replaceChildren(...requests.map(statements));
 }
 
 function statements({ statements, left_out, duration_us }) {
-  if (statements.length === 0) return h("p.muted", {}, "None: the answer came from memory, or the request was refused before.");
+  if (statements.length === 0) return h("p.muted", {}, "None: the response came from memory, or the request was refused earlier.");
   const total = statements.reduce((sum, one) => sum + one.elapsed_us, 0);
   const ms = (us) => `${(us / 1000).toFixed(2)} ms`;
   const rows = statements.map((one) => {
@@ -84,7 +84,7 @@ function statements({ statements, left_out, duration_us }) {
   });
   const left = left_out > 0 ? ` ${left_out} more are not kept.` : "";
   const whole = duration_us === null ? "" : `, of ${ms(duration_us)} in all`;
-  return h("div", {}, h("ol.sql", {}, rows), h("p.muted.small", {}, `${statements.length} statements, ${ms(total)} in the database${whole}. Values are never kept.${left}`));
+  return h("div", {}, h("ol.sql", {}, rows), h("p.muted.small", {}, `${statements.length} statements, ${ms(total)} in the database${whole}. Values are never recorded.${left}`));
 }
 
 function copy(label, text) {
@@ -94,7 +94,7 @@ function copy(label, text) {
       await navigator.clipboard.writeText(text);
       button.textContent = "Copied";
     } catch {
-      button.textContent = "The browser does not allow it";
+      button.textContent = "Copying is blocked by the browser";
     }
     setTimeout(() => (button.textContent = label), 2000);
   });

@@ -1,9 +1,9 @@
-// Puts the page together: the parts know the bus and nothing of one another.
+// Puts the parts of the page together.
 
 import { emit, on } from "./bus.js";
 import { createCharts } from "./charts.js";
 import { createClock } from "./clock.js";
-import { createExperiments } from "./experiments.js";
+import { createExperiments } from "./experiment_cards.js";
 import { createInspector } from "./inspector.js";
 import { startLive } from "./live.js";
 import { createLog } from "./log.js";
@@ -12,12 +12,12 @@ import { createRide } from "./ride.js";
 
 const element = (id) => document.getElementById(id);
 
-let metresPerPixel = Infinity;
+let metersPerPixel = Infinity;
 const map = createMap({
   canvas: element("map"),
-  // A car or a trip is looked into; but whoever is asked where to go may go where a car stands.
-  onClick: (place, hit) => (hit && !ride.isHalfWay() ? emit("select", hit) : ride.click(place, metresPerPixel)),
-  onView: (view) => (metresPerPixel = view.metresPerPixel),
+  // A click selects a car or a trip, except while the rider chooses the dropoff.
+  onClick: (place, hit) => (hit && !ride.isHalfWay() ? emit("select", hit) : ride.click(place, metersPerPixel)),
+  onView: (view) => (metersPerPixel = view.metersPerPixel),
 });
 const ride = createRide(element("ride"), map);
 createInspector(element("inspector"), map);
@@ -30,7 +30,7 @@ new ResizeObserver(() => map.resize()).observe(element("map"));
 startLive(map);
 
 on("connection", (state) => {
-  element("connection").textContent = state === "up" ? "" : "The service does not answer. Trying again …";
+  element("connection").textContent = state === "up" ? "" : "The service is not responding. Reconnecting …";
   document.body.classList.toggle("down", state !== "up");
 });
 
@@ -41,7 +41,7 @@ element("theme").addEventListener("click", () => window.toggleTheme());
 document.addEventListener("theme", showTheme);
 showTheme();
 
-// The tabs: arrows move between them, as the pattern for tabs has it.
+// The tabs, with arrow keys as in the ARIA pattern.
 const tabs = [...document.querySelectorAll('[role="tab"]')];
 function show(tab) {
   for (const one of tabs) {

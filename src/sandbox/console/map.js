@@ -1,23 +1,23 @@
-// The map: three canvases on top of each other. Streets, drawn when the view changes; cars, drawn while one of them moves; and on
-// top, in the canvas of the page, riders, trips and pins. When nothing moves, nothing is drawn.
+// The map: three stacked canvases. Streets are drawn when the view changes, cars while one moves, and on top, in the page's own
+// canvas, riders, trips and pins. When nothing moves, nothing is drawn.
 //
-//   createMap({canvas, onClick, onView}) -> {setStreets, update, setPins, select, resize, stats, centre, ask, forget}
-//     onClick({lat, lon}, hit)   hit: {kind, id} under the pointer, or null. Enter on the canvas is a click in the middle
-//     onView({lat, lon, metresPerPixel, width, height})   after every pan and zoom
+//   createMap({canvas, onClick, onView}) -> {setStreets, update, setPins, select, resize, stats, center, ask, forget}
+//     onClick({lat, lon}, hit)   hit: {kind, id} under the pointer, or null. Enter on the canvas is a click at its center
+//     onView({lat, lon, metersPerPixel, width, height})   after every pan and zoom
 //     setStreets(geometry)       a GeoJSON MultiLineString
-//     update(news)               from live.js: an ArrayBuffer with cars, or an object with rides
+//     update(message)            from live.js: an ArrayBuffer with cars, or an object with rides
 //     setPins({pickup, dropoff}) each {lat, lon} or null
-//     select({kind, id} | null)  what is lit
-//     centre()                   {lat, lon}
-//     ask({look, who, where})    how the map tells the stream its view, and asks whose a handle is, or where a driver is
-//     forget()                   whom the handles meant: there is a new connection
-//     stats()                    of the frame drawn last
-// Colours are the CSS variables --map-… of style.css; the document's event `theme` says that they have changed.
+//     select({kind, id} | null)  the highlighted object
+//     center()                   {lat, lon}
+//     ask({look, who, where})    functions that send the view, identify a handle, and locate a driver
+//     forget()                   discards the handles of the previous connection
+//     stats()                    of the last frame
+// Colors are the CSS variables --map-… of style.css; the document's event `theme` signals a change.
 
 import { createCars } from "./cars.js";
 import { h } from "./dom.js";
 import { listen } from "./gestures.js";
-import { metresPerUnit, near, toLat, toLon, toX, toY } from "./mercator.js";
+import { metersPerUnit, near, toLat, toLon, toX, toY } from "./mercator.js";
 import { createRides } from "./rides.js";
 import { createStreets } from "./streets.js";
 
@@ -57,7 +57,7 @@ export function createMap({ canvas, onClick, onView }) {
   const toPlace = (x, y) => ({ lat: toLat(top() + y / view.scale), lon: toLon(left() + x / view.scale) });
   let radius = RADIUS_MAX; // of a car
 
-  /** Cars are large when one is close, and small where there are many; by half pixels, for each size has pictures of its own. */
+  /** Returns the size of a car for the zoom, in half pixels: each size has sprites of its own. */
   function measureCars() {
     const apart = Math.sqrt((size.width * size.height) / Math.max(1, stats.drawn));
     const fitting = Math.min(RADIUS_MAX, Math.log2(view.scale / 2 ** 17), apart / CROWD);
@@ -71,7 +71,7 @@ export function createMap({ canvas, onClick, onView }) {
   function frame() {
     const began = performance.now();
     asked = 0;
-    if (areStreetsStale) streets.draw(view, metresPerUnit(view.y));
+    if (areStreetsStale) streets.draw(view, metersPerUnit(view.y));
     areStreetsStale = false;
     const now = performance.now();
     const isMoving = cars.isMoving(now);
@@ -90,11 +90,11 @@ export function createMap({ canvas, onClick, onView }) {
     areStreetsStale = true;
     soon();
     const { width, height } = size;
-    onView?.({ ...centre(), metresPerPixel: metresPerUnit(view.y) / view.scale, width, height });
+    onView?.({ ...center(), metersPerPixel: metersPerUnit(view.y) / view.scale, width, height });
     stream.look(area());
   }
 
-  /** What the canvas shows, as the stream wants to be told. */
+  /** Returns the view in the form that the stream takes. */
   function area() {
     const west = toLon(left());
     const wide = Math.min(360, (size.width / view.scale) * 360);
@@ -131,7 +131,7 @@ export function createMap({ canvas, onClick, onView }) {
     viewed();
   }
 
-  /** What lies under a point: a waiting rider's trip before a driver, when both do. */
+  /** Returns the object under a point; a waiting rider's trip takes precedence over a driver. */
   function under(x, y, pointer) {
     const at = { x: left() + x / view.scale, y: top() + y / view.scale };
     const within = (pointer === "mouse" ? PICK_PX : TOUCH_PX) / view.scale;
@@ -160,7 +160,7 @@ export function createMap({ canvas, onClick, onView }) {
     reveal(found.position);
   }
 
-  /** Moves the map, if it must, so that a place can be seen. */
+  /** Moves the map if a place is not visible. */
   function reveal(place) {
     if (!place) return;
     const x = near(toX(place.lon), view.x), y = toY(place.lat);
@@ -179,20 +179,20 @@ export function createMap({ canvas, onClick, onView }) {
     else viewed();
   }
 
-  function update(news) {
-    if (news instanceof ArrayBuffer) {
-      cars.apply(news, performance.now());
+  function update(message) {
+    if (message instanceof ArrayBuffer) {
+      cars.apply(message, performance.now());
       if (!isFitted && !isTouched && cars.count() > 0) fit(cars.bounds());
     } else {
-      rides.set(news.rides);
+      rides.set(message.rides);
       measureCars(); // once a second is enough: a size that changes on each frame would flicker
     }
     soon();
   }
 
-  const centre = () => ({ lat: toLat(view.y), lon: toLon(view.x) });
+  const center = () => ({ lat: toLat(view.y), lon: toLon(view.x) });
 
-  /** Everything there is: the streets, or else where the cars are. */
+  /** Returns the bounds of the streets, or else of the cars. */
   function showAll() {
     isTouched = false;
     fit(streets.bounds() ?? cars.bounds());
@@ -206,7 +206,7 @@ export function createMap({ canvas, onClick, onView }) {
       { role: "group", "aria-label": "Zoom" },
       button("+", "Zoom in", step(STEP)),
       button("−", "Zoom out", step(1 / STEP)),
-      button("⤢", "Show everything", showAll),
+      button("⤢", "Show the whole city", showAll),
     ),
   );
 
@@ -214,7 +214,7 @@ export function createMap({ canvas, onClick, onView }) {
     onPan: pan,
     onZoom: zoom,
     onTap: tap,
-    onEnter: () => onClick(centre(), null),
+    onEnter: () => onClick(center(), null),
     onHover(x, y) {
       const found = x === null ? null : under(x, y, "mouse");
       canvas.classList.toggle("over", found !== null && (found.ride !== null || found.car >= 0));
@@ -243,7 +243,7 @@ export function createMap({ canvas, onClick, onView }) {
     },
     select,
     resize,
-    centre,
+    center,
     ask(next) {
       stream = next;
       stream.look(area());

@@ -1,10 +1,9 @@
-// Web Mercator: the whole world is a square with sides of 1, x to the east, y to the south. It is what maps on screens are drawn
-// in, because a street corner keeps its angle. Poleward of 85° there is nothing.
+// Web Mercator: the world is a square with sides of 1, x to the east, y to the south. It preserves angles and ends at 85°.
 
 const LATITUDE_MAX = 85.0511;
 const AROUND_M = 40_075_017; // the equator
 
-/** Degrees of longitude to x. Beyond ±180 it goes on, so that a map across the antimeridian is in one piece. */
+/** Degrees of longitude to x. Beyond ±180 it continues, so that a map across the antimeridian is contiguous. */
 export const toX = (lon) => lon / 360 + 0.5;
 
 /** Degrees of latitude to y. */
@@ -22,5 +21,5 @@ export const toLat = (y) => (Math.atan(Math.exp((0.5 - y) * 2 * Math.PI)) * 360)
 /** The x of the same meridian that is nearest to another x. */
 export const near = (x, other) => x - Math.round(x - other);
 
-/** Metres on the ground for one unit of the square, at a y. */
-export const metresPerUnit = (y) => AROUND_M * Math.cos((toLat(y) * Math.PI) / 180);
+/** Meters on the ground for one unit of the square, at a y. */
+export const metersPerUnit = (y) => AROUND_M * Math.cos((toLat(y) * Math.PI) / 180);

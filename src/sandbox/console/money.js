@@ -1,14 +1,14 @@
-// Where the money is: a payment, its machine, the ledger's entries, the provider's view, the receipt.
+// The payment panel: state machine, ledger entries, the provider's view, the receipt.
 
 import { call } from "./api.js";
 import { h, money, short, time, words } from "./dom.js";
-import { draw, machines } from "./machine.js";
+import { draw, machines } from "./state_machine.js";
 import { absent, facts, head, section, table } from "./panel.js";
 import { badge, link } from "./trips.js";
 
 const EVERY_MS = 1500;
 
-/** A payment as a part of another panel. `which()` is its id, once it is known. */
+/** A payment as part of another panel. `which()` returns its id once known. */
 export function paymentSection(which, options) {
   const path = [];
   return section(
@@ -16,12 +16,12 @@ export function paymentSection(which, options) {
     async () => {
       if (!which()) return null;
       const answer = await call({ as: "ops", path: `/v1/payments/${which()}`, quiet: true });
-      if (!answer.ok) return absent(answer, "There is no such payment.");
+      if (!answer.ok) return absent(answer, "Payment not found.");
       const payment = answer.body;
       if (path.at(-1) !== payment.state) path.push(payment.state);
       const { payment: machine } = await machines();
       return {
-        news: payment,
+        data: payment,
         note: words(payment.state),
         show: () => [machine && draw(machine, path), standing(payment), refunds(payment)],
       };
@@ -34,16 +34,16 @@ function standing(payment) {
   return facts([
     ["Payment", link("payment", payment.id)],
     ["For", words(payment.purpose)],
-    ["Instead of", payment.replaces && link("payment", payment.replaces)],
+    ["Replaces", payment.replaces && link("payment", payment.replaces)],
     [
-      "The trip wants",
-      { hold: "it held", capture: "it captured", release: "it released" }[payment.intent] ?? payment.intent,
+      "Goal",
+      { hold: "hold", capture: "capture", release: "release" }[payment.goal] ?? payment.goal,
     ],
-    ["Asked for", money(payment.amount)],
-    ["Authorised", money(payment.authorized)],
+    ["Requested", money(payment.amount)],
+    ["Authorized", money(payment.authorized)],
     ["Captured", money(payment.captured)],
     ["Refunded", payment.refunded.amount > 0 && money(payment.refunded)],
-    ["Declined for", payment.decline_code && words(payment.decline_code)],
+    ["Decline code", payment.decline_code && words(payment.decline_code)],
   ]);
 }
 
@@ -55,15 +55,15 @@ function refunds(payment) {
   return table("Refunds", ["Refund", "State", "Amount"], rows, ["Amount"]);
 }
 
-/** What a trip has put on the ledger. */
+/** Shows the ledger entries of a trip. */
 export function ledgerSection(trip) {
   return section("Ledger", async () => {
     const answer = await call({ as: "ops", path: `/v1/ops/ledger?trip_id=${trip}`, quiet: true });
-    if (!answer.ok) return absent(answer, "There is no such trip.");
+    if (!answer.ok) return absent(answer, "Trip not found.");
     const postings = answer.body.postings ?? [];
     const note = postings.length === 1 ? "1 posting" : `${postings.length} postings`;
-    const nothing = () => h("p.muted", {}, "Nothing is posted before money is owed: at the end of the ride.");
-    return { news: postings, note, show: () => (postings.length === 0 ? nothing() : postings.flatMap(entries)) };
+    const nothing = () => h("p.muted", {}, "The ledger has no entry before money is owed, at the end of the trip.");
+    return { data: postings, note, show: () => (postings.length === 0 ? nothing() : postings.flatMap(entries)) };
   });
 }
 
@@ -82,26 +82,26 @@ function entry({ account, amount, currency }) {
   return { cells: [words(account), amount > 0 ? value : "", amount < 0 ? value : ""] };
 }
 
-/** How the provider sees a payment: it keeps its own books. */
+/** Shows the provider's records of a payment. */
 export function providerSection(which) {
   return section("The provider's view", async () => {
     if (!which()) return null;
     const answer = await call({ as: null, path: `/v1/sandbox/provider/payment_intents/${which()}`, quiet: true });
-    if (!answer.ok) return absent(answer, "The provider knows nothing of it, or cannot be asked.");
+    if (!answer.ok) return absent(answer, "The provider has no record of it, or is not responding.");
     const text = JSON.stringify(answer.body, null, 2);
     return {
-      news: text,
+      data: text,
       note: words(answer.body.status ?? ""),
       show: () => h("pre.json", { tabindex: "0", role: "region", "aria-label": "The provider's answer" }, text),
     };
   });
 }
 
-/** What the rider is told in the end. */
+/** Shows the receipt. */
 export function receiptSection(trip) {
   return section("Receipt", async () => {
     const answer = await call({ as: "ops", path: `/v1/trips/${trip}/receipt`, quiet: true });
-    if (!answer.ok) return absent(answer, "There is no receipt.");
+    if (!answer.ok) return absent(answer, "No receipt yet.");
     const receipt = answer.body;
     const lines = receipt.lines.map(({ label, amount }) => ({ cells: [label, money(amount)] }));
     const sums = [
@@ -114,7 +114,7 @@ export function receiptSection(trip) {
       cells: [label, money(amount)],
     }));
     return {
-      news: receipt,
+      data: receipt,
       note: money(receipt.total),
       show: () => [table("Receipt", ["Line", "Amount"], [...lines, ...rest], ["Amount"]), payments(receipt.payments)],
     };

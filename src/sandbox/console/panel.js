@@ -1,9 +1,9 @@
-// What the inspector's panels are built of: a head, facts, and sections that read their content when they are open.
+// Parts of the inspector's panels: a head, facts, and sections that load their content when opened.
 
 import { emit } from "./bus.js";
 import { h, update } from "./dom.js";
 
-/** The head of a panel. `badges` is replaced by whoever shows news. */
+/** The head of a panel. Each update replaces `badges`. */
 export function head(kind, id, badges) {
   const copy = h("button.quiet.small", { type: "button", onclick: () => copied(copy, id) }, "Copy id");
   return h(
@@ -21,7 +21,7 @@ async function copied(button, text) {
   setTimeout(() => (button.textContent = "Copy id"), 1500);
 }
 
-/** Pairs of a name and a value; those without a value are left out. */
+/** Pairs of a name and a value; pairs without a value are left out. */
 export function facts(pairs) {
   const known = pairs.filter(([, value]) => value !== null && value !== undefined && value !== false);
   return h(
@@ -32,8 +32,8 @@ export function facts(pairs) {
 }
 
 /**
- * A part of a panel that opens. `read()` is asked when it opens, and whenever `refresh` is called while it is open. It returns
- * `{news, note, show}`: what it has found, a few words for its head, and a function that makes the content of it; or null.
+ * An expandable section. `read()` is called when it opens, and when `refresh` is called while it is open. It returns
+ * `{data, note, show}`: the data, a short text for its head, and a function that makes its content; or null.
  */
 export function section(title, read, { open = false } = {}) {
   const note = h("span.note");
@@ -47,21 +47,21 @@ export function section(title, read, { open = false } = {}) {
     isReading = false;
     if (!found) return;
     note.textContent = found.note ?? "";
-    update(body, found.news, found.show);
+    update(body, found.data, found.show);
   };
   details.addEventListener("toggle", refresh);
   return { details, refresh };
 }
 
-/** What a section shows when the service has answered with a refusal. */
-export const absent = (answer, sentence) => ({ news: answer.status, show: () => apology(answer, sentence) });
+/** What a section shows when the service refuses the request. */
+export const absent = (answer, sentence) => ({ data: answer.status, show: () => apology(answer, sentence) });
 
-/** Says why something is not there. */
+/** Explains why an object is not shown. */
 export function apology(answer, sentence) {
-  return h("p.muted", {}, answer.status === 404 ? sentence : (answer.body?.detail ?? "The service does not answer."));
+  return h("p.muted", {}, answer.status === 404 ? sentence : (answer.body?.detail ?? "The service is not responding."));
 }
 
-/** A table; cells of the columns named in `amounts` are at the right. */
+/** A table; the columns named in `amounts` are right-aligned. */
 export function table(caption, columns, rows, amounts = []) {
   const cell = (name) => (value, index) =>
     h(amounts.includes(columns[index]) ? `${name}.amount` : name, name === "th" ? { scope: "col" } : {}, value);

@@ -1,4 +1,4 @@
-// Reads what Prometheus reads: one number a line, with a name and labels.
+// Parses the Prometheus text format: one number per line, with a name and labels.
 
 /** A page of metrics as a map from name to `[{labels, value}]`. */
 export function parse(text) {
@@ -15,7 +15,7 @@ export function parse(text) {
   return metrics;
 }
 
-/** A histogram's buckets, whatever its other labels: `[{le, count}]`, cumulative, in order. */
+/** Returns a histogram's buckets, summed over other labels: `[{le, count}]`, cumulative, in order. */
 export function buckets(metrics, name) {
   const counts = new Map();
   for (const { labels, value } of metrics.get(`${name}_bucket`) ?? []) {
@@ -25,13 +25,13 @@ export function buckets(metrics, name) {
   return [...counts].map(([le, count]) => ({ le, count })).sort((a, b) => a.le - b.le);
 }
 
-/** What came between two readings of a histogram; all of the later one if the counters began anew. */
+/** Returns the difference between two readings of a histogram; the later one if the counters were reset. */
 export function between(before, after) {
   if (before.length !== after.length || after.some(({ count }, i) => count < before[i].count)) return after;
   return after.map(({ le, count }, i) => ({ le, count: count - before[i].count }));
 }
 
-/** A quantile, straight within its bucket as Prometheus does it; null of nothing. */
+/** Returns a quantile, interpolated linearly within its bucket as Prometheus does; null without data. */
 export function quantile(buckets, q) {
   const total = buckets.at(-1)?.count ?? 0;
   if (total === 0) return null;

@@ -1,40 +1,41 @@
-// Being a rider: two clicks on the map, a price, a request; then the ride as it goes on.
+// The rider card: two clicks on the map, a quote, a request; then the state of the ride.
 
 import { call } from "./api.js";
 import { emit } from "./bus.js";
-import { h, metres, money, seconds, short, words } from "./dom.js";
-import { OVER, followTrip } from "./trips.js";
+import { h, meters, money, seconds, short, words } from "./dom.js";
+import { hasDriver, isOver, riderInCar } from "./states.js";
+import { followTrip } from "./trips.js";
 
 const STEPS = ["requested", "searching", "offered", "assigned", "arrived", "in_progress", "completed"];
 
-/** Farther away than this a click does not name a street: the map has not found the city yet, or was zoomed out of it. */
-const METRES_PER_PIXEL_MAX = 60;
+/** Beyond this scale a click is too imprecise: the map is zoomed out too far. */
+const METERS_PER_PIXEL_MAX = 60;
 
 const METHODS = [
   ["pm_card_visa", "Visa, approved"],
   ["pm_card_chargeDeclined", "a card that is declined"],
   ["pm_card_chargeDeclinedInsufficientFunds", "a card without funds"],
-  ["pm_card_authenticationRequired", "a card that wants a challenge"],
+  ["pm_card_authenticationRequired", "a card that requires authentication"],
 ];
 
 const LEADS = {
-  requested: "The payment is being authorised …",
+  requested: "The payment is being authorized …",
   searching: "Looking for a driver …",
-  offered: "A driver is being asked …",
+  offered: "A driver has your offer …",
   assigned: "Your driver is on the way.",
   arrived: "Your driver is here.",
   in_progress: "You are on your way.",
   completed: "You have arrived.",
-  cancelled: "The ride is called off.",
-  no_show: "The driver waited, and left.",
-  no_driver: "Nobody could take you.",
+  cancelled: "The ride is cancelled.",
+  no_show: "The driver waited and left.",
+  no_driver: "No driver was found.",
   payment_failed: "The payment was declined.",
   aborted: "An operator ended the ride.",
 };
 
 /**
- * Makes the card of this browser's own ride. `click(place, metresPerPixel)` is a click on the map; `isHalfWay()` while the next one
- * is where to go.
+ * Makes the card of this browser's ride. `click(place, metersPerPixel)` handles a click on the map; `isHalfWay()` is true while the
+ * next click sets the dropoff.
  */
 export function createRide(element, map) {
   const lead = h("p.lead", { role: "status" });
@@ -44,7 +45,7 @@ export function createRide(element, map) {
   let ride = {};
   let stop = () => {};
 
-  /** Shows a sentence and what belongs under it; the focus stays with whoever uses the keyboard. */
+  /** Shows a sentence and its content; keyboard focus stays in the card. */
   function show(sentence, ...children) {
     const hadFocus = body.contains(document.activeElement);
     if (lead.textContent !== sentence) lead.textContent = sentence;
@@ -58,15 +59,15 @@ export function createRide(element, map) {
     stop();
     ride = {};
     show(
-      "Click the map where you are, then where you want to go.",
-      h("p.keys.muted.small", {}, "By keyboard: Enter on the map puts a pin at its centre, arrows move it."),
+      "Click your pickup on the map, then your dropoff.",
+      h("p.keys.muted.small", {}, "Keyboard: arrows move the map, Enter sets a pin at its center."),
     );
   }
 
-  function click(place, metresPerPixel) {
-    if (ride.trip && !OVER.includes(ride.trip.state)) return;
-    if (metresPerPixel > METRES_PER_PIXEL_MAX)
-      return show("Come closer first: from here a click is a whole town.", ride.pickup && actions(again("Start over")));
+  function click(place, metersPerPixel) {
+    if (ride.trip && !isOver(ride.trip.state)) return;
+    if (metersPerPixel > METERS_PER_PIXEL_MAX)
+      return show("Zoom in first: at this scale a click is too imprecise.", ride.pickup && actions(again("Start over")));
     if (ride.trip || ride.dropoff) {
       stop();
       ride = {};
@@ -76,20 +77,20 @@ export function createRide(element, map) {
       quote();
     } else {
       ride.pickup = place;
-      show("Now click where you want to go.", actions(again("Start over")));
+      show("Now click your dropoff.", actions(again("Start over")));
     }
   }
 
   async function quote() {
     const asked = ride;
-    show("Asking for a price …");
+    show("Requesting a quote …");
     const { pickup, dropoff } = ride;
     const answer = await call({
       as: "rider",
       method: "POST",
       path: "/v1/quotes",
       body: { pickup, dropoff },
-      why: "Ask for a price",
+      why: "Request a quote",
     });
     if (asked !== ride) return;
     if (!answer.ok) return refused(answer);
@@ -106,12 +107,12 @@ export function createRide(element, map) {
     );
     const { price, distance_m, duration_s, surge } = answer.body;
     show(
-      "This is what it would cost.",
+      "Your price",
       h("p.price", {}, money(price)),
       h(
         "p.muted",
         {},
-        `${metres(distance_m)}, about ${seconds(duration_s)}${surge === "1.00" ? "" : `, surge ×${surge}`}. The price holds for two minutes.`,
+        `${meters(distance_m)}, about ${seconds(duration_s)}${surge === "1.00" ? "" : `, surge ×${surge}`}. The price is valid for two minutes.`,
       ),
       h("label", {}, "Pay with", method),
       actions(request, again("Start over")),
@@ -136,7 +137,7 @@ export function createRide(element, map) {
     stop = followTrip(trip.id, {
       as: "rider",
       async onTrip(now) {
-        const needsDriver = now.driver_id && now.driver_id !== ride.driver?.driver_id && !OVER.includes(now.state);
+        const needsDriver = now.driver_id && now.driver_id !== ride.driver?.driver_id && !isOver(now.state);
         ride.trip = now;
         if (!now.driver_id) ride.driver = null;
         render();
@@ -150,19 +151,19 @@ export function createRide(element, map) {
 
   function render() {
     const { trip, driver } = ride;
-    const isOver = OVER.includes(trip.state);
+    const hasEnded = isOver(trip.state);
     const at = STEPS.indexOf(trip.state);
     const step = (_, index) => h(index < at || trip.state === "completed" ? "li.done" : index === at ? "li.now" : "li");
-    const who = driver && !isOver && h("p", {}, h("strong", {}, driver.name), ` · ${driver.plate} · ${driver.class}`);
-    const showsPin = ["assigned", "arrived"].includes(trip.state);
-    const pin = showsPin && h("p", {}, "Tell the driver the PIN ", h("span.pin", {}, trip.pin));
+    const who = driver && !hasEnded && h("p", {}, h("strong", {}, driver.name), ` · ${driver.plate} · ${driver.class}`);
+    const showsPin = hasDriver(trip.state) && !riderInCar(trip.state);
+    const pin = showsPin && h("p", {}, "Your PIN for the driver: ", h("span.pin", {}, trip.pin));
     const cost = h(
       "p.muted",
       {},
-      isOver ? `${money(trip.fare)} charged.` : `${money(trip.price)} promised · ${short(trip.id)}`,
+      hasEnded ? `${money(trip.fare)} charged.` : `${money(trip.price)} promised · ${short(trip.id)}`,
     );
     const cancel =
-      !isOver && trip.state !== "in_progress" && h("button", { type: "button", onclick: cancelRide }, "Call it off");
+      !hasEnded && !riderInCar(trip.state) && h("button", { type: "button", onclick: cancelRide }, "Cancel the ride");
     const inspect = h(
       "button.quiet",
       { type: "button", onclick: () => emit("select", { kind: "trip", id: trip.id }) },
@@ -174,7 +175,7 @@ export function createRide(element, map) {
       who,
       pin,
       cost,
-      actions(cancel, isOver && again("Ride again"), inspect),
+      actions(cancel, hasEnded && again("Ride again"), inspect),
     );
   }
 
@@ -183,7 +184,7 @@ export function createRide(element, map) {
       as: "rider",
       method: "POST",
       path: `/v1/trips/${ride.trip.id}/cancel`,
-      why: "Call the ride off",
+      why: "Cancel a trip",
     });
     if (!answer.ok) refused(answer);
   }
@@ -192,21 +193,21 @@ export function createRide(element, map) {
     const code = answer.body?.code;
     const button = (label, onclick) => h("button.primary", { type: "button", onclick }, label);
     show(
-      answer.body?.title ?? "The service does not answer.",
+      answer.body?.title ?? "The service is not responding.",
       h("p", {}, answer.body?.detail ?? answer.text),
       actions(
         code === "active_trip_exists" && button("Show that trip", resume),
-        code === "quote_expired" && button("Ask again", quote),
+        code === "quote_expired" && button("New quote", quote),
         again("Start over"),
       ),
     );
   }
 
-  /** Takes up the ride that was under way when the page was loaded. */
+  /** Resumes the ride that was active when the page was loaded. */
   async function resume() {
     const answer = await call({ as: "rider", path: "/v1/trips?limit=1", quiet: true });
     const [trip] = answer.body?.items ?? [];
-    if (trip && !OVER.includes(trip.state)) watch(trip);
+    if (trip && !isOver(trip.state)) watch(trip);
   }
 
   const actions = (...buttons) => h("div.actions", {}, buttons);

@@ -1,10 +1,11 @@
-// A rider, looked into: their trips.
+// The rider panel: their trips.
 
 import { call } from "./api.js";
 import { h, update } from "./dom.js";
 import { apology, head } from "./panel.js";
 import { myRider } from "./session.js";
-import { OVER, badge, tripRow } from "./trips.js";
+import { isOver } from "./states.js";
+import { badge, tripRow } from "./trips.js";
 
 const EVERY_MS = 3000;
 
@@ -15,11 +16,11 @@ export function inspectRider(element, id) {
   const list = h("ul.list");
   async function refresh() {
     const answer = await call({ as: "rider", subject, path: "/v1/trips?limit=50", quiet: true });
-    if (!answer.ok) return list.replaceChildren(h("li", {}, apology(answer, "There is no such rider.")));
+    if (!answer.ok) return list.replaceChildren(h("li", {}, apology(answer, "Rider not found.")));
     const trips = answer.body.items;
-    const active = trips.find((trip) => !OVER.includes(trip.state));
+    const active = trips.find((trip) => !isOver(trip.state));
     update(badges, active?.state ?? null, () =>
-      active ? badge(active.state) : h("span.muted", {}, "no trip under way"),
+      active ? badge(active.state) : h("span.muted", {}, "no active trip"),
     );
     update(list, trips, () => (trips.length > 0 ? trips.map(tripRow) : h("li.muted", {}, "No trips yet.")));
   }

@@ -1,13 +1,13 @@
-// What lies over the cars: waiting riders, offers as they fly, trips under way, the pins of a ride that is being asked for, and
-// what is selected. A few hundred things at most, so plain paths will do; lines of one kind are one path.
+// The layer above the cars: waiting riders, offers, active trips, the pins of a new ride, and the selection. At most a few hundred
+// objects, so plain paths are fast enough; lines of one kind are one path.
 
 import { near, toX, toY } from "./mercator.js";
-import { RIDER, colour, drawShape } from "./shapes.js";
+import { RIDER, color, drawShape } from "./shapes.js";
+import { hasDriver, riderInCar } from "./states.js";
 
 const FULL_TURN = 2 * Math.PI;
-const WAITING = new Set(["requested", "searching", "offered"]);
-const COMING = new Set(["assigned", "arrived"]);
-const isAtPickup = ({ state }) => WAITING.has(state) || COMING.has(state);
+const isComing = ({ state }) => hasDriver(state) && !riderInCar(state);
+const isAtPickup = ({ state }) => !riderInCar(state);
 const FLIGHT_MS = 1200; // from the rider to the driver who is asked, again and again until there is an answer
 
 export function createRides(canvas, cars) {
@@ -18,10 +18,10 @@ export function createRides(canvas, cars) {
   let ratio = 1;
   let paint = null;
 
-  /** The colours, until the theme changes. */
+  /** The colors, cached until the theme changes. */
   function paints() {
     const names = ["offered", "busy", "route", "rider", "pickup", "dropoff", "selected", "ground"];
-    paint ??= Object.fromEntries(names.map((name) => [name, colour(`--map-${name}`)]));
+    paint ??= Object.fromEntries(names.map((name) => [name, color(`--map-${name}`)]));
     return paint;
   }
 
@@ -60,7 +60,7 @@ export function createRides(canvas, cars) {
     c.clearRect(0, 0, width, height);
     c.lineCap = "round";
 
-    // From where a ride's car is now to where it goes next.
+    // From a ride's car to its next stop.
     const lines = (wanted, ink, thick, dash, target) => {
       c.beginPath();
       for (const ride of rides) {
@@ -79,11 +79,11 @@ export function createRides(canvas, cars) {
       c.setLineDash([]);
     };
     c.globalAlpha = rides.length > 120 ? 0.28 : 0.5;
-    lines((ride) => ride.state === "in_progress" && !ride.isSelected, inks.route, 1.5, [], (ride) => ride.to);
-    lines((ride) => COMING.has(ride.state) && !ride.isSelected, inks.busy, 1.5, [2, 5], (ride) => ride.from);
+    lines((ride) => riderInCar(ride.state) && !ride.isSelected, inks.route, 1.5, [], (ride) => ride.to);
+    lines((ride) => isComing(ride) && !ride.isSelected, inks.busy, 1.5, [2, 5], (ride) => ride.from);
     c.globalAlpha = 1;
-    const isDriven = (ride) => ride.isSelected && !WAITING.has(ride.state);
-    lines(isDriven, inks.selected, 2.5, [], (ride) => (ride.state === "in_progress" ? ride.to : ride.from));
+    const isDriven = (ride) => ride.isSelected && hasDriver(ride.state);
+    lines(isDriven, inks.selected, 2.5, [], (ride) => (riderInCar(ride.state) ? ride.to : ride.from));
 
     for (const ride of rides) {
       if (ride.isSelected || isAtPickup(ride)) drawEnds(ride, px, py, inks);
@@ -108,7 +108,7 @@ export function createRides(canvas, cars) {
     flag(px(ride.to.x), py(ride.to.y), inks.dropoff);
   }
 
-  /** An offer: a dashed line to the driver, and a dot that flies along it. */
+  /** An offer: a dashed line to the driver, and a dot moving along it. */
   function drawFlight(ride, now, px, py, inks) {
     const car = ride.offer.handle;
     const x0 = px(ride.from.x), y0 = py(ride.from.y);
@@ -163,7 +163,7 @@ export function createRides(canvas, cars) {
     c.fillRect(x, y - 15, 11, 8);
   }
 
-  /** Where Enter would put a pin. */
+  /** The place where Enter sets a pin. */
   function drawMiddle(width, height, inks) {
     const x = width / 2, y = height / 2;
     c.strokeStyle = inks.selected;
@@ -186,7 +186,7 @@ export function createRides(canvas, cars) {
     c.stroke();
   }
 
-  /** The rider nearest to a place, of those whom one can see, within a distance. */
+  /** Returns the visible rider nearest to a place within a distance. */
   function nearest(x, y, within) {
     let best = null;
     for (const ride of rides) {

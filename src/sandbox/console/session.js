@@ -1,5 +1,5 @@
-// Who the page is: a token for any role and any rider or driver, because this is the sandbox. Its own are kept while the tab is
-// open; of others, whom experiments make by the dozen, the last few.
+// Tokens: the sandbox issues one for any role and subject. This browser's own tokens are kept while the tab is open; of the others,
+// made by experiments, the most recent few.
 
 import { call } from "./api.js";
 
@@ -10,7 +10,7 @@ const others = new Map();
 
 const kept = () => JSON.parse(sessionStorage.getItem(KEY) ?? "{}");
 
-/** Keeps a token, or forgets it when there is none. */
+/** Stores a token, or removes it if there is none. */
 function keep(name, made) {
   if (!isMine(name)) {
     others.delete(name);
@@ -24,7 +24,7 @@ function keep(name, made) {
   try {
     sessionStorage.setItem(KEY, JSON.stringify(tokens));
   } catch {
-    // Full, or forbidden: then it is asked for again.
+    // Storage is full or blocked: the token is requested again.
   }
 }
 const nameOf = (role, subject) => `${role} ${subject ?? "me"}`;
@@ -54,7 +54,7 @@ async function issue(role, subject, name) {
   return made;
 }
 
-/** Forgets a token that was refused; the next one is for the same subject. */
+/** Removes a token that was refused; the next one is for the same subject. */
 export function renew(role, subject) {
   const name = nameOf(role, subject);
   const refused = known(name);
@@ -62,7 +62,7 @@ export function renew(role, subject) {
   return issue(role, subject ?? refused?.subject, name);
 }
 
-/** Forgets everybody: after a reset of the sandbox nobody exists any more. */
+/** Removes all tokens: after a reset their subjects do not exist. */
 export function forget() {
   others.clear();
   sessionStorage.removeItem(KEY);

@@ -1,22 +1,22 @@
-// How things look on the map: each kind has a shape of its own as well as a colour of its own, so that nobody has to tell green
-// from red. The colours are the CSS variables --map-…; whoever keeps one asks again when the document's event `theme` comes.
+// Shapes and colors on the map. Each kind has a shape as well as a color, so that color vision is not needed. The colors are the
+// CSS variables --map-…; cached colors are read again on the document's event `theme`.
 
 const FULL_TURN = 2 * Math.PI;
 
-/** What drivers do, by the numbers of the stream. */
+/** The activities of drivers, by the numbers of the stream. */
 export const DOING = [
   { name: "free", label: "free", tint: "--map-free", shape: disc },
   { name: "offered", label: "has an offer", tint: "--map-offered", shape: diamond },
   { name: "to_pickup", label: "to the pickup", tint: "--map-busy", shape: triangle },
   { name: "on_trip", label: "with a rider", tint: "--map-busy", shape: square },
-  { name: "silent", label: "silent", tint: "--map-idle", shape: cross },
+  { name: "stale", label: "stale position", tint: "--map-idle", shape: cross },
 ];
 
-/** A rider who waits. */
+/** A waiting rider. */
 export const RIDER = { name: "waiting", label: "rider waiting", tint: "--map-rider", shape: target };
 
-/** The value of a colour's variable now. */
-export const colour = (tint) => getComputedStyle(document.documentElement).getPropertyValue(tint).trim() || "#888";
+/** Returns the current value of a color variable. */
+export const color = (tint) => getComputedStyle(document.documentElement).getPropertyValue(tint).trim() || "#888";
 
 /** Draws a shape around a point of a 2D context. */
 export function drawShape(c, { shape }, ink, x, y, radius) {

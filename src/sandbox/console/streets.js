@@ -1,7 +1,7 @@
-// The streets: drawn when the view changes, and never on a frame on which only cars move.
+// The streets: drawn when the view changes, not when cars move.
 
 import { near, toX, toY } from "./mercator.js";
-import { colour } from "./shapes.js";
+import { color } from "./shapes.js";
 
 export function createStreets(canvas) {
   const c = canvas.getContext("2d");
@@ -39,16 +39,16 @@ export function createStreets(canvas) {
   }
 
   /** Draws those in view. */
-  function draw(view, metres) {
+  function draw(view, meters) {
     const scale = view.scale * ratio;
     const left = view.x - canvas.width / 2 / scale, top = view.y - canvas.height / 2 / scale;
     const right = left + canvas.width / scale, bottom = top + canvas.height / scale;
-    c.fillStyle = colour("--map-ground");
+    c.fillStyle = color("--map-ground");
     c.fillRect(0, 0, canvas.width, canvas.height);
-    c.strokeStyle = colour("--map-street");
+    c.strokeStyle = color("--map-street");
     c.lineJoin = c.lineCap = "round";
-    // Streets are 7 m wide on the map, but never so thin that they are gone.
-    c.lineWidth = Math.max(1.1, Math.min(14, (7 / metres) * view.scale)) * ratio;
+    // Streets are 7 m wide on the map, with a minimum width.
+    c.lineWidth = Math.max(1.1, Math.min(14, (7 / meters) * view.scale)) * ratio;
     c.beginPath();
     for (let l = 0; l < lines.length; l++) {
       const its = boxes[l];

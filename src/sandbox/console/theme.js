@@ -1,4 +1,4 @@
-// Light or dark, before anything is drawn: as the system is, or as was chosen here. The only script that is not a module.
+// Light or dark, set before the first paint: the system's setting, or the choice made here. The only script that is not a module.
 "use strict";
 {
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -12,7 +12,7 @@
   };
   apply();
   system.addEventListener("change", apply);
-  // The page's toggle: chooses the other one, and returns to the system's when that is the same.
+  // The toggle selects the other theme, and follows the system again when both are the same.
   window.toggleTheme = () => {
     const other = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
     if ((other === "dark") === system.matches) localStorage.removeItem("ridematch.theme");

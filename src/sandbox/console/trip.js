@@ -1,19 +1,20 @@
-// A trip, looked into.
+// The trip panel.
 
 import { call } from "./api.js";
-import { metresBetween } from "./car.js";
-import { h, metres, money, seconds, time, update, words } from "./dom.js";
-import { draw, machines } from "./machine.js";
+import { metersBetween } from "./car.js";
+import { h, meters, money, seconds, time, update, words } from "./dom.js";
+import { draw, machines } from "./state_machine.js";
 import { ledgerSection, paymentSection, providerSection, receiptSection } from "./money.js";
 import { absent, apology, facts, head, section, table } from "./panel.js";
 import { myRider } from "./session.js";
-import { OVER, badge, followTrip, link } from "./trips.js";
+import { isOver, riderInCar } from "./states.js";
+import { badge, followTrip, link } from "./trips.js";
 
-/** Money is on its way for a moment after a trip is over; for how long depends on the provider. */
+/** Payments settle a moment after a trip ends; how long depends on the provider. */
 const MONEY_EVERY_MS = 1500;
 const MONEY_TIMES_MAX = 80;
 
-/** Shows a trip as it goes on; returns a function that stops it. */
+/** Shows a trip with live updates; returns a function that stops it. */
 export function inspectTrip(element, id) {
   let trip = null;
   let events = [];
@@ -26,7 +27,7 @@ export function inspectTrip(element, id) {
     section("State", () => picture(events), { open: true }),
     section(
       "History",
-      () => events.length > 0 && { news: events, note: `${events.length} events`, show: () => history(events) },
+      () => events.length > 0 && { data: events, note: `${events.length} events`, show: () => history(events) },
       { open: true },
     ),
     section("Why this driver", () => explain(id), { open: true }),
@@ -38,7 +39,7 @@ export function inspectTrip(element, id) {
     [trip, events] = [now, all];
     update(badges, trip.state, () => badge(trip.state));
     update(about, [trip, car], () => summary(trip, car, away));
-    if (trip.driver_id !== (car?.driver_id ?? null) && !OVER.includes(trip.state)) readCar();
+    if (trip.driver_id !== (car?.driver_id ?? null) && !isOver(trip.state)) readCar();
     for (const part of [...parts, ...money]) part.refresh();
   }
 
@@ -49,15 +50,15 @@ export function inspectTrip(element, id) {
   }
 
   function showAway(position) {
-    const isRiding = trip?.state === "in_progress";
+    const isRiding = riderInCar(trip?.state);
     if (trip)
-      away.textContent = `${metres(metresBetween(position, isRiding ? trip.dropoff : trip.pickup))} from the ${isRiding ? "drop-off" : "pickup"}`;
+      away.textContent = `${meters(metersBetween(position, isRiding ? trip.dropoff : trip.pickup))} from the ${isRiding ? "drop-off" : "pickup"}`;
   }
 
   let left = MONEY_TIMES_MAX;
   const timer = setInterval(() => {
     if (!trip) return;
-    if (OVER.includes(trip.state) && left-- === 0) clearInterval(timer);
+    if (isOver(trip.state) && left-- === 0) clearInterval(timer);
     for (const part of money) part.refresh();
   }, MONEY_EVERY_MS);
   let stopFollowing = () => {};
@@ -65,7 +66,7 @@ export function inspectTrip(element, id) {
   (async () => {
     const [first, me] = [await call({ as: "ops", path: `/v1/trips/${id}`, quiet: true }), await myRider()];
     if (isStopped) return;
-    if (!first.ok) return about.replaceChildren(apology(first, "There is no such trip."));
+    if (!first.ok) return about.replaceChildren(apology(first, "Trip not found."));
     show(first.body, []);
     // Only its own rider sees a trip's PIN.
     const as = first.body.rider_id === me ? "rider" : "ops";
@@ -82,7 +83,7 @@ async function picture(events) {
   const { trip: machine } = await machines();
   if (!machine || events.length === 0) return null;
   const path = events.map((event) => event.to);
-  return { news: path, show: () => draw(machine, path) };
+  return { data: path, show: () => draw(machine, path) };
 }
 
 function summary(trip, car, away) {
@@ -91,14 +92,14 @@ function summary(trip, car, away) {
     ["Rider", link("rider", trip.rider_id)],
     ["Driver", trip.driver_id && link("driver", trip.driver_id)],
     ["Car", car && `${car.name}, ${car.plate}`],
-    ["Is now", car && !OVER.includes(trip.state) && away],
-    ["PIN", trip.pin && !OVER.includes(trip.state) && h("strong.mono", {}, trip.pin)],
+    ["Distance", car && !isOver(trip.state) && away],
+    ["PIN", trip.pin && !isOver(trip.state) && h("strong.mono", {}, trip.pin)],
     ["From", place(trip.pickup)],
     ["To", place(trip.dropoff)],
     ["Price", `${money(trip.price)}, ${trip.class}`],
     ["Charged", trip.fare && money(trip.fare)],
-    ["Drivers asked", trip.offers_made],
-    ["Called off by", trip.cancelled_by],
+    ["Offers made", trip.offers_made],
+    ["Cancelled by", trip.cancelled_by],
   ]);
 }
 
@@ -111,23 +112,23 @@ function history(events) {
 
 async function explain(id) {
   const answer = await call({ as: "ops", path: `/v1/trips/${id}/explain`, quiet: true });
-  if (!answer.ok) return absent(answer, "There is no such trip.");
-  const { rounds } = answer.body;
-  if (rounds.length === 0) return { news: 0, show: () => h("p.muted", {}, "Nobody has been looked for yet.") };
+  if (!answer.ok) return absent(answer, "Trip not found.");
+  const cycles = answer.body.match_cycles;
+  if (cycles.length === 0) return { data: 0, show: () => h("p.muted", {}, "No match cycle has looked at this trip yet.") };
   return {
-    news: rounds,
-    note: rounds.length === 1 ? "1 round" : `${rounds.length} rounds`,
-    show: () => rounds.flatMap(round),
+    data: cycles,
+    note: cycles.length === 1 ? "1 match cycle" : `${cycles.length} match cycles`,
+    show: () => cycles.flatMap(matchCycle),
   };
 }
 
-function round({ round, decided_at, considered, radius_m, candidates }) {
-  const title = `Round ${round + 1}`;
+function matchCycle({ offers_before, decided_at, considered, candidates }) {
+  const title = `Match cycle ${offers_before + 1}`;
   return [
-    h("p.small.muted", {}, `${title}, ${time(decided_at)}: ${considered} considered within ${metres(radius_m)}.`),
+    h("p.small.muted", {}, `${title}, ${time(decided_at)}: ${considered} considered.`),
     candidates.length > 0 &&
       table(
-        `Candidates of round ${round + 1}`,
+        `Candidates of match cycle ${offers_before + 1}`,
         ["Driver", "Away", "Drive", "Position", "Verdict"],
         candidates.map(candidate),
         ["Away", "Drive", "Position"],
@@ -139,6 +140,6 @@ function candidate({ driver_id, distance_m, eta_s, position_age_ms, verdict }) {
   const age = `${(position_age_ms / 1000).toFixed(1)} s old`;
   return {
     mark: verdict === "chosen" ? "chosen" : null,
-    cells: [link("driver", driver_id), metres(distance_m), seconds(eta_s), age, words(verdict)],
+    cells: [link("driver", driver_id), meters(distance_m), seconds(eta_s), age, words(verdict)],
   };
 }

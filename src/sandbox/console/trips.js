@@ -1,11 +1,9 @@
-// Trips as the panels share them: how a state looks, a row of a list, and one stream of a trip's events with all that is known.
+// Shared by the panels: state badges, list rows, and a subscription to one trip with its events.
 
 import { call, stream } from "./api.js";
 import { emit } from "./bus.js";
 import { h, money, short, time, words } from "./dom.js";
-
-/** The states in which nothing happens to a trip any more. */
-export const OVER = ["completed", "cancelled", "no_show", "no_driver", "payment_failed", "aborted"];
+import { isOver } from "./states.js";
 
 const LOOKS = {
   good: ["completed", "captured", "accepted", "succeeded", "online"],
@@ -14,13 +12,13 @@ const LOOKS = {
   plain: ["cancelled", "voided", "expired", "withdrawn", "offline"],
 };
 
-/** A state as a word with a colour. */
+/** Shows a state as a colored badge. */
 export function badge(state) {
   const look = Object.keys(LOOKS).find((look) => LOOKS[look].includes(state));
   return h(look ? `span.state.${look}` : "span.state", {}, words(state));
 }
 
-/** An id that selects what it names. */
+/** A link that selects an object by its id. */
 export const link = (kind, id) =>
   id
     ? h(
@@ -30,7 +28,7 @@ export const link = (kind, id) =>
       )
     : "–";
 
-/** A trip in a list. */
+/** A trip as a list row. */
 export function tripRow(trip) {
   return h(
     "li",
@@ -47,15 +45,15 @@ export function tripRow(trip) {
 }
 
 /**
- * Follows a trip until it is over: `onTrip(trip, events)` after each step, `onPosition(position)` while a driver comes. Whoever
- * looks as the rider sees the PIN. Returns a function that stops it.
+ * Follows a trip until it ends: `onTrip(trip, events)` after each transition, `onPosition(position)` while a driver approaches. The
+ * PIN is included when read as the rider. Returns a function that stops it.
  */
 export function followTrip(id, { as, subject, onTrip, onPosition = () => {} }) {
   const events = [];
   let latest = 0;
   const read = async (wanted) => {
     const answer = await call({ as, subject, path: `/v1/trips/${id}`, quiet: true });
-    // A slower answer to an earlier question is no news.
+    // Ignore a response that arrives after a newer one.
     if (answer.ok && wanted === latest) onTrip(answer.body, [...events]);
   };
   return stream({
@@ -69,7 +67,7 @@ export function followTrip(id, { as, subject, onTrip, onPosition = () => {} }) {
       }
       events.push(data);
       read(++latest);
-      return !OVER.includes(data.to);
+      return !isOver(data.to);
     },
   });
 }

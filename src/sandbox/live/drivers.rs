@@ -1,4 +1,4 @@
-//! All drivers at one moment, each under a small number.
+//! The drivers on the map at one moment, each under a small number.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,55 +6,40 @@ use std::sync::Arc;
 use crate::geo::Position;
 use crate::platform::clock::DomainTime;
 use crate::platform::ids::DriverId;
-use crate::supply::Seen;
+use crate::platform::names::string_enum;
+use crate::supply::OnlineDriver;
 
 use super::Rides;
 
-/// What a driver is doing, as the map shows it. The numbers are what goes over the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Doing {
-    /// Waits for an offer.
-    Free = 0,
-    /// Has an offer.
-    Offered = 1,
-    /// On the way to a rider, or waiting for one.
-    ToPickup = 2,
-    /// Drives a rider.
-    OnTrip = 3,
-    /// Online, and not heard of for so long that nobody offers them a ride.
-    Silent = 4,
-}
-
-impl Doing {
-    /// All of them, each at its number.
-    pub const ALL: [Self; 5] = [Self::Free, Self::Offered, Self::ToPickup, Self::OnTrip, Self::Silent];
-
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Free => "free",
-            Self::Offered => "offered",
-            Self::ToPickup => "to_pickup",
-            Self::OnTrip => "on_trip",
-            Self::Silent => "silent",
-        }
+string_enum! {
+    /// What a driver is doing. Binary frames send the position in this list, from 0.
+    pub enum DriverActivity {
+        /// Waits for an offer.
+        Free = "free",
+        /// Has an offer.
+        Offered = "offered",
+        /// Drives to the pickup, or waits there.
+        ToPickup = "to_pickup",
+        /// Drives a rider.
+        OnTrip = "on_trip",
+        /// Is online with a position too old to get offers.
+        Stale = "stale",
     }
 }
 
 /// A driver on the map.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dot {
-    /// Where.
-    pub place: Position,
-    /// What they are doing.
-    pub doing: Doing,
+    /// The last known position.
+    pub position: Position,
+    /// What the driver is doing.
+    pub activity: DriverActivity,
 }
 
-/// Everybody with a known position. A driver's *handle* is an index: small, and theirs for as long as anybody watches.
+/// All drivers with a known position. A driver's *handle* is an index, valid as long as the map has a subscriber.
 #[derive(Debug, Clone, Default)]
 pub struct Drivers {
-    /// By handle; none: the driver is offline now.
+    /// By handle; `None` if the driver is offline.
     pub(super) dots: Vec<Option<Dot>>,
     /// Whether this process knows the positions.
     pub(super) is_matcher: bool,
@@ -63,22 +48,22 @@ pub struct Drivers {
 }
 
 impl Drivers {
-    /// The drivers a moment later, under the same handles. O(n) in the drivers, and the two tables are copied when somebody is new.
+    /// Returns the drivers at a later moment, under the same handles. O(n) in the drivers; copies both tables if one is new.
     #[must_use]
-    pub fn next(mut self, seen: Vec<Seen>, rides: &Rides, now: DomainTime, is_matcher: bool) -> Self {
+    pub fn next(mut self, online: Vec<OnlineDriver>, rides: &Rides, now: DomainTime, is_matcher: bool) -> Self {
         self.dots.iter_mut().for_each(|dot| *dot = None);
         self.is_matcher = is_matcher;
-        for Seen { last, is_free } in seen {
+        for OnlineDriver { last, is_free } in online {
             let Some(handle) = self.handle_or_new(last.driver) else { continue };
-            let doing = match rides.doing(last.driver) {
-                _ if !last.is_fresh(now) => Doing::Silent,
-                _ if is_free => Doing::Free,
-                Some(doing) => doing,
-                // Engaged since the trips were read: that begins with an offer.
-                None => Doing::Offered,
+            let activity = match rides.activity(last.driver) {
+                _ if !last.is_fresh(now) => DriverActivity::Stale,
+                _ if is_free => DriverActivity::Free,
+                Some(activity) => activity,
+                // Busy since the trips were read, which starts with an offer.
+                None => DriverActivity::Offered,
             };
             if let Some(dot) = self.dots.get_mut(handle) {
-                *dot = Some(Dot { place: last.position, doing });
+                *dot = Some(Dot { position: last.position, activity });
             }
         }
         self
@@ -95,24 +80,24 @@ impl Drivers {
         usize::try_from(handle).ok()
     }
 
-    /// A driver's handle.
+    /// Returns a driver's handle.
     pub fn handle(&self, driver: DriverId) -> Option<u32> {
         self.handles.get(&driver).copied()
     }
 
-    /// A driver's handle, and where they are; none if they are not online, or have never said where.
+    /// Returns a driver's handle and dot; `None` if the driver is offline or has no position.
     pub fn find(&self, driver: DriverId) -> Option<(u32, Dot)> {
         let handle = self.handle(driver)?;
         Some((handle, (*self.dots.get(usize::try_from(handle).ok()?)?)?))
     }
 
-    /// Whose handle this is.
+    /// Returns the driver with this handle.
     pub fn driver(&self, handle: u32) -> Option<DriverId> {
         self.ids.get(usize::try_from(handle).ok()?).copied()
     }
 
-    /// How many do what.
-    pub fn count(&self, doing: Doing) -> usize {
-        self.dots.iter().flatten().filter(|dot| dot.doing == doing).count()
+    /// Counts the drivers with this activity.
+    pub fn count(&self, activity: DriverActivity) -> usize {
+        self.dots.iter().flatten().filter(|dot| dot.activity == activity).count()
     }
 }

@@ -1,4 +1,4 @@
-//! Whatever frames a map misses, those that it gets show it what there is.
+//! A map that applies every frame it gets shows the current drivers, whichever frames it missed.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
@@ -12,13 +12,13 @@ use crate::geo::Position;
 use crate::platform::clock::DomainTime;
 use crate::platform::ids::DriverId;
 use crate::sandbox::live::Rides;
-use crate::supply::{LastKnown, Seen};
+use crate::supply::{LastKnown, OnlineDriver};
 
 const VIEW: Area = Area { south: 0.0, west: 0.0, north: 1.0, east: 1.0 };
 
-/// A map that does what frames say, as a browser does.
+/// A map that applies frames, as the browser does.
 #[derive(Default)]
-struct Map(BTreeMap<u32, Shown>);
+struct Map(BTreeMap<u32, Sent>);
 
 impl Map {
     fn apply(&mut self, frame: &[u8]) {
@@ -34,13 +34,13 @@ impl Map {
             self.0.insert(long(48 + 4 * i), (short(xs + 2 * i), short(ys + 2 * i), frame[states + i]));
         }
         for i in 0..m {
-            assert!(self.0.remove(&long(48 + 4 * (n + i))).is_some(), "somebody goes who was not there");
+            assert!(self.0.remove(&long(48 + 4 * (n + i))).is_some(), "removes an unknown driver");
         }
     }
 }
 
-/// Who is online at a moment: some of a dozen, in the view and its margin or outside of them.
-fn moment() -> impl Strategy<Value = Vec<Seen>> {
+/// The online drivers at a moment: some of a dozen, inside and outside of the area.
+fn instant() -> impl Strategy<Value = Vec<OnlineDriver>> {
     let now = now();
     let place = (-2.0..3.0_f64, -2.0..3.0_f64).prop_map(|(lat, lon)| Position::new(lat, lon).unwrap());
     let online = prop::option::of((place, any::<bool>(), 0_i64..60));
@@ -49,7 +49,7 @@ fn moment() -> impl Strategy<Value = Vec<Seen>> {
             let (position, is_free, age_s) = online?;
             let recorded_at = now - TimeDelta::seconds(age_s);
             let driver = DriverId::from(Uuid::from_u128(number));
-            Some(Seen { last: LastKnown { driver, position, recorded_at, received_at: recorded_at }, is_free })
+            Some(OnlineDriver { last: LastKnown { driver, position, recorded_at, received_at: recorded_at }, is_free })
         });
         seen.collect()
     })
@@ -61,27 +61,27 @@ fn now() -> DomainTime {
 
 proptest! {
     #[test]
-    fn the_map_shows_what_there_is(moments in prop::collection::vec(moment(), 1..8)) {
+    fn map_equals_drivers_after_each_frame(instants in prop::collection::vec(instant(), 1..8)) {
         let mut feed = Feed::new(Area::around(VIEW).unwrap());
         let (mut map, mut drivers) = (Map::default(), Drivers::default());
-        for seen in moments {
+        for seen in instants {
             drivers = drivers.next(seen, &Rides::default(), now(), true);
             if let Some(frame) = feed.next(&drivers) {
                 map.apply(&frame);
             }
             let there = drivers.dots.iter().enumerate().filter_map(|(handle, dot)| {
                 let dot = (*dot)?;
-                let (x, y) = feed.area().steps_to(dot.place)?;
-                Some((u32::try_from(handle).unwrap(), (x, y, dot.doing as u8)))
+                let (x, y) = feed.area().steps_to(dot.position)?;
+                Some((u32::try_from(handle).unwrap(), (x, y, dot.activity as u8)))
             });
             prop_assert_eq!(&map.0, &there.collect::<BTreeMap<_, _>>());
-            prop_assert!(feed.next(&drivers).is_none(), "nothing has changed, and still there is a frame");
+            prop_assert!(feed.next(&drivers).is_none(), "a frame without a change");
         }
     }
 }
 
 #[test]
-fn the_first_frame_is_sent_even_if_nobody_is_there() {
+fn first_frame_is_sent_without_drivers() {
     let mut feed = Feed::new(VIEW);
     let frame = feed.next(&Drivers::default()).unwrap();
     assert_eq!((frame.len(), frame[0]), (HEADER_BYTES, WHOLE));

@@ -1,51 +1,49 @@
-//! The trips that are not over, at one moment, and the world as the wire says it.
+//! The active trips at one moment, and the world as clients see it.
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Area, Doing, Drivers};
+use super::{Area, DriverActivity, Drivers};
 use crate::geo::Position;
 use crate::platform::clock::DomainTime;
 use crate::platform::ids::{DriverId, OfferId, RiderId, TripId};
 use crate::sandbox::store::Ride;
 use crate::trips::State;
-use crate::trips::views::TripState;
 
-/// Trips in one message at most: those that began last.
+/// The most trips in one message: the newest.
 const SHOWN_MAX: usize = 400;
 
-/// Every trip that is not over, and who drives or is asked because of it.
+/// The active trips, and what their drivers are doing.
 #[derive(Debug, Default)]
 pub struct Rides {
-    /// In the order of their ids.
+    /// Ordered by id.
     rides: Vec<Ride>,
     at: Option<DomainTime>,
-    engaged: HashMap<DriverId, Doing>,
+    activities: HashMap<DriverId, DriverActivity>,
 }
 
 impl Rides {
-    /// The trips as they were read at `at`.
+    /// The trips as read at `at`.
     pub fn new(rides: Vec<Ride>, at: DomainTime) -> Self {
-        let engaged = rides.iter().filter_map(|ride| match ride.state {
-            State::Offered => Some((ride.offer?.driver, Doing::Offered)),
-            State::Assigned | State::Arrived => Some((ride.driver?, Doing::ToPickup)),
-            State::InProgress => Some((ride.driver?, Doing::OnTrip)),
-            _ => None,
+        let activities = rides.iter().filter_map(|ride| match (ride.state.has_driver(), ride.state.rider_in_car()) {
+            (true, true) => Some((ride.driver?, DriverActivity::OnTrip)),
+            (true, false) => Some((ride.driver?, DriverActivity::ToPickup)),
+            (false, _) => Some((ride.offer?.driver, DriverActivity::Offered)),
         });
-        Self { engaged: engaged.collect(), rides, at: Some(at) }
+        Self { activities: activities.collect(), rides, at: Some(at) }
     }
 
-    /// What a driver is engaged with.
-    pub fn doing(&self, driver: DriverId) -> Option<Doing> {
-        self.engaged.get(&driver).copied()
+    /// Returns the activity of a busy driver.
+    pub fn activity(&self, driver: DriverId) -> Option<DriverActivity> {
+        self.activities.get(&driver).copied()
     }
 
-    /// The world as the wire says it. Trips that touch the area, or any; and counts of everything, wherever it is.
+    /// Returns the world: the trips that touch `area`, or all, and counts of everything.
     pub fn body(&self, drivers: &Drivers, area: Option<&Area>) -> WorldBody {
         let touches = |ride: &&Ride| {
-            area.is_none_or(|area| [ride.pickup, ride.dropoff].into_iter().any(|place| area.contains(place)))
+            area.is_none_or(|area| [ride.pickup, ride.dropoff].into_iter().any(|position| area.contains(position)))
         };
         let mut shown: Vec<_> =
             self.rides.iter().rev().filter(touches).map(|ride| LiveRideBody::new(ride, drivers)).collect();
@@ -55,7 +53,10 @@ impl Rides {
             r#type: "world",
             at: self.at,
             matcher: drivers.is_matcher,
-            drivers: Doing::ALL.into_iter().map(|doing| (doing.as_str(), drivers.count(doing))).collect(),
+            drivers: DriverActivity::ALL
+                .into_iter()
+                .map(|activity| (activity.as_str(), drivers.count(activity)))
+                .collect(),
             trips: State::ALL.iter().filter(|s| !s.is_over()).map(|s| (s.as_str(), self.count(*s))).collect(),
             waiting: self.waiting(),
             hidden,
@@ -68,7 +69,7 @@ impl Rides {
     }
 
     fn waiting(&self) -> WaitingBody {
-        let is_waiting = |ride: &&Ride| !matches!(ride.state, State::Arrived | State::InProgress);
+        let is_waiting = |ride: &&Ride| ride.state != State::Arrived && !ride.state.rider_in_car();
         let since = self.rides.iter().filter(is_waiting).map(|ride| ride.requested_at);
         let mut waits: Vec<i64> =
             self.at.into_iter().flat_map(|at| since.clone().map(move |s| at.seconds_since(s))).collect();
@@ -80,79 +81,78 @@ impl Rides {
 /// The world at one moment, as the console's map shows it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WorldBody {
-    /// What it is: `world`.
+    /// The type of the message: `world`.
     #[schema(value_type = String, pattern = "^world$", example = "world")]
     r#type: &'static str,
-    /// When the trips were read (domain time); null: not yet.
+    /// When the trips were read (domain time); null before the first time.
     at: Option<DomainTime>,
-    /// Whether this process is the matcher. If not, it knows no positions.
+    /// Whether this process is the matcher; others know no positions.
     matcher: bool,
-    /// How many drivers do what, everywhere: `free`, `offered`, `to_pickup`, `on_trip`, `silent`.
+    /// Drivers by activity, in all areas: `free`, `offered`, `to_pickup`, `on_trip`, `stale`.
     #[schema(value_type = BTreeMap<String, usize>)]
     drivers: BTreeMap<&'static str, usize>,
-    /// How many trips are in which state, everywhere, of those that are not over; up to 5,000 are counted.
+    /// Active trips by state, in all areas; at most 5,000 are counted.
     #[schema(value_type = BTreeMap<String, usize>)]
     trips: BTreeMap<&'static str, usize>,
-    /// Riders whose car has not come yet.
+    /// Riders whose driver has not arrived.
     waiting: WaitingBody,
-    /// Trips in view that are left out below, because there are too many: those that began first.
+    /// Trips in the area missing from `rides` because of its limit: the oldest.
     #[schema(minimum = 0)]
     hidden: usize,
-    /// Trips that are not over, the newest first, 400 at most.
+    /// Active trips, the newest first, at most 400.
     #[schema(max_items = 400)]
     rides: Vec<LiveRideBody>,
 }
 
-/// How long riders have been waiting, domain seconds since they asked.
+/// How long riders have been waiting since their request, domain seconds.
 #[derive(Debug, Serialize, ToSchema)]
 struct WaitingBody {
-    /// How many wait.
+    /// Riders who wait.
     #[schema(minimum = 0)]
     count: usize,
-    /// Half of them for less than this; null: nobody waits.
+    /// The median wait; null if no rider waits.
     #[schema(minimum = 0)]
     p50_s: Option<i64>,
-    /// Nobody for longer; null: nobody waits.
+    /// The longest wait; null if no rider waits.
     #[schema(minimum = 0)]
     max_s: Option<i64>,
 }
 
-/// A trip on the map.
+/// An active trip on the map.
 #[derive(Debug, Serialize, ToSchema)]
 struct LiveRideBody {
-    /// The trip.
+    /// The trip's id.
     id: TripId,
-    /// Who asked for it.
+    /// The rider.
     rider_id: RiderId,
     /// Its state, as in `GET /v1/trips/{trip_id}`.
-    #[schema(value_type = TripState)]
-    state: &'static str,
-    /// Where it starts.
+    state: State,
+    /// The pickup.
     pickup: Position,
-    /// Where it ends.
+    /// The drop-off.
     dropoff: Position,
-    /// When it was asked for (domain time).
+    /// When the rider requested it (domain time).
     requested_at: DomainTime,
-    /// Its driver, if it has one.
+    /// The driver, if assigned.
     driver_id: Option<DriverId>,
-    /// That driver's handle on this connection's binary frames.
+    /// The driver's handle in binary frames.
     #[schema(minimum = 0)]
     handle: Option<u32>,
-    /// The offer that nobody has answered yet.
-    offer: Option<FlyingBody>,
+    /// The pending offer.
+    offer: Option<PendingOfferBody>,
 }
 
-/// An offer under way.
+/// A pending offer on the map.
 #[derive(Debug, Serialize, ToSchema)]
-struct FlyingBody {
-    /// The offer.
+struct PendingOfferBody {
+    /// The offer's id.
     id: OfferId,
-    /// Who is asked.
+    /// The driver who has the offer.
     driver_id: DriverId,
-    /// That driver's handle on this connection's binary frames.
+    /// The driver's handle in binary frames.
     #[schema(minimum = 0)]
     handle: Option<u32>,
-    /// Too late from then on (domain time).
+    /// When it expires (domain time).
     expires_at: DomainTime,
 }
 
@@ -162,13 +162,13 @@ impl LiveRideBody {
         Self {
             id: ride.trip,
             rider_id: ride.rider,
-            state: ride.state.as_str(),
+            state: ride.state,
             pickup: ride.pickup,
             dropoff: ride.dropoff,
             requested_at: ride.requested_at,
             driver_id,
             handle: driver_id.and_then(|driver| drivers.handle(driver)),
-            offer: ride.offer.map(|offer| FlyingBody {
+            offer: ride.offer.map(|offer| PendingOfferBody {
                 id: offer.id,
                 driver_id: offer.driver,
                 handle: drivers.handle(offer.driver),

@@ -1,4 +1,4 @@
-//! The console: `/`, and the files that it is made of.
+//! The console: `/`, and its files under `/console/`.
 
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
@@ -6,30 +6,30 @@ use actix_web::http::header::{
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::platform::error::Refusal;
-use crate::platform::http::Reply;
+use crate::platform::http::HttpResult;
 use crate::sandbox::console::{File, tag};
 
-/// Everything comes from here: no script, style, font or picture from elsewhere, none inline, and no frame around it.
+/// Only resources of this service: none from elsewhere, none inline, and no frame around the page.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
-/// The addresses. They are for people, and not in the published document.
+/// Registers the routes, which the OpenAPI document leaves out.
 pub fn configure(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/").route(web::get().to(home)))
         .service(web::resource("/console/{file}").route(web::get().to(file)));
 }
 
-async fn home(http: HttpRequest) -> Reply {
+async fn home(http: HttpRequest) -> HttpResult {
     send(&http, "index.html")
 }
 
-async fn file(http: HttpRequest) -> Reply {
+async fn file(http: HttpRequest) -> HttpResult {
     send(&http, http.match_info().query("file"))
 }
 
-fn send(http: &HttpRequest, name: &str) -> Reply {
-    let file = File::named(name).ok_or_else(|| Refusal::not_found("file of the console"))?;
+fn send(http: &HttpRequest, name: &str) -> HttpResult {
+    let file = File::named(name).ok_or_else(|| Refusal::not_found("console file"))?;
     let content = file.content();
     let tag = tag(&content);
     let known = http.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());

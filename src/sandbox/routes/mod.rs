@@ -1,12 +1,13 @@
-//! The sandbox's addresses.
+//! The sandbox's routes.
 
 mod clock;
 mod console;
 mod live;
-mod lives;
-mod machines;
+pub(crate) mod openapi;
+mod process;
 mod provider;
 mod requests;
+mod state_machines;
 mod streets;
 mod tokens;
 
@@ -17,60 +18,60 @@ use actix_web::{ResponseError, web};
 use utoipa::OpenApi;
 
 use crate::platform::http::Problem;
-use crate::platform::http::strangers::{refuse_names, refuse_strangers};
+use crate::platform::http::origin_check::{check_host, check_origin};
 
-/// The room's part of the published document.
+/// The sandbox's part of the OpenAPI document.
 #[derive(Debug, OpenApi)]
 #[openapi(paths(
-    tokens::token,
+    tokens::create,
     clock::clock,
     clock::set_clock,
     requests::sql,
-    lives::kill,
-    lives::begin_anew,
+    process::kill,
+    process::reset,
     provider::faults,
     provider::plan,
-    provider::heal,
+    provider::clear,
     provider::view,
     provider::expire,
     live::live,
-    machines::machines,
+    state_machines::list,
     streets::streets,
     streets::put_streets,
-))]
+), tags((name = "sandbox", description = "Tokens, clock, faults and reset for the demo. Not part of the production build.")))]
 pub struct Api;
 
-/// The room's addresses.
+/// Registers the routes.
 pub fn configure(config: &mut web::ServiceConfig) {
     let (get, post, put, delete) = (web::get, web::post, web::put, web::delete);
     let sandbox = web::scope("/v1/sandbox")
         .wrap(from_fn(guard))
-        .service(web::resource("/tokens").route(post().to(tokens::token)))
+        .service(web::resource("/tokens").route(post().to(tokens::create)))
         .service(web::resource("/clock").route(get().to(clock::clock)).route(post().to(clock::set_clock)))
         .service(web::resource("/requests/{trace_id}").route(get().to(requests::sql)))
-        .service(web::resource("/kill").route(post().to(lives::kill)))
-        .service(web::resource("/reset").route(post().to(lives::begin_anew)))
+        .service(web::resource("/kill").route(post().to(process::kill)))
+        .service(web::resource("/reset").route(post().to(process::reset)))
         .service(
             web::resource("/provider/faults")
                 .route(get().to(provider::faults))
                 .route(post().to(provider::plan))
-                .route(delete().to(provider::heal)),
+                .route(delete().to(provider::clear)),
         )
         .service(web::resource("/provider/payment_intents/{payment_id}").route(get().to(provider::view)))
         .service(web::resource("/provider/payment_intents/{payment_id}/expire").route(post().to(provider::expire)))
         .service(web::resource("/streets").route(get().to(streets::streets)).route(put().to(streets::put_streets)))
         .service(web::resource("/live").route(get().to(live::live)))
-        .service(web::resource("/machines").route(get().to(machines::machines)));
+        .service(web::resource("/state_machines").route(get().to(state_machines::list)));
     config.service(sandbox).configure(console::configure);
 }
 
-/// Other people's pages must not play with a sandbox on somebody's machine: nobody needs a token here.
+/// Refuses requests from pages of other sites, because these routes need no token.
 async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let headers = request.headers();
-    match refuse_strangers(headers).and_then(|()| refuse_names(headers)) {
+    match check_origin(headers).and_then(|()| check_host(headers)) {
         Ok(()) => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
         Err(error) => Ok(request.into_response(Problem::from(error).error_response())),
     }

@@ -1,6 +1,7 @@
-//! The payment provider's bad days, and what it thinks of a payment.
+//! Faults of the payment provider, and its view of a payment.
 
 use actix_web::{HttpResponse, web};
+use psp_sim::{FaultKind, FaultStep};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -8,40 +9,43 @@ use utoipa::ToSchema;
 use crate::platform::Platform;
 use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::http::request::NoFields;
-use crate::platform::http::{Everybody, Reply, Request};
+use crate::platform::http::{HttpResult, Public, Request};
 use crate::platform::ids::PaymentId;
-use crate::sandbox::provider::part;
+use crate::platform::names;
+use crate::sandbox::provider::take_list;
 use crate::sandbox::{Sandbox, store};
 
-/// Faults in a plan at most. The simulator takes more; a person does not.
+/// The most faults in a plan. The simulator accepts more; requests by hand need fewer.
 const FAULTS_MAX: usize = 20;
 
-/// Bad days, in the place of all that were planned before.
+/// A plan of faults.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct FaultPlan {
-    /// At most 20; of those that could strike a call, the first does.
+    /// At most 20. The first that matches a call is injected.
     #[schema(max_items = 20)]
     faults: Vec<Fault>,
 }
 
-/// A bad day: what goes wrong with which calls.
+/// A fault of the payment provider: what goes wrong with which calls.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ProviderFault)]
 struct Fault {
-    /// Which calls it strikes.
-    on: Step,
+    /// The calls that the fault affects.
+    #[schema(value_type = ProviderFaultStep)]
+    on: FaultStep,
     /// What goes wrong.
-    kind: Kind,
-    /// The most often that it strikes; without it, until it is taken back.
+    #[schema(value_type = ProviderFaultKind)]
+    kind: FaultKind,
+    /// How often the fault is injected at most; absent: until it is deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     times: Option<u32>,
-    /// Only this payment, one of ours that has reached the provider; everybody's without it.
+    /// The only payment affected, one that has reached the provider; absent: every payment.
     #[serde(skip_serializing_if = "Option::is_none")]
     payment_id: Option<PaymentId>,
-    /// How long it hangs or is late, milliseconds.
+    /// The duration of a hang or delay, milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 60_000)]
     ms: Option<u32>,
@@ -51,78 +55,56 @@ struct Fault {
     code: Option<String>,
 }
 
-/// Which calls a fault strikes: those of our worker, or the provider's own webhooks.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = ProviderFaultStep)]
-enum Step {
-    Create,
-    Confirm,
-    Capture,
-    Cancel,
-    Refund,
-    Get,
-    List,
-    Any,
-    Webhook,
+/// Declares the OpenAPI schemas of enums of `psp-sim`.
+macro_rules! schemas {
+    ($($type:ident as $schema:ident: $description:literal;)*) => {$(
+        enum $schema {}
+
+        impl utoipa::PartialSchema for $schema {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                let docs: Vec<_> = $type::ALL.iter().map(|it| (it.as_str(), [it.doc()])).collect();
+                let docs: Vec<_> = docs.iter().map(|(name, doc)| (*name, &doc[..])).collect();
+                names::string_schema(&names::describe(&[$description], &docs), $type::ALL.iter().map(|it| it.as_str()))
+            }
+        }
+
+        impl ToSchema for $schema {}
+    )*};
 }
 
-/// What goes wrong. `…_after` means that the provider has done what was asked, and does not get to say so.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = ProviderFaultKind)]
-enum Kind {
-    Decline,
-    Latency,
-    HangBefore,
-    HangAfter,
-    #[serde(rename = "error_500")]
-    Error500,
-    #[serde(rename = "error_500_after")]
-    Error500After,
-    #[serde(rename = "error_503")]
-    Error503,
-    RateLimited,
-    ResetBefore,
-    ResetAfter,
-    Malformed,
-    UnknownStatus,
-    Lost,
-    Late,
-    Doubled,
-    Reordered,
-    WrongSignature,
-    OldTimeStamp,
+schemas! {
+    FaultStep as ProviderFaultStep: "The calls that a fault affects: those of our worker, or the provider's own webhooks.";
+    FaultKind as ProviderFaultKind: "What goes wrong.";
 }
 
-/// What is planned.
+/// The faults in effect.
 #[derive(Debug, Serialize, ToSchema)]
-struct Planned {
-    /// As the simulator has them, each with `struck`: how often it did.
+struct Faults {
+    /// As the simulator reports them, each with `injected`: how often.
     #[schema(value_type = Vec<Object>, max_items = 20)]
     faults: Value,
 }
 
-fn planned(mut shown: Value) -> HttpResponse {
-    HttpResponse::Ok().json(Planned { faults: part(&mut shown, "/faults") })
+fn faults_response(mut reply: Value) -> HttpResponse {
+    HttpResponse::Ok().json(Faults { faults: take_list(&mut reply, "/faults") })
 }
 
-/// Look at the provider's bad days
+/// List the provider's faults
 ///
-/// What is planned, in order, and how often each has struck.
+/// In the order of the plan, with how often each was injected.
 #[utoipa::path(get, path = "/v1/sandbox/provider/faults", tag = "sandbox", operation_id = "get_provider_faults", security(()),
-    responses((status = 200, description = "The plan, and what has struck", body = Planned)))]
-pub(super) async fn faults(_request: Request<Everybody>, sandbox: web::Data<Sandbox>) -> Reply {
-    Ok(planned(sandbox.provider.faults().await?))
+    responses((status = 200, description = "The faults", body = Faults)))]
+pub(super) async fn faults(_request: Request<Public>, sandbox: web::Data<Sandbox>) -> HttpResult {
+    Ok(faults_response(sandbox.provider.faults().await?))
 }
 
-/// Spoil the provider's day
+/// Inject faults into the provider
 ///
-/// The plan takes the place of the one before. The next capture times out although the money is taken:
-/// `{"faults": [{"on": "capture", "kind": "reset_after", "times": 1}]}`.
+/// Replaces the current plan. With `{"faults": [{"on": "capture", "kind": "reset_after", "times": 1}]}` the next capture succeeds at the
+/// provider, and its response is lost.
 #[utoipa::path(post, path = "/v1/sandbox/provider/faults", tag = "sandbox", operation_id = "plan_provider_faults",
-    request_body = FaultPlan, security(()), responses((status = 200, description = "The plan", body = Planned)))]
-pub(super) async fn plan(request: Request<Everybody>, sandbox: web::Data<Sandbox>) -> Reply {
+    request_body = FaultPlan, security(()), responses((status = 200, description = "The faults", body = Faults)))]
+pub(super) async fn plan(request: Request<Public>, sandbox: web::Data<Sandbox>) -> HttpResult {
     let plan: FaultPlan = request.json()?;
     if plan.faults.len() > FAULTS_MAX {
         let detail = format!("must have at most {FAULTS_MAX} items");
@@ -131,30 +113,30 @@ pub(super) async fn plan(request: Request<Everybody>, sandbox: web::Data<Sandbox
     let mut faults = Vec::new();
     for fault in &plan.faults {
         let mut wire = json!(fault);
-        // The provider knows it by another name.
+        // The provider knows the payment by its own id.
         if let (Some(payment), Some(wire)) = (fault.payment_id, wire.as_object_mut()) {
             wire.remove("payment_id");
-            wire.insert("payment_intent".to_owned(), intent(&request.platform, payment).await?.into());
+            wire.insert("payment_intent".to_owned(), intent_id(&request.platform, payment).await?.into());
         }
         faults.push(wire);
     }
-    Ok(planned(sandbox.provider.plan(&json!({"faults": faults})).await?))
+    Ok(faults_response(sandbox.provider.plan(&json!({"faults": faults})).await?))
 }
 
-/// End the provider's bad days
+/// Clear the provider's faults
 ///
-/// Nothing goes wrong any more, and calls that hang are let go.
+/// Removes every fault and releases calls that hang.
 #[utoipa::path(delete, path = "/v1/sandbox/provider/faults", tag = "sandbox", operation_id = "end_provider_faults", security(()),
-    responses((status = 200, description = "Nothing is planned any more", body = Planned)))]
-pub(super) async fn heal(_request: Request<Everybody>, sandbox: web::Data<Sandbox>) -> Reply {
-    Ok(planned(sandbox.provider.heal().await?))
+    responses((status = 200, description = "No faults", body = Faults)))]
+pub(super) async fn clear(_request: Request<Public>, sandbox: web::Data<Sandbox>) -> HttpResult {
+    Ok(faults_response(sandbox.provider.clear_faults().await?))
 }
 
-/// What the provider has of a payment.
+/// The provider's records of a payment.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ProviderView)]
 struct View {
-    /// The intent, as the provider's API shows it.
+    /// The payment intent, as the provider's API returns it.
     #[schema(value_type = Object)]
     intent: Value,
     /// Each movement of money, with its idempotency key.
@@ -163,39 +145,38 @@ struct View {
     /// Its refunds.
     #[schema(value_type = Vec<Object>, max_items = 10_000)]
     refunds: Value,
-    /// The webhooks about it: those that wait for delivery first.
+    /// Its webhook events, undelivered ones first.
     #[schema(value_type = Vec<Object>, max_items = 10_000)]
     events: Value,
 }
 
-/// Look at a payment from the provider's side
+/// Get the provider's view of a payment
 ///
-/// The intent as its API shows it, and what its books say of it: the one side of the story that our own books are compared with.
+/// The payment intent as the provider's API returns it, and the provider's records of it, which the audit compares with ours.
 #[utoipa::path(get, path = "/v1/sandbox/provider/payment_intents/{payment_id}", tag = "sandbox",
     operation_id = "get_provider_view", security(()), params(("payment_id" = PaymentId, Path, description = "Our payment")),
     responses((status = 200, description = "The provider's view", body = View)))]
-pub(super) async fn view(request: Request<Everybody>, sandbox: web::Data<Sandbox>) -> Reply {
-    let intent = intent(&request.platform, request.id("payment_id")?).await?;
+pub(super) async fn view(request: Request<Public>, sandbox: web::Data<Sandbox>) -> HttpResult {
+    let intent = intent_id(&request.platform, request.id("payment_id")?).await?;
     Ok(HttpResponse::Ok().json(sandbox.provider.view(&intent).await?))
 }
 
-/// Let a reservation expire
+/// Expire an authorization
 ///
-/// As it would by itself after seven days of the provider's time: what was reserved for the payment can be taken no more. Where nothing is
-/// reserved it is refused.
+/// As the provider does after seven days: the money can no longer be captured. Only an authorized payment can expire.
 #[utoipa::path(post, path = "/v1/sandbox/provider/payment_intents/{payment_id}/expire", tag = "sandbox",
-    operation_id = "expire_reservation", security(()), request_body = Option<NoFields>,
+    operation_id = "expire_authorization", security(()), request_body = Option<NoFields>,
     params(("payment_id" = PaymentId, Path, description = "Our payment")),
     responses((status = 200, description = "The provider's view", body = View)))]
-pub(super) async fn expire(request: Request<Everybody>, sandbox: web::Data<Sandbox>) -> Reply {
+pub(super) async fn expire(request: Request<Public>, sandbox: web::Data<Sandbox>) -> HttpResult {
     request.no_fields()?;
-    let intent = intent(&request.platform, request.id("payment_id")?).await?;
+    let intent = intent_id(&request.platform, request.id("payment_id")?).await?;
     sandbox.provider.expire(&intent).await?;
     Ok(HttpResponse::Ok().json(sandbox.provider.view(&intent).await?))
 }
 
-/// The provider's id of our payment.
-async fn intent(platform: &Platform, payment: PaymentId) -> Result<String> {
-    let intent = platform.db.read(payment, |conn, payment| Box::pin(store::intent_of(conn, *payment))).await?;
-    intent.ok_or_else(|| Refusal::new(Code::NotFound, "The provider has not heard of this payment yet.").into())
+/// Returns the provider's id of our payment.
+async fn intent_id(platform: &Platform, payment: PaymentId) -> Result<String> {
+    let intent = platform.db.read(payment, |conn, payment| Box::pin(store::provider_intent_id(conn, *payment))).await?;
+    intent.ok_or_else(|| Refusal::new(Code::NotFound, "The payment has not reached the provider yet.").into())
 }

@@ -1,4 +1,4 @@
-//! The SQL behind the live map: trips that are not over.
+//! The SQL of the live map: active trips.
 
 use sqlx::PgConnection;
 
@@ -8,7 +8,7 @@ use crate::platform::error::{Error, Result};
 use crate::platform::ids::{DriverId, OfferId, RiderId, TripId};
 use crate::trips::State;
 
-/// A trip that is not over, as the map shows it.
+/// An active trip on the map.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Ride {
@@ -18,33 +18,33 @@ pub struct Ride {
     pub pickup: Position,
     pub dropoff: Position,
     pub driver: Option<DriverId>,
-    pub offer: Option<Flying>,
+    pub offer: Option<PendingOffer>,
     pub requested_at: DomainTime,
 }
 
-/// An offer that nobody has answered yet.
+/// An offer that waits for the driver's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Flying {
+pub struct PendingOffer {
     pub id: OfferId,
     pub driver: DriverId,
     pub expires_at: DomainTime,
 }
 
-/// Reads up to `limit` trips that are not over, in the order of their ids.
+/// Returns up to `limit` active trips, ordered by id.
 ///
-/// The order is made here and not in SQL: with an `order by id` the planner may walk all trips there ever were, backwards, in
-/// place of the small index of those that are not over.
+/// Sorts here and not in SQL: with `order by id` the planner may scan the primary key of all trips backwards instead of the
+/// small partial index of active ones.
 ///
 /// # Errors
-/// If the database does not answer, or a row cannot be.
+/// If the database fails, or a row holds an impossible value.
 pub async fn rides(conn: &mut PgConnection, limit: i64) -> Result<Vec<Ride>> {
     let rows = sqlx::query!(
         r#"select t.id, t.rider_id, t.state, t.pickup_lat, t.pickup_lon, t.dropoff_lat, t.dropoff_lon, t.requested_at,
                   t.driver_id as "driver_id?: DriverId", o.id as "offer_id?: OfferId",
                   o.driver_id as "offered_to?: DriverId", o.expires_at as "expires_at?: DomainTime"
            from trips t left join offers o on o.trip_id = t.id and o.status = 'pending'
-           where t.state in ('requested', 'searching', 'offered', 'assigned', 'arrived', 'in_progress')
+           where t.ended_at is null
            limit $1"#,
         limit,
     )
@@ -52,11 +52,10 @@ pub async fn rides(conn: &mut PgConnection, limit: i64) -> Result<Vec<Ride>> {
     .await?;
     let mut rides = Vec::with_capacity(rows.len());
     for row in rows {
-        let impossible =
-            |column, value| Error::ImpossibleRow { table: "trips", column, row: row.id.to_string(), value };
+        let impossible = |column, value| Error::impossible_row("trips", column, row.id, value);
         let place = |column, lat, lon| Position::new(lat, lon).map_err(|_| impossible(column, format!("{lat}, {lon}")));
         let offer = match (row.offer_id, row.offered_to, row.expires_at) {
-            (Some(id), Some(driver), Some(expires_at)) => Some(Flying { id, driver, expires_at }),
+            (Some(id), Some(driver), Some(expires_at)) => Some(PendingOffer { id, driver, expires_at }),
             _ => None,
         };
         rides.push(Ride {

@@ -1,16 +1,16 @@
 //! A driver goes online or offline.
 
-use super::offers::{Ending, end_offer};
-use super::{Actor, Cause, Stamp, locked};
+use super::offers::{OfferEnding, end_offer};
+use super::{Actor, Stamp, TransitionContext, lock_trip};
 use crate::platform::db::Tx;
 use crate::platform::error::{Code, Error, Refusal, Result};
 use crate::platform::ids::{DriverId, Id};
 use crate::platform::wake::Wake;
 use crate::supply::commands::{self as supply, Vehicle};
-use crate::trips::machine::State;
+use crate::trips::state_machine::State;
 use crate::trips::store;
 
-/// What the driver wants.
+/// A driver's availability to be set.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct NewAvailability {
@@ -23,41 +23,38 @@ pub struct NewAvailability {
 /// Sets a driver's availability. Going offline withdraws a pending offer in the same transaction.
 ///
 /// # Errors
-/// 409 on a trip, 422 if a new driver does not say name, class and plate.
+/// 409 during a trip; 422 if a new driver omits name, class or plate.
 pub async fn set_availability(tx: &mut Tx, new: &NewAvailability) -> Result<()> {
     let driver = new.driver_id;
     if !new.available {
-        let_go(tx, driver, &new.stamp).await?;
+        withdraw_own_offer(tx, driver, &new.stamp).await?;
     }
     supply::set_available(tx, driver, new.available, &new.vehicle, new.stamp.now).await?;
-    // The row of the driver is locked now. An offer made between the look above and this lock is seen here, and the work
-    // starts again; one that comes later waits for the lock and finds the driver offline.
+    // The driver's row is locked now. An offer made between the check above and this lock is visible here: retry. A later
+    // offer waits for the lock and finds the driver offline.
     if !new.available && store::engagement(tx, driver).await?.is_some() {
-        return Err(Error::Overtaken("engagement"));
+        return Err(Error::StaleWrite("engagement"));
     }
     tx.wake(Wake::Driver(driver.uuid()));
     Ok(())
 }
 
-async fn let_go(tx: &mut Tx, driver: DriverId, stamp: &Stamp) -> Result<()> {
+async fn withdraw_own_offer(tx: &mut Tx, driver: DriverId, stamp: &Stamp) -> Result<()> {
     let Some(engagement) = store::engagement(tx, driver).await? else { return Ok(()) };
     if engagement.is_ride {
-        return Err(Refusal::new(
-            Code::DriverOnTrip,
-            "You are on a trip. Complete it, or cancel it, and then go offline.",
-        )
-        .with("trip_id", engagement.trip_id.to_string())
-        .into());
+        let detail = "Cannot go offline during a trip. Complete or cancel the trip first.";
+        let refusal = Refusal::new(Code::DriverOnTrip, detail).with("trip_id", engagement.trip_id.to_string());
+        return Err(refusal.into());
     }
-    let trip = locked(tx, engagement.trip_id).await?;
+    let trip = lock_trip(tx, engagement.trip_id).await?;
     let offer = store::pending_offer(tx, trip.id).await?.filter(|offer| offer.driver_id == driver);
     match offer {
         Some(offer) if trip.state == State::Offered => {
-            let cause = Cause::new(Actor::Driver(driver), stamp);
-            end_offer(tx, &trip, &offer, Ending::withdrawn("driver_offline"), cause).await?;
+            let context = TransitionContext::new(Actor::Driver(driver), stamp);
+            end_offer(tx, &trip, &offer, OfferEnding::withdrawn("driver_offline"), context).await?;
             Ok(())
         }
-        // Decided while we waited for the trip's lock.
-        _ => Err(Error::Overtaken("offer")),
+        // Decided while this transaction waited for the trip's lock.
+        _ => Err(Error::StaleWrite("offer")),
     }
 }

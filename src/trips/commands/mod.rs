@@ -1,5 +1,5 @@
-//! What can be done to trips and offers, one function each. Every one of them locks the trip first and its offer after it, asks
-//! the machine, and writes what it says: trip, event, engagement, money and news, in one transaction.
+//! The commands to trips and offers, one function each. Each locks the trip, then its offer, asks the state machine, and writes
+//! trip, event, engagement, payment and driver events in one transaction.
 
 mod availability;
 mod offers;
@@ -10,19 +10,19 @@ mod time;
 mod tip;
 
 pub use availability::{NewAvailability, set_availability};
-pub use offers::{Answer, NewOffer, accept, decline, offer};
-pub use payment::{payment_authorised, payment_declined};
+pub use offers::{NewOffer, OfferResponse, accept, decline, offer};
+pub use payment::{payment_authorized, payment_declined};
 pub use request::{NewTrip, request};
-pub use ride::{Act, Deed, Facts, act, reset_pin};
-pub use time::{driver_silent, time_passed};
+pub use ride::{CommandRequest, DriverFacts, TripCommand, execute, reset_pin};
+pub use time::{apply_deadline, driver_unresponsive};
 pub use tip::{NewTip, TIP_MAX, tip};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::machine::{Command, CommandKind, MoneyEffect, PIN_FAILURES_MAX, State, Trip};
+use super::state_machine::{ActorKind, Command, CommandKind, MoneyEffect, PIN_FAILURES_MAX, State, Trip};
 use super::{store, views};
-use crate::payments::Purpose;
+use crate::payments::PaymentPurpose;
 use crate::payments::commands as payments;
 use crate::platform::Platform;
 use crate::platform::clock::{DomainTime, MachineTime};
@@ -34,8 +34,8 @@ use crate::platform::outbox;
 use crate::platform::wake::Wake;
 use crate::pricing::driver_share;
 
-/// What every command brings from outside: both times, and ids for the rows that it may have to make. Made before the
-/// transaction, so that a second run of it is the same work.
+/// The times of a command and the ids of the rows that it may insert. Taken before the transaction, so that a retry writes
+/// the same rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Stamp {
     /// Domain time.
@@ -53,15 +53,15 @@ impl Stamp {
         Self {
             now: platform.clock.domain(),
             machine_now,
-            posting_id: platform.dice.uuid(machine_now),
-            remainder_id: platform.dice.id(machine_now),
+            posting_id: platform.random.uuid(machine_now),
+            remainder_id: platform.random.id(machine_now),
         }
     }
 }
 
-/// Who does something to a trip.
+/// The caller of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "see ActorKind")]
 pub enum Actor {
     Rider(RiderId),
     Driver(DriverId),
@@ -70,17 +70,17 @@ pub enum Actor {
 }
 
 impl Actor {
-    /// The name in the trip's history.
-    pub fn as_str(self) -> &'static str {
+    /// Returns the kind of caller.
+    pub fn kind(self) -> ActorKind {
         match self {
-            Self::Rider(_) => "rider",
-            Self::Driver(_) => "driver",
-            Self::Ops(_) => "ops",
-            Self::System => "system",
+            Self::Rider(_) => ActorKind::Rider,
+            Self::Driver(_) => ActorKind::Driver,
+            Self::Ops(_) => ActorKind::Ops,
+            Self::System => ActorKind::System,
         }
     }
 
-    /// Which one of them.
+    /// Returns the caller's id; `None` for the service.
     pub fn id(self) -> Option<Uuid> {
         match self {
             Self::Rider(id) => Some(id.uuid()),
@@ -94,22 +94,22 @@ impl Actor {
 /// Locks a trip and reads it.
 ///
 /// # Errors
-/// 404 if there is none.
-pub async fn locked(tx: &mut Tx, id: TripId) -> Result<Trip> {
+/// 404 if it does not exist.
+pub async fn lock_trip(tx: &mut Tx, id: TripId) -> Result<Trip> {
     store::lock(tx, id).await?;
     store::find(tx, id).await?.ok_or_else(|| Refusal::not_found("trip").into())
 }
 
-/// Why a step is taken: who wants it, when, and what is worth remembering of it.
-struct Cause<'a> {
-    by: Actor,
+/// The caller, the times and the event details of a transition.
+struct TransitionContext<'a> {
+    actor: Actor,
     stamp: &'a Stamp,
     data: Value,
 }
 
-impl<'a> Cause<'a> {
-    fn new(by: Actor, stamp: &'a Stamp) -> Self {
-        Self { by, stamp, data: json!({}) }
+impl<'a> TransitionContext<'a> {
+    fn new(actor: Actor, stamp: &'a Stamp) -> Self {
+        Self { actor, stamp, data: json!({}) }
     }
 
     fn with(self, data: Value) -> Self {
@@ -117,35 +117,35 @@ impl<'a> Cause<'a> {
     }
 }
 
-/// Takes one step with a trip that this transaction has locked, and writes all that follows from it.
-async fn advance(tx: &mut Tx, trip: &Trip, command: &Command, cause: Cause<'_>) -> Result<Trip> {
-    let Cause { by, stamp, mut data } = cause;
-    let step = match trip.step(command, stamp.now) {
-        Ok(step) => step,
-        Err(refusal) => {
-            if refusal.code == Code::WrongPin {
+/// Applies a command to a trip that this transaction has locked, and writes all its effects.
+async fn apply(tx: &mut Tx, trip: &Trip, command: &Command, context: TransitionContext<'_>) -> Result<Trip> {
+    let TransitionContext { actor, stamp, mut data } = context;
+    let transition = match trip.apply(command, stamp.now) {
+        Ok(transition) => transition,
+        Err(error) => {
+            if matches!(&error, Error::Refused(refusal) if refusal.code == Code::WrongPin) {
                 store::count_wrong_pin(tx, trip.id, PIN_FAILURES_MAX).await?;
             }
-            return Err(refusal.into());
+            return Err(error);
         }
     };
-    let next = step.trip;
+    let next = transition.trip;
     store::save(tx, trip, &next).await?;
     data["command"] = command.kind().as_str().into();
     let event = store::NewEvent {
         trip: &next,
-        from: trip.state.as_str(),
-        command: command.kind().as_str(),
-        actor: by.as_str(),
-        actor_id: by.id(),
+        from: Some(trip.state),
+        command: command.kind(),
+        actor: actor.kind(),
+        actor_id: actor.id(),
         data,
         key_id: tx.key_id(),
         at: stamp.now,
     };
     store::insert_event(tx, event).await?;
     publish(tx, &next, stamp).await?;
-    settle_engagement(tx, trip, &next, command.kind(), stamp).await?;
-    move_money(tx, trip, &next, step.money, stamp).await?;
+    update_engagement(tx, trip, &next, command.kind(), stamp).await?;
+    apply_money_effect(tx, trip, &next, transition.money, stamp).await?;
     tx.wake(Wake::Trip(next.id.uuid()));
     if next.due_at.is_some() {
         tx.wake(Wake::Deadlines);
@@ -156,21 +156,21 @@ async fn advance(tx: &mut Tx, trip: &Trip, command: &Command, cause: Cause<'_>) 
     Ok(next)
 }
 
-/// Tells the outbox of a step that a trip has taken.
+/// Publishes the trip's new state to the outbox.
 async fn publish(tx: &mut Tx, trip: &Trip, stamp: &Stamp) -> Result<()> {
-    outbox::publish(tx, "trip.changed", trip.id, views::trip_news(trip, stamp.now), stamp.machine_now).await
+    outbox::publish(tx, "trip.changed", trip.id, views::trip_changed_payload(trip, stamp.now), stamp.machine_now).await
 }
 
-/// Frees the driver when the trip lets go of them, and tells them what became of it.
-async fn settle_engagement(
+/// Frees the driver if the trip no longer needs them, and writes the trip's change to their stream.
+async fn update_engagement(
     tx: &mut Tx,
     before: &Trip,
     after: &Trip,
     command: CommandKind,
     stamp: &Stamp,
 ) -> Result<()> {
-    let keeps = after.state.has_driver() || after.state == State::Offered;
-    let freed = if keeps { None } else { store::disengage(tx, after.id).await? };
+    let is_engaged = after.state.has_driver() || after.state == State::Offered;
+    let freed = if is_engaged { None } else { store::disengage(tx, after.id).await? };
     if before.driver_id.is_some() && after.driver_id.is_none() {
         store::release_offer(tx, after.id, stamp.now).await?;
     }
@@ -179,20 +179,20 @@ async fn settle_engagement(
     }
     let Some(driver) = after.driver_id.or(before.driver_id) else { return Ok(()) };
     let kind = match command {
-        CommandKind::DriverCancel | CommandKind::DriverSilent => "trip.driver_lost".to_owned(),
-        _ => format!("trip.{}", after.state.as_str()),
+        CommandKind::DriverCancel | CommandKind::DriverUnresponsive => "trip.driver_unassigned".to_owned(),
+        _ => format!("trip.{}", after.state),
     };
-    tell_driver(tx, driver, &kind, views::driver_trip_news(after), stamp).await
+    notify_driver(tx, driver, &kind, views::driver_trip_payload(after), stamp).await
 }
 
-/// Puts news on a driver's stream.
-async fn tell_driver(tx: &mut Tx, driver: DriverId, kind: &str, data: Value, stamp: &Stamp) -> Result<()> {
+/// Adds an event to the driver's stream.
+async fn notify_driver(tx: &mut Tx, driver: DriverId, kind: &str, data: Value, stamp: &Stamp) -> Result<()> {
     store::insert_driver_event(tx, driver, kind, data, (stamp.now, stamp.machine_now)).await?;
     tx.wake(Wake::Driver(driver.uuid()));
     Ok(())
 }
 
-async fn move_money(tx: &mut Tx, before: &Trip, after: &Trip, money: MoneyEffect, stamp: &Stamp) -> Result<()> {
+async fn apply_money_effect(tx: &mut Tx, before: &Trip, after: &Trip, money: MoneyEffect, stamp: &Stamp) -> Result<()> {
     match money {
         MoneyEffect::None => Ok(()),
         MoneyEffect::Release => payments::release(tx, after.id, stamp.machine_now).await,
@@ -203,25 +203,15 @@ async fn move_money(tx: &mut Tx, before: &Trip, after: &Trip, money: MoneyEffect
                 driver_id: before.driver_id,
                 total: Money::new(total, after.price.currency),
                 driver_share: driver_share(total),
-                rest: if after.state == State::Completed { Purpose::Remainder } else { Purpose::Fee },
+                remainder_purpose: if after.state == State::Completed {
+                    PaymentPurpose::Remainder
+                } else {
+                    PaymentPurpose::Fee
+                },
                 remainder_id: stamp.remainder_id,
                 posting_id: stamp.posting_id,
             };
             payments::settle(tx, &settlement, stamp.now, stamp.machine_now).await
         }
-    }
-}
-
-/// Checks `If-Match`.
-fn check_version(trip: &Trip, if_match: Option<i64>) -> Result<()> {
-    match if_match {
-        Some(version) if version != trip.version => Err(Error::from(
-            Refusal::new(
-                Code::VersionMismatch,
-                format!("`If-Match` names version {version}; the trip is at {}. Read it again.", trip.version),
-            )
-            .with("version", trip.version),
-        )),
-        _ => Ok(()),
     }
 }

@@ -1,19 +1,19 @@
-//! A rider asks for a trip.
+//! A rider requests a trip.
 
 use serde_json::json;
 
 use super::{Actor, Stamp};
 use crate::payments::commands as payments;
-use crate::payments::{Intent, Purpose};
+use crate::payments::{Goal, PaymentPurpose};
 use crate::platform::db::Tx;
 use crate::platform::error::{Code, OnConstraint, Refusal, Result};
 use crate::platform::ids::{Id, PaymentId, QuoteId, RiderId, TripId};
 use crate::platform::wake::Wake;
 use crate::pricing::commands as pricing;
-use crate::trips::machine::{CommandKind, PAYMENT_TIMEOUT, State, Trip};
+use crate::trips::state_machine::{CommandKind, PAYMENT_TIMEOUT, State, Trip};
 use crate::trips::store::{self, NewEvent};
 
-/// A trip to be.
+/// A trip to be requested.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct NewTrip {
@@ -26,13 +26,13 @@ pub struct NewTrip {
     pub stamp: Stamp,
 }
 
-/// Uses up the quote, writes the trip and its payment. The payment is authorised afterwards, by its worker.
+/// Redeems the quote, and writes the trip and its payment. The payments worker authorizes the payment after the commit.
 ///
 /// # Errors
-/// If the quote cannot be used, or the rider has an active trip.
+/// 404, 409 or 410 if the quote cannot be redeemed; 409 if the rider has an active trip.
 pub async fn request(tx: &mut Tx, new: &NewTrip) -> Result<Trip> {
     let now = new.stamp.now;
-    let quote = pricing::use_up(tx, new.quote_id, new.rider_id, now).await?;
+    let quote = pricing::redeem(tx, new.quote_id, new.rider_id, now).await?;
     let trip = Trip {
         id: new.id,
         rider_id: new.rider_id,
@@ -50,10 +50,10 @@ pub async fn request(tx: &mut Tx, new: &NewTrip) -> Result<Trip> {
         pin: new.pin.clone(),
         pin_failures: 0,
         offers_made: 0,
-        drivers_lost: 0,
+        unassignments: 0,
         cancelled_by: None,
         requested_at: now,
-        authorised_at: None,
+        authorized_at: None,
         search_deadline_at: None,
         search_at: None,
         assigned_at: None,
@@ -64,17 +64,20 @@ pub async fn request(tx: &mut Tx, new: &NewTrip) -> Result<Trip> {
     };
     let key_id = tx.key_id();
     let inserted = store::insert(tx, &trip, key_id).await;
-    let inserted = inserted.on_constraint("one_trip_per_quote", pricing::used_up);
+    let inserted = inserted.on_constraint("one_trip_per_quote", pricing::quote_used);
     inserted.on_constraint("one_active_trip_per_rider", || {
-        Refusal::new(Code::ActiveTripExists, "You have a trip under way. End it first: GET /v1/trips lists it.")
+        Refusal::new(
+            Code::ActiveTripExists,
+            "Cannot request a trip during another one. End that trip first: GET /v1/trips lists it.",
+        )
     })?;
-    let by = Actor::Rider(new.rider_id);
+    let actor = Actor::Rider(new.rider_id);
     let event = NewEvent {
         trip: &trip,
-        from: "none",
-        command: CommandKind::Request.as_str(),
-        actor: by.as_str(),
-        actor_id: by.id(),
+        from: None,
+        command: CommandKind::Request,
+        actor: actor.kind(),
+        actor_id: actor.id(),
         data: json!({"command": CommandKind::Request.as_str(), "price": trip.price}),
         key_id,
         at: now,
@@ -86,8 +89,8 @@ pub async fn request(tx: &mut Tx, new: &NewTrip) -> Result<Trip> {
         trip_id: trip.id,
         rider_id: trip.rider_id,
         driver_id: None,
-        purpose: Purpose::Fare,
-        intent: Intent::Hold,
+        purpose: PaymentPurpose::Fare,
+        goal: Goal::Hold,
         amount: trip.price,
         method: new.payment_method.clone(),
     };

@@ -1,20 +1,21 @@
-//! What the two sides of a trip and operators do to it: arrive, start, complete, cancel, no-show, abort.
+//! Commands of riders, drivers and operators to a trip: arrive, start, complete, cancel, no-show, abort.
 
 use super::offers::withdraw_pending;
-use super::{Actor, Cause, Stamp, advance, check_version, locked};
+use super::{Actor, Stamp, TransitionContext, apply, lock_trip};
 use crate::geo::{Position, distance_m};
 use crate::platform::clock::DomainTime;
 use crate::platform::db::Tx;
-use crate::platform::error::{Code, Refusal, Result};
+use crate::platform::error::{Code, Refusal, Result, check_version};
 use crate::platform::ids::{Id, TripId};
+use crate::platform::wake::Wake;
 use crate::supply::commands as supply;
-use crate::trips::machine::{Command, SILENT_AFTER, State, Trip, refused};
+use crate::trips::state_machine::{Command, CommandKind, State, Trip, UNRESPONSIVE_AFTER, invalid_transition};
 use crate::trips::store;
 
-/// A deed, as its actor names it.
+/// A command as its caller sends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Deed {
+#[expect(missing_docs, reason = "see CommandKind")]
+pub enum TripCommand {
     Arrive,
     Start { pin: String },
     Complete,
@@ -23,52 +24,52 @@ pub enum Deed {
     Abort { charge: Option<i64> },
 }
 
-/// What is known in memory about the driver, if this process keeps the index; the database knows it a second later.
+/// The driver's last position in this process's index. The database stores it up to a second later.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Facts {
-    /// The driver's last position.
+pub struct DriverFacts {
+    /// The position.
     pub position: Option<Position>,
-    /// When it came.
-    pub heard_at: Option<DomainTime>,
+    /// When it was received.
+    pub last_seen_at: Option<DomainTime>,
 }
 
-/// Somebody does something to a trip.
+/// A command, its trip, its caller, and what it depends on.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Act {
+pub struct CommandRequest {
     pub trip_id: TripId,
-    pub by: Actor,
-    pub deed: Deed,
+    pub actor: Actor,
+    pub command: TripCommand,
     pub if_match: Option<i64>,
-    pub facts: Facts,
+    pub facts: DriverFacts,
     pub stamp: Stamp,
 }
 
-/// Does it. A repeat of the trip's last step by the same actor changes nothing.
+/// Executes a command. A repeat of the trip's last command by the same caller changes nothing.
 ///
 /// # Errors
-/// 404 if the trip is not the actor's, 412 if it has another version, 409 if its state or a guard refuses.
-pub async fn act(tx: &mut Tx, act: &Act) -> Result<Trip> {
-    let trip = locked(tx, act.trip_id).await?;
+/// 404 if the trip is another caller's; 412 if its version differs; 409 if its state or a guard refuses the command.
+pub async fn execute(tx: &mut Tx, request: &CommandRequest) -> Result<Trip> {
+    let trip = lock_trip(tx, request.trip_id).await?;
     let last = store::last_event(tx, &trip).await?;
-    let command = command(tx, &trip, act).await?;
-    let is_repeat = last.is_some_and(|last| {
-        last.command == command.kind().as_str() && last.actor_id == act.by.id() && act.by.id().is_some()
-    });
-    if !is_repeat && !is_theirs(&trip, act.by) {
+    let command = state_machine_command(tx, &trip, request).await?;
+    let caller = request.actor.id();
+    let is_repeat =
+        last.is_some_and(|last| last.command == command.kind() && last.actor_id == caller && caller.is_some());
+    if !is_repeat && !is_participant(&trip, request.actor) {
         return Err(Refusal::not_found("trip").into());
     }
-    check_version(&trip, act.if_match)?;
+    check_version("trip", trip.version, request.if_match)?;
     if is_repeat {
         return Ok(trip);
     }
     if trip.state == State::Offered && matches!(command, Command::RiderCancel { .. }) {
-        withdraw_pending(tx, &trip, "rider_cancelled", &act.stamp).await?;
+        withdraw_pending(tx, &trip, "rider_cancelled", &request.stamp).await?;
     }
-    advance(tx, &trip, &command, Cause::new(act.by, &act.stamp)).await
+    apply(tx, &trip, &command, TransitionContext::new(request.actor, &request.stamp)).await
 }
 
-fn is_theirs(trip: &Trip, actor: Actor) -> bool {
+fn is_participant(trip: &Trip, actor: Actor) -> bool {
     match actor {
         Actor::Rider(rider) => trip.rider_id == rider,
         Actor::Driver(driver) => trip.driver_id == Some(driver),
@@ -76,19 +77,21 @@ fn is_theirs(trip: &Trip, actor: Actor) -> bool {
     }
 }
 
-/// The deed as the machine's command, with the facts that its guards need.
-async fn command(tx: &mut Tx, trip: &Trip, act: &Act) -> Result<Command> {
-    Ok(match (&act.deed, act.by) {
-        (Deed::Arrive, _) => Command::Arrive { distance_m: distance_to_pickup(tx, trip, act).await? },
-        (Deed::Start { pin }, _) => Command::Start { pin: pin.clone() },
-        (Deed::Complete, _) => Command::Complete,
-        (Deed::Cancel, Actor::Driver(_)) => Command::DriverCancel,
-        (Deed::Cancel, _) => Command::RiderCancel { driver_silent: is_silent(tx, trip, act).await? },
-        (Deed::NoShow, _) => Command::NoShow,
-        (Deed::Abort { charge }, _) => {
+/// Returns the state machine's command, with the facts that its guards need.
+async fn state_machine_command(tx: &mut Tx, trip: &Trip, request: &CommandRequest) -> Result<Command> {
+    Ok(match (&request.command, request.actor) {
+        (TripCommand::Arrive, _) => Command::Arrive { distance_m: distance_to_pickup(tx, trip, request).await? },
+        (TripCommand::Start { pin }, _) => Command::Start { pin: pin.clone() },
+        (TripCommand::Complete, _) => Command::Complete,
+        (TripCommand::Cancel, Actor::Driver(_)) => Command::DriverCancel,
+        (TripCommand::Cancel, _) => {
+            Command::RiderCancel { driver_unresponsive: is_unresponsive(tx, trip, request).await? }
+        }
+        (TripCommand::NoShow, _) => Command::NoShow,
+        (TripCommand::Abort { charge }, _) => {
             let limit = trip.price.amount;
             if charge.is_some_and(|charge| !(0..=limit).contains(&charge)) {
-                let detail = format!("must be 0 to {limit}, what was authorised");
+                let detail = format!("must be 0 to {limit}, the authorized amount");
                 return Err(Refusal::new(Code::InvalidRequest, format!("The charge {detail}."))
                     .field("/charge/amount", detail)
                     .into());
@@ -98,8 +101,8 @@ async fn command(tx: &mut Tx, trip: &Trip, act: &Act) -> Result<Command> {
     })
 }
 
-async fn distance_to_pickup(tx: &mut Tx, trip: &Trip, act: &Act) -> Result<Option<f64>> {
-    let position = match (act.facts.position, trip.driver_id) {
+async fn distance_to_pickup(tx: &mut Tx, trip: &Trip, request: &CommandRequest) -> Result<Option<f64>> {
+    let position = match (request.facts.position, trip.driver_id) {
         (Some(position), _) => Some(position),
         (None, Some(driver)) => supply::last_position(tx, driver).await?,
         (None, None) => None,
@@ -107,24 +110,24 @@ async fn distance_to_pickup(tx: &mut Tx, trip: &Trip, act: &Act) -> Result<Optio
     Ok(position.map(|position| distance_m(position, trip.pickup)))
 }
 
-async fn is_silent(tx: &mut Tx, trip: &Trip, act: &Act) -> Result<bool> {
+async fn is_unresponsive(tx: &mut Tx, trip: &Trip, request: &CommandRequest) -> Result<bool> {
     let Some(driver) = trip.driver_id else { return Ok(false) };
-    let known = store::last_heard(tx, driver).await?;
-    let heard = act.facts.heard_at.into_iter().chain(trip.assigned_at).fold(known, DomainTime::max);
-    Ok(act.stamp.now.since(heard) >= SILENT_AFTER)
+    let stored = store::last_seen(tx, driver).await?;
+    let last_seen = request.facts.last_seen_at.into_iter().chain(trip.assigned_at).fold(stored, DomainTime::max);
+    Ok(request.stamp.now.since(last_seen) >= UNRESPONSIVE_AFTER)
 }
 
-/// An operator forgets the wrong PINs of a trip.
+/// Resets the count of wrong PINs, as an operator.
 ///
 /// # Errors
-/// 404 if there is no such trip, 409 if it does not wait for a PIN.
+/// 404 if the trip does not exist; 412 if its version differs; 409 if it is over.
 pub async fn reset_pin(tx: &mut Tx, (id, if_match): &(TripId, Option<i64>)) -> Result<Trip> {
-    let trip = locked(tx, *id).await?;
-    check_version(&trip, *if_match)?;
+    let trip = lock_trip(tx, *id).await?;
+    check_version("trip", trip.version, *if_match)?;
     if trip.state.is_over() {
-        return Err(refused(trip.state, crate::trips::machine::CommandKind::Start).into());
+        return Err(invalid_transition(trip.state, CommandKind::Start).into());
     }
     store::reset_pin(tx, *id).await?;
-    tx.wake(crate::platform::wake::Wake::Trip(id.uuid()));
+    tx.wake(Wake::Trip(id.uuid()));
     Ok(Trip { pin_failures: 0, ..trip })
 }

@@ -1,49 +1,51 @@
-//! What time does: payments not decided, offers not answered, searches without end, drivers not heard of.
+//! What deadlines and missing positions do to a trip.
 
-use super::offers::{Ending, end_offer};
-use super::{Actor, Cause, Stamp, advance, locked};
+use super::offers::{OfferEnding, end_offer};
+use super::{Actor, Stamp, TransitionContext, apply, lock_trip};
 use crate::platform::clock::DomainTime;
 use crate::platform::db::Tx;
 use crate::platform::error::Result;
 use crate::platform::ids::{DriverId, TripId};
-use crate::trips::machine::{Command, SILENT_AFTER, State};
 use crate::trips::offer::Decision;
+use crate::trips::state_machine::{Command, CommandKind, UNRESPONSIVE_AFTER, allowed_commands};
 use crate::trips::store;
 
-/// Does to a trip what its deadline says, if the deadline has passed. True if it did.
+/// Applies the command of a trip's passed deadline. Returns false if no deadline has passed.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn time_passed(tx: &mut Tx, id: TripId, stamp: &Stamp) -> Result<bool> {
-    let trip = locked(tx, id).await?;
+/// If the database fails.
+pub async fn apply_deadline(tx: &mut Tx, id: TripId, stamp: &Stamp) -> Result<bool> {
+    let trip = lock_trip(tx, id).await?;
     let Some(command) = trip.due(stamp.now) else { return Ok(false) };
     if command == Command::Expire {
         if let Some(offer) = store::pending_offer(tx, id).await? {
-            end_offer(tx, &trip, &offer, Ending::of(Decision::Expire), Cause::new(Actor::System, stamp)).await?;
+            let ending = OfferEnding::of(Decision::Expire);
+            end_offer(tx, &trip, &offer, ending, TransitionContext::new(Actor::System, stamp)).await?;
         }
     } else {
-        advance(tx, &trip, &command, Cause::new(Actor::System, stamp)).await?;
+        apply(tx, &trip, &command, TransitionContext::new(Actor::System, stamp)).await?;
     }
     Ok(true)
 }
 
-/// Takes the trip away from a driver who has not been heard of, unless `heard_at`, from memory, knows better. True if it did.
+/// Unassigns an unresponsive driver. `last_seen_at` is the newest position in memory, which the database may not have yet.
+/// Returns false if the driver is responsive after all, or no longer assigned.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn driver_silent(
+/// If the database fails.
+pub async fn driver_unresponsive(
     tx: &mut Tx,
     (id, driver): (TripId, DriverId),
-    heard_at: Option<DomainTime>,
+    last_seen_at: Option<DomainTime>,
     stamp: &Stamp,
 ) -> Result<bool> {
-    let trip = locked(tx, id).await?;
-    let is_waiting = matches!(trip.state, State::Assigned | State::Arrived) && trip.driver_id == Some(driver);
-    let known = store::last_heard(tx, driver).await?;
-    let heard = heard_at.into_iter().chain(trip.assigned_at).fold(known, DomainTime::max);
-    if !is_waiting || stamp.now.since(heard) < SILENT_AFTER {
+    let trip = lock_trip(tx, id).await?;
+    let applies = allowed_commands(trip.state).contains(&CommandKind::DriverUnresponsive);
+    let stored = store::last_seen(tx, driver).await?;
+    let last_seen = last_seen_at.into_iter().chain(trip.assigned_at).fold(stored, DomainTime::max);
+    if !applies || trip.driver_id != Some(driver) || stamp.now.since(last_seen) < UNRESPONSIVE_AFTER {
         return Ok(false);
     }
-    advance(tx, &trip, &Command::DriverSilent, Cause::new(Actor::System, stamp)).await?;
+    apply(tx, &trip, &Command::DriverUnresponsive, TransitionContext::new(Actor::System, stamp)).await?;
     Ok(true)
 }

@@ -1,4 +1,4 @@
-//! A driver's own profile and availability.
+//! The driver's profile and availability.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -8,54 +8,59 @@ use crate::geo::Position;
 use crate::platform::class::VehicleClass;
 use crate::platform::db::Conn;
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::http::names::published;
-use crate::platform::http::{Drivers, Reply, Request};
+use crate::platform::http::{Drivers, HttpResult, Request};
 use crate::platform::ids::{DriverId, Id};
+use crate::platform::names::string_enum;
 use crate::supply::commands::Vehicle;
 use crate::supply::store::Driver;
 use crate::supply::{self, LastKnown, Supply};
 use crate::trips::commands::{self, NewAvailability, Stamp};
-use crate::trips::offer::Status;
+use crate::trips::offer::OfferStatus;
 use crate::trips::views::{DriverTrip, OfferBody};
 use crate::trips::{store, worker};
 
-published! {
-    /// Whether a driver takes rides: `online`, offers may come; `offline`, none do.
-    Availability = ["online", "offline"];
+string_enum! {
+    /// Whether a driver gets offers.
+    enum Availability {
+        /// The driver gets offers.
+        Online = "online",
+        /// The driver gets no offers.
+        Offline = "offline",
+    }
 }
 
-/// A driver as they see themselves.
+/// The profile of a driver.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ProfileBody {
-    /// The driver.
+    /// The id.
     id: DriverId,
-    /// What riders are told to call them.
+    /// The name shown to riders.
     #[schema(min_length = 1, max_length = 80, example = "Ada")]
     name: String,
-    /// The class of their car: they are asked for trips of this class.
+    /// The class of the car. The driver gets offers for trips of this class.
     class: VehicleClass,
     /// The car's number plate.
     #[schema(min_length = 1, max_length = 16, example = "T642113C")]
     plate: String,
-    /// Whether offers may come.
-    #[schema(value_type = Availability)]
-    availability: &'static str,
-    /// The trip that they are on; `null` if they are on none.
+    /// Whether the driver gets offers.
+    availability: Availability,
+    /// The active trip; `null` if there is none.
     trip: Option<DriverTrip>,
-    /// The offer that waits for an answer; `null` if none does.
+    /// The pending offer; `null` if there is none.
     offer: Option<OfferBody>,
-    /// The last position that arrived; `null` if this process knows of none.
+    /// The last position; `null` if this process has none.
     position: Option<Position>,
 }
 
-/// What a driver is doing: the pending offer, and the trip under way.
-pub(super) async fn doing(conn: &mut Conn, driver: DriverId) -> Result<(Option<OfferBody>, Option<DriverTrip>)> {
+/// Returns the driver's pending offer and active trip.
+pub(super) async fn current_work(conn: &mut Conn, driver: DriverId) -> Result<(Option<OfferBody>, Option<DriverTrip>)> {
     let Some(engagement) = store::engagement(conn, driver).await? else { return Ok((None, None)) };
     let Some(trip) = store::find(conn, engagement.trip_id).await? else { return Ok((None, None)) };
     if engagement.is_ride {
         return Ok((None, Some(DriverTrip::from(&trip))));
     }
-    let offer = store::find_offer(conn, engagement.offer_id).await?.filter(|offer| offer.status == Status::Pending);
+    let offer =
+        store::find_offer(conn, engagement.offer_id).await?.filter(|offer| offer.status == OfferStatus::Pending);
     Ok((offer.map(|offer| OfferBody::new(&offer, &trip)), None))
 }
 
@@ -65,10 +70,10 @@ async fn find(conn: &mut Conn, id: DriverId) -> Result<Found> {
     let driver = supply::store::find(conn, id).await?.ok_or_else(|| {
         Refusal::new(
             Code::NotFound,
-            "You have never been online. PUT /v1/drivers/me/availability with name, class and plate.",
+            "The driver has no profile. Create it: PUT /v1/drivers/me/availability with name, class and plate.",
         )
     })?;
-    let (offer, trip) = doing(conn, id).await?;
+    let (offer, trip) = current_work(conn, id).await?;
     Ok((driver, offer, trip))
 }
 
@@ -78,49 +83,49 @@ fn profile((driver, offer, trip): Found, known: Option<LastKnown>) -> ProfileBod
         name: driver.name,
         class: driver.class,
         plate: driver.plate,
-        availability: if driver.available { "online" } else { "offline" },
+        availability: if driver.available { Availability::Online } else { Availability::Offline },
         trip,
         offer,
         position: known.map(|known| known.position),
     }
 }
 
-/// See your profile
+/// Get the driver's profile
 ///
-/// With the trip that you are on, and the offer that waits for your answer. It has no `ETag`: position and offer come and go between its
-/// versions. Who has never been online has none.
+/// Includes the active trip and the pending offer. It has no `ETag`, because position and offer change without a version. A driver
+/// without a profile gets a 404.
 #[utoipa::path(get, path = "/v1/drivers/me", tag = "drivers", operation_id = "get_profile", security(("driver" = [])),
     responses((status = 200, description = "The profile", body = ProfileBody)))]
-pub(super) async fn me(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
+pub(super) async fn me(request: Request<Drivers>, supply: web::Data<Supply>) -> HttpResult {
     let Some(id) = request.caller().driver() else { unreachable!("the audience is drivers") };
     let found = request.platform.db.read(id, |conn, id| Box::pin(find(conn, *id))).await?;
     Ok(HttpResponse::Ok().json(profile(found, supply.position(id))))
 }
 
-/// Whether a driver takes rides.
+/// The availability to be set.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AvailabilityRequest {
-    /// `true`: online, offers may come; `false`: offline.
+    /// `true` for online, `false` for offline.
     available: bool,
-    /// What riders are told to call you; no control characters. Needed the first time, and kept if absent.
+    /// The name shown to riders, without control characters. Required the first time; kept if absent.
     #[schema(min_length = 1, max_length = 80, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     name: Option<String>,
-    /// The class of your car. Needed the first time, and kept if absent.
+    /// The class of the car. Required the first time; kept if absent.
     class: Option<VehicleClass>,
-    /// Your car's number plate; no control characters. Needed the first time, and kept if absent.
+    /// The car's number plate, without control characters. Required the first time; kept if absent.
     #[schema(min_length = 1, max_length = 16, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     plate: Option<String>,
 }
 
 /// Go online or offline
 ///
-/// The first time you say name, class and plate; later they are kept. Going offline takes a pending offer back in the same transaction, so
-/// nobody waits for your answer; on a trip it is refused. It is a PUT, and a repeat changes nothing: it needs no key.
+/// The first request must have name, class and plate; later ones keep them. Going offline withdraws a pending offer in the same
+/// transaction, and is refused during a trip. A repeat changes nothing, so the request needs no idempotency key.
 #[utoipa::path(put, path = "/v1/drivers/me/availability", tag = "drivers", operation_id = "set_availability",
     security(("driver" = [])), request_body = AvailabilityRequest,
     responses((status = 200, description = "The profile", body = ProfileBody)))]
-pub(super) async fn availability(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
+pub(super) async fn availability(request: Request<Drivers>, supply: web::Data<Supply>) -> HttpResult {
     let Some(driver_id) = request.caller().driver() else { unreachable!("the audience is drivers") };
     let body: AvailabilityRequest = request.json()?;
     check_text("name", body.name.as_deref(), 80)?;
@@ -137,9 +142,9 @@ pub(super) async fn availability(request: Request<Drivers>, supply: web::Data<Su
             })
         })
         .await?;
-    // The index hears of it anyway; but the driver's first position may follow this answer at once.
+    // The index would sync soon, but the driver's first position may follow this response at once.
     if request.platform.leadership.epoch().is_some() {
-        worker::tell_index(&request.platform, &supply, vec![driver_id.uuid()]).await?;
+        worker::sync_index(&request.platform, &supply, vec![driver_id.uuid()]).await?;
     }
     Ok(HttpResponse::Ok().json(profile(found, supply.position(driver_id))))
 }

@@ -1,17 +1,16 @@
-//! The addresses of trips, offers and drivers.
+//! The routes of trips, offers and drivers.
 
 mod drivers;
 mod offers;
 mod receipt;
 mod ride;
-mod seats;
 mod stream;
+mod stream_limiter;
 mod streams;
 mod tip;
 mod trips;
 
-pub use seats::Seats;
-pub use trips::may_see;
+pub use stream_limiter::StreamLimiter;
 
 use actix_web::web;
 use utoipa::OpenApi;
@@ -19,7 +18,7 @@ use utoipa::OpenApi;
 use super::commands::Actor;
 use crate::platform::auth::{Caller, Role};
 
-/// The room's part of the published document.
+/// The OpenAPI document of these routes.
 #[derive(Debug, OpenApi)]
 #[openapi(paths(
     trips::request,
@@ -46,7 +45,7 @@ use crate::platform::auth::{Caller, Role};
 ))]
 pub struct Api;
 
-/// The room's addresses.
+/// Registers the routes.
 pub fn configure(config: &mut web::ServiceConfig) {
     let post = web::post;
     config
@@ -72,7 +71,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/v1/drivers/me/stream").route(web::get().to(stream::driver_stream)));
 }
 
-/// The caller as the actor of a command.
+/// Returns the caller as the actor of a command.
 fn actor(caller: Caller) -> Actor {
     match caller.role {
         Role::Rider => Actor::Rider(caller.subject.into()),

@@ -1,4 +1,4 @@
-//! A driver's offers.
+//! The driver's offers.
 
 use actix_web::HttpResponse;
 use serde::Serialize;
@@ -7,23 +7,23 @@ use utoipa::ToSchema;
 use crate::platform::db::Conn;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::request::{KeyHeader, NoFields};
-use crate::platform::http::{Drivers, Reply, Request};
-use crate::platform::idempotency::Answer;
+use crate::platform::http::{Drivers, HttpResult, Request};
+use crate::platform::idempotency::StoredResponse;
 use crate::platform::ids::{DriverId, Id, OfferId};
 use crate::platform::page::{Page, PageQuery, PageRequest};
 use crate::trips::commands::{self, Stamp};
-use crate::trips::machine::Trip;
 use crate::trips::offer::Offer;
+use crate::trips::state_machine::Trip;
 use crate::trips::store;
 use crate::trips::views::{OfferBody, TripBody, Viewer};
 
-/// List your offers
+/// List the driver's offers
 ///
-/// Newest first, the pending one and all that were answered, have expired or were taken back.
-#[utoipa::path(get, path = "/v1/offers", tag = "drivers", operation_id = "list_offers", security(("driver" = [])),
+/// Returns the offers made to the driver, newest first, with any status.
+#[utoipa::path(get, path = "/v1/offers", tag = "offers", operation_id = "list_offers", security(("driver" = [])),
     params(PageQuery),
     responses((status = 200, description = "A page of offers", body = Page<OfferBody>)))]
-pub(super) async fn list(request: Request<Drivers>) -> Reply {
+pub(super) async fn list(request: Request<Drivers>) -> HttpResult {
     let Some(driver) = request.caller().driver() else { unreachable!("the audience is drivers") };
     let page = request.query::<PageQuery>()?.read()?;
     let offers = request
@@ -46,42 +46,41 @@ async fn with_trips(conn: &mut Conn, driver: DriverId, page: PageRequest) -> Res
     Ok(found)
 }
 
-/// An offer, and the trip that came of it.
+/// An accepted offer and its trip.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AcceptedBody {
     /// The offer, accepted.
     offer: OfferBody,
-    /// The trip as it was right after the accept.
+    /// The trip right after the accept.
     trip: TripBody,
 }
 
-/// An offer after the answer.
+/// A declined offer.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DeclinedBody {
     /// The offer, declined.
     offer: OfferBody,
 }
 
-fn answer(request: &Request<Drivers>) -> Result<commands::Answer> {
+fn answer(request: &Request<Drivers>) -> Result<commands::OfferResponse> {
     let Some(driver_id) = request.caller().driver() else { unreachable!("the audience is drivers") };
     request.no_fields()?;
-    Ok(commands::Answer {
+    Ok(commands::OfferResponse {
         offer_id: request.id::<OfferId>("offer_id")?,
         driver_id,
         stamp: Stamp::new(&request.platform),
     })
 }
 
-/// Take the trip
+/// Accept an offer
 ///
-/// Within the 15 seconds that the offer lives. Too late is a 410, whether the clock or somebody else ended it; a trip that went to another
-/// driver is a 409. When the rider cancels at the same moment, one of the two is first and the other is told. Repeating an accept is
-/// harmless, under any key: the trip is yours already.
-#[utoipa::path(post, path = "/v1/offers/{offer_id}/accept", tag = "drivers", operation_id = "accept_offer",
+/// Possible for 15 s. An expired or withdrawn offer is a 410; a trip assigned to another driver is a 409. If the rider cancels at the
+/// same time, one request wins and the other gets an error. A repeated accept returns the accepted offer, with any idempotency key.
+#[utoipa::path(post, path = "/v1/offers/{offer_id}/accept", tag = "offers", operation_id = "accept_offer",
     security(("driver" = [])), request_body = Option<NoFields>,
     params(("offer_id" = OfferId, Path, description = "The offer"), KeyHeader),
     responses((status = 200, description = "The offer, accepted, and the trip, assigned", body = AcceptedBody)))]
-pub(super) async fn accept(request: Request<Drivers>) -> Reply {
+pub(super) async fn accept(request: Request<Drivers>) -> HttpResult {
     request
         .command(
             answer,
@@ -89,25 +88,26 @@ pub(super) async fn accept(request: Request<Drivers>) -> Reply {
             |(offer, trip)| {
                 let body =
                     AcceptedBody { offer: OfferBody::new(offer, trip), trip: TripBody::new(trip, Viewer::Other) };
-                Answer::ok(&body, trip.version)
+                StoredResponse::ok(&body, trip.version)
             },
         )
         .await
 }
 
-/// Let the trip go
+/// Decline an offer
 ///
-/// You will not be asked for it again, and the search goes on at once. Saying nothing for 15 seconds comes to the same, later.
-#[utoipa::path(post, path = "/v1/offers/{offer_id}/decline", tag = "drivers", operation_id = "decline_offer",
+/// The search resumes at once, and the driver gets no other offer for this trip. An offer without an answer has the same effect after
+/// 15 s.
+#[utoipa::path(post, path = "/v1/offers/{offer_id}/decline", tag = "offers", operation_id = "decline_offer",
     security(("driver" = [])), request_body = Option<NoFields>,
     params(("offer_id" = OfferId, Path, description = "The offer"), KeyHeader),
     responses((status = 200, description = "The offer, declined", body = DeclinedBody)))]
-pub(super) async fn decline(request: Request<Drivers>) -> Reply {
+pub(super) async fn decline(request: Request<Drivers>) -> HttpResult {
     request
         .command(
             answer,
             |tx, input| Box::pin(commands::decline(tx, input)),
-            |(offer, trip)| Answer::ok(&DeclinedBody { offer: OfferBody::new(offer, trip) }, trip.version),
+            |(offer, trip)| StoredResponse::ok(&DeclinedBody { offer: OfferBody::new(offer, trip) }, trip.version),
         )
         .await
 }

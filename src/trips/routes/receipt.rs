@@ -1,4 +1,4 @@
-//! What a trip cost, and what became of the money: as JSON, and as a receipt that people can read.
+//! The receipt of a trip, as JSON and as plain text.
 
 mod text;
 
@@ -7,114 +7,116 @@ use actix_web::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::trips::visible;
-use crate::payments::model::State as Stage;
-use crate::payments::store::Movement;
-use crate::payments::views::{PaymentPurpose, PaymentState};
-use crate::payments::{self, Payment, Purpose};
+use crate::payments::store::PaymentMovement;
+use crate::payments::{self, Payment, PaymentPurpose, PaymentState};
 use crate::platform::auth::Caller;
 use crate::platform::clock::DomainTime;
 use crate::platform::db::Conn;
 use crate::platform::error::{Error, Result};
-use crate::platform::http::names::published;
-use crate::platform::http::{Reply, Request, RidersAndOperators};
+use crate::platform::http::{HttpResult, Request, RidersAndOperators};
 use crate::platform::ids::{PaymentId, TripId};
 use crate::platform::money::Money;
+use crate::platform::names::string_enum;
 use crate::pricing::Quote;
-use crate::trips::machine::{State, Trip};
-use crate::trips::views::TripState;
+use crate::trips::model::{Charge, State, Trip};
 
 /// A line of a receipt.
 #[derive(Debug, Serialize, ToSchema)]
 struct Line {
-    /// What it is for, in English.
+    /// The label, in English.
     #[schema(max_length = 64, example = "Base fare")]
     label: &'static str,
-    /// What it adds to the total.
+    /// The amount that it adds to the total.
     amount: Money,
 }
 
 /// A payment on a receipt.
 #[derive(Debug, Serialize, ToSchema)]
 struct PaymentLine {
-    /// The payment.
+    /// The id.
     id: PaymentId,
-    /// What it is for.
-    #[schema(value_type = PaymentPurpose)]
-    purpose: &'static str,
-    /// Where it stands.
-    #[schema(value_type = PaymentState)]
-    state: &'static str,
-    /// The brand of the card; `null` if it is not known. No more than that is ever shown.
+    /// The purpose.
+    purpose: PaymentPurpose,
+    /// The state.
+    state: PaymentState,
+    /// The brand of the card; `null` if unknown. The payment method itself is never shown.
     #[schema(value_type = Option<String>, max_length = 32, example = "Visa")]
     method: Option<&'static str>,
-    /// What was asked of the provider.
+    /// The amount requested from the provider.
     amount: Money,
-    /// What was taken, whatever went back since.
+    /// The captured amount, including refunded parts.
     captured: Money,
-    /// What went back.
+    /// The refunded amount.
     refunded: Money,
-    /// What was done with it, in order.
+    /// Its movements, oldest first.
     #[schema(max_items = 1000)]
     movements: Vec<MovementLine>,
 }
 
-published! {
-    /// What was done: `authorised`, `captured`, `refunded`; `written_off` is what an operator gave up of it.
-    MovementKind = ["authorised", "captured", "refunded", "written_off"];
+string_enum! {
+    /// The kind of a movement of money.
+    enum MovementKind {
+        /// The provider reserved the amount.
+        Authorized = "authorized",
+        /// The provider captured the amount.
+        Captured = "captured",
+        /// The provider refunded the amount.
+        Refunded = "refunded",
+        /// An operator wrote the amount off.
+        WrittenOff = "written_off",
+    }
 }
 
-/// Something that was done with the money.
+/// A movement of money.
 #[derive(Debug, Serialize, ToSchema)]
 struct MovementLine {
-    /// What was done.
+    /// The kind.
     #[schema(value_type = MovementKind)]
     what: String,
-    /// How much of it.
+    /// The amount.
     amount: Money,
-    /// When (domain time).
+    /// When it happened (domain time).
     at: DomainTime,
 }
 
-/// What a trip cost, and what became of the money.
+/// The receipt of a trip.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReceiptBody {
     /// The trip.
     trip_id: TripId,
-    /// Where the trip stands.
-    #[schema(value_type = TripState)]
-    state: &'static str,
-    /// When the trip was over (domain time); `null` while it is not.
+    /// The trip's state.
+    state: State,
+    /// When the trip ended (domain time); `null` before.
     ended_at: Option<DomainTime>,
-    /// They sum to `total`; none while that is not known.
+    /// The lines, which sum to `total`; none until the trip is over.
     #[schema(max_items = 16)]
     lines: Vec<Line>,
-    /// What the trip costs, with the tip; zero while that is not known.
+    /// The cost of the trip with the tip; zero until the trip is over.
     total: Money,
-    /// Reserved by the provider, and neither taken nor released.
-    authorised: Money,
-    /// Captured by the provider so far.
+    /// Authorized, and neither captured nor released.
+    authorized: Money,
+    /// Captured so far.
     captured: Money,
-    /// Given back so far.
+    /// Refunded so far.
     refunded: Money,
-    /// Owed, and given up by an operator.
+    /// Owed by the rider, and written off by an operator.
     written_off: Money,
-    /// Still to be captured.
+    /// Owed by the rider, and not captured yet.
     due: Money,
     /// The trip's payments, oldest first.
     #[schema(max_items = 1000)]
     payments: Vec<PaymentLine>,
 }
 
-/// See what a trip cost
+/// Get a trip's receipt
 ///
-/// The lines sum to the total, and the movements say what became of the money: reserved, taken, given back, given up. While the trip is
-/// under way there are no lines yet. With `Accept: text/plain` for people to read.
+/// The lines sum to the total. The movements show what was authorized, captured, refunded and written off. An active trip has no lines.
+/// `Accept: text/plain` gives a printable receipt.
 #[utoipa::path(get, path = "/v1/trips/{trip_id}/receipt", tag = "trips", operation_id = "get_receipt",
     security(("rider" = []), ("ops" = [])),
     params(("trip_id" = TripId, Path, description = "The trip")),
     responses((status = 200, description = "The receipt", content((ReceiptBody = "application/json"), (String = "text/plain")))))]
-pub(super) async fn receipt(request: Request<RidersAndOperators>) -> Reply {
+pub(super) async fn receipt(request: Request<RidersAndOperators>) -> HttpResult {
     let input = (request.id::<TripId>("trip_id")?, request.caller());
     let found = request.platform.db.read(input, |conn, (id, caller)| Box::pin(find(conn, *id, *caller))).await?;
     let receipt = render(&found);
@@ -127,7 +129,7 @@ pub(super) async fn receipt(request: Request<RidersAndOperators>) -> Reply {
     Ok(response.json(receipt))
 }
 
-/// Whether an `Accept` header wants plain text rather than JSON. Who does not care gets JSON.
+/// Returns whether an `Accept` header prefers plain text. JSON is the default.
 fn prefers_text(accept: &str) -> bool {
     let weight = |kind: &str| {
         let ranges = accept.split(',').filter_map(|range| {
@@ -141,7 +143,7 @@ fn prefers_text(accept: &str) -> bool {
     text > weight("application/json") && text >= weight("*/*")
 }
 
-/// A quality value, `0.8`, in thousandths; one that cannot be read counts as none.
+/// Returns a quality value such as `0.8` in thousandths; 0 if it is malformed.
 fn thousandths(quality: &str) -> u16 {
     let (whole, rest) = quality.split_once('.').unwrap_or((quality, ""));
     let digits = format!("{rest:0<3}");
@@ -152,39 +154,42 @@ fn thousandths(quality: &str) -> u16 {
     }
 }
 
-/// What a receipt is made of.
-struct Found {
+/// The data of a receipt.
+struct ReceiptData {
     trip: Trip,
     quote: Quote,
     payments: Vec<Payment>,
-    movements: Vec<Movement>,
+    movements: Vec<PaymentMovement>,
 }
 
-async fn find(conn: &mut Conn, id: TripId, caller: Caller) -> Result<Found> {
-    let trip = visible(conn, id, caller).await?;
+async fn find(conn: &mut Conn, id: TripId, caller: Caller) -> Result<ReceiptData> {
+    let trip = crate::trips::store::find_visible(conn, id, caller).await?;
     let quote = crate::pricing::store::find(conn, trip.quote_id).await?;
     let quote = quote.ok_or_else(|| Error::Bug(format!("{} has no quote", trip.id)))?;
-    let payments = payments::store::of_trip(conn, id).await?;
+    let payments = payments::store::payments_of_trip(conn, id).await?;
     let movements = payments::store::movements(conn, id).await?;
-    Ok(Found { trip, quote, payments, movements })
+    Ok(ReceiptData { trip, quote, payments, movements })
 }
 
-fn render(found: &Found) -> ReceiptBody {
-    let Found { trip, quote, payments, movements } = found;
+fn render(found: &ReceiptData) -> ReceiptBody {
+    let ReceiptData { trip, quote, payments, movements } = found;
     let money = |amount| Money::new(amount, trip.price.currency);
     let lines = lines(trip, quote, payments);
     let total: i64 = lines.iter().map(|(_, amount)| amount).sum();
     let sum = |amount: fn(&Payment) -> i64| payments.iter().map(amount).sum::<i64>();
     let captured = sum(|payment| payment.captured);
-    let given_up = movements.iter().filter(|movement| movement.what == "written_off").map(|movement| movement.amount);
-    let written_off: i64 = given_up.sum();
+    let write_offs = movements
+        .iter()
+        .filter(|movement| movement.what == MovementKind::WrittenOff.as_str())
+        .map(|movement| movement.amount);
+    let written_off: i64 = write_offs.sum();
     ReceiptBody {
         trip_id: trip.id,
-        state: trip.state.as_str(),
+        state: trip.state,
         ended_at: trip.ended_at,
         lines: lines.into_iter().map(|(label, amount)| Line { label, amount: money(amount) }).collect(),
         total: money(total),
-        authorised: money(sum(held)),
+        authorized: money(sum(held)),
         captured: money(captured),
         refunded: money(sum(|payment| payment.refunded)),
         written_off: money(written_off),
@@ -193,12 +198,12 @@ fn render(found: &Found) -> ReceiptBody {
     }
 }
 
-fn payment_line(payment: &Payment, movements: &[Movement]) -> PaymentLine {
+fn payment_line(payment: &Payment, movements: &[PaymentMovement]) -> PaymentLine {
     let movements = movements.iter().filter(|movement| movement.payment_id == payment.id);
     PaymentLine {
         id: payment.id,
-        purpose: payment.purpose.as_str(),
-        state: payment.state.as_str(),
+        purpose: payment.purpose,
+        state: payment.state,
         method: brand(&payment.method),
         amount: payment.amount,
         captured: payment.money(payment.captured),
@@ -213,21 +218,20 @@ fn payment_line(payment: &Payment, movements: &[Movement]) -> PaymentLine {
     }
 }
 
-/// What a payment holds at this moment.
+/// Returns the amount that a payment holds now.
 fn held(payment: &Payment) -> i64 {
     match payment.state {
-        Stage::Authorized | Stage::Capturing | Stage::Voiding => payment.authorized,
-        Stage::Authorizing
-        | Stage::Captured
-        | Stage::Declined
-        | Stage::Voided
-        | Stage::AuthExpired
-        | Stage::CaptureFailed => 0,
+        PaymentState::Authorized | PaymentState::Capturing | PaymentState::Voiding => payment.authorized,
+        PaymentState::Authorizing
+        | PaymentState::Captured
+        | PaymentState::Declined
+        | PaymentState::Voided
+        | PaymentState::AuthExpired
+        | PaymentState::CaptureFailed => 0,
     }
 }
 
-/// The brand of a card, where its name tells: `pm_card_visa` is one that the provider publishes for tests. Other names say nothing,
-/// and are nobody's business.
+/// Returns the brand of one of the provider's test cards, such as `pm_card_visa`. Other payment methods stay hidden.
 fn brand(method: &str) -> Option<&'static str> {
     let name = method.strip_prefix("pm_card_")?.split('_').next()?;
     Some(match name {
@@ -242,12 +246,12 @@ fn brand(method: &str) -> Option<&'static str> {
     })
 }
 
-/// The lines that the total is made of. A fare has the quote's lines and the waiting; any other charge is one line; a tip comes
-/// on top, once and for as long as it may still be taken.
+/// Returns the lines of the total. A fare has the quote's lines and the waiting charge; any other charge is one line. A tip adds a
+/// line unless it was declined.
 fn lines(trip: &Trip, quote: &Quote, payments: &[Payment]) -> Vec<(&'static str, i64)> {
     let (fare, total) = (&quote.fare, trip.total.unwrap_or(0));
-    let mut all = match trip.state {
-        State::Completed => vec![
+    let mut all = match trip.state.charge() {
+        Charge::Fare => vec![
             ("Base fare", fare.base),
             ("Distance", fare.by_distance),
             ("Time", fare.by_time),
@@ -255,17 +259,18 @@ fn lines(trip: &Trip, quote: &Quote, payments: &[Payment]) -> Vec<(&'static str,
             ("Up to the minimum fare", fare.to_minimum),
             ("Waiting", trip.waiting_charge),
         ],
-        State::Cancelled => vec![("Cancellation fee", total)],
-        State::NoShow => vec![("No-show fee", total)],
-        State::Aborted => vec![("Set by an operator", total)],
-        _ => vec![],
+        Charge::CancellationFee => vec![("Cancellation fee", total)],
+        Charge::NoShowFee => vec![("No-show fee", total)],
+        Charge::SetByOperator => vec![("Set by an operator", total)],
+        Charge::None => vec![],
     };
-    let is_given = |payment: &&Payment| {
-        payment.purpose == Purpose::Tip && (payment.state == Stage::Captured || !payment.state.is_terminal())
+    let is_due_or_paid = |payment: &&Payment| {
+        payment.purpose == PaymentPurpose::Tip
+            && (payment.state == PaymentState::Captured || !payment.state.is_terminal())
     };
-    all.extend(payments.iter().filter(is_given).map(|tip| {
-        let taken = tip.state == Stage::Captured;
-        ("Tip", if taken { tip.captured } else { tip.amount.amount })
+    all.extend(payments.iter().filter(is_due_or_paid).map(|tip| {
+        let is_captured = tip.state == PaymentState::Captured;
+        ("Tip", if is_captured { tip.captured } else { tip.amount.amount })
     }));
     all.retain(|(_, amount)| *amount != 0);
     all
@@ -276,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_for_those_who_ask_for_it() {
+    fn plain_text_is_preferred_only_by_explicit_request() {
         let cases = [
             ("text/plain", true),
             ("text/plain; charset=utf-8", true),
@@ -298,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_payment_method_nothing_but_the_brand_is_shown() {
+    fn payment_method_shows_only_the_brand_of_test_cards() {
         assert_eq!(brand("pm_card_visa"), Some("Visa"));
         assert_eq!(brand("pm_card_mastercard_prepaid"), Some("Mastercard"));
         for hidden in ["pm_1Nqz0T2eZvKYlo2C", "pm_card_chargeDeclined", "card_visa", "pm_card_", ""] {

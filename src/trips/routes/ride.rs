@@ -1,4 +1,4 @@
-//! The commands of a ride.
+//! The commands to a trip.
 
 use actix_web::web;
 use serde::Deserialize;
@@ -7,49 +7,49 @@ use utoipa::ToSchema;
 use super::actor;
 use super::trips::viewer;
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::http::request::{Audience, KeyHeader, NoFields, VersionHeader};
-use crate::platform::http::{Drivers, DriversAndOperators, Operators, Reply, Request, RidersAndDrivers};
-use crate::platform::idempotency::Answer;
+use crate::platform::http::request::{KeyHeader, NoFields, VersionHeader};
+use crate::platform::http::{Audience, Drivers, DriversAndOperators, HttpResult, Operators, Request, RidersAndDrivers};
+use crate::platform::idempotency::StoredResponse;
 use crate::platform::ids::TripId;
 use crate::platform::money::Money;
 use crate::pricing::model::CURRENCY;
 use crate::supply::Supply;
-use crate::trips::commands::{self, Act, Deed, Facts, Stamp};
+use crate::trips::commands::{self, CommandRequest, DriverFacts, Stamp, TripCommand};
 use crate::trips::store;
 use crate::trips::views::TripBody;
 
-/// Does a deed to the trip in the path.
-async fn deed<A: Audience>(
+/// Executes a command to the trip in the path.
+async fn execute<A: Audience>(
     request: Request<A>,
     supply: web::Data<Supply>,
-    deed: impl FnOnce(&Request<A>) -> Result<Deed>,
-) -> Reply {
+    command: impl FnOnce(&Request<A>) -> Result<TripCommand>,
+) -> HttpResult {
     let id = request.id::<TripId>("trip_id");
     let viewer = viewer(request.caller());
     let facts = match &id {
         Ok(id) => facts(&request, &supply, *id).await?,
-        Err(_) => Facts::default(),
+        Err(_) => DriverFacts::default(),
     };
     request
         .command(
             |request| {
-                Ok(Act {
+                Ok(CommandRequest {
                     trip_id: id?,
-                    by: actor(request.caller()),
-                    deed: deed(request)?,
+                    actor: actor(request.caller()),
+                    command: command(request)?,
                     if_match: request.if_match()?,
                     facts,
                     stamp: Stamp::new(&request.platform),
                 })
             },
-            |tx, act| Box::pin(commands::act(tx, act)),
-            move |trip| Answer::ok(&TripBody::new(trip, viewer), trip.version),
+            |tx, request| Box::pin(commands::execute(tx, request)),
+            move |trip| StoredResponse::ok(&TripBody::new(trip, viewer), trip.version),
         )
         .await
 }
 
-/// What memory knows about the trip's driver, fresher than the database.
-async fn facts<A: Audience>(request: &Request<A>, supply: &Supply, trip: TripId) -> Result<Facts> {
+/// Returns the last position of the trip's driver in the index, which is newer than the database's.
+async fn facts<A: Audience>(request: &Request<A>, supply: &Supply, trip: TripId) -> Result<DriverFacts> {
     let driver = match request.caller().driver() {
         Some(driver) => Some(driver),
         None => request
@@ -60,34 +60,34 @@ async fn facts<A: Audience>(request: &Request<A>, supply: &Supply, trip: TripId)
             .and_then(|trip| trip.driver_id),
     };
     let known = driver.and_then(|driver| supply.position(driver));
-    Ok(Facts { position: known.map(|known| known.position), heard_at: known.map(|known| known.received_at) })
+    Ok(DriverFacts { position: known.map(|known| known.position), last_seen_at: known.map(|known| known.received_at) })
 }
 
-/// Call a trip off
+/// Cancel a trip
 ///
-/// As the rider: free before the assignment, within 120 s after it, and when the driver has been silent for 180 s; else for a fee. As the
-/// driver: the search goes on without you, and the fourth time a trip loses its driver it ends. When an accept comes at the same moment,
-/// one of the two is first, and the other is answered by the state that it finds. A repeat of your last step changes nothing.
+/// For the rider: free before the assignment, for 120 s after it, and if the driver sent no position for 180 s; otherwise for a fee. For
+/// the driver: the driver is unassigned and the search starts again; the fourth time, the trip ends. If an accept comes at the same time,
+/// one request wins and the other finds its result. A repeat of the caller's last command changes nothing.
 #[utoipa::path(post, path = "/v1/trips/{trip_id}/cancel", tag = "trips", operation_id = "cancel_trip",
     security(("rider" = []), ("driver" = [])), request_body = Option<NoFields>,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
-    responses((status = 200, description = "The trip, called off or searching again", body = TripBody)))]
-pub(super) async fn cancel(request: Request<RidersAndDrivers>, supply: web::Data<Supply>) -> Reply {
-    deed(request, supply, |request| request.no_fields().map(|()| Deed::Cancel)).await
+    responses((status = 200, description = "The trip, cancelled, or searching again", body = TripBody)))]
+pub(super) async fn cancel(request: Request<RidersAndDrivers>, supply: web::Data<Supply>) -> HttpResult {
+    execute(request, supply, |request| request.no_fields().map(|()| TripCommand::Cancel)).await
 }
 
-/// Be at the pickup
+/// Arrive at the pickup
 ///
-/// Within 150 m of it, by the last position that you sent: send one first. From here on the rider has 300 s to come.
+/// The driver's last position must be within 150 m of the pickup. The rider then has 300 s to come.
 #[utoipa::path(post, path = "/v1/trips/{trip_id}/arrive", tag = "trips", operation_id = "arrive_at_pickup",
     security(("driver" = [])), request_body = Option<NoFields>,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip, arrived", body = TripBody)))]
-pub(super) async fn arrive(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
-    deed(request, supply, |request| request.no_fields().map(|()| Deed::Arrive)).await
+pub(super) async fn arrive(request: Request<Drivers>, supply: web::Data<Supply>) -> HttpResult {
+    execute(request, supply, |request| request.no_fields().map(|()| TripCommand::Arrive)).await
 }
 
-/// What the rider tells the driver at the car.
+/// The PIN of the rider.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StartRequest {
@@ -98,17 +98,17 @@ pub(super) struct StartRequest {
 
 /// Start the ride
 ///
-/// With the four digits that the rider tells you: so nobody gets into the wrong car. A wrong PIN is counted although it is refused, and
-/// uses up no key; after five of them the trip is locked, and an operator has to reset it.
+/// Needs the rider's PIN, so that no rider gets into the wrong car. A wrong PIN is refused but counted, and does not use the idempotency
+/// key. Five wrong PINs lock the start until an operator resets them.
 #[utoipa::path(post, path = "/v1/trips/{trip_id}/start", tag = "trips", operation_id = "start_trip",
     security(("driver" = [])), request_body = StartRequest,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip, in progress", body = TripBody)))]
-pub(super) async fn start(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
-    deed(request, supply, |request| {
+pub(super) async fn start(request: Request<Drivers>, supply: web::Data<Supply>) -> HttpResult {
+    execute(request, supply, |request| {
         let StartRequest { pin } = request.json()?;
         if pin.len() == 4 && pin.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Ok(Deed::Start { pin });
+            return Ok(TripCommand::Start { pin });
         }
         let detail = "must be four digits";
         Err(Refusal::new(Code::InvalidRequest, format!("`pin` {detail}.")).field("/pin", detail).into())
@@ -116,47 +116,46 @@ pub(super) async fn start(request: Request<Drivers>, supply: web::Data<Supply>) 
     .await
 }
 
-/// End the ride
+/// Complete the ride
 ///
-/// The fare is final: the promised price, and the waiting beyond 120 s. Its capture is due, and happens after this answers; the receipt
-/// shows what became of it. Operators may do it in a driver's place.
+/// The fare is the quoted price plus waiting over 120 s. It is captured after the response; the receipt shows the result. Operators may
+/// complete a ride for a driver.
 #[utoipa::path(post, path = "/v1/trips/{trip_id}/complete", tag = "trips", operation_id = "complete_trip",
     security(("driver" = []), ("ops" = [])), request_body = Option<NoFields>,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip, completed", body = TripBody)))]
-pub(super) async fn complete(request: Request<DriversAndOperators>, supply: web::Data<Supply>) -> Reply {
-    deed(request, supply, |request| request.no_fields().map(|()| Deed::Complete)).await
+pub(super) async fn complete(request: Request<DriversAndOperators>, supply: web::Data<Supply>) -> HttpResult {
+    execute(request, supply, |request| request.no_fields().map(|()| TripCommand::Complete)).await
 }
 
-/// Report that the rider did not come
+/// Report a no-show
 ///
-/// From 300 s after the arrival on, for a fee that the rider pays. Before that it is refused, with the seconds that are left.
+/// Possible from 300 s after the arrival; the rider pays a fee. An earlier report is refused with the seconds left.
 #[utoipa::path(post, path = "/v1/trips/{trip_id}/no_show", tag = "trips", operation_id = "report_no_show",
     security(("driver" = [])), request_body = Option<NoFields>,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip, over without a ride", body = TripBody)))]
-pub(super) async fn no_show(request: Request<Drivers>, supply: web::Data<Supply>) -> Reply {
-    deed(request, supply, |request| request.no_fields().map(|()| Deed::NoShow)).await
+pub(super) async fn no_show(request: Request<Drivers>, supply: web::Data<Supply>) -> HttpResult {
+    execute(request, supply, |request| request.no_fields().map(|()| TripCommand::NoShow)).await
 }
 
-/// What an aborted trip costs.
+/// The charge for an aborted trip.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AbortRequest {
-    /// What the rider pays, in the currency of the price; nothing if absent, at most what was authorised.
+    /// The charge, in the currency of the price, at most the authorized amount. Absent for none.
     charge: Option<Money>,
 }
 
-/// End a trip as an operator
+/// Abort a trip
 ///
-/// For a trip with a driver that cannot end as it should. It costs the rider nothing, unless `charge` says otherwise: at most what was
-/// authorised.
+/// For a trip with a driver that cannot end normally. The rider pays nothing, or `charge`, which is at most the authorized amount.
 #[utoipa::path(post, path = "/v1/trips/{trip_id}/abort", tag = "ops", operation_id = "abort_trip",
     security(("ops" = [])), request_body = Option<AbortRequest>,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip, aborted", body = TripBody)))]
-pub(super) async fn abort(request: Request<Operators>, supply: web::Data<Supply>) -> Reply {
-    deed(request, supply, |request| {
+pub(super) async fn abort(request: Request<Operators>, supply: web::Data<Supply>) -> HttpResult {
+    execute(request, supply, |request| {
         let body = if request.body.is_empty() { AbortRequest::default() } else { request.json()? };
         match body.charge {
             Some(charge) if charge.currency != CURRENCY => {
@@ -165,20 +164,20 @@ pub(super) async fn abort(request: Request<Operators>, supply: web::Data<Supply>
                     .field("/charge/currency", detail)
                     .into())
             }
-            charge => Ok(Deed::Abort { charge: charge.map(|charge| charge.amount) }),
+            charge => Ok(TripCommand::Abort { charge: charge.map(|charge| charge.amount) }),
         }
     })
     .await
 }
 
-/// Forget the wrong PINs of a trip
+/// Reset the wrong PINs of a trip
 ///
-/// After five of them the driver cannot start the ride any more, and calls. The PIN stays the same: only the count is forgotten.
+/// Five wrong PINs lock the start. The reset sets the count to zero; the PIN stays the same.
 #[utoipa::path(post, path = "/v1/trips/{trip_id}/pin/reset", tag = "ops", operation_id = "reset_pin",
     security(("ops" = [])), request_body = Option<NoFields>,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip", body = TripBody)))]
-pub(super) async fn reset_pin(request: Request<Operators>) -> Reply {
+pub(super) async fn reset_pin(request: Request<Operators>) -> HttpResult {
     let viewer = viewer(request.caller());
     request
         .command(
@@ -187,7 +186,7 @@ pub(super) async fn reset_pin(request: Request<Operators>) -> Reply {
                 Ok((request.id::<TripId>("trip_id")?, request.if_match()?))
             },
             |tx, input| Box::pin(commands::reset_pin(tx, input)),
-            move |trip| Answer::ok(&TripBody::new(trip, viewer), trip.version),
+            move |trip| StoredResponse::ok(&TripBody::new(trip, viewer), trip.version),
         )
         .await
 }

@@ -1,4 +1,4 @@
-//! A driver's one connection: news down, as on the stream of events, and positions up.
+//! The driver's WebSocket: driver events to the client, positions to the service.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,97 +8,100 @@ use actix_web::{HttpResponse, web};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::seats::{Seat, Seats};
+use super::stream_limiter::{StreamLimiter, StreamPermit};
 use super::streams::{driver_frame, driver_snapshot, last_event_id};
 use crate::platform::Platform;
-use crate::platform::auth::Pass;
+use crate::platform::auth::VerifiedToken;
 use crate::platform::clock::Stopwatch;
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::http::names::published;
 use crate::platform::http::request::LastEventHeader;
-use crate::platform::http::socket::{End, Head, Heard, Socket};
-use crate::platform::http::{Drivers, Problem, Reply, json};
+use crate::platform::http::socket::{Disconnect, Received, RequestHead, Socket};
+use crate::platform::http::{Drivers, HttpResult, Problem, json};
 use crate::platform::ids::{DriverId, Id};
+use crate::platform::names::string_enum;
 use crate::platform::telemetry;
-use crate::platform::wake::{Follower, Wake};
+use crate::platform::wake::{Wake, WakeSubscription};
 use crate::supply::Supply;
-use crate::supply::routes::take_position;
+use crate::supply::ingest::{LocationRequest, ingest_one};
 use crate::trips::store;
 use crate::trips::views::{DriverTrip, OfferBody};
 
-/// Events read in one go.
+/// The most events per read.
 const BATCH: i64 = 100;
 
-/// How often it looks although nobody woke it: wakes from other processes may be lost.
+/// The interval of reads without a wake: wakes from other processes may be lost.
 const SLOW_POLL: Duration = Duration::from_secs(5);
 
-/// How often it asks whether anybody is there.
+/// The interval of pings.
 const PING_EVERY: Duration = Duration::from_secs(15);
 
-/// A driver of whom nothing has been heard for so long, not even the answer to a ping, is not there.
-const SILENT_MAX: Duration = Duration::from_secs(60);
+/// The time without any frame, pongs included, that closes the connection.
+const IDLE_MAX: Duration = Duration::from_secs(60);
 
-published! {
-    /// What a snapshot is.
-    SnapshotType = ["snapshot"];
+string_enum! {
+    /// The type of a snapshot.
+    enum SnapshotType {
+        /// The pending offer and the active trip.
+        Snapshot = "snapshot",
+    }
 }
 
-/// What is live for a driver.
+/// The driver's pending offer and active trip.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "a shape for the document: `driver_snapshot` makes it")]
+#[expect(dead_code, reason = "schema only; `driver_snapshot` builds the value")]
 struct DriverSnapshot {
     /// Always `snapshot`.
     r#type: SnapshotType,
-    /// The offer that waits for an answer; `null` if none does.
+    /// The pending offer; `null` if there is none.
     offer: Option<OfferBody>,
-    /// The trip that they are on; `null` if they are on none.
+    /// The active trip; `null` if there is none.
     trip: Option<DriverTrip>,
 }
 
-/// Follow and report in one
+/// Open the driver's WebSocket
 ///
-/// Without an upgrade: the `snapshot` of what is live now, once. As a WebSocket, what `GET /v1/drivers/me/events` shows, as JSON text:
-/// a `snapshot` first, or with `Last-Event-ID` what came after that event; each message has `type`, all but the snapshot `seq` and `at`.
-/// Up go positions as in `PUT /v1/drivers/me/location`: `{"position": {"lat": …, "lon": …}, "recorded_at": …}`. Each is answered, by
-/// `{"type": "position", "verdict": "accepted"}` or by `{"type": "problem", "problem": {…}}` with the problem document that a
-/// request would have got. Each counts against the rate limit as a request does. A ping goes out every 15 seconds; after a minute
-/// without a sign of life the connection is closed, and after a message of more than 1024 bytes at once; so it is when the token has
-/// expired, and when nothing has been read for 10 seconds of what is to be sent. Four may be open at a time: the fifth gets a 429.
+/// Without an upgrade, returns one `snapshot`. The WebSocket sends the events of `GET /v1/drivers/me/events` as JSON text: a `snapshot`
+/// first, or with `Last-Event-ID` the events after it. Each message has `type`; all but the snapshot have `seq` and `at`. The client sends
+/// positions as in `PUT /v1/drivers/me/location`: `{"position": {"lat": …, "lon": …}, "recorded_at": …}`. The response to each is
+/// `{"type": "position", "verdict": "accepted"}`, or `{"type": "problem", "problem": {…}}` with a problem document. Each counts against the
+/// rate limit like a request. The service pings every 15 s. It closes the connection after 60 s without a frame, after a message of more
+/// than 1024 bytes, when the token expires, and when the client reads nothing for 10 s. A driver may have four open; the fifth is a 429.
 #[utoipa::path(get, path = "/v1/drivers/me/stream", tag = "drivers", operation_id = "open_driver_stream",
     security(("driver" = [])), params(LastEventHeader),
-    responses((status = 200, description = "What is live now", body = DriverSnapshot),
-        (status = 101, description = "A WebSocket, as described")))]
+    responses((status = 200, description = "The pending offer and the active trip", body = DriverSnapshot),
+        (status = 101, description = "The WebSocket")))]
 pub(super) async fn driver_stream(
-    head: Head<Drivers>,
+    head: RequestHead<Drivers>,
     body: Payload,
     supply: web::Data<Supply>,
-    seats: web::Data<Seats>,
-) -> Reply {
-    let pass = head.pass();
-    let Some(driver) = pass.caller.driver() else { unreachable!("the audience is drivers") };
+    limiter: web::Data<StreamLimiter>,
+) -> HttpResult {
+    let token = head.token();
+    let Some(driver) = token.caller.driver() else { unreachable!("the audience is drivers") };
     let after = last_event_id(&head.http)?;
     if !head.wants_socket() {
         let (_, snapshot) = driver_snapshot(&head.platform, driver).await?;
         return Ok(HttpResponse::Ok().json(snapshot));
     }
-    let seat = seats.take(driver)?;
+    let permit = limiter.acquire(driver)?;
     let (socket, response) = Socket::open(&head, body)?;
     let stream =
-        Stream { platform: head.platform, supply: supply.into_inner(), pass, driver, socket, after, _seat: seat };
-    // What goes wrong on it is told under the trace of its handshake.
-    actix_web::rt::spawn(telemetry::within(telemetry::context(), stream.run()));
+        Stream { platform: head.platform, supply: supply.into_inner(), token, driver, socket, after, _permit: permit };
+    // Logs of the stream keep the trace of the handshake.
+    actix_web::rt::spawn(telemetry::in_context(telemetry::context(), stream.run()));
     Ok(response)
 }
 
 struct Stream {
     platform: Platform,
     supply: Arc<Supply>,
-    pass: Pass,
+    token: VerifiedToken,
     driver: DriverId,
     socket: Socket,
-    /// The last event that was sent, or that the driver has already.
+    /// The last event sent, or named by the client.
     after: Option<i64>,
-    _seat: Seat,
+    /// Held until the stream ends.
+    _permit: StreamPermit,
 }
 
 impl Stream {
@@ -110,47 +113,47 @@ impl Stream {
         self.socket.close(end).await;
     }
 
-    async fn serve(&mut self) -> Result<std::convert::Infallible, End> {
-        let mut follower = self.platform.db.hub().follow(Wake::Driver(self.driver.uuid()));
-        let (mut heard, mut asked) = (Stopwatch::start(), Stopwatch::start());
-        self.show_news().await?;
+    async fn serve(&mut self) -> Result<std::convert::Infallible, Disconnect> {
+        let mut subscription = self.platform.db.wake_hub().subscribe(Wake::Driver(self.driver.uuid()));
+        let (mut since_frame, mut since_ping) = (Stopwatch::start(), Stopwatch::start());
+        self.send_events().await?;
         loop {
-            let heard_now = self.wait(&mut follower).await?;
-            if self.pass.has_expired(self.platform.clock.machine()) {
-                return Err(End::Wrong("the token has expired".to_owned()));
+            let received = self.wait(&mut subscription).await?;
+            if self.token.is_expired(self.platform.clock.machine()) {
+                return Err(Disconnect::Violation("the token has expired".to_owned()));
             }
-            match heard_now {
-                Some(Heard::Text(text)) => {
-                    heard = Stopwatch::start();
-                    self.take(&text).await?;
+            match received {
+                Some(Received::Text(text)) => {
+                    since_frame = Stopwatch::start();
+                    self.handle_text(&text).await?;
                 }
-                Some(Heard::Life) => heard = Stopwatch::start(),
-                None => self.show_news().await?,
+                Some(Received::KeepAlive) => since_frame = Stopwatch::start(),
+                None => self.send_events().await?,
             }
-            if asked.elapsed() >= PING_EVERY {
-                asked = Stopwatch::start();
+            if since_ping.elapsed() >= PING_EVERY {
+                since_ping = Stopwatch::start();
                 self.socket.ping().await?;
             }
-            if heard.elapsed() >= SILENT_MAX {
-                return Err(End::Wrong("nothing was heard for a minute".to_owned()));
+            if since_frame.elapsed() >= IDLE_MAX {
+                return Err(Disconnect::Violation("no frame for 60 s".to_owned()));
             }
         }
     }
 
-    /// Waits for the driver to say something, or until there may be news.
-    async fn wait(&mut self, follower: &mut Follower) -> Result<Option<Heard>, End> {
+    /// Waits for a frame; returns `None` when there may be new events.
+    async fn wait(&mut self, subscription: &mut WakeSubscription) -> Result<Option<Received>, Disconnect> {
         tokio::select! {
-            () = self.platform.shutdown.cancelled() => Err(End::Gone),
-            heard = self.socket.hear() => heard.map(Some),
-            () = follower.changed() => Ok(None),
+            () = self.platform.shutdown.cancelled() => Err(Disconnect::Gone),
+            received = self.socket.receive() => received.map(Some),
+            () = subscription.changed() => Ok(None),
             () = tokio::time::sleep(SLOW_POLL) => Ok(None),
         }
     }
 
-    /// Sends what has happened since the last time; what is live, the first time.
-    async fn show_news(&mut self) -> Result<(), End> {
+    /// Sends the events since the last one sent; the snapshot the first time.
+    async fn send_events(&mut self) -> Result<(), Disconnect> {
         let Some(mut after) = self.after else {
-            let (after, snapshot) = driver_snapshot(&self.platform, self.driver).await.map_err(|_| End::Gone)?;
+            let (after, snapshot) = driver_snapshot(&self.platform, self.driver).await.map_err(|_| Disconnect::Gone)?;
             self.after = Some(after);
             return self.socket.text(snapshot.to_string()).await;
         };
@@ -160,7 +163,7 @@ impl Stream {
                 .platform
                 .db
                 .read(input, |conn, (driver, after)| Box::pin(store::driver_events(conn, *driver, *after, BATCH)));
-            let events = read.await.map_err(|_| End::Gone)?;
+            let events = read.await.map_err(|_| Disconnect::Gone)?;
             for event in &events {
                 self.socket.text(driver_frame(event).to_string()).await?;
                 after = event.seq;
@@ -172,21 +175,22 @@ impl Stream {
         }
     }
 
-    /// Takes a position in, and says what became of it.
-    async fn take(&mut self, text: &str) -> Result<(), End> {
-        let answer = match self.position(text) {
+    /// Ingests a position, and sends the verdict.
+    async fn handle_text(&mut self, text: &str) -> Result<(), Disconnect> {
+        let message = match self.position(text) {
             Ok(verdict) => json!({"type": "position", "verdict": verdict}),
             Err(problem) => json!({"type": "problem", "problem": problem.document()}),
         };
-        self.socket.text(answer.to_string()).await
+        self.socket.text(message.to_string()).await
     }
 
     fn position(&self, text: &str) -> Result<&'static str, Problem> {
-        if let Some(seconds) = self.platform.limits.check(self.pass.caller).retry_after_s {
-            let detail = format!("Too many messages. Slow down, for {seconds} s or so.");
+        if let Some(seconds) = self.platform.limits.check(self.token.caller).retry_after_s {
+            let detail = format!("Too many messages. Wait {seconds} s.");
             return Err(Refusal::new(Code::RateLimited, detail).into());
         }
-        let verdict = take_position(&self.platform, &self.supply, self.driver, json::read_object(text.as_bytes())?)?;
+        let location: LocationRequest = json::read_object(text.as_bytes())?;
+        let verdict = ingest_one(&self.platform, &self.supply, location.reported_by(self.driver))?;
         Ok(verdict.as_str())
     }
 }

@@ -1,5 +1,5 @@
-//! Histories, as lists and as server-sent events. A stream reads the database, not a queue: whoever resumes with
-//! `Last-Event-ID` gets exactly what came after it, whichever process answers.
+//! Events of trips and drivers, as lists and as server-sent events. A stream reads the database, so that `Last-Event-ID` resumes it
+//! without a gap in any process.
 
 use std::time::Duration;
 
@@ -9,35 +9,35 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::drivers::doing;
+use super::drivers::current_work;
 use super::trips::visible_trip;
 use crate::platform::Platform;
 use crate::platform::clock::Stopwatch;
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::http::request::{Audience, LastEventHeader, read_number};
-use crate::platform::http::sse::{self, Frames, Gone, KEEP_ALIVE};
-use crate::platform::http::{Drivers, Participants, Reply, Request};
+use crate::platform::http::request::{LastEventHeader, read_number};
+use crate::platform::http::sse::{self, Disconnected, EventSender, KEEP_ALIVE};
+use crate::platform::http::{Audience, Drivers, HttpResult, Participants, Request};
 use crate::platform::ids::{DriverId, Id, TripId};
-use crate::platform::wake::{Follower, Wake};
+use crate::platform::wake::{Wake, WakeSubscription};
 use crate::supply::Supply;
 use crate::trips::store;
 use crate::trips::views::EventBody;
 
-/// Events read in one go.
+/// The most events per read.
 const BATCH: i64 = 100;
 
-/// How often a stream looks although nobody woke it: wakes from other processes may be lost.
+/// The interval of reads without a wake: wakes from other processes may be lost.
 const SLOW_POLL: Duration = Duration::from_secs(5);
 
-/// The shortest time between two positions on a stream.
+/// The shortest interval between two positions on a stream.
 const POSITION_EVERY: Duration = Duration::from_secs(1);
 
-/// Which events.
+/// The page of events.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventsQuery {
-    /// `next_cursor` of the page before: the number of its last event. Absent for the first page.
+    /// `next_cursor` of the previous page, the number of its last event; absent for the first page.
     #[param(minimum = 0)]
     cursor: Option<i64>,
     /// Items on the page, 1 to 100; 100 if absent.
@@ -45,38 +45,38 @@ pub(super) struct EventsQuery {
     limit: Option<i64>,
 }
 
-/// A page of a trip's history.
+/// A page of a trip's events.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EventsBody {
-    /// The steps, oldest first.
+    /// The events, oldest first.
     #[schema(max_items = 100)]
     items: Vec<EventBody>,
-    /// Give this as `cursor` to read on; `null` on the last page.
+    /// The `cursor` of the next page; `null` on the last page.
     #[schema(minimum = 1)]
     next_cursor: Option<i64>,
 }
 
-/// Follow a trip
+/// List or stream a trip's events
 ///
-/// A list, oldest first; or, with `Accept: text/event-stream`, a stream of server-sent events that begins with what has happened (after
-/// `Last-Event-ID`, if given), goes on with what happens, and ends with the trip. The event's name is the step's type, its `id` the
-/// `seq`, its data the same object as in the list. In between comes `driver_position`, without an `id`, at most once a second:
-/// `{"position": …, "recorded_at": …}`. A comment every 15 seconds keeps the connection alive.
+/// A list, oldest first. With `Accept: text/event-stream`, a stream of server-sent events: past events (after `Last-Event-ID`, if given),
+/// then new ones until the trip is over. The name of a server-sent event is the event's type, its `id` the `seq`, its data the object of
+/// the list. The stream also has `driver_position`, without an `id`, at most once a second: `{"position": …, "recorded_at": …}`. A comment
+/// every 15 s keeps the connection alive.
 #[utoipa::path(get, path = "/v1/trips/{trip_id}/events", tag = "trips", operation_id = "list_trip_events",
     security(("rider" = []), ("driver" = []), ("ops" = [])),
     params(("trip_id" = TripId, Path, description = "The trip"), EventsQuery, LastEventHeader),
     responses((status = 200, description = "The events", content((EventsBody = "application/json"), (sse::Event = "text/event-stream")))))]
-pub(super) async fn trip_events(request: Request<Participants>, supply: web::Data<Supply>) -> Reply {
+pub(super) async fn trip_events(request: Request<Participants>, supply: web::Data<Supply>) -> HttpResult {
     let trip = visible_trip(&request).await?;
     let (query, after): (EventsQuery, _) = (request.query()?, last_event_id(&request.http)?);
     if !wants_stream(&request) {
         return Ok(list(&request.platform, trip.id, query).await?);
     }
     let after = after.unwrap_or(0);
-    let (frames, response) = sse::stream();
-    let stream = TripStream { platform: request.platform.clone(), supply: supply.into_inner(), trip: trip.id, frames };
+    let (sender, response) = sse::stream();
+    let stream = TripStream { platform: request.platform.clone(), supply: supply.into_inner(), trip: trip.id, sender };
     actix_web::rt::spawn(async move {
-        let _gone = stream.run(after).await;
+        let _disconnected = stream.run(after).await;
     });
     Ok(response)
 }
@@ -109,21 +109,28 @@ fn wants_stream<A: Audience>(request: &Request<A>) -> bool {
     accept.is_some_and(|accept| accept.contains("text/event-stream"))
 }
 
-/// The event after which a stream is to go on.
+/// Returns the event after which the stream resumes.
 pub(super) fn last_event_id(http: &HttpRequest) -> Result<Option<i64>> {
     let Some(value) = http.headers().get("last-event-id") else { return Ok(None) };
-    let wrong = || Refusal::new(Code::Malformed, "`Last-Event-ID` must be the number of an event on this stream.");
+    let wrong = || Refusal::new(Code::Malformed, "`Last-Event-ID` must be the number of an event of this stream.");
     Ok(Some(value.to_str().ok().and_then(read_number).ok_or_else(wrong)?))
 }
 
-/// Waits until there may be something new: a wake, or the slow poll; or until the client has gone,
-/// or the process is to end.
-async fn wait(platform: &Platform, follower: &mut Follower, frames: &Frames, or: Duration) -> Result<(), Gone> {
+/// Waits for a wake or for `pause`, after which there may be new events.
+///
+/// # Errors
+/// If the client has disconnected or the process shuts down.
+async fn wait(
+    platform: &Platform,
+    subscription: &mut WakeSubscription,
+    sender: &EventSender,
+    pause: Duration,
+) -> Result<(), Disconnected> {
     tokio::select! {
-        () = platform.shutdown.cancelled() => Err(Gone),
-        () = follower.changed() => Ok(()),
-        () = tokio::time::sleep(or) => Ok(()),
-        () = frames.closed() => Err(Gone),
+        () = platform.shutdown.cancelled() => Err(Disconnected),
+        () = subscription.changed() => Ok(()),
+        () = tokio::time::sleep(pause) => Ok(()),
+        () = sender.closed() => Err(Disconnected),
     }
 }
 
@@ -131,74 +138,82 @@ struct TripStream {
     platform: Platform,
     supply: std::sync::Arc<Supply>,
     trip: TripId,
-    frames: Frames,
+    sender: EventSender,
 }
 
 impl TripStream {
-    async fn run(self, mut after: i64) -> Result<(), Gone> {
-        let mut follower = self.platform.db.hub().follow(Wake::Trip(self.trip.uuid()));
+    async fn run(self, mut after: i64) -> Result<(), Disconnected> {
+        let mut subscription = self.platform.db.wake_hub().subscribe(Wake::Trip(self.trip.uuid()));
         let (mut quiet, mut driver, mut shown) = (Stopwatch::start(), self.driver().await?, None);
         loop {
             let input = (self.trip, after);
             let events =
                 self.platform.db.read(input, |conn, (trip, after)| Box::pin(store::events(conn, *trip, *after, BATCH)));
-            let events = events.await.map_err(|_| Gone)?;
+            let events = events.await.map_err(|_| Disconnected)?;
             if !events.is_empty() {
                 driver = self.driver().await?;
                 quiet = Stopwatch::start();
             }
             for event in events.into_iter().map(EventBody::from) {
                 after = event.seq();
-                self.frames.send(Some(after), event.kind(), &event).await?;
+                self.sender.send(Some(after), event.kind(), &event).await?;
                 if event.is_last() {
                     return Ok(());
                 }
             }
             let pause = if driver.is_some() { POSITION_EVERY } else { SLOW_POLL };
-            wait(&self.platform, &mut follower, &self.frames, pause).await?;
+            wait(&self.platform, &mut subscription, &self.sender, pause).await?;
             self.show_position(driver, &mut shown).await?;
             if quiet.elapsed() >= KEEP_ALIVE {
-                self.frames.keep_alive().await?;
+                self.sender.keep_alive().await?;
                 quiet = Stopwatch::start();
             }
         }
     }
 
-    async fn driver(&self) -> Result<Option<DriverId>, Gone> {
-        let trip =
-            self.platform.db.read(self.trip, |conn, id| Box::pin(store::find(conn, *id))).await.map_err(|_| Gone)?;
+    async fn driver(&self) -> Result<Option<DriverId>, Disconnected> {
+        let trip = self
+            .platform
+            .db
+            .read(self.trip, |conn, id| Box::pin(store::find(conn, *id)))
+            .await
+            .map_err(|_| Disconnected)?;
         Ok(trip.filter(|trip| trip.state.has_driver()).and_then(|trip| trip.driver_id))
     }
 
-    async fn show_position(&self, driver: Option<DriverId>, shown: &mut Option<(Stopwatch, i64)>) -> Result<(), Gone> {
+    async fn show_position(
+        &self,
+        driver: Option<DriverId>,
+        shown: &mut Option<(Stopwatch, i64)>,
+    ) -> Result<(), Disconnected> {
         let Some(known) = driver.and_then(|driver| self.supply.position(driver)) else { return Ok(()) };
         let recorded = known.recorded_at.utc().timestamp_micros();
-        let is_news = shown.is_none_or(|(since, last)| last != recorded && since.elapsed() >= POSITION_EVERY);
-        if is_news {
+        let is_new = shown.is_none_or(|(since, last)| last != recorded && since.elapsed() >= POSITION_EVERY);
+        if is_new {
             *shown = Some((Stopwatch::start(), recorded));
             let data = json!({"position": known.position, "recorded_at": known.recorded_at});
-            self.frames.send(None, "driver_position", &data).await?;
+            self.sender.send(None, "driver_position", &data).await?;
         }
         Ok(())
     }
 }
 
-/// Follow your offers and trips
+/// Stream the driver's events
 ///
-/// A stream of server-sent events. Without `Last-Event-ID` it begins with a `snapshot` of what is live now; with it, it goes on after that
-/// event. `offer.created`, `offer.accepted`, `offer.declined`, `offer.expired` and `offer.withdrawn` have the `offer`; `trip.` and a state,
-/// and `trip.driver_lost`, have the `trip`; all have `seq`, `type` and `at`. A comment every 15 seconds keeps the connection alive, and the
-/// stream has no end of its own: connect again with the last `id` when it breaks.
+/// Server-sent events. The stream starts with a `snapshot`, or with `Last-Event-ID` after that event. `offer.created`, `offer.accepted`,
+/// `offer.declined`, `offer.expired` and `offer.withdrawn` have the `offer`; `trip.` with a state, and `trip.driver_unassigned`, have the
+/// `trip`. All have `seq`, `type` and `at`. A comment every 15 s keeps the connection alive. The stream never ends: reconnect with the last
+/// `id` when it breaks.
 #[utoipa::path(get, path = "/v1/drivers/me/events", tag = "drivers", operation_id = "follow_driver_events",
     security(("driver" = [])), params(LastEventHeader),
     responses((status = 200, description = "The stream", body = sse::Event, content_type = "text/event-stream")))]
-pub(super) async fn driver_events(request: Request<Drivers>) -> Reply {
+pub(super) async fn driver_events(request: Request<Drivers>) -> HttpResult {
     let Some(driver) = request.caller().driver() else { unreachable!("the audience is drivers") };
     let after = last_event_id(&request.http)?;
-    let (frames, response) = sse::stream();
-    let stream = DriverStream { platform: request.platform.clone(), driver, frames };
+    let (sender, response) = sse::stream();
+    let stream = DriverStream { platform: request.platform.clone(), driver, sender };
     actix_web::rt::spawn(async move {
-        let _gone = stream.run(after).await;
+        let _disconnected = stream.run(after).await;
     });
     Ok(response)
 }
@@ -206,17 +221,17 @@ pub(super) async fn driver_events(request: Request<Drivers>) -> Reply {
 struct DriverStream {
     platform: Platform,
     driver: DriverId,
-    frames: Frames,
+    sender: EventSender,
 }
 
 impl DriverStream {
-    async fn run(self, after: Option<i64>) -> Result<(), Gone> {
-        let mut follower = self.platform.db.hub().follow(Wake::Driver(self.driver.uuid()));
+    async fn run(self, after: Option<i64>) -> Result<(), Disconnected> {
+        let mut subscription = self.platform.db.wake_hub().subscribe(Wake::Driver(self.driver.uuid()));
         let mut after = match after {
             Some(after) => after,
             None => {
-                let (after, snapshot) = driver_snapshot(&self.platform, self.driver).await.map_err(|_| Gone)?;
-                self.frames.send(Some(after), "snapshot", &snapshot).await?;
+                let (after, snapshot) = driver_snapshot(&self.platform, self.driver).await.map_err(|_| Disconnected)?;
+                self.sender.send(Some(after), "snapshot", &snapshot).await?;
                 after
             }
         };
@@ -227,34 +242,34 @@ impl DriverStream {
                 .platform
                 .db
                 .read(input, |conn, (driver, after)| Box::pin(store::driver_events(conn, *driver, *after, BATCH)));
-            for event in events.await.map_err(|_| Gone)? {
+            for event in events.await.map_err(|_| Disconnected)? {
                 after = event.seq;
-                self.frames.send(Some(after), &event.kind, &driver_frame(&event)).await?;
+                self.sender.send(Some(after), &event.kind, &driver_frame(&event)).await?;
                 quiet = Stopwatch::start();
             }
-            wait(&self.platform, &mut follower, &self.frames, SLOW_POLL).await?;
+            wait(&self.platform, &mut subscription, &self.sender, SLOW_POLL).await?;
             if quiet.elapsed() >= KEEP_ALIVE {
-                self.frames.keep_alive().await?;
+                self.sender.keep_alive().await?;
                 quiet = Stopwatch::start();
             }
         }
     }
 }
 
-/// What is live for a driver, and the number of their last event. News after it are not in it yet; one that is in it as well does no
-/// harm.
+/// Returns the driver's snapshot and the number of their last event. The snapshot may include the effect of a later event, which is
+/// then sent as well.
 pub(super) async fn driver_snapshot(platform: &Platform, driver: DriverId) -> Result<(i64, Value)> {
     let read = platform.db.read(driver, |conn, driver| {
         Box::pin(async move {
             let after = store::last_driver_seq(conn, *driver).await?;
-            let (offer, trip) = doing(conn, *driver).await?;
+            let (offer, trip) = current_work(conn, *driver).await?;
             Ok((after, json!({"type": "snapshot", "offer": offer, "trip": trip})))
         })
     });
     read.await
 }
 
-/// A driver's event as a frame shows it: number, type and time with what it is about.
+/// Returns a driver event as JSON: its data with number, type and time.
 pub(super) fn driver_frame(event: &store::DriverEvent) -> Value {
     let mut data = event.data.clone();
     data["seq"] = event.seq.into();

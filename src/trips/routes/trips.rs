@@ -1,4 +1,4 @@
-//! Ask for a trip, and look at trips.
+//! Request, list and read trips.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -7,39 +7,38 @@ use utoipa::{IntoParams, ToSchema};
 use crate::geo::Position;
 use crate::platform::auth::{Caller, Role};
 use crate::platform::class::VehicleClass;
-use crate::platform::db::Conn;
 use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::http::request::{KeyHeader, KnownVersionHeader};
-use crate::platform::http::{Participants, Reply, Request, Riders};
-use crate::platform::idempotency::Answer;
+use crate::platform::http::{HttpResult, Participants, Request, Riders};
+use crate::platform::idempotency::StoredResponse;
 use crate::platform::ids::{DriverId, Id, QuoteId, TripId};
 use crate::platform::page::{Page, PageQuery, PageRequest};
 use crate::supply::{self, Supply};
 use crate::trips::commands::{self, NewTrip, Stamp};
-use crate::trips::machine::{State, Trip};
-use crate::trips::store::{self, Whose};
-use crate::trips::views::{TripBody, TripState, Viewer};
+use crate::trips::state_machine::{State, Trip};
+use crate::trips::store::{self, TripScope};
+use crate::trips::views::{TripBody, Viewer};
 
-/// What a trip is asked for with.
+/// A request for a ride.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TripRequest {
-    /// An unexpired quote; it is used up.
+    /// An unexpired quote, which the trip redeems.
     quote_id: QuoteId,
-    /// The provider's name for the way to pay, like `pm_card_visa`. Never the number of a card: it is refused.
+    /// The provider's name of the payment method, such as `pm_card_visa`. A card number is refused.
     #[schema(min_length = 1, max_length = 255, pattern = "^[A-Za-z][!-~]*$", example = "pm_card_visa")]
     payment_method: String,
 }
 
-/// Ask for a ride
+/// Request a ride
 ///
-/// Uses up a quote. The trip is `requested` when this answers: its payment is authorised first, then a driver is looked for; follow both
-/// on the trip's events. A rider has one trip under way at a time, and a quote makes one trip: of two requests that race for either, one
-/// wins, and the other is told so. A repeat under the same key gets the same trip, however often it comes.
+/// Redeems a quote. The trip is `requested` at first: its payment is authorized, then the search for a driver starts; the trip's events
+/// show both. A rider has one active trip, and a quote makes one trip: of two concurrent requests for either, one wins and the other gets
+/// a 409. A repeat with the same idempotency key returns the same trip.
 #[utoipa::path(post, path = "/v1/trips", tag = "trips", operation_id = "request_trip", security(("rider" = [])),
     request_body = TripRequest, params(KeyHeader),
     responses((status = 201, description = "The trip, requested", body = TripBody)))]
-pub(super) async fn request(request: Request<Riders>) -> Reply {
+pub(super) async fn request(request: Request<Riders>) -> HttpResult {
     request
         .command(
             |request| {
@@ -49,22 +48,28 @@ pub(super) async fn request(request: Request<Riders>) -> Reply {
                 let platform = &request.platform;
                 let now = platform.clock.machine();
                 Ok(NewTrip {
-                    id: platform.dice.id(now),
-                    payment_id: platform.dice.id(now),
+                    id: platform.random.id(now),
+                    payment_id: platform.random.id(now),
                     rider_id,
                     quote_id: body.quote_id,
                     payment_method: body.payment_method,
-                    pin: platform.dice.pin(),
+                    pin: platform.random.pin(),
                     stamp: Stamp::new(platform),
                 })
             },
             |tx, new| Box::pin(commands::request(tx, new)),
-            |trip| Answer::created(&TripBody::new(trip, Viewer::Rider), format!("/v1/trips/{}", trip.id), trip.version),
+            |trip| {
+                StoredResponse::created(
+                    &TripBody::new(trip, Viewer::Rider),
+                    format!("/v1/trips/{}", trip.id),
+                    trip.version,
+                )
+            },
         )
         .await
 }
 
-/// A name starts with a letter. What starts with a digit may be the number on a card, which must not get into our books.
+/// Checks that a payment method is a name. One that starts with a digit may be a card number, which must never be stored.
 pub(super) fn check_payment_method(method: &str) -> Result<()> {
     let is_name = method.starts_with(|first: char| first.is_ascii_alphabetic());
     if is_name && method.len() <= 255 && method.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -76,39 +81,38 @@ pub(super) fn check_payment_method(method: &str) -> Result<()> {
         .into())
 }
 
-/// Which trips.
+/// The page and filter of a list of trips.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
-    /// `next_cursor` of the page before; absent for the first one.
+    /// `next_cursor` of the previous page; absent for the first page.
     #[param(pattern = "^c[0-9a-f]{32}$")]
     cursor: Option<String>,
     /// Items on the page, 1 to 100; 20 if absent.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u8>,
     /// Only trips in this state.
-    #[param(value_type = Option<TripState>)]
+    #[param(value_type = Option<State>)]
     state: Option<String>,
 }
 
-/// List your trips
+/// List trips
 ///
-/// Newest first: a rider's, or those that a driver drives or drove; operators see everybody's. Pages are stable: a trip that is made
-/// meanwhile moves nothing.
+/// Newest first: a rider's, those a driver was assigned to, or all for operators. New trips do not shift the pages.
 #[utoipa::path(get, path = "/v1/trips", tag = "trips", operation_id = "list_trips", security(("rider" = []), ("driver" = []), ("ops" = [])),
     params(ListQuery),
     responses((status = 200, description = "A page of trips", body = Page<TripBody>)))]
-pub(super) async fn list(request: Request<Participants>) -> Reply {
+pub(super) async fn list(request: Request<Participants>) -> HttpResult {
     let query: ListQuery = request.query()?;
     let page = PageQuery { cursor: query.cursor, limit: query.limit }.read()?;
     let state = query.state.as_deref().map(parse_state).transpose()?;
     let caller = request.caller();
-    let input = (whose(caller), state, page);
+    let input = (scope(caller), state, page);
     let trips = request
         .platform
         .db
-        .read(input, |conn, (whose, state, page)| Box::pin(store::list(conn, *whose, *state, *page)))
+        .read(input, |conn, (scope, state, page)| Box::pin(store::list(conn, *scope, *state, *page)))
         .await?;
     Ok(HttpResponse::Ok().json(render_page(trips, page, caller)))
 }
@@ -127,25 +131,25 @@ fn parse_state(name: &str) -> Result<State> {
     })
 }
 
-/// Look at a trip
+/// Get a trip
 ///
-/// For its rider, its driver and operators; for others it does not exist. The `ETag` is its version: with `If-None-Match` nothing is sent
-/// that you have, and with `If-Match` a command is refused when the trip has moved on.
+/// For its rider, its driver and operators; a 404 for other callers. The `ETag` is its version: `If-None-Match` gives a 304 for a known
+/// version, and `If-Match` on a command refuses a changed trip.
 #[utoipa::path(get, path = "/v1/trips/{trip_id}", tag = "trips", operation_id = "get_trip",
     security(("rider" = []), ("driver" = []), ("ops" = [])),
     params(("trip_id" = TripId, Path, description = "The trip"), KnownVersionHeader),
     responses((status = 200, description = "The trip", body = TripBody)))]
-pub(super) async fn get(request: Request<Participants>) -> Reply {
+pub(super) async fn get(request: Request<Participants>) -> HttpResult {
     let trip = visible_trip(&request).await?;
     Ok(request.respond(&TripBody::new(&trip, viewer(request.caller())), trip.version))
 }
 
-/// The car that is coming.
+/// The driver assigned to a trip, and their car.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ComingDriver {
+pub(super) struct AssignedDriver {
     /// The driver.
     driver_id: DriverId,
-    /// What to call them.
+    /// The name shown to the rider.
     #[schema(min_length = 1, max_length = 80, example = "Ada")]
     name: String,
     /// The car's number plate.
@@ -153,32 +157,34 @@ pub(super) struct ComingDriver {
     plate: String,
     /// The class of the car.
     class: VehicleClass,
-    /// Where they were last; `null` while this process does not know.
+    /// The last position; `null` if this process has none.
     position: Option<Position>,
-    /// How old that position is, milliseconds of domain time; `null` without one.
+    /// The age of the position, milliseconds of domain time; `null` without one.
     #[schema(minimum = 0)]
     position_age_ms: Option<i64>,
 }
 
-/// See the car that is coming
+/// Get the trip's driver
 ///
-/// From the assignment to the end of the ride; before and after it is a 404 that names the trip's state.
+/// From the assignment to the end of the ride. Before and after, it is a 404 with the trip's state.
 #[utoipa::path(get, path = "/v1/trips/{trip_id}/driver", tag = "trips", operation_id = "get_trip_driver",
     security(("rider" = []), ("driver" = []), ("ops" = [])),
     params(("trip_id" = TripId, Path, description = "The trip")),
-    responses((status = 200, description = "Driver and car", body = ComingDriver)))]
-pub(super) async fn driver(request: Request<Participants>, supply: web::Data<Supply>) -> Reply {
+    responses((status = 200, description = "Driver and car", body = AssignedDriver)))]
+pub(super) async fn driver(request: Request<Participants>, supply: web::Data<Supply>) -> HttpResult {
     let trip = visible_trip(&request).await?;
     let (Some(driver_id), true) = (trip.driver_id, trip.state.has_driver()) else {
-        let refusal =
-            Refusal::new(Code::NotFound, format!("No driver is bound to the trip: it is {}.", trip.state.as_str()));
+        let refusal = Refusal::new(
+            Code::NotFound,
+            format!("The trip has no driver now: it is {}.", trip.state.as_str().replace('_', " ")),
+        );
         return Err(refusal.with("state", trip.state.as_str()).into());
     };
     let driver = request.platform.db.read(driver_id, |conn, id| Box::pin(supply::store::find(conn, *id))).await?;
     let driver = driver.ok_or_else(|| Refusal::not_found("driver"))?;
     let known = supply.position(driver_id);
     let now = request.platform.clock.domain();
-    Ok(HttpResponse::Ok().json(ComingDriver {
+    Ok(HttpResponse::Ok().json(AssignedDriver {
         driver_id,
         name: driver.name,
         plate: driver.plate,
@@ -188,37 +194,24 @@ pub(super) async fn driver(request: Request<Participants>, supply: web::Data<Sup
     }))
 }
 
-/// The trip in the path, if the caller may see it.
+/// Returns the trip in the path.
+///
+/// # Errors
+/// 404 if the caller may not see it.
 pub(super) async fn visible_trip(request: &Request<Participants>) -> Result<Trip> {
     let input = (request.id::<TripId>("trip_id")?, request.caller());
-    request.platform.db.read(input, |conn, (id, caller)| Box::pin(visible(conn, *id, *caller))).await
+    request.platform.db.read(input, |conn, (id, caller)| Box::pin(store::find_visible(conn, *id, *caller))).await
 }
 
-/// Reads a trip, if the caller may see it.
-pub(super) async fn visible(conn: &mut Conn, id: TripId, caller: Caller) -> Result<Trip> {
-    let trip = store::find(conn, id).await?;
-    trip.filter(|trip| may_see(trip, caller)).ok_or_else(|| Refusal::not_found("trip").into())
-}
-
-/// Whether a trip exists for the caller.
-pub fn may_see(trip: &Trip, caller: Caller) -> bool {
-    match caller.role {
-        Role::Rider => caller.rider() == Some(trip.rider_id),
-        Role::Driver => trip.driver_id.is_some() && caller.driver() == trip.driver_id,
-        Role::Ops => true,
-        Role::Gateway => false,
-    }
-}
-
-/// How the caller sees a trip.
+/// Returns which fields of a trip the caller may see.
 pub(super) fn viewer(caller: Caller) -> Viewer {
     if caller.role == Role::Rider { Viewer::Rider } else { Viewer::Other }
 }
 
-fn whose(caller: Caller) -> Whose {
+fn scope(caller: Caller) -> TripScope {
     match caller.role {
-        Role::Rider => Whose::Rider(caller.subject.into()),
-        Role::Driver => Whose::Driver(caller.subject.into()),
-        Role::Gateway | Role::Ops => Whose::Everybody,
+        Role::Rider => TripScope::Rider(caller.subject.into()),
+        Role::Driver => TripScope::Driver(caller.subject.into()),
+        Role::Gateway | Role::Ops => TripScope::All,
     }
 }

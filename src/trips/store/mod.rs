@@ -1,5 +1,5 @@
-//! The SQL of trips, offers and engagements. A write says in its `where` which row it means to change, version and all; no row
-//! changed is a conflict.
+//! The SQL of trips, offers and engagements. Each write names the expected row and version in its `where`; no changed row is a
+//! conflict.
 
 mod engagements;
 mod events;
@@ -11,8 +11,15 @@ pub use events::*;
 pub use offers::*;
 pub use trips::*;
 
-use crate::platform::class::VehicleClass;
+use crate::platform::error::{Error, Result};
 
-fn parse_class(name: &str) -> Option<VehicleClass> {
-    VehicleClass::ALL.into_iter().find(|class| class.as_str() == name)
+/// Parses a name in a row.
+fn parsed<T>(
+    at: (&'static str, &'static str),
+    row: impl ToString,
+    name: &str,
+    parse: fn(&str) -> Option<T>,
+) -> Result<T> {
+    let (table, column) = at;
+    parse(name).ok_or_else(|| Error::impossible_row(table, column, row, name))
 }

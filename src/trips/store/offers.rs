@@ -3,11 +3,12 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::parsed;
 use crate::platform::clock::DomainTime;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{DriverId, Id, OfferId, TripId};
 use crate::platform::page::PageRequest;
-use crate::trips::offer::{Offer, Status};
+use crate::trips::offer::{Offer, OfferStatus};
 
 #[derive(Debug)]
 struct OfferRow {
@@ -16,7 +17,7 @@ struct OfferRow {
     driver_id: DriverId,
     status: String,
     pickup_distance_m: i64,
-    #[expect(dead_code, reason = "for whoever debugs; `select *` reads it")]
+    #[expect(dead_code, reason = "read by `select *`; for debugging")]
     matcher_epoch: i64,
     withdrawn_because: Option<String>,
     created_at: DomainTime,
@@ -29,12 +30,7 @@ impl TryFrom<OfferRow> for Offer {
     type Error = Error;
 
     fn try_from(row: OfferRow) -> Result<Self> {
-        let status = Status::parse(&row.status).ok_or_else(|| Error::ImpossibleRow {
-            table: "offers",
-            column: "status",
-            row: row.id.to_string(),
-            value: row.status.clone(),
-        })?;
+        let status = parsed(("offers", "status"), row.id, &row.status, OfferStatus::parse)?;
         Ok(Self {
             id: row.id,
             trip_id: row.trip_id,
@@ -50,13 +46,13 @@ impl TryFrom<OfferRow> for Offer {
     }
 }
 
-/// Reads an offer.
+/// Returns an offer.
 pub async fn find_offer(conn: &mut PgConnection, id: OfferId) -> Result<Option<Offer>> {
     let row = sqlx::query_as!(OfferRow, "select * from offers where id = $1", id.uuid()).fetch_optional(conn).await?;
     row.map(Offer::try_from).transpose()
 }
 
-/// Reads the pending offer of a trip. Whoever means to decide it holds the trip's lock.
+/// Returns the pending offer of a trip. To decide it, lock the trip first.
 pub async fn pending_offer(conn: &mut PgConnection, trip: TripId) -> Result<Option<Offer>> {
     let row = sqlx::query_as!(OfferRow, "select * from offers where trip_id = $1 and status = 'pending'", trip.uuid())
         .fetch_optional(conn)
@@ -64,7 +60,7 @@ pub async fn pending_offer(conn: &mut PgConnection, trip: TripId) -> Result<Opti
     row.map(Offer::try_from).transpose()
 }
 
-/// Reads a page of a driver's offers, newest first.
+/// Returns a page of a driver's offers, newest first.
 pub async fn offers_of(conn: &mut PgConnection, driver: DriverId, page: PageRequest) -> Result<Vec<Offer>> {
     let rows = sqlx::query_as!(
         OfferRow,
@@ -97,7 +93,10 @@ pub async fn insert_offer(conn: &mut PgConnection, offer: &Offer, epoch: i64) ->
     Ok(())
 }
 
-/// Writes the decision on an offer. The guard: it is pending, and, for an accept, not expired.
+/// Writes the decision on an offer.
+///
+/// # Errors
+/// [`Error::StaleWrite`] if the offer is no longer pending, or an accept comes after its expiry.
 pub async fn decide_offer(conn: &mut PgConnection, offer: &Offer) -> Result<()> {
     let done = sqlx::query!(
         "update offers set status = $2, decided_at = $3, withdrawn_because = $4
@@ -109,10 +108,10 @@ pub async fn decide_offer(conn: &mut PgConnection, offer: &Offer) -> Result<()> 
     )
     .execute(conn)
     .await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(Error::Overtaken("offer")) }
+    if done.rows_affected() == 1 { Ok(()) } else { Err(Error::StaleWrite("offer")) }
 }
 
-/// Marks the accepted offer of a trip whose driver was lost.
+/// Marks the accepted offer of a trip as released, after its driver was unassigned.
 pub async fn release_offer(conn: &mut PgConnection, trip: TripId, at: DomainTime) -> Result<()> {
     sqlx::query!(
         "update offers set released_at = $2 where trip_id = $1 and status = 'accepted' and released_at is null",
@@ -124,7 +123,7 @@ pub async fn release_offer(conn: &mut PgConnection, trip: TripId, at: DomainTime
     Ok(())
 }
 
-/// Drivers who are not to be asked for this trip (again): all who were, unless the offer was taken back.
+/// Returns the drivers excluded from new offers for each trip: all that had an offer, unless it was withdrawn.
 pub async fn excluded_drivers(conn: &mut PgConnection, trips: &[Uuid]) -> Result<Vec<(TripId, DriverId)>> {
     let rows = sqlx::query!(
         r#"select trip_id as "trip_id: TripId", driver_id as "driver_id: DriverId" from offers

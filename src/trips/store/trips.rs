@@ -1,17 +1,19 @@
-//! Trips.
+//! The table `trips`.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::parse_class;
+use super::parsed;
 use crate::geo::Position;
+use crate::platform::auth::{Caller, Role};
+use crate::platform::class::VehicleClass;
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::one_row;
-use crate::platform::error::{Error, Result};
+use crate::platform::error::{Error, Refusal, Result};
 use crate::platform::ids::{DriverId, Id, PaymentId, QuoteId, RiderId, TripId};
 use crate::platform::money::Money;
 use crate::platform::page::PageRequest;
-use crate::trips::machine::{CommandKind, State, Trip, refused};
+use crate::trips::state_machine::{ActorKind, CommandKind, State, Trip, invalid_transition};
 
 #[derive(Debug)]
 struct TripRow {
@@ -34,10 +36,10 @@ struct TripRow {
     pin: String,
     pin_failures: i16,
     offers_made: i16,
-    drivers_lost: i16,
+    unassignments: i16,
     cancelled_by: Option<String>,
     requested_at: DomainTime,
-    authorised_at: Option<MachineTime>,
+    authorized_at: Option<MachineTime>,
     search_deadline_at: Option<DomainTime>,
     search_at: Option<DomainTime>,
     assigned_at: Option<DomainTime>,
@@ -45,7 +47,7 @@ struct TripRow {
     started_at: Option<DomainTime>,
     ended_at: Option<DomainTime>,
     due_at: Option<DomainTime>,
-    #[expect(dead_code, reason = "for the audit; `select *` reads it")]
+    #[expect(dead_code, reason = "read by `select *`; for the audit")]
     request_key_id: Option<Uuid>,
 }
 
@@ -54,19 +56,18 @@ impl TryFrom<TripRow> for Trip {
 
     fn try_from(row: TripRow) -> Result<Self> {
         let id = row.id;
-        let impossible =
-            |column, value: String| Error::ImpossibleRow { table: "trips", column, row: id.to_string(), value };
+        let impossible = |column, value: String| Error::impossible_row("trips", column, id, value);
         let position =
             |column, lat, lon| Position::new(lat, lon).map_err(|_| impossible(column, format!("{lat}, {lon}")));
-        Ok(Self {
+        let trip = Self {
             id,
             rider_id: row.rider_id,
             driver_id: row.driver_id,
             quote_id: row.quote_id,
             payment_id: row.payment_id,
-            state: State::parse(&row.state).ok_or_else(|| impossible("state", row.state.clone()))?,
+            state: parsed(("trips", "state"), id, &row.state, State::parse)?,
             version: row.version,
-            class: parse_class(&row.class).ok_or_else(|| impossible("class", row.class.clone()))?,
+            class: parsed(("trips", "class"), id, &row.class, VehicleClass::parse)?,
             pickup: position("pickup_lat", row.pickup_lat, row.pickup_lon)?,
             dropoff: position("dropoff_lat", row.dropoff_lat, row.dropoff_lon)?,
             price: Money::new(
@@ -78,10 +79,13 @@ impl TryFrom<TripRow> for Trip {
             pin: row.pin,
             pin_failures: row.pin_failures,
             offers_made: row.offers_made,
-            drivers_lost: row.drivers_lost,
-            cancelled_by: row.cancelled_by,
+            unassignments: row.unassignments,
+            cancelled_by: row
+                .cancelled_by
+                .map(|name| parsed(("trips", "cancelled_by"), id, &name, ActorKind::parse))
+                .transpose()?,
             requested_at: row.requested_at,
-            authorised_at: row.authorised_at,
+            authorized_at: row.authorized_at,
             search_deadline_at: row.search_deadline_at,
             search_at: row.search_at,
             assigned_at: row.assigned_at,
@@ -89,12 +93,13 @@ impl TryFrom<TripRow> for Trip {
             started_at: row.started_at,
             ended_at: row.ended_at,
             due_at: row.due_at,
-        })
+        };
+        trip.check()
     }
 }
 
-/// Locks a trip for this transaction. False if there is none. Lock first, then read: a join in a locking read would be
-/// evaluated against rows of before the wait.
+/// Locks a trip for this transaction. Returns false if it does not exist. Read it in a second statement: one statement that
+/// locks and joins would join rows from before the wait.
 pub async fn lock(conn: &mut PgConnection, id: TripId) -> Result<bool> {
     let found = sqlx::query_scalar!("select id from trips where id = $1 for no key update", id.uuid())
         .fetch_optional(conn)
@@ -102,29 +107,48 @@ pub async fn lock(conn: &mut PgConnection, id: TripId) -> Result<bool> {
     Ok(found.is_some())
 }
 
-/// Reads a trip.
+/// Returns a trip.
 pub async fn find(conn: &mut PgConnection, id: TripId) -> Result<Option<Trip>> {
     let row = sqlx::query_as!(TripRow, "select * from trips where id = $1", id.uuid()).fetch_optional(conn).await?;
     row.map(Trip::try_from).transpose()
 }
 
-/// Whose trips a list is of.
-#[derive(Debug, Clone, Copy)]
-pub enum Whose {
-    /// A rider's.
-    Rider(RiderId),
-    /// A driver's.
-    Driver(DriverId),
-    /// Everybody's, for operators.
-    Everybody,
+/// Returns a trip that the caller may see: the rider's own, the one the driver is assigned to, any for an operator.
+///
+/// # Errors
+/// [`Code::NotFound`](crate::platform::error::Code::NotFound), whether the trip does not exist or belongs to another caller.
+pub async fn find_visible(conn: &mut PgConnection, id: TripId, caller: Caller) -> Result<Trip> {
+    let is_visible = |trip: &Trip| match caller.role {
+        Role::Rider => caller.rider() == Some(trip.rider_id),
+        Role::Driver => trip.driver_id.is_some() && caller.driver() == trip.driver_id,
+        Role::Ops => true,
+        Role::Gateway => false,
+    };
+    find(conn, id).await?.filter(is_visible).ok_or_else(|| Refusal::not_found("trip").into())
 }
 
-/// Reads a page of trips, newest first.
-pub async fn list(conn: &mut PgConnection, whose: Whose, state: Option<State>, page: PageRequest) -> Result<Vec<Trip>> {
-    let (rider, driver) = match whose {
-        Whose::Rider(rider) => (Some(rider.uuid()), None),
-        Whose::Driver(driver) => (None, Some(driver.uuid())),
-        Whose::Everybody => (None, None),
+/// The trips in a list.
+#[derive(Debug, Clone, Copy)]
+pub enum TripScope {
+    /// Those of a rider.
+    Rider(RiderId),
+    /// Those of a driver.
+    Driver(DriverId),
+    /// All trips, for operators.
+    All,
+}
+
+/// Returns a page of trips, newest first.
+pub async fn list(
+    conn: &mut PgConnection,
+    scope: TripScope,
+    state: Option<State>,
+    page: PageRequest,
+) -> Result<Vec<Trip>> {
+    let (rider, driver) = match scope {
+        TripScope::Rider(rider) => (Some(rider.uuid()), None),
+        TripScope::Driver(driver) => (None, Some(driver.uuid())),
+        TripScope::All => (None, None),
     };
     let rows = sqlx::query_as!(
         TripRow,
@@ -143,7 +167,7 @@ pub async fn list(conn: &mut PgConnection, whose: Whose, state: Option<State>, p
     rows.into_iter().map(Trip::try_from).collect()
 }
 
-/// Writes a new trip.
+/// Inserts a new trip.
 pub async fn insert(conn: &mut PgConnection, trip: &Trip, key_id: Option<Uuid>) -> Result<()> {
     sqlx::query!(
         "insert into trips (id, rider_id, quote_id, payment_id, state, version, class, pickup_lat, pickup_lon, dropoff_lat, dropoff_lon,
@@ -172,11 +196,14 @@ pub async fn insert(conn: &mut PgConnection, trip: &Trip, key_id: Option<Uuid>) 
     Ok(())
 }
 
-/// Writes a trip after a step. The guard: it is still in the state and version from which the step was taken.
+/// Writes a trip after a transition.
+///
+/// # Errors
+/// [`Error::StaleWrite`] if the trip no longer has the state and version of `before`.
 pub async fn save(conn: &mut PgConnection, before: &Trip, after: &Trip) -> Result<()> {
     let done = sqlx::query!(
         "update trips set state = $4, version = $5, driver_id = $6, waiting_charge = $7, total = $8, offers_made = $9,
-                drivers_lost = $10, cancelled_by = $11, authorised_at = $12, search_deadline_at = $13, search_at = $14,
+                unassignments = $10, cancelled_by = $11, authorized_at = $12, search_deadline_at = $13, search_at = $14,
                 assigned_at = $15, arrived_at = $16, started_at = $17, ended_at = $18, due_at = $19
          where id = $1 and state = $2 and version = $3",
         before.id.uuid(),
@@ -188,9 +215,9 @@ pub async fn save(conn: &mut PgConnection, before: &Trip, after: &Trip) -> Resul
         after.waiting_charge,
         after.total,
         after.offers_made,
-        after.drivers_lost,
-        after.cancelled_by,
-        after.authorised_at as _,
+        after.unassignments,
+        after.cancelled_by.map(ActorKind::as_str),
+        after.authorized_at as _,
         after.search_deadline_at as _,
         after.search_at as _,
         after.assigned_at as _,
@@ -201,7 +228,7 @@ pub async fn save(conn: &mut PgConnection, before: &Trip, after: &Trip) -> Resul
     )
     .execute(conn)
     .await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(Error::Overtaken("trip")) }
+    if done.rows_affected() == 1 { Ok(()) } else { Err(Error::StaleWrite("trip")) }
 }
 
 /// Counts a wrong PIN.
@@ -213,24 +240,16 @@ pub async fn count_wrong_pin(conn: &mut PgConnection, id: TripId, failures_max: 
     )
     .execute(conn)
     .await?;
-    one_row(&done, || refused(State::Arrived, CommandKind::Start))
+    one_row(&done, || invalid_transition(State::Arrived, CommandKind::Start))
 }
 
-/// Forgets the wrong PINs.
+/// Resets the count of wrong PINs.
 pub async fn reset_pin(conn: &mut PgConnection, id: TripId) -> Result<()> {
     sqlx::query!("update trips set pin_failures = 0 where id = $1", id.uuid()).execute(conn).await?;
     Ok(())
 }
 
-/// Puts the next look of a search off.
-pub async fn search_again(conn: &mut PgConnection, id: TripId, at: DomainTime) -> Result<()> {
-    sqlx::query!("update trips set search_at = $2 where id = $1 and state = 'searching'", id.uuid(), at as _)
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
-/// Trips to which time has done something by `now`.
+/// Returns trips whose deadline has passed at `now`, the oldest deadline first.
 pub async fn due(conn: &mut PgConnection, now: DomainTime, limit: i64) -> Result<Vec<TripId>> {
     let rows = sqlx::query_scalar!(
         r#"select id as "id: TripId" from trips where due_at <= $1 order by due_at limit $2"#,
@@ -242,7 +261,7 @@ pub async fn due(conn: &mut PgConnection, now: DomainTime, limit: i64) -> Result
     Ok(rows)
 }
 
-/// When time will next do something to a trip.
+/// Returns the next deadline of any trip.
 pub async fn next_due(conn: &mut PgConnection) -> Result<Option<DomainTime>> {
     Ok(sqlx::query_scalar!(r#"select min(due_at) as "due: DomainTime" from trips where due_at is not null"#)
         .fetch_one(conn)

@@ -1,38 +1,40 @@
-//! Events and their deliveries. Each lease has a greater token than the one before, and what is written under it names it. Who
-//! changes a delivery without a lease takes a token, too, so that no lease from before matches.
+//! Events and their deliveries.
+//!
+//! Each lease has a greater token than the one before, and every write under a lease names its token. A change without a lease
+//! also increments the token, so that no earlier lease can write.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::endpoints::Busy;
+use super::endpoints::DueEndpoint;
 use crate::platform::clock::MachineTime;
 use crate::platform::error::Result;
 use crate::platform::ids::{Id, TripId, WebhookDeliveryId, WebhookEndpointId, WebhookEventId};
-use crate::webhooks::model::{AT_ONCE_MAX, Attempt, State, Task};
+use crate::webhooks::model::{Attempt, CONCURRENT_MAX, DeliveryState, DeliveryTask};
 
-/// Deliveries given up in one go.
+/// The most deliveries to discard in one transaction.
 const BATCH: i64 = 1_000;
 
-/// An event, as it is written.
+/// An event to insert.
 #[derive(Debug)]
-pub struct Insert<'a> {
+pub struct NewEvent<'a> {
     pub id: WebhookEventId,
-    pub kind: &'a str,
+    pub event_type: &'a str,
     pub trip_id: TripId,
     pub body: &'a str,
     pub now: MachineTime,
 }
 
-/// Writes an event and a delivery, due at once, to each of these endpoints.
+/// Inserts an event and a delivery, due now, to each of these endpoints.
 pub async fn insert_event(
     conn: &mut PgConnection,
-    event: &Insert<'_>,
+    event: &NewEvent<'_>,
     deliveries: &[(WebhookDeliveryId, WebhookEndpointId)],
 ) -> Result<()> {
     sqlx::query!(
         "insert into webhook_events (id, type, trip_id, body, created_at) values ($1, $2, $3, $4, $5)",
         event.id.uuid(),
-        event.kind,
+        event.event_type,
         event.trip_id.uuid(),
         event.body,
         event.now as _,
@@ -42,7 +44,7 @@ pub async fn insert_event(
     let (ids, endpoints): (Vec<Uuid>, Vec<Uuid>) =
         deliveries.iter().map(|(id, endpoint)| (id.uuid(), endpoint.uuid())).unzip();
     sqlx::query!(
-        "insert into webhook_deliveries (id, event_id, endpoint_id, state, due_at, ladder_at, created_at)
+        "insert into webhook_deliveries (id, event_id, endpoint_id, state, due_at, schedule_started_at, created_at)
          select id, $1, endpoint_id, 'pending', $4, $4, $4 from unnest($2::uuid[], $3::uuid[]) as new (id, endpoint_id)",
         event.id.uuid(),
         &ids,
@@ -54,13 +56,14 @@ pub async fn insert_event(
     Ok(())
 }
 
-/// Leases what is due for these endpoints until `until`, the most overdue first, and never more than [`AT_ONCE_MAX`] of each in all.
+/// Leases the due deliveries of these endpoints until `until`, the most overdue first. At most [`CONCURRENT_MAX`] deliveries of an
+/// endpoint are leased at a time.
 pub async fn lease(
     conn: &mut PgConnection,
-    endpoints: Vec<Busy>,
+    endpoints: Vec<DueEndpoint>,
     now: MachineTime,
     until: MachineTime,
-) -> Result<Vec<Task>> {
+) -> Result<Vec<DeliveryTask>> {
     let ids: Vec<Uuid> = endpoints.iter().map(|endpoint| endpoint.id.uuid()).collect();
     let rows = sqlx::query!(
         r#"with due as materialized (
@@ -80,13 +83,13 @@ pub async fn lease(
         &ids,
         now as _,
         until as _,
-        AT_ONCE_MAX,
+        CONCURRENT_MAX,
     )
     .fetch_all(conn)
     .await?;
     let tasks = rows.into_iter().filter_map(|row| {
         let endpoint = endpoints.iter().find(|endpoint| endpoint.id == row.endpoint_id)?;
-        Some(Task {
+        Some(DeliveryTask {
             id: row.id,
             event_id: row.event_id,
             body: row.body,
@@ -102,39 +105,38 @@ pub async fn lease(
     Ok(tasks.collect())
 }
 
-/// Where a delivery goes from here.
+/// The new state of a leased delivery.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// Where it stands.
-    pub state: State,
-    /// Where on the ladder.
+pub struct DeliveryUpdate {
+    /// The delivery's state.
+    pub state: DeliveryState,
+    /// The position in the retry schedule.
     pub step: i16,
-    /// The next attempt, while it is pending.
+    /// The time of the next attempt, while it is pending.
     pub due_at: Option<MachineTime>,
-    /// When it was delivered, if it has just been.
+    /// The time of this success.
     pub delivered_at: Option<MachineTime>,
 }
 
-/// Writes what has become of a leased delivery and gives the lease back. Says whether the lease was still the latest; if it was not,
-/// nothing is written.
-pub async fn finish(conn: &mut PgConnection, task: &Task, pace: Pace) -> Result<bool> {
+/// Updates a leased delivery and ends the lease. Returns false, and changes nothing, if the lease is not the latest one.
+pub async fn finish(conn: &mut PgConnection, task: &DeliveryTask, update: DeliveryUpdate) -> Result<bool> {
     let done = sqlx::query!(
         "update webhook_deliveries
          set state = $3, step = $4, due_at = $5, delivered_at = coalesce($6, delivered_at), leased_until = null
          where id = $1 and lease_token = $2",
         task.id.uuid(),
         task.lease_token,
-        pace.state.as_str(),
-        pace.step,
-        pace.due_at as _,
-        pace.delivered_at as _,
+        update.state.as_str(),
+        update.step,
+        update.due_at as _,
+        update.delivered_at as _,
     )
     .execute(conn)
     .await?;
     Ok(done.rows_affected() > 0)
 }
 
-/// Adds a line to a delivery's log.
+/// Inserts an attempt into the log.
 pub async fn insert_attempt(conn: &mut PgConnection, delivery: WebhookDeliveryId, attempt: &Attempt) -> Result<()> {
     sqlx::query!(
         "insert into webhook_attempts (delivery_id, attempt, started_at, duration_ms, status, failure)
@@ -151,12 +153,12 @@ pub async fn insert_attempt(conn: &mut PgConnection, delivery: WebhookDeliveryId
     Ok(())
 }
 
-/// Whether the endpoint of a delivery has taken anything since that delivery's ladder began.
-pub async fn was_reached_since(conn: &mut PgConnection, task: &Task) -> Result<bool> {
+/// Returns whether any delivery to the same endpoint succeeded since the start of this one's retry schedule.
+pub async fn has_delivered_since(conn: &mut PgConnection, task: &DeliveryTask) -> Result<bool> {
     let reached = sqlx::query_scalar!(
         r#"select exists (
                select from webhook_deliveries other join webhook_deliveries this on this.endpoint_id = other.endpoint_id
-               where this.id = $1 and other.delivered_at >= this.ladder_at) as "reached!""#,
+               where this.id = $1 and other.delivered_at >= this.schedule_started_at) as "reached!""#,
         task.id.uuid(),
     )
     .fetch_one(conn)
@@ -164,12 +166,12 @@ pub async fn was_reached_since(conn: &mut PgConnection, task: &Task) -> Result<b
     Ok(reached)
 }
 
-/// Begins a delivery's ladder anew. Says whether it did: one that is under way at this moment is left alone. Whoever held a lease
-/// that has run out is overtaken by this, too.
-pub async fn restart(conn: &mut PgConnection, id: WebhookDeliveryId, now: MachineTime) -> Result<bool> {
+/// Restarts the retry schedule of a delivery. Returns false, and changes nothing, while it is leased. An expired lease can no longer
+/// write.
+pub async fn restart_delivery(conn: &mut PgConnection, id: WebhookDeliveryId, now: MachineTime) -> Result<bool> {
     let done = sqlx::query!(
         "update webhook_deliveries
-         set state = 'pending', step = 0, due_at = $2, ladder_at = $2, lease_token = lease_token + 1, leased_until = null
+         set state = 'pending', step = 0, due_at = $2, schedule_started_at = $2, lease_token = lease_token + 1, leased_until = null
          where id = $1 and (leased_until is null or leased_until <= $2)",
         id.uuid(),
         now as _,
@@ -179,18 +181,18 @@ pub async fn restart(conn: &mut PgConnection, id: WebhookDeliveryId, now: Machin
     Ok(done.rows_affected() > 0)
 }
 
-/// Gives deliveries up that are pending for an endpoint that gets nothing, or since before `before`; whoever held a lease on one that
-/// has run out is overtaken. Returns how many it was, a thousand at most.
-pub async fn kill_hopeless(conn: &mut PgConnection, before: MachineTime, now: MachineTime) -> Result<u64> {
+/// Discards pending deliveries that are older than `before` or whose endpoint is disabled or deleted, unless they are leased.
+/// Returns their number, at most 1,000.
+pub async fn discard_undeliverable(conn: &mut PgConnection, before: MachineTime, now: MachineTime) -> Result<u64> {
     let done = sqlx::query!(
-        "with hopeless as (
+        "with undeliverable as (
              select d.id from webhook_deliveries d join webhook_endpoints e on e.id = d.endpoint_id
              where d.state = 'pending' and (d.leased_until is null or d.leased_until <= $2)
-               and (d.ladder_at < $1 or e.disabled_at is not null or e.deleted_at is not null)
+               and (d.schedule_started_at < $1 or e.disabled_at is not null or e.deleted_at is not null)
              limit $3 for no key update of d skip locked)
          update webhook_deliveries d
          set state = 'dead', due_at = null, lease_token = d.lease_token + 1, leased_until = null
-         from hopeless where d.id = hopeless.id",
+         from undeliverable where d.id = undeliverable.id",
         before as _,
         now as _,
         BATCH,
@@ -200,7 +202,7 @@ pub async fn kill_hopeless(conn: &mut PgConnection, before: MachineTime, now: Ma
     Ok(done.rows_affected())
 }
 
-/// How many deliveries are pending, and how many are dead.
+/// Returns the numbers of pending and of dead deliveries.
 pub async fn counts(conn: &mut PgConnection) -> Result<(i64, i64)> {
     let counts = sqlx::query!(
         r#"select (select count(*) from webhook_deliveries where state = 'pending') as "pending!",
@@ -209,4 +211,20 @@ pub async fn counts(conn: &mut PgConnection) -> Result<(i64, i64)> {
     .fetch_one(conn)
     .await?;
     Ok((counts.pending, counts.dead))
+}
+
+/// Deletes at most `limit` events made before `before` that have no pending delivery, with their deliveries.
+pub async fn delete_expired_events(conn: &mut PgConnection, before: MachineTime, limit: i64) -> Result<u64> {
+    let done = sqlx::query!(
+        "delete from webhook_events where id in (
+             select e.id from webhook_events e
+             where e.created_at < $1 and not exists (
+                 select from webhook_deliveries d where d.event_id = e.id and d.state = 'pending')
+             order by e.created_at limit $2)",
+        before as _,
+        limit,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
 }

@@ -1,4 +1,4 @@
-//! Endpoints, and what the outbox is told on their behalf.
+//! The table of endpoints, and their subscription to the outbox.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -8,9 +8,8 @@ use crate::platform::db::one_row;
 use crate::platform::error::{Error, Refusal, Result};
 use crate::platform::ids::{Id, WebhookEndpointId};
 use crate::platform::page::PageRequest;
-use crate::webhooks::model::{Endpoint, Reason, TOPICS};
+use crate::webhooks::model::{DisabledReason, Endpoint, SUBSCRIBER, TOPICS};
 use crate::webhooks::signature::Secret;
-use crate::webhooks::worker::SUBSCRIBER;
 
 #[derive(Debug)]
 struct Row {
@@ -20,7 +19,7 @@ struct Row {
     description: String,
     disabled_at: Option<MachineTime>,
     disabled_reason: Option<String>,
-    old_until: Option<MachineTime>,
+    old_secret_until: Option<MachineTime>,
     version: i64,
     created_at: MachineTime,
 }
@@ -31,12 +30,8 @@ impl TryFrom<Row> for Endpoint {
     fn try_from(row: Row) -> Result<Self> {
         let id = row.id;
         let reason = row.disabled_reason.map(|name| {
-            Reason::named(&name).ok_or_else(|| Error::ImpossibleRow {
-                table: "webhook_endpoints",
-                column: "disabled_reason",
-                row: id.to_string(),
-                value: name,
-            })
+            DisabledReason::parse(&name)
+                .ok_or_else(|| Error::impossible_row("webhook_endpoints", "disabled_reason", id, name))
         });
         Ok(Self {
             id,
@@ -44,42 +39,42 @@ impl TryFrom<Row> for Endpoint {
             event_types: row.event_types,
             description: row.description,
             disabled: row.disabled_at.zip(reason.transpose()?),
-            old_secret_until: row.old_until,
+            old_secret_until: row.old_secret_until,
             version: row.version,
             created_at: row.created_at,
         })
     }
 }
 
-/// Selects whole endpoints by what follows.
+/// Selects endpoints that are not deleted; `$rest` continues the `where` clause.
 macro_rules! endpoints {
     ($rest:tt, $($arguments:tt)*) => {
         sqlx::query_as!(
             Row,
-            "select id, url, event_types, description, disabled_at, disabled_reason, old_until, version, created_at
+            "select id, url, event_types, description, disabled_at, disabled_reason, old_secret_until, version, created_at
              from webhook_endpoints where deleted_at is null and " + $rest,
             $($arguments)*
         )
     };
 }
 
-/// An endpoint that is not deleted.
+/// Returns an endpoint that is not deleted.
 pub async fn endpoint(conn: &mut PgConnection, id: WebhookEndpointId) -> Result<Option<Endpoint>> {
     endpoints!("id = $1", id.uuid()).fetch_optional(conn).await?.map(Endpoint::try_from).transpose()
 }
 
-/// An endpoint that is not deleted, its row locked until the transaction ends.
+/// Returns an endpoint that is not deleted and locks its row.
 pub async fn lock(conn: &mut PgConnection, id: WebhookEndpointId) -> Result<Option<Endpoint>> {
     endpoints!("id = $1 for no key update", id.uuid()).fetch_optional(conn).await?.map(Endpoint::try_from).transpose()
 }
 
-/// A page of the endpoints that are not deleted, newest first.
+/// Returns a page of the endpoints that are not deleted, newest first.
 pub async fn endpoints(conn: &mut PgConnection, page: PageRequest) -> Result<Vec<Endpoint>> {
     let rows = endpoints!("id < $1 order by id desc limit $2", page.before, page.rows()).fetch_all(conn).await?;
     rows.into_iter().map(Endpoint::try_from).collect()
 }
 
-/// How many endpoints are not deleted.
+/// Returns the number of endpoints that are not deleted.
 pub async fn count(conn: &mut PgConnection) -> Result<i64> {
     let count = sqlx::query_scalar!(r#"select count(*) as "count!" from webhook_endpoints where deleted_at is null"#)
         .fetch_one(conn)
@@ -87,16 +82,16 @@ pub async fn count(conn: &mut PgConnection) -> Result<i64> {
     Ok(count)
 }
 
-/// A new endpoint, as it is written.
+/// An endpoint to insert.
 #[derive(Debug)]
-pub struct InsertEndpoint<'a> {
+pub struct NewEndpointRow<'a> {
     pub endpoint: &'a Endpoint,
     pub secret: &'a Secret,
     pub key_id: Option<Uuid>,
 }
 
-/// Writes a new endpoint.
-pub async fn insert_endpoint(conn: &mut PgConnection, new: InsertEndpoint<'_>) -> Result<()> {
+/// Inserts an endpoint.
+pub async fn insert_endpoint(conn: &mut PgConnection, new: NewEndpointRow<'_>) -> Result<()> {
     sqlx::query!(
         "insert into webhook_endpoints (id, url, event_types, description, secret, created_at, request_key_id)
          values ($1, $2, $3, $4, $5, $6, $7)",
@@ -113,11 +108,11 @@ pub async fn insert_endpoint(conn: &mut PgConnection, new: InsertEndpoint<'_>) -
     Ok(())
 }
 
-/// Switches an endpoint off, or on.
+/// Disables or enables an endpoint.
 pub async fn set_disabled(
     conn: &mut PgConnection,
     endpoint: &Endpoint,
-    disabled: Option<(MachineTime, Reason)>,
+    disabled: Option<(MachineTime, DisabledReason)>,
 ) -> Result<()> {
     let done = sqlx::query!(
         "update webhook_endpoints set disabled_at = $3, disabled_reason = $4, version = version + 1
@@ -129,36 +124,37 @@ pub async fn set_disabled(
     )
     .execute(conn)
     .await?;
-    one_row(&done, changed)
+    one_row(&done, has_changed)
 }
 
-/// Gives an endpoint another secret; the one that it had signs until `old_until` as well.
+/// Replaces the secret of an endpoint; the previous one signs too until `old_secret_until`.
 pub async fn rotate(
     conn: &mut PgConnection,
     endpoint: &Endpoint,
     secret: &Secret,
-    old_until: MachineTime,
+    old_secret_until: MachineTime,
 ) -> Result<()> {
     let done = sqlx::query!(
-        "update webhook_endpoints set old_secret = secret, old_until = $4, secret = $3, version = version + 1
+        "update webhook_endpoints set old_secret = secret, old_secret_until = $4, secret = $3, version = version + 1
          where id = $1 and version = $2 and deleted_at is null",
         endpoint.id.uuid(),
         endpoint.version,
         secret.bytes(),
-        old_until as _,
+        old_secret_until as _,
     )
     .execute(conn)
     .await?;
-    one_row(&done, changed)
+    one_row(&done, has_changed)
 }
 
-/// Deletes an endpoint: nobody sees it any more, and its row has no secrets any more. The row stays, for the log of its deliveries.
-/// The answers that showed a secret stay with their keys, like every stored answer, until those are reaped after 24 h: without
-/// the key a repeat of the request would register another endpoint.
+/// Marks an endpoint as deleted and erases its secrets. The row stays for the log of its deliveries.
+///
+/// Stored responses that contain a secret stay with their idempotency keys for 24 h: without the key, a repeat of the request
+/// would register another endpoint.
 pub async fn delete(conn: &mut PgConnection, endpoint: &Endpoint, now: MachineTime) -> Result<()> {
     let done = sqlx::query!(
         "update webhook_endpoints
-         set deleted_at = $3, secret = decode(repeat('00', 32), 'hex'), old_secret = null, old_until = null, version = version + 1
+         set deleted_at = $3, secret = decode(repeat('00', 32), 'hex'), old_secret = null, old_secret_until = null, version = version + 1
          where id = $1 and version = $2 and deleted_at is null",
         endpoint.id.uuid(),
         endpoint.version,
@@ -166,21 +162,21 @@ pub async fn delete(conn: &mut PgConnection, endpoint: &Endpoint, now: MachineTi
     )
     .execute(conn)
     .await?;
-    one_row(&done, changed)
+    one_row(&done, has_changed)
 }
 
-fn changed() -> Refusal {
+fn has_changed() -> Refusal {
     Refusal::new(crate::platform::error::Code::Internal, "The endpoint has changed since it was read.")
 }
 
-/// Takes the subscriptions for this transaction: endpoints are counted and come and go one change at a time. Whoever publishes
-/// only reads them, and does not wait.
+/// Locks the subscriptions for this transaction, so that endpoints are counted and changed one transaction at a time. Publishers
+/// only read the table and do not wait.
 pub async fn lock_subscriptions(conn: &mut PgConnection) -> Result<()> {
     sqlx::query!("lock table outbox_subscriptions in share row exclusive mode").execute(conn).await?;
     Ok(())
 }
 
-/// Subscribes to the outbox if an endpoint is enabled, and ends the subscription if none is: news that nobody wants are not written.
+/// Subscribes to the outbox if an endpoint is enabled, and unsubscribes if none is: then no events are written for webhooks.
 pub async fn subscribe(conn: &mut PgConnection) -> Result<()> {
     sqlx::query!(
         "delete from outbox_subscriptions
@@ -204,33 +200,33 @@ pub async fn subscribe(conn: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// The endpoints that are enabled and want one of these types.
-pub async fn wanting(conn: &mut PgConnection, types: &[String]) -> Result<Vec<WebhookEndpointId>> {
+/// Returns the enabled endpoints that have one of these filters.
+pub async fn subscribed_endpoints(conn: &mut PgConnection, filters: &[String]) -> Result<Vec<WebhookEndpointId>> {
     let ids = sqlx::query_scalar!(
         "select id from webhook_endpoints
          where disabled_at is null and deleted_at is null and event_types && $1 order by id",
-        types,
+        filters,
     )
     .fetch_all(conn)
     .await?;
     Ok(ids)
 }
 
-/// An endpoint that something is due for, its row locked, so that one process at a time takes deliveries to it.
+/// An endpoint with due deliveries. Its row is locked: one process at a time leases its deliveries.
 #[derive(Debug)]
-pub struct Busy {
-    /// Its id.
+pub struct DueEndpoint {
+    /// The endpoint's id.
     pub id: WebhookEndpointId,
-    /// Where to.
+    /// The endpoint's URL.
     pub url: String,
-    /// What to sign with.
+    /// The secrets that sign: two during a rotation.
     pub secrets: Vec<Secret>,
 }
 
-/// The endpoints that something is due for. Those that another process is busy with are skipped.
-pub async fn busy(conn: &mut PgConnection, now: MachineTime) -> Result<Vec<Busy>> {
+/// Returns the endpoints with due deliveries, without those that another process has locked.
+pub async fn due_endpoints(conn: &mut PgConnection, now: MachineTime) -> Result<Vec<DueEndpoint>> {
     let rows = sqlx::query!(
-        r#"select e.id, e.url, e.secret, case when e.old_until > $1 then e.old_secret end as old_secret
+        r#"select e.id, e.url, e.secret, case when e.old_secret_until > $1 then e.old_secret end as old_secret
            from webhook_endpoints e
            where e.disabled_at is null and e.deleted_at is null and exists (
                select from webhook_deliveries d
@@ -242,9 +238,9 @@ pub async fn busy(conn: &mut PgConnection, now: MachineTime) -> Result<Vec<Busy>
     )
     .fetch_all(conn)
     .await?;
-    let busy = rows.into_iter().map(|row| {
+    let due = rows.into_iter().map(|row| {
         let secrets = [Some(row.secret), row.old_secret].into_iter().flatten().map(Secret::new).collect();
-        Busy { id: row.id, url: row.url, secrets }
+        DueEndpoint { id: row.id, url: row.url, secrets }
     });
-    Ok(busy.collect())
+    Ok(due.collect())
 }

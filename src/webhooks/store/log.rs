@@ -1,4 +1,4 @@
-//! The log of deliveries.
+//! Deliveries with their log of attempts.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::platform::clock::MachineTime;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{Id, TripId, WebhookDeliveryId, WebhookEndpointId, WebhookEventId};
 use crate::platform::page::PageRequest;
-use crate::webhooks::model::{Attempt, Delivery, State};
+use crate::webhooks::model::{Attempt, Delivery, DeliveryState};
 
 #[derive(Debug)]
 struct Row {
@@ -25,12 +25,8 @@ struct Row {
 
 impl Row {
     fn with(self, attempts: Vec<Attempt>) -> Result<Delivery> {
-        let state = State::named(&self.state).ok_or_else(|| Error::ImpossibleRow {
-            table: "webhook_deliveries",
-            column: "state",
-            row: self.id.to_string(),
-            value: self.state,
-        })?;
+        let state = DeliveryState::parse(&self.state)
+            .ok_or_else(|| Error::impossible_row("webhook_deliveries", "state", self.id, &self.state))?;
         Ok(Delivery {
             id: self.id,
             event_id: self.event_id,
@@ -45,7 +41,7 @@ impl Row {
     }
 }
 
-/// Selects whole deliveries, their log apart, by what follows.
+/// Selects deliveries without their log; `$rest` is the `where` clause.
 macro_rules! deliveries {
     ($rest:tt, $($arguments:tt)*) => {
         sqlx::query_as!(
@@ -57,13 +53,13 @@ macro_rules! deliveries {
     };
 }
 
-/// A delivery with its log.
+/// Returns a delivery with its log.
 pub async fn delivery(conn: &mut PgConnection, id: WebhookDeliveryId) -> Result<Option<Delivery>> {
     let row = deliveries!("d.id = $1", id.uuid()).fetch_optional(&mut *conn).await?;
     Ok(with_attempts(conn, row.into_iter().collect()).await?.pop())
 }
 
-/// A page of the deliveries to an endpoint, newest first, each with its log.
+/// Returns a page of the deliveries to an endpoint with their logs, newest first.
 pub async fn deliveries(
     conn: &mut PgConnection,
     endpoint: WebhookEndpointId,

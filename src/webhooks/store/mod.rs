@@ -1,14 +1,15 @@
-//! The room's SQL: endpoints, and deliveries with their log. The guard stands in the `where`.
+//! The module's SQL: endpoints, and deliveries with their log. Each guard is in the `where` clause.
 
 mod deliveries;
 mod endpoints;
 mod log;
 
 pub use deliveries::{
-    Insert, Pace, counts, finish, insert_attempt, insert_event, kill_hopeless, lease, restart, was_reached_since,
+    DeliveryUpdate, NewEvent, counts, delete_expired_events, discard_undeliverable, finish, has_delivered_since,
+    insert_attempt, insert_event, lease, restart_delivery,
 };
 pub use endpoints::{
-    InsertEndpoint, busy, count, delete, endpoint, endpoints, insert_endpoint, lock, lock_subscriptions, rotate,
-    set_disabled, subscribe, wanting,
+    NewEndpointRow, count, delete, due_endpoints, endpoint, endpoints, insert_endpoint, lock, lock_subscriptions,
+    rotate, set_disabled, subscribe, subscribed_endpoints,
 };
 pub use log::{deliveries, delivery};

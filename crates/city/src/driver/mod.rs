@@ -1,9 +1,9 @@
-//! Drivers: one task each, which lives on its event stream.
+//! Drivers: one task each, which follows the driver's event stream.
 
-mod beacon;
 mod car;
 mod identity;
 mod offers;
+mod position_reports;
 mod ride;
 
 use std::future::pending;
@@ -15,131 +15,132 @@ use futures_util::stream::BoxStream;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use crate::behavior::random_duration;
 use crate::clock::seconds;
-use crate::dice::dice;
-use crate::habits::within;
-use crate::streets::Drive;
-use crate::web::api::{Driver as Profile, DriverNews, Offer};
-use crate::web::{Backoff, Frame, follow};
+use crate::random::seeded_random;
+use crate::streets::Route;
+use crate::web::api::{Driver as Profile, DriverEvent, Offer};
+use crate::web::{Backoff, Frame, event_stream};
 
 pub(crate) use identity::Identity;
 
-/// Cruising drivers go no farther than this in one go.
+/// The longest leg of a cruising driver.
 const CRUISE_M: f64 = 1_500.0;
 
-/// Drives for ever; ends only by being dropped.
-pub(crate) async fn drive(me: Arc<Identity>) {
-    settle_in(&me).await;
-    let world = &me.world;
-    let news = follow(world.client.clone(), me.session.clone(), "/v1/drivers/me/events".into());
-    let mut driver = Driver { me: me.clone(), news, dice: dice(world.seed, &me.vehicle.name) };
+/// Runs a driver until it is dropped.
+pub(crate) async fn run_driver(identity: Arc<Identity>) {
+    start_work(&identity).await;
+    let context = &identity.context;
+    let events = event_stream(context.client.clone(), identity.session.clone(), "/v1/drivers/me/events".into());
+    let random = seeded_random(context.seed, &identity.vehicle.name);
+    let mut driver = Driver { identity: identity.clone(), events, random };
     tokio::select! {
-        () = beacon::beacon(&me) => {}
-        () = driver.live() => {}
+        () = position_reports::report_positions(&identity) => {}
+        () = driver.work() => {}
     }
 }
 
-/// Goes online and shows the car, however long the service takes to come up. A car that is in the middle of a ride starts
-/// where the service last saw it.
-async fn settle_in(me: &Identity) {
-    let mut backoff = Backoff::new(me.session.name());
+/// Goes online and reports the position, however long the service takes to start. A driver with a trip starts at the last
+/// position that the service knows.
+async fn start_work(identity: &Identity) {
+    let mut backoff = Backoff::new(identity.session.name());
     let profile = loop {
-        match me.go_online().await {
+        match identity.go_online().await {
             Ok(profile) => break profile,
-            Err(failure) => me.note("can't go online", &failure),
+            Err(error) => identity.log_failure("cannot go online", &error),
         }
         tokio::time::sleep(backoff.wait(None)).await;
     };
     if let Profile { trip: Some(_), position: Some(last), .. } = profile {
-        me.car.park_at(last.place());
+        identity.car.park_at(last.place());
     }
-    beacon::report(me).await;
-    me.world.tally.count(|counts| counts.online += 1);
+    position_reports::report_position(identity).await;
+    identity.context.statistics.count(|counts| counts.online += 1);
 }
 
-/// A driver at work.
+/// An online driver.
 struct Driver {
-    me: Arc<Identity>,
-    news: BoxStream<'static, Frame>,
-    dice: StdRng,
+    identity: Arc<Identity>,
+    events: BoxStream<'static, Frame>,
+    random: StdRng,
 }
 
-/// What there is to do.
-enum Duty {
+/// What a free driver has to do next.
+enum Task {
     Offer(Offer),
-    /// The service speaks of a trip: see which.
+    /// Look up the current trip.
     Trip,
 }
 
 impl Driver {
-    async fn live(&mut self) {
+    async fn work(&mut self) {
         loop {
-            let (trip, fresh) = match self.next_duty().await {
-                Duty::Offer(offer) => (self.consider(&offer).await, true),
-                Duty::Trip => (self.me.current_trip().await, false),
+            let (trip, is_new) = match self.next_task().await {
+                Task::Offer(offer) => (self.respond_to(&offer).await, true),
+                Task::Trip => (self.identity.current_trip().await, false),
             };
             if let Some(trip) = trip {
-                self.ride(trip, fresh).await;
+                self.ride(trip, is_new).await;
             }
         }
     }
 
-    /// Waits for something to do; cruises meanwhile, where drivers do that.
-    async fn next_duty(&mut self) -> Duty {
+    /// Waits for the next task, and cruises meanwhile if drivers do.
+    async fn next_task(&mut self) -> Task {
         let mut moves_at = self.next_cruise();
         loop {
-            match self.news_before(moves_at).await {
-                None => moves_at = self.cruise_or_rest(),
-                Some(news) => {
-                    if let Some(duty) = duty(news) {
-                        self.stop_cruising();
-                        return duty;
+            match self.event_before(moves_at).await {
+                None => moves_at = self.start_or_end_cruise(),
+                Some(event) => {
+                    if let Some(task) = task_of(event) {
+                        self.stop_cruise();
+                        return task;
                     }
                 }
             }
         }
     }
 
-    /// When a driver who stands now begins to cruise.
+    /// The time of the next cruise of a parked driver.
     fn next_cruise(&mut self) -> Option<DateTime<Utc>> {
-        let rest_s = self.me.world.habits.cruises_after_s.as_ref()?;
-        Some(self.me.world.clock.now() + within(rest_s, &mut self.dice))
+        let pause_s = self.identity.context.behavior.cruises_after_s.as_ref()?;
+        Some(self.identity.context.clock.now() + random_duration(pause_s, &mut self.random))
     }
 
-    /// Ends a cruise that has arrived, or begins one; says when the next of the two is due.
-    fn cruise_or_rest(&mut self) -> Option<DateTime<Utc>> {
-        if self.me.car.is_driving() {
-            self.stop_cruising();
+    /// Ends a finished cruise or starts the next one, and returns the time of the next change.
+    fn start_or_end_cruise(&mut self) -> Option<DateTime<Utc>> {
+        if self.identity.car.is_driving() {
+            self.stop_cruise();
             return self.next_cruise();
         }
-        let streets = &self.me.world.place.streets;
-        let here = self.me.car.position(self.now());
-        let somewhere = *streets.junctions().get(self.dice.random_range(0..streets.junctions().len().max(1)))?;
-        let share = (CRUISE_M / here.metres_to(somewhere).max(1.0)).min(1.0);
-        let corner = streets.junctions()[streets.nearest(here.toward(somewhere, share))? as usize];
-        Some(self.set_off(Drive::plan(streets, here, corner)))
+        let streets = &self.identity.context.city.streets;
+        let here = self.identity.car.position(self.now());
+        let target = *streets.junctions().get(self.random.random_range(0..streets.junctions().len().max(1)))?;
+        let share = (CRUISE_M / here.meters_to(target).max(1.0)).min(1.0);
+        let corner = streets.junctions()[streets.nearest(here.toward(target, share))? as usize];
+        Some(self.set_off(Route::plan(streets, here, corner)))
     }
 
-    fn stop_cruising(&mut self) {
-        let driven_m = self.me.car.stop(self.now());
-        self.me.world.tally.count(|counts| counts.empty_m += driven_m);
+    fn stop_cruise(&mut self) {
+        let driven_m = self.identity.car.stop(self.now());
+        self.identity.context.statistics.count(|counts| counts.deadhead_m += driven_m);
     }
 
-    /// Starts a drive, and says when it arrives.
-    fn set_off(&self, drive: Drive) -> DateTime<Utc> {
-        let (world, now) = (&self.me.world, self.now());
-        let slowness = world.slowness();
-        let arrives_at = now + seconds(drive.duration_s() * slowness);
-        if !drive.on_streets {
-            world.tally.count(|counts| counts.drives_off_streets += 1);
+    /// Starts to drive a route, and returns the arrival time.
+    fn set_off(&self, route: Route) -> DateTime<Utc> {
+        let (context, now) = (&self.identity.context, self.now());
+        let slowness = context.slowness();
+        let arrives_at = now + seconds(route.duration_s() * slowness);
+        if !route.on_streets {
+            context.statistics.count(|counts| counts.drives_off_streets += 1);
         }
-        self.me.car.set_off(drive, now, slowness);
+        self.identity.car.set_off(route, now, slowness);
         arrives_at
     }
 
-    /// The next news, unless the moment comes first.
-    async fn news_before(&mut self, moment: Option<DateTime<Utc>>) -> Option<DriverNews> {
-        let clock = &self.me.world.clock;
+    /// Waits for the next event. Returns `None` at `moment`, or if the stream ends.
+    async fn event_before(&mut self, moment: Option<DateTime<Utc>>) -> Option<DriverEvent> {
+        let clock = &self.identity.context.clock;
         let moment = async {
             match moment {
                 Some(moment) => clock.sleep_until(moment).await,
@@ -150,26 +151,26 @@ impl Driver {
         loop {
             let frame = tokio::select! {
                 biased;
-                frame = self.news.next() => frame?,
+                frame = self.events.next() => frame?,
                 () = &mut moment => return None,
             };
             match serde_json::from_str(&frame.data) {
-                Ok(news) => return Some(news),
-                Err(_) => self.me.world.tally.http_error("unreadable"),
+                Ok(event) => return Some(event),
+                Err(_) => self.identity.context.statistics.http_error("unreadable"),
             }
         }
     }
 
     fn now(&self) -> DateTime<Utc> {
-        self.me.world.clock.now()
+        self.identity.context.clock.now()
     }
 }
 
-/// What a free driver has to do about some news.
-fn duty(news: DriverNews) -> Option<Duty> {
-    match (news.kind.as_str(), news.offer, news.trip) {
-        ("snapshot", _, Some(_)) | ("trip.assigned" | "trip.arrived" | "trip.in_progress", _, _) => Some(Duty::Trip),
-        ("snapshot" | "offer.created", Some(offer), _) => Some(Duty::Offer(offer)),
+/// The task that an event means for a free driver.
+fn task_of(event: DriverEvent) -> Option<Task> {
+    match (event.kind.as_str(), event.offer, event.trip) {
+        ("snapshot", _, Some(_)) | ("trip.assigned" | "trip.arrived" | "trip.in_progress", _, _) => Some(Task::Trip),
+        ("snapshot" | "offer.created", Some(offer), _) => Some(Task::Offer(offer)),
         _ => None,
     }
 }

@@ -1,24 +1,24 @@
-//! What a driver makes of an offer.
+//! How a driver responds to an offer.
 
 use serde::de::IgnoredAny;
 
-use crate::habits::{Mind, within};
-use crate::tally::Offers;
-use crate::web::api::{Accepted, DriverNews, Nothing, Offer, Trip};
-use crate::web::{Call, Failure};
+use crate::behavior::{OfferDecision, random_duration};
+use crate::statistics::Offers;
+use crate::web::api::{Accepted, DriverEvent, EmptyBody, Offer, Trip};
+use crate::web::{Call, CallError};
 
 use super::{Driver, Identity};
 
-/// How an offer that was meant to be accepted was lost.
+/// Why an offer could not be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lost {
-    /// Its time ran out on the way to the driver or back.
+enum OfferLoss {
+    /// It expired on the way to the driver or back.
     Expired,
-    /// Withdrawn, or another driver has the trip.
+    /// It was withdrawn, or another driver has the trip.
     Gone,
 }
 
-impl Lost {
+impl OfferLoss {
     fn count(self, offers: &mut Offers) {
         match self {
             Self::Expired => offers.expired_in_transit += 1,
@@ -28,72 +28,72 @@ impl Lost {
 }
 
 impl Driver {
-    /// Thinks about an offer, and takes it, declines it, or lets it be. Returns the trip once it is this driver's.
-    pub(super) async fn consider(&mut self, offer: &Offer) -> Option<Trip> {
-        let world = self.me.world.clone();
-        world.tally.count(|counts| counts.offers.received += 1);
-        let mind = world.habits.mind(&mut self.dice);
-        let decided_at = self.now() + within(&world.habits.thinks_s, &mut self.dice);
-        while let Some(news) = self.news_before(Some(decided_at)).await {
-            if let Some(lost) = end_of(offer, &news) {
-                if mind == Mind::Accept {
-                    world.tally.count(|counts| lost.count(&mut counts.offers));
+    /// Accepts, declines or ignores an offer after a while. Returns the trip if the driver gets it.
+    pub(super) async fn respond_to(&mut self, offer: &Offer) -> Option<Trip> {
+        let context = self.identity.context.clone();
+        context.statistics.count(|counts| counts.offers.received += 1);
+        let decision = context.behavior.decide(&mut self.random);
+        let decided_at = self.now() + random_duration(&context.behavior.decides_after_s, &mut self.random);
+        while let Some(event) = self.event_before(Some(decided_at)).await {
+            if let Some(loss) = loss_of(offer, &event) {
+                if decision == OfferDecision::Accept {
+                    context.statistics.count(|counts| loss.count(&mut counts.offers));
                 }
                 return None;
             }
         }
-        match mind {
-            Mind::Accept => return accept(&self.me, offer).await,
-            Mind::Decline => decline(&self.me, offer).await,
-            Mind::Ignore => world.tally.count(|counts| counts.offers.ignored += 1),
+        match decision {
+            OfferDecision::Accept => return accept(&self.identity, offer).await,
+            OfferDecision::Decline => decline(&self.identity, offer).await,
+            OfferDecision::Ignore => context.statistics.count(|counts| counts.offers.ignored += 1),
         }
         None
     }
 }
 
-async fn decline(me: &Identity, offer: &Offer) {
-    let key = me.key("decline", &offer.id);
-    let call = Call::command(format!("/v1/offers/{}/decline", offer.id), key, &Nothing {});
-    match me.client().call::<IgnoredAny>(&me.session, &call).await {
-        Ok(_) => me.world.tally.count(|counts| counts.offers.declined += 1),
-        // Gone before it could be declined: nothing is lost by that.
-        Err(Failure::Refused { .. }) => {}
-        Err(failure) => me.note("can't decline", &failure),
+async fn decline(driver: &Identity, offer: &Offer) {
+    let key = driver.key("decline", &offer.id);
+    let call = Call::command(format!("/v1/offers/{}/decline", offer.id), key, &EmptyBody {});
+    match driver.client().call::<IgnoredAny>(&driver.session, &call).await {
+        Ok(_) => driver.context.statistics.count(|counts| counts.offers.declined += 1),
+        // The offer has ended already.
+        Err(CallError::Rejected { .. }) => {}
+        Err(error) => driver.log_failure("cannot decline", &error),
     }
 }
 
-async fn accept(me: &Identity, offer: &Offer) -> Option<Trip> {
-    let key = me.key("accept", &offer.id);
-    let call = Call::command(format!("/v1/offers/{}/accept", offer.id), key, &Nothing {});
-    let tally = &me.world.tally;
-    let failure = match me.client().call::<Accepted>(&me.session, &call).await {
+async fn accept(driver: &Identity, offer: &Offer) -> Option<Trip> {
+    let key = driver.key("accept", &offer.id);
+    let call = Call::command(format!("/v1/offers/{}/accept", offer.id), key, &EmptyBody {});
+    let statistics = &driver.context.statistics;
+    let error = match driver.client().call::<Accepted>(&driver.session, &call).await {
         Ok(Accepted { trip }) => {
-            tally.count(|counts| counts.offers.accepted += 1);
+            statistics.count(|counts| counts.offers.accepted += 1);
             return Some(trip);
         }
-        Err(failure) => failure,
+        Err(error) => error,
     };
-    let lost = match failure.code() {
-        "offer_expired" => Lost::Expired,
-        "offer_withdrawn" | "offer_taken" => Lost::Gone,
+    let loss = match error.code() {
+        "offer_expired" => OfferLoss::Expired,
+        "offer_withdrawn" | "offer_taken" => OfferLoss::Gone,
         _ => {
-            me.note("can't accept", &failure);
-            return me.current_trip().await;
+            driver.log_failure("cannot accept", &error);
+            return driver.current_trip().await;
         }
     };
-    tally.count(|counts| lost.count(&mut counts.offers));
+    statistics.count(|counts| loss.count(&mut counts.offers));
     None
 }
 
-/// Whether the news is that this offer is no more.
-fn end_of(offer: &Offer, news: &DriverNews) -> Option<Lost> {
-    let about_it = match &news.offer {
-        Some(named) => named.id == offer.id,
-        None => news.trip_id.as_ref() == Some(&offer.trip_id),
+/// Whether the event ends this offer.
+fn loss_of(offer: &Offer, event: &DriverEvent) -> Option<OfferLoss> {
+    let is_about_it = match &event.offer {
+        Some(other) => other.id == offer.id,
+        None => event.trip_id.as_ref() == Some(&offer.trip_id),
     };
-    match news.kind.as_str() {
-        "offer.expired" if about_it => Some(Lost::Expired),
-        "offer.withdrawn" if about_it => Some(Lost::Gone),
+    match event.kind.as_str() {
+        "offer.expired" if is_about_it => Some(OfferLoss::Expired),
+        "offer.withdrawn" if is_about_it => Some(OfferLoss::Gone),
         _ => None,
     }
 }

@@ -1,8 +1,8 @@
-//! Where cars can drive: a directed graph of junctions and segments, and the fastest way through it.
+//! The street graph: junctions and directed segments, and the fastest path.
 
-mod drive;
 mod lines;
 mod osmnx;
+mod route;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,50 +12,50 @@ use rstar::primitives::GeomWithData;
 
 use crate::position::Position;
 
-pub(crate) use drive::Drive;
 pub(crate) use osmnx::read as read_road_network;
+pub(crate) use route::Route;
 
-/// Speed where the map says nothing: off the streets, and between parts of the map that are not connected.
-pub(crate) const OFF_STREET_METRES_PER_S: f64 = 25.0 / 3.6;
+/// The speed off the streets, and between unconnected parts of the map.
+pub(crate) const OFF_STREET_METERS_PER_S: f64 = 25.0 / 3.6;
 
-/// A junction's number within its [`Streets`].
+/// The number of a junction in its [`Streets`].
 pub(crate) type Junction = u32;
 
-/// One direction of one street between two junctions.
+/// One direction of a street between two junctions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Segment {
     pub from: Junction,
     pub to: Junction,
-    /// Along the street; at least the straight distance for a map that is right, but nothing relies on it.
+    /// The length along the street. May be below the straight distance in an incorrect map.
     pub length_m: f64,
     pub travel_s: f64,
 }
 
-/// A directed street graph. Empty for a scenario without a map: then every drive is a straight line.
+/// A directed street graph. Empty for a scenario without a map: then every route is a straight line.
 ///
-/// Searches are not cached: one through Manhattan (4,197 junctions) costs 0.2 ms, and a whole day needs 20,000.
+/// Searches are not cached: one in Manhattan (4,197 junctions) takes 0.2 ms, and a day needs 20,000.
 #[derive(Debug)]
 pub(crate) struct Streets {
     junctions: Vec<Position>,
-    /// Sorted by `from`; those that leave junction `j` are `segments[first[j]..first[j + 1]]`.
+    /// Sorted by `from`: those from junction `j` are `segments[first[j]..first[j + 1]]`.
     segments: Vec<Segment>,
     first: Vec<usize>,
-    /// Junctions by their unit vector: nearest by chord is nearest on the ground.
+    /// The junctions by unit vector: the nearest by chord is the nearest on the ground.
     index: RTree<GeomWithData<[f64; 3], Junction>>,
-    /// No segment gets a car closer to anywhere faster than this.
-    top_metres_per_ms: f64,
+    /// The highest straight-line speed of a segment.
+    top_meters_per_ms: f64,
 }
 
 impl Streets {
-    /// Builds the graph. Segments must name junctions that exist, and have finite, non-negative numbers.
+    /// Builds the graph. Segments must have existing junctions, and finite, non-negative numbers.
     pub fn new(junctions: Vec<Position>, mut segments: Vec<Segment>) -> Self {
         segments.sort_by_key(|segment| segment.from);
         let first = (0..=junctions.len()).map(|j| segments.partition_point(|s| (s.from as usize) < j)).collect();
-        let pins = junctions.iter().zip(0..).map(|(place, j)| GeomWithData::new(place.unit_vector(), j)).collect();
-        let straight_m = |s: &Segment| junctions[s.from as usize].metres_to(junctions[s.to as usize]);
-        let top_metres_per_ms =
+        let points = junctions.iter().zip(0..).map(|(place, j)| GeomWithData::new(place.unit_vector(), j)).collect();
+        let straight_m = |s: &Segment| junctions[s.from as usize].meters_to(junctions[s.to as usize]);
+        let top_meters_per_ms =
             segments.iter().map(|s| straight_m(s) / f64::from(cost_ms(s))).fold(f64::MIN_POSITIVE, f64::max);
-        Self { junctions, segments, first, index: RTree::bulk_load(pins), top_metres_per_ms }
+        Self { junctions, segments, first, index: RTree::bulk_load(points), top_meters_per_ms }
     }
 
     /// A map without streets.
@@ -72,21 +72,20 @@ impl Streets {
         &self.segments
     }
 
-    /// The junction nearest to a position; `None` only on a map without streets.
+    /// The junction nearest to a position; `None` only without streets.
     pub fn nearest(&self, place: Position) -> Option<Junction> {
-        self.index.nearest_neighbor(place.unit_vector()).map(|pin| pin.data)
+        self.index.nearest_neighbor(place.unit_vector()).map(|point| point.data)
     }
 
-    /// The segments that leave a junction.
     pub fn leaving(&self, junction: Junction) -> &[Segment] {
         let junction = junction as usize;
         &self.segments[self.first[junction]..self.first[junction + 1]]
     }
 
-    /// The fastest way from one junction to another, by travel time; `None` when there is none.
+    /// The fastest path between two junctions, by travel time; `None` if there is none.
     ///
-    /// A* with the straight line at the map's top speed as its estimate, on whole milliseconds so that costs have a total
-    /// order. At most every segment is looked at once.
+    /// A* with the straight line at the top speed as its heuristic. Costs are whole milliseconds, which have a total order.
+    /// O(n log n) in the segments.
     pub fn fastest(&self, from: Junction, to: Junction) -> Option<Vec<Segment>> {
         const UNSEEN: u64 = u64::MAX;
         let goal = self.junctions[to as usize];
@@ -95,7 +94,7 @@ impl Streets {
             clippy::cast_sign_loss,
             reason = "rounded down on purpose; not negative"
         )]
-        let left_ms = |j: Junction| (self.junctions[j as usize].metres_to(goal) / self.top_metres_per_ms) as u64;
+        let left_ms = |j: Junction| (self.junctions[j as usize].meters_to(goal) / self.top_meters_per_ms) as u64;
 
         let mut best_ms = vec![UNSEEN; self.junctions.len()];
         let mut arrived_by: Vec<Option<Segment>> = vec![None; self.junctions.len()];
@@ -122,18 +121,18 @@ impl Streets {
     }
 }
 
-/// A segment's travel time in whole milliseconds, rounded up and never zero, so that the estimate stays below it.
+/// The travel time in whole milliseconds, rounded up and never zero, so that the heuristic stays below it.
 fn cost_ms(segment: &Segment) -> u32 {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast from float saturates")]
     ((segment.travel_s * 1000.0).ceil() as u32).max(1)
 }
 
-/// The way that the search came, from front to back.
+/// The path that the search has found, in driving order.
 fn trace(arrived_by: &[Option<Segment>], from: Junction, to: Junction) -> Vec<Segment> {
     let back = |junction: Junction| arrived_by[junction as usize].filter(|_| junction != from);
-    let mut way: Vec<Segment> = std::iter::successors(back(to), |segment| back(segment.from)).collect();
-    way.reverse();
-    way
+    let mut path: Vec<Segment> = std::iter::successors(back(to), |segment| back(segment.from)).collect();
+    path.reverse();
+    path
 }
 
 #[cfg(test)]
@@ -142,7 +141,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A small map: junctions near each other, segments between random pairs with random travel times.
+    /// A small map with random segments and travel times.
     fn small_map() -> impl Strategy<Value = Streets> {
         (2_u32..12).prop_flat_map(|n| {
             let places = prop::collection::vec((-0.01..0.01_f64, -0.01..0.01_f64), n as usize);
@@ -155,7 +154,7 @@ mod tests {
         })
     }
 
-    /// Least cost between all pairs by relaxing every segment as often as there are junctions (Bellman and Ford).
+    /// The least costs from a junction, by the Bellman-Ford algorithm.
     fn least_ms(streets: &Streets, from: Junction) -> Vec<Option<u64>> {
         let mut least = vec![None; streets.junctions().len()];
         least[from as usize] = Some(0);
@@ -173,16 +172,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_fastest_way_is_the_fastest(streets in small_map()) {
+        fn fastest_path_has_the_least_cost(streets in small_map()) {
             let n = u32::try_from(streets.junctions().len()).unwrap();
             for from in 0..n {
                 let least = least_ms(&streets, from);
                 for to in 0..n {
-                    let way = streets.fastest(from, to);
-                    let cost = way.as_ref().map(|way| way.iter().map(|s| u64::from(cost_ms(s))).sum::<u64>());
+                    let path = streets.fastest(from, to);
+                    let cost = path.as_ref().map(|path| path.iter().map(|s| u64::from(cost_ms(s))).sum::<u64>());
                     prop_assert_eq!(cost, least[to as usize]);
                     let mut here = from;
-                    for segment in way.unwrap_or_default() {
+                    for segment in path.unwrap_or_default() {
                         prop_assert_eq!(segment.from, here);
                         here = segment.to;
                     }
@@ -191,10 +190,10 @@ mod tests {
         }
 
         #[test]
-        fn the_nearest_junction_is_the_nearest(streets in small_map(), lat in -0.02..0.02_f64, lon in -0.02..0.02_f64) {
+        fn nearest_junction_has_the_least_distance(streets in small_map(), lat in -0.02..0.02_f64, lon in -0.02..0.02_f64) {
             let place = Position { lat, lon };
-            let found = streets.junctions()[streets.nearest(place).unwrap() as usize].metres_to(place);
-            let least = streets.junctions().iter().map(|j| j.metres_to(place)).fold(f64::MAX, f64::min);
+            let found = streets.junctions()[streets.nearest(place).unwrap() as usize].meters_to(place);
+            let least = streets.junctions().iter().map(|j| j.meters_to(place)).fold(f64::MAX, f64::min);
             prop_assert!((found - least).abs() < 0.001);
         }
     }

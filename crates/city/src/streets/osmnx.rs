@@ -1,4 +1,4 @@
-//! `road_network.json`: a street graph as OSMnx and NetworkX write it (node-link JSON).
+//! `road_network.json`: a street graph in the node-link JSON of OSMnx and NetworkX.
 
 use std::collections::HashMap;
 
@@ -7,9 +7,9 @@ use serde::de::IgnoredAny;
 
 use crate::position::Position;
 
-use super::{Junction, OFF_STREET_METRES_PER_S, Segment, Streets};
+use super::{Junction, OFF_STREET_METERS_PER_S, Segment, Streets};
 
-/// A graph whose numbers are read leniently, one element at a time: one bad street must not cost the city.
+/// A graph whose elements are parsed one by one, so that an invalid one is skipped.
 #[derive(Deserialize)]
 struct NodeLink {
     nodes: Vec<Lenient<Node>>,
@@ -43,19 +43,19 @@ struct Node {
 struct Link {
     source: NodeId,
     target: NodeId,
-    /// Metres.
+    /// Meters.
     length: Option<f64>,
     /// Seconds.
     travel_time: Option<f64>,
     speed_kmph: Option<f64>,
 }
 
-/// Reads the graph, and says how many nodes and links could not be used.
+/// Reads the graph, and returns the number of skipped nodes and links.
 ///
-/// A link without `travel_time` takes its length at `speed_kmph`, or else at 25 km/h; one without `length` is straight.
+/// A link without `travel_time` has its `speed_kmph`, or else 25 km/h; one without `length` is straight.
 ///
 /// # Errors
-/// When the text is not such a graph at all.
+/// The text is not a node-link graph.
 pub(crate) fn read(json: &[u8]) -> Result<(Streets, usize), serde_json::Error> {
     let json = json.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(json);
     let graph: NodeLink = serde_json::from_slice(json)?;
@@ -65,7 +65,7 @@ pub(crate) fn read(json: &[u8]) -> Result<(Streets, usize), serde_json::Error> {
     for node in graph.nodes {
         match node.good().and_then(|node| Some((node.id, Position::new(node.y, node.x).ok()?))) {
             Some((id, place)) => {
-                // Numbers of junctions fit: a file with four billion nodes does not fit into memory.
+                // A file with four billion nodes does not fit into memory.
                 by_id.insert(id, u32::try_from(junctions.len()).unwrap_or(Junction::MAX));
                 junctions.push(place);
             }
@@ -93,9 +93,9 @@ impl<T> Lenient<T> {
 
 fn segment(link: &Link, by_id: &HashMap<NodeId, Junction>, junctions: &[Position]) -> Option<Segment> {
     let (from, to) = (*by_id.get(&link.source)?, *by_id.get(&link.target)?);
-    let straight_m = || junctions[from as usize].metres_to(junctions[to as usize]);
+    let straight_m = || junctions[from as usize].meters_to(junctions[to as usize]);
     let length_m = link.length.unwrap_or_else(straight_m);
-    let speed = link.speed_kmph.map_or(OFF_STREET_METRES_PER_S, |kmph| kmph / 3.6);
+    let speed = link.speed_kmph.map_or(OFF_STREET_METERS_PER_S, |kmph| kmph / 3.6);
     let travel_s = link.travel_time.unwrap_or(length_m / speed);
     let usable = |number: f64| number.is_finite() && number >= 0.0;
     (usable(length_m) && usable(travel_s)).then_some(Segment { from, to, length_m, travel_s })
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_made_up_for_and_what_is_wrong_is_skipped() {
+    fn missing_values_have_defaults_and_invalid_elements_are_skipped() {
         let json = br#"{"directed": true, "nodes": [
             {"id": 1, "x": 0.0, "y": 0.0}, {"id": "b", "x": 0.001, "y": 0.0, "street_count": 3},
             {"id": 3, "x": 400.0, "y": 0.0}, {"id": 4}, null],

@@ -1,14 +1,14 @@
-//! The service's JSON, as far as riders and drivers look at it.
+//! The JSON of the service, with the fields that riders and drivers use.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::model::Class;
 use crate::position::Position;
-use crate::source::Class;
 
-/// A trip's state. One that a newer service might add is [`TripState::Unknown`], and not over.
+/// The state of a trip. A state that this client does not know is [`TripState::Unknown`], which is not over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum TripState {
@@ -29,7 +29,7 @@ pub(crate) enum TripState {
 }
 
 impl TripState {
-    /// Whether nothing can happen to the trip any more.
+    /// Whether the trip has ended.
     pub fn is_over(self) -> bool {
         match self {
             Self::Completed | Self::Cancelled | Self::NoShow | Self::NoDriver | Self::PaymentFailed | Self::Aborted => {
@@ -43,6 +43,11 @@ impl TripState {
     }
 }
 
+/// Whether this crate treats a trip in this state as ended. A test of the service compares it with the service's states.
+pub fn is_trip_over(state: &str) -> bool {
+    serde_json::from_value::<TripState>(state.into()).is_ok_and(TripState::is_over)
+}
+
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Trip {
     pub id: String,
@@ -50,14 +55,14 @@ pub(crate) struct Trip {
     pub rider_id: String,
     pub pickup: Position,
     pub dropoff: Position,
-    /// Only the rider sees it.
+    /// Visible only to the rider.
     pub pin: Option<String>,
     pub requested_at: DateTime<Utc>,
     pub assigned_at: Option<DateTime<Utc>>,
     pub arrived_at: Option<DateTime<Utc>>,
 }
 
-/// One entry of a trip's history.
+/// An event of a trip.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct TripEvent {
     pub to: TripState,
@@ -70,7 +75,7 @@ pub(crate) struct Offer {
     pub trip_id: String,
 }
 
-/// A trip as a driver's profile and stream name it.
+/// A trip in a driver's profile and event stream.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct TripRef {
     pub id: String,
@@ -83,7 +88,7 @@ pub(crate) struct Driver {
     pub position: Option<LastPosition>,
 }
 
-/// Where the service last saw a driver: either a bare position, or one with its age around it.
+/// The last known position of a driver, with or without its age.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum LastPosition {
@@ -99,9 +104,9 @@ impl LastPosition {
     }
 }
 
-/// News on a driver's stream.
+/// An event of a driver's stream.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct DriverNews {
+pub(crate) struct DriverEvent {
     #[serde(rename = "type")]
     pub kind: String,
     pub trip_id: Option<String>,
@@ -131,11 +136,11 @@ pub(crate) struct ClockReading {
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct PositionTaken {
+pub(crate) struct PositionResponse {
     pub verdict: String,
 }
 
-/// What the service's audit says.
+/// The audit of the service.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Audit {
     pub clean: bool,
@@ -145,12 +150,12 @@ pub(crate) struct Audit {
     pub captured: Captured,
 }
 
-/// Money that was captured, in minor units by currency, as the service and as the provider say.
+/// Captured money in minor units by currency, as recorded by the service and by the provider.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Captured {
-    /// By the service's own books.
+    /// In the service's ledger.
     pub service: BTreeMap<String, i64>,
-    /// By the provider's; empty when it could not be asked.
+    /// In the provider's records; empty if they could not be read.
     pub provider: BTreeMap<String, i64>,
 }
 
@@ -198,4 +203,4 @@ pub(crate) struct Start<'a> {
 
 /// A command without fields.
 #[derive(Serialize)]
-pub(crate) struct Nothing {}
+pub(crate) struct EmptyBody {}

@@ -1,45 +1,45 @@
-//! How long to wait before the next attempt.
+//! The wait before the next attempt.
 
 use std::time::Duration;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use crate::dice::dice;
+use crate::random::seeded_random;
 
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
-/// With the waits above this is about a minute: a service that is restarted is back long before that.
+/// With the waits above, about a minute: longer than a restart of the service.
 const ATTEMPTS_MAX: u32 = 18;
 
-/// Jittered exponential back-off in machine time: 0.1 s, doubling up to 5 s, each wait cut by up to a half so that callers
-/// that failed together don't come back together.
+/// Exponential back-off with jitter, in machine time: 0.1 s, doubling up to 5 s, each wait reduced by up to a half. The
+/// jitter keeps clients that failed together from retrying together.
 #[derive(Debug)]
 pub(crate) struct Backoff {
-    dice: StdRng,
+    random: StdRng,
     attempt: u32,
 }
 
 impl Backoff {
-    /// The label only has to differ from caller to caller; it seeds the jitter.
+    /// The label seeds the jitter; it should differ between callers.
     pub fn new(label: &str) -> Self {
-        Self { dice: dice(0, label), attempt: 0 }
+        Self { random: seeded_random(0, label), attempt: 0 }
     }
 
-    /// The next wait, and at least what the service asked for.
-    pub fn wait(&mut self, asked: Option<Duration>) -> Duration {
+    /// The next wait, at least `retry_after`.
+    pub fn wait(&mut self, retry_after: Option<Duration>) -> Duration {
         let doubled = FIRST.saturating_mul(1 << self.attempt.min(10)).min(LONGEST);
         self.attempt += 1;
-        // Jitter on top of what was asked, so that a whole city told "in one second" doesn't come back as one.
-        doubled.mul_f64(self.dice.random_range(0.5..1.0)) + asked.unwrap_or_default()
+        // The jitter is added to `Retry-After`, so that clients with the same value do not retry together.
+        doubled.mul_f64(self.random.random_range(0.5..1.0)) + retry_after.unwrap_or_default()
     }
 
-    /// Whether so many attempts have failed that it is time to give up.
+    /// Whether all attempts are used up.
     pub fn is_exhausted(&self) -> bool {
         self.attempt >= ATTEMPTS_MAX
     }
 
-    /// After a success.
+    /// Starts again after a success.
     pub fn reset(&mut self) {
         self.attempt = 0;
     }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_and_stay_bounded() {
+    fn waits_grow_up_to_the_limit() {
         let mut backoff = Backoff::new("a");
         let mut all = Duration::ZERO;
         let mut first = None;

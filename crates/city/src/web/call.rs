@@ -1,11 +1,10 @@
-//! What is asked of the service, and what can come of it other than an answer.
+//! A call of the service, and its errors.
 
 use std::time::Duration;
 
 use reqwest::Method;
 use serde::Serialize;
 
-/// One call.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(super) method: Method,
@@ -27,68 +26,68 @@ impl Call {
         Self { method: Method::POST, ..Self::get(path) }.with(body)
     }
 
-    /// A command under its idempotency key: however often it is tried, it has one effect.
+    /// A command with an idempotency key: all attempts together have one effect.
     pub fn command(path: impl Into<String>, key: impl Into<String>, body: &impl Serialize) -> Self {
         Self { key: Some(key.into()), ..Self::post(path, body) }
     }
 
     fn with(mut self, body: &impl Serialize) -> Self {
-        // Bodies are plain structs of this crate; serialising one can't fail, and if it did the service would say so.
+        // Serializing the plain structs of this crate does not fail; the service would reject an empty body.
         self.body = Some(serde_json::to_vec(body).unwrap_or_default());
         self
     }
 }
 
-/// Why a call led to nothing.
+/// Why a call failed.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum Failure {
-    /// The service said no, and will say so again.
-    #[error("refused with {status} {code}")]
-    Refused { status: u16, code: String },
-    /// No definite answer; the effect is unknown.
-    #[error("no answer: {last}")]
-    NoAnswer { last: String },
-    /// An answer that this client doesn't understand.
-    #[error("an answer nobody understands: {0}")]
+pub(crate) enum CallError {
+    /// The service rejected the call, and would reject it again.
+    #[error("rejected with {status} {code}")]
+    Rejected { status: u16, code: String },
+    /// No definite response; the effect is unknown.
+    #[error("no response: {last}")]
+    NoResponse { last: String },
+    /// A response that this client cannot parse.
+    #[error("unreadable response: {0}")]
     Unreadable(String),
 }
 
-impl Failure {
-    /// The problem's code when the service refused.
+impl CallError {
+    /// The problem code, if the service rejected the call.
     pub fn code(&self) -> &str {
         match self {
-            Self::Refused { code, .. } => code,
-            Self::NoAnswer { .. } | Self::Unreadable(_) => "",
+            Self::Rejected { code, .. } => code,
+            Self::NoResponse { .. } | Self::Unreadable(_) => "",
         }
     }
 }
 
-/// What one attempt can end with, other than an answer.
+/// Why an attempt failed.
 #[derive(Debug)]
-pub(super) enum Setback {
-    /// Trying again is of no use.
-    Definite(Failure),
-    /// Worth another attempt with another token.
-    TokenRefused,
-    /// Worth another attempt, after what the service asked for.
-    Passing { asked: Option<Duration>, why: String },
+pub(super) enum AttemptError {
+    /// A retry is useless.
+    Permanent(CallError),
+    /// Retry with a new token.
+    TokenRejected,
+    /// Retry, after `Retry-After` if the service has sent it.
+    Transient { retry_after: Option<Duration>, reason: String },
 }
 
-impl Setback {
-    /// What the service asked to wait before another attempt, and why one is worth it.
+impl AttemptError {
+    /// The `Retry-After` of the service and the reason, if a retry makes sense.
     ///
     /// # Errors
-    /// When none is.
-    pub fn passing(self) -> Result<(Option<Duration>, String), Failure> {
+    /// A retry is useless.
+    pub fn retryable(self) -> Result<(Option<Duration>, String), CallError> {
         match self {
-            Self::Definite(failure) => Err(failure),
-            Self::TokenRefused => Ok((None, "the token was refused".into())),
-            Self::Passing { asked, why } => Ok((asked, why)),
+            Self::Permanent(error) => Err(error),
+            Self::TokenRejected => Ok((None, "the token was rejected".into())),
+            Self::Transient { retry_after, reason } => Ok((retry_after, reason)),
         }
     }
 
-    /// What is left of it when there is no other attempt.
-    pub fn into_failure(self) -> Failure {
-        self.passing().map_or_else(|failure| failure, |(_, last)| Failure::NoAnswer { last })
+    /// The error of the call, if there is no other attempt.
+    pub fn into_call_error(self) -> CallError {
+        self.retryable().map_or_else(|error| error, |(_, last)| CallError::NoResponse { last })
     }
 }

@@ -1,4 +1,4 @@
-//! Calls to the service: bounded, tried again under the same key, and every failure counted by its code.
+//! Calls of the service, with timeouts and retries, and with every failure counted by its code.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,147 +8,153 @@ use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::clock::{Reading, machine_now};
-use crate::tally::Tally;
+use crate::statistics::Statistics;
 
 use super::api::{ClockReading, NewToken, Token};
-use super::call::Setback;
-use super::{Backoff, Call, Failure, Role, Session};
+use super::call::AttemptError;
+use super::{Backoff, Call, CallError, Role, Session};
 
-/// Long enough for a command that waits for its own first attempt (2 s) on a busy machine.
-const ANSWER_MAX: Duration = Duration::from_secs(10);
-const CONNECT_MAX: Duration = Duration::from_secs(2);
-/// A service that asks for more than this is not waited for that long.
+/// Long enough for a command that waits for its own first attempt (2 s), on a busy machine.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest `Retry-After` that is respected.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(10);
 
-/// The service at one address, over kept connections.
+/// A client with kept-alive connections.
 ///
-/// It is `reqwest`: one position costs it 28 µs of CPU on a kept connection, and hyper's bare connection 25 µs; what costs
-/// is the kernel.
+/// With `reqwest` a position report takes 28 µs of CPU, with a bare hyper connection 25 µs: most of it is the kernel.
 #[derive(Debug)]
 pub(crate) struct Client {
     http: reqwest::Client,
-    /// Without a slash at its end.
+    /// Without a trailing slash.
     base_url: String,
-    tally: Arc<Tally>,
+    statistics: Arc<Statistics>,
 }
 
 impl Client {
     /// A client for a service without TLS.
     ///
     /// # Errors
-    /// When the operating system's networking can't be set up.
-    pub fn new(base_url: &str, tally: Arc<Tally>) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_MAX).build()?;
-        Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), tally })
+    /// The client cannot be set up.
+    pub fn new(base_url: &str, statistics: Arc<Statistics>) -> Result<Self, reqwest::Error> {
+        // Fails if the process has a cryptography provider already, which is then used.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).build()?;
+        Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), statistics })
     }
 
-    /// Makes a call, again and again until there is a definite answer or the attempts are used up.
+    /// Makes a call, with retries until a definite response or until the attempts are used up.
     ///
     /// # Errors
-    /// A refusal, or no answer.
-    pub async fn call<T: DeserializeOwned>(&self, session: &Session, call: &Call) -> Result<T, Failure> {
+    /// A rejection, or no response.
+    pub async fn call<T: DeserializeOwned>(&self, session: &Session, call: &Call) -> Result<T, CallError> {
         let mut backoff = Backoff::new(session.name());
         loop {
-            let answer = self.attempt_as(session, call).await;
-            if let Some(bytes) = answer_or_wait(answer, &mut backoff).await? {
+            let response = self.attempt_as(session, call).await;
+            if let Some(bytes) = response_or_wait(response, &mut backoff).await? {
                 return self.read(&bytes);
             }
         }
     }
 
-    /// Makes a call once; for what the next one replaces anyway.
+    /// Makes a call without retries.
     ///
     /// # Errors
-    /// Any answer but a success, or none.
-    pub async fn once<T: DeserializeOwned>(&self, session: &Session, call: &Call) -> Result<T, Failure> {
-        self.read(&self.attempt_as(session, call).await.map_err(Setback::into_failure)?)
+    /// A response other than a success, or no response.
+    pub async fn once<T: DeserializeOwned>(&self, session: &Session, call: &Call) -> Result<T, CallError> {
+        self.read(&self.attempt_as(session, call).await.map_err(AttemptError::into_call_error)?)
     }
 
-    /// Asks for a token, for a session.
-    pub(super) async fn new_token(&self, role: Role, subject: Option<&str>) -> Result<String, Failure> {
+    /// Gets a token for a session.
+    pub(super) async fn new_token(&self, role: Role, subject: Option<&str>) -> Result<String, CallError> {
         let call = Call::post("/v1/sandbox/tokens", &NewToken { role, subject });
         let label = subject.unwrap_or_default();
         let token: Token = self.read(&self.without_token(label, &call).await?)?;
         Ok(token.token)
     }
 
-    /// Reads the service's clock, once.
+    /// Reads the clock of the service, without retries.
     ///
     /// # Errors
-    /// A refusal, or no answer.
-    pub async fn clock(&self) -> Result<Reading, Failure> {
-        let asked = machine_now();
-        let bytes = self.attempt(None, &Call::get("/v1/sandbox/clock")).await.map_err(Setback::into_failure)?;
+    /// A rejection, or no response.
+    pub async fn clock(&self) -> Result<Reading, CallError> {
+        let sent = machine_now();
+        let bytes = self.attempt(None, &Call::get("/v1/sandbox/clock")).await.map_err(AttemptError::into_call_error)?;
         let received = machine_now();
         let ClockReading { domain, scale } = self.read(&bytes)?;
         if !(scale.is_finite() && scale > 0.0) {
-            return Err(Failure::Unreadable(format!("a clock of scale {scale}")));
+            return Err(CallError::Unreadable(format!("clock with scale {scale}")));
         }
-        Ok(Reading { domain, scale, received, round_trip: received - asked })
+        Ok(Reading { domain, scale, received, round_trip: received - sent })
     }
 
-    /// Reads a page of text that needs no token.
+    /// Reads a page without a token.
     ///
     /// # Errors
-    /// A refusal, or no answer.
-    pub async fn text(&self, path: &str) -> Result<String, Failure> {
+    /// A rejection, or no response.
+    pub async fn text(&self, path: &str) -> Result<String, CallError> {
         let bytes = self.without_token(path, &Call::get(path)).await?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Puts something where no token is needed, and no answer is looked at.
+    /// Puts a body without a token, and ignores the response body.
     ///
     /// # Errors
-    /// A refusal, or no answer.
-    pub async fn publish(&self, path: &str, body: &impl serde::Serialize) -> Result<(), Failure> {
+    /// A rejection, or no response.
+    pub async fn publish(&self, path: &str, body: &impl serde::Serialize) -> Result<(), CallError> {
         self.without_token(path, &Call::put(path, body)).await.map(drop)
     }
 
-    /// Opens an event stream, from after `last_id` on; once.
-    pub(super) async fn open(&self, session: &Session, path: &str, last_id: Option<&str>) -> Result<Response, Setback> {
-        let token = session.token(self).await.map_err(Setback::Definite)?;
+    /// Opens an event stream after the event `last_id`, without retries.
+    pub(super) async fn open(
+        &self,
+        session: &Session,
+        path: &str,
+        last_id: Option<&str>,
+    ) -> Result<Response, AttemptError> {
+        let token = session.token(self).await.map_err(AttemptError::Permanent)?;
         let mut request = self.http.get(format!("{}{path}", self.base_url)).bearer_auth(&token);
         request = request.header("accept", "text/event-stream");
         if let Some(id) = last_id {
             request = request.header("last-event-id", id);
         }
-        // The stream itself may be silent for long; only its start is hurried.
-        let answer = match tokio::time::timeout(ANSWER_MAX, self.send(request)).await {
-            Ok(answer) => answer,
+        // Only the start has a timeout: the stream itself may be silent.
+        let response = match tokio::time::timeout(RESPONSE_TIMEOUT, self.send(request)).await {
+            Ok(response) => response,
             Err(elapsed) => {
-                self.tally.http_error("timeout");
-                Err(Setback::Passing { asked: None, why: elapsed.to_string() })
+                self.statistics.http_error("timeout");
+                Err(AttemptError::Transient { retry_after: None, reason: elapsed.to_string() })
             }
         };
-        session.take_back_if_refused(&token, &answer);
-        answer
+        session.discard_token_if_rejected(&token, &response);
+        response
     }
 
-    /// Counts a connection that broke while it was being read.
+    /// Counts a broken event stream.
     pub(super) fn count_broken_stream(&self) {
-        self.tally.http_error("connection");
+        self.statistics.http_error("connection");
     }
 
-    async fn without_token(&self, label: &str, call: &Call) -> Result<Vec<u8>, Failure> {
+    async fn without_token(&self, label: &str, call: &Call) -> Result<Vec<u8>, CallError> {
         let mut backoff = Backoff::new(label);
         loop {
-            let answer = self.attempt(None, call).await;
-            if let Some(bytes) = answer_or_wait(answer, &mut backoff).await? {
+            let response = self.attempt(None, call).await;
+            if let Some(bytes) = response_or_wait(response, &mut backoff).await? {
                 return Ok(bytes);
             }
         }
     }
 
-    async fn attempt_as(&self, session: &Session, call: &Call) -> Result<Vec<u8>, Setback> {
-        let token = session.token(self).await.map_err(Setback::Definite)?;
-        let answer = self.attempt(Some(&token), call).await;
-        session.take_back_if_refused(&token, &answer);
-        answer
+    async fn attempt_as(&self, session: &Session, call: &Call) -> Result<Vec<u8>, AttemptError> {
+        let token = session.token(self).await.map_err(AttemptError::Permanent)?;
+        let response = self.attempt(Some(&token), call).await;
+        session.discard_token_if_rejected(&token, &response);
+        response
     }
 
-    async fn attempt(&self, token: Option<&str>, call: &Call) -> Result<Vec<u8>, Setback> {
+    async fn attempt(&self, token: Option<&str>, call: &Call) -> Result<Vec<u8>, AttemptError> {
         let mut request = self.http.request(call.method.clone(), format!("{}{}", self.base_url, call.path));
-        request = request.timeout(ANSWER_MAX);
+        request = request.timeout(RESPONSE_TIMEOUT);
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
@@ -158,61 +164,64 @@ impl Client {
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body.clone());
         }
-        let answer = self.send(request).await?;
-        answer.bytes().await.map(Into::into).map_err(|error| self.transport(&error))
+        let response = self.send(request).await?;
+        response.bytes().await.map(Into::into).map_err(|error| self.transport(&error))
     }
 
-    /// Sends a request, and sorts the answers that are no success.
-    async fn send(&self, request: RequestBuilder) -> Result<Response, Setback> {
-        let answer = request.send().await.map_err(|error| self.transport(&error))?;
-        let status = answer.status();
+    /// Sends a request, and converts responses other than a success to errors.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, AttemptError> {
+        let response = request.send().await.map_err(|error| self.transport(&error))?;
+        let status = response.status();
         if status.is_success() {
-            return Ok(answer);
+            return Ok(response);
         }
-        let asked = retry_after(answer.headers());
-        let body = answer.bytes().await.unwrap_or_default();
+        let retry_after = retry_after(response.headers());
+        let body = response.bytes().await.unwrap_or_default();
         let code = problem_code(&body).unwrap_or_else(|| status.as_str().to_owned());
-        self.tally.http_error(&code);
-        let is_passing = match status {
-            StatusCode::UNAUTHORIZED => return Err(Setback::TokenRefused),
+        self.statistics.http_error(&code);
+        let is_transient = match status {
+            StatusCode::UNAUTHORIZED => return Err(AttemptError::TokenRejected),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => true,
-            // The first attempt under this key is still at work.
+            // The first attempt with this key is still in progress.
             StatusCode::CONFLICT => code == "request_in_progress",
             _ => status.is_server_error(),
         };
-        Err(if is_passing {
-            Setback::Passing { asked, why: format!("{status} {code}") }
+        Err(if is_transient {
+            AttemptError::Transient { retry_after, reason: format!("{status} {code}") }
         } else {
-            Setback::Definite(Failure::Refused { status: status.as_u16(), code })
+            AttemptError::Permanent(CallError::Rejected { status: status.as_u16(), code })
         })
     }
 
-    fn transport(&self, error: &reqwest::Error) -> Setback {
-        self.tally.http_error(if error.is_timeout() { "timeout" } else { "connection" });
-        Setback::Passing { asked: None, why: error.to_string() }
+    fn transport(&self, error: &reqwest::Error) -> AttemptError {
+        self.statistics.http_error(if error.is_timeout() { "timeout" } else { "connection" });
+        AttemptError::Transient { retry_after: None, reason: error.to_string() }
     }
 
-    fn read<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, Failure> {
+    fn read<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, CallError> {
         serde_json::from_slice(bytes).map_err(|error| {
-            self.tally.http_error("unreadable");
-            Failure::Unreadable(error.to_string())
+            self.statistics.http_error("unreadable");
+            CallError::Unreadable(error.to_string())
         })
     }
 }
 
-/// The answer, or nothing after a wait that makes another attempt worth it.
+/// Returns the response, or `None` after the wait before a retry.
 ///
 /// # Errors
-/// When none is, or so many have failed that it is time to give up.
-async fn answer_or_wait(answer: Result<Vec<u8>, Setback>, backoff: &mut Backoff) -> Result<Option<Vec<u8>>, Failure> {
-    let (asked, last) = match answer {
+/// A permanent error, or all attempts are used up.
+async fn response_or_wait(
+    response: Result<Vec<u8>, AttemptError>,
+    backoff: &mut Backoff,
+) -> Result<Option<Vec<u8>>, CallError> {
+    let (retry_after, last) = match response {
         Ok(bytes) => return Ok(Some(bytes)),
-        Err(setback) => setback.passing()?,
+        Err(error) => error.retryable()?,
     };
     if backoff.is_exhausted() {
-        return Err(Failure::NoAnswer { last });
+        return Err(CallError::NoResponse { last });
     }
-    tokio::time::sleep(backoff.wait(asked)).await;
+    tokio::time::sleep(backoff.wait(retry_after)).await;
     Ok(None)
 }
 
@@ -221,7 +230,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
-/// The stable name of a problem document (RFC 9457); `None` for a body that is none.
+/// The code of a problem document (RFC 9457), if the body is one.
 fn problem_code(body: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Problem {

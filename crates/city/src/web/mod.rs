@@ -1,17 +1,17 @@
-//! The service as its clients see it: calls that are tried again under their key, and streams that are taken up again.
+//! The client of the service: calls that are retried with their idempotency key, and event streams that reconnect.
 
 pub(crate) mod api;
 mod backoff;
 mod call;
 mod client;
-mod events;
+mod event_stream;
 mod session;
 mod sse;
 
 pub(crate) use backoff::Backoff;
-pub(crate) use call::{Call, Failure};
+pub(crate) use call::{Call, CallError};
 pub(crate) use client::Client;
-pub(crate) use events::follow;
+pub(crate) use event_stream::event_stream;
 pub(crate) use session::{Role, Session};
 pub(crate) use sse::Frame;
 

@@ -1,4 +1,4 @@
-//! One actor's identity towards the service.
+//! The session of an actor.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::sync::lock;
 
-use super::call::Setback;
-use super::{Client, Failure};
+use super::call::AttemptError;
+use super::{CallError, Client};
 
-/// What an actor is allowed to do.
+/// The role of an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
@@ -18,7 +18,7 @@ pub(crate) enum Role {
     Ops,
 }
 
-/// A role, a subject and the token that proves them. The token is kept until the service no longer takes it.
+/// A role, a subject and their token. The token is kept until the service rejects it.
 #[derive(Debug)]
 pub(crate) struct Session {
     role: Role,
@@ -27,21 +27,21 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Without a subject the service makes one up.
+    /// Without a subject the service generates one.
     pub fn new(role: Role, subject: Option<String>) -> Self {
         Self { role, subject, token: Mutex::new(None) }
     }
 
-    /// Who this is in messages, and in the seeds of back-offs.
+    /// The name in messages and in the seeds of back-offs.
     pub fn name(&self) -> &str {
         self.subject.as_deref().unwrap_or("ops")
     }
 
-    /// The token, asked for at the first use. Two callers at once may both ask: both tokens are good.
+    /// The token, requested at the first use. Concurrent callers may request two tokens; both are valid.
     ///
     /// # Errors
-    /// When the service gives none.
-    pub async fn token(&self, client: &Client) -> Result<Arc<str>, Failure> {
+    /// The service returns no token.
+    pub async fn token(&self, client: &Client) -> Result<Arc<str>, CallError> {
         if let Some(token) = lock(&self.token).clone() {
             return Ok(token);
         }
@@ -50,10 +50,10 @@ impl Session {
         Ok(token)
     }
 
-    /// Forgets the token if it was refused, unless another one has come meanwhile.
-    pub(super) fn take_back_if_refused<T>(&self, used: &str, answer: &Result<T, Setback>) {
+    /// Removes the token if it was rejected, unless there is a newer one.
+    pub(super) fn discard_token_if_rejected<T>(&self, used: &str, response: &Result<T, AttemptError>) {
         let mut token = lock(&self.token);
-        if matches!(answer, Err(Setback::TokenRefused)) && token.as_deref() == Some(used) {
+        if matches!(response, Err(AttemptError::TokenRejected)) && token.as_deref() == Some(used) {
             *token = None;
         }
     }

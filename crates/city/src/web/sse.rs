@@ -1,29 +1,29 @@
-//! `text/event-stream`, as the HTML standard describes it ("Server-sent events", parsing an event stream).
+//! A parser of `text/event-stream` (HTML standard, "Server-sent events").
 
-/// One event of a stream.
+/// An event of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Frame {
-    /// `message` in the standard when the server names none; here empty.
+    /// The event type; empty if the server sends none.
     pub event: String,
-    /// Its `data` lines, joined by line feeds.
+    /// The `data` lines, joined with line feeds.
     pub data: String,
-    /// The last id that the stream has carried, in this event or before it.
+    /// The last id in the stream, of this event or an earlier one.
     pub last_id: Option<String>,
 }
 
-/// An event that is longer than this is no event of ours.
+/// The longest event.
 const FRAME_BYTES_MAX: usize = 1 << 20;
 
-/// The stream sent an event that is too long to be one.
+/// The stream contains a too long event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an event of more than {FRAME_BYTES_MAX} bytes")]
 pub(crate) struct FrameTooLong;
 
-/// Takes bytes as they come, cut anywhere, and gives events.
+/// An incremental parser, for chunks that end anywhere.
 #[derive(Debug, Default)]
 pub(crate) struct Parser {
     line: Vec<u8>,
-    /// The last byte was `\r`: a `\n` that follows belongs to it.
+    /// The last byte was `\r`: a following `\n` belongs to it.
     after_return: bool,
     started: bool,
     frame: Frame,
@@ -32,20 +32,20 @@ pub(crate) struct Parser {
 }
 
 impl Parser {
-    /// A parser for a stream that goes on after the event with this id.
+    /// A parser for a stream that continues after the event with this id.
     pub fn after(last_id: Option<String>) -> Self {
         Self { frame: Frame { last_id: last_id.clone(), ..Frame::default() }, resume_from: last_id, ..Self::default() }
     }
 
-    /// The id of the last event that came whole: after it the stream can be taken up again.
+    /// The id of the last complete event, after which the stream can be resumed.
     pub fn resume_from(&self) -> Option<&str> {
         self.resume_from.as_deref()
     }
 
-    /// Reads the next bytes, and appends the events that they complete.
+    /// Parses the next bytes, and appends the completed events.
     ///
     /// # Errors
-    /// When an event or a line passes the bound; the stream is then of no more use.
+    /// An event or a line is too long; the stream cannot be continued.
     pub fn read(&mut self, bytes: &[u8], frames: &mut Vec<Frame>) -> Result<(), FrameTooLong> {
         for &byte in bytes {
             match byte {
@@ -54,7 +54,7 @@ impl Parser {
                     self.after_return = byte == b'\r';
                     let line = std::mem::take(&mut self.line);
                     self.end_line(&line, frames);
-                    // Given back for the next line: no allocation per line.
+                    // Reuse the allocation.
                     self.line = line;
                     self.line.clear();
                 }
@@ -89,12 +89,12 @@ impl Parser {
                 self.data_lines += 1;
             }
             "id" if !value.contains('\0') => self.frame.last_id = Some(value.to_owned()),
-            // A comment (no name), `retry` (this client has a back-off of its own), or nothing the standard knows.
+            // A comment (empty name), `retry` (this client has its own back-off), or an unknown field.
             _ => {}
         }
     }
 
-    /// An event without data is none, but its id counts.
+    /// An event without data is ignored, except for its id.
     fn end_frame(&mut self, frames: &mut Vec<Frame>) {
         self.resume_from.clone_from(&self.frame.last_id);
         let next = Frame { last_id: self.frame.last_id.clone(), ..Frame::default() };
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_read_whole_wherever_the_stream_is_cut() {
+    fn events_are_complete_wherever_the_chunks_end() {
         let bytes = STREAM.as_bytes();
         for cut in 0..=bytes.len() {
             let (mut parser, mut frames) = (Parser::default(), Vec::new());
@@ -140,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_was_cut_off_is_asked_for_again() {
+    fn incomplete_event_is_resumed_from_the_one_before() {
         let mut parser = Parser::after(Some("6".into()));
         parser.read(b"id: 7\ndata: half an ev", &mut Vec::new()).unwrap();
         assert_eq!(parser.resume_from(), Some("6"));
     }
 
     #[test]
-    fn an_endless_event_is_refused() {
+    fn endless_event_is_an_error() {
         let mut parser = Parser::default();
         let line = "data: ".to_owned() + &"x".repeat(1000) + "\n";
         let read = (0..2_000).try_for_each(|_| parser.read(line.as_bytes(), &mut Vec::new()));
@@ -156,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..10)) {
+        fn arbitrary_bytes_do_not_panic(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..10)) {
             let (mut parser, mut frames) = (Parser::default(), Vec::new());
             for chunk in chunks {
                 parser.read(&chunk, &mut frames).unwrap();

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
-//! The client against a server that follows a script, over real connections.
+//! Tests of the client with a scripted server, over real connections.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,28 +8,28 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::statistics::Statistics;
 use crate::sync::lock;
-use crate::tally::Tally;
 
 use super::*;
 
-/// What the server does with one request; tokens it gives by itself.
+/// The reaction of the server to a request. Token requests are not part of the script.
 enum Reply {
     Json(u16, &'static str),
     Busy,
-    HangUp,
+    CloseConnection,
     Events(&'static str),
 }
 
-/// The heads and bodies of the requests that came, tokens left out.
+/// The received requests, except for tokens.
 type Requests = Arc<Mutex<Vec<String>>>;
 
-/// Serves the script, one reply after the other, each on a connection of its own.
-async fn server(script: Vec<Reply>) -> (Arc<Client>, Arc<Tally>, Requests) {
+/// Serves the script, one reply per connection.
+async fn server(script: Vec<Reply>) -> (Arc<Client>, Arc<Statistics>, Requests) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let tally = Arc::new(Tally::default());
+    let statistics = Arc::new(Statistics::default());
     let base_url = format!("http://{}/", listener.local_addr().unwrap());
-    let client = Arc::new(Client::new(&base_url, tally.clone()).unwrap());
+    let client = Arc::new(Client::new(&base_url, statistics.clone()).unwrap());
     let requests = Requests::default();
     let seen = requests.clone();
     tokio::spawn(async move {
@@ -53,11 +53,11 @@ async fn server(script: Vec<Reply>) -> (Arc<Client>, Arc<Tally>, Requests) {
                     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
                     socket.write_all(format!("{head}{text}").as_bytes()).await.unwrap();
                 }
-                Some(Reply::HangUp) | None => {}
+                Some(Reply::CloseConnection) | None => {}
             }
         }
     });
-    (client, tally, requests)
+    (client, statistics, requests)
 }
 
 async fn request(socket: &mut TcpStream) -> String {
@@ -93,19 +93,19 @@ fn header(request: &str, name: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_command_is_tried_under_its_key_until_there_is_an_answer() {
+async fn command_is_retried_with_its_key_until_a_response() {
     let script = vec![
         Reply::Json(503, r#"{"code":"outcome_unknown"}"#),
-        Reply::HangUp,
+        Reply::CloseConnection,
         Reply::Busy,
         Reply::Json(409, r#"{"code":"request_in_progress"}"#),
         Reply::Json(500, "no problem document"),
         Reply::Json(201, r#"{"id":"trip_1"}"#),
     ];
-    let (client, tally, requests) = server(script).await;
+    let (client, statistics, requests) = server(script).await;
     let call = Call::command("/v1/trips", "key-1", &json!({"quote_id": "quo_1"}));
-    let answer: Value = client.call(&rider(), &call).await.unwrap();
-    assert_eq!(answer["id"], "trip_1");
+    let response: Value = client.call(&rider(), &call).await.unwrap();
+    assert_eq!(response["id"], "trip_1");
 
     let requests = lock(&requests).clone();
     assert_eq!(requests.len(), 6);
@@ -113,13 +113,13 @@ async fn a_command_is_tried_under_its_key_until_there_is_an_answer() {
         assert_eq!(header(request, "idempotency-key").as_deref(), Some("key-1"));
         assert!(request.ends_with(r#"{"quote_id":"quo_1"}"#));
     }
-    let errors = tally.counts().http_errors;
+    let errors = statistics.counts().http_errors;
     let codes: Vec<&str> = errors.keys().map(String::as_str).collect();
     assert_eq!(codes, ["500", "connection", "outcome_unknown", "rate_limited", "request_in_progress"]);
 }
 
 #[tokio::test]
-async fn a_refusal_is_not_tried_again() {
+async fn rejection_is_not_retried() {
     let (client, _, requests) = server(vec![Reply::Json(410, r#"{"code":"offer_expired"}"#)]).await;
     let failure = client.call::<Value>(&rider(), &Call::get("/v1/offers")).await.unwrap_err();
     assert_eq!(failure.code(), "offer_expired");
@@ -127,7 +127,7 @@ async fn a_refusal_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_replaced() {
+async fn rejected_token_is_replaced() {
     let script =
         vec![Reply::Json(200, "{}"), Reply::Json(401, r#"{"code":"unauthenticated"}"#), Reply::Json(200, "{}")];
     let (client, _, requests) = server(script).await;
@@ -140,7 +140,7 @@ async fn a_token_that_is_refused_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_stream_goes_on_after_the_last_whole_event() {
+async fn stream_resumes_after_the_last_complete_event() {
     let script = vec![
         Reply::Events("id: 1\nevent: a\ndata: {}\n\nid: 2\nevent: b\ndata: {"),
         Reply::Json(503, "{}"),
@@ -149,7 +149,7 @@ async fn a_stream_goes_on_after_the_last_whole_event() {
         Reply::Events("id: 9\nevent: snapshot\ndata: {}\n\n"),
     ];
     let (client, _, requests) = server(script).await;
-    let events = follow(client, Arc::new(rider()), "/v1/drivers/me/events".into());
+    let events = event_stream(client, Arc::new(rider()), "/v1/drivers/me/events".into());
     let names: Vec<String> = events.take(3).map(|frame| frame.event).collect().await;
     assert_eq!(names, ["a", "b", "snapshot"]);
     let ids: Vec<_> = lock(&requests).iter().map(|request| header(request, "last-event-id")).collect();

@@ -1,8 +1,8 @@
-//! A Debian or Ubuntu machine's own packages, unpacked beside the system.
+//! Packages of Debian or Ubuntu, unpacked into the cache directory.
 //!
-//! `apt-get` runs with its state in a directory of ours, so an ordinary user can run it, and nothing of the system's
-//! changes when root does. It takes the machine's sources and keys, and loads what the machine lacks: the server, and
-//! those libraries that aren't installed.
+//! `apt-get` runs with its state in that directory, so that any user can run it, and the system does not change when
+//! root does. It uses the sources and keys of the machine, and downloads the server and the libraries that are not
+//! installed.
 
 use std::{
     fs, io,
@@ -12,14 +12,14 @@ use std::{
 
 use crate::{
     account,
-    cluster::Progress,
     error::{Attempt, Error},
     fetch::run_client,
     files,
     installation::{self, Installation},
+    waiting::Progress,
 };
 
-/// State and cache of our own, and then no hooks, no lock and no account of the system's are needed.
+/// State and cache in the directory, and no hooks, lock or account of the system.
 const CONFIGURATION: &str = r#"
 Dir::State::Lists "DIR/lists";
 Dir::Cache "DIR/cache";
@@ -37,11 +37,11 @@ Acquire::https::Timeout "30";
 #clear DPkg::Post-Invoke;
 "#;
 
-/// The time zone that every sqlx session asks for. The distributions' servers look for it here and nowhere else, so
-/// this is the one thing that can't be had from a directory of ours.
+/// The time zone of every sqlx session. The servers of the distributions read it only from here, so that it cannot be
+/// unpacked elsewhere.
 const TIME_ZONE: &str = "/usr/share/zoneinfo/UTC";
 
-/// Loads and unpacks the packages.
+/// Downloads and unpacks the packages.
 pub(super) fn fetch_into(dir: &Path, progress: &Progress) -> Result<(), Error> {
     let has_time_zones = Path::new(TIME_ZONE).exists();
     if !has_time_zones && account::effective_uid()? != 0 {
@@ -62,10 +62,10 @@ pub(super) fn fetch_into(dir: &Path, progress: &Progress) -> Result<(), Error> {
         run_client(command, dir)
     };
 
-    progress("fetching PostgreSQL by apt-get: package lists");
-    // A source that can't be reached is no matter if another has the server, as the next command finds out.
+    progress("fetching PostgreSQL with apt-get: package lists");
+    // An unreachable source does not matter if another one has the server, which the next command finds out.
     let updated = apt_get(&["update"]);
-    progress("fetching PostgreSQL by apt-get: packages, 20 to 60 MB");
+    progress("fetching PostgreSQL with apt-get: packages, 20 to 60 MB");
     apt_get(&["--download-only", "install", "postgresql"]).map_err(|error| updated.err().unwrap_or(error))?;
     if !has_time_zones {
         progress("installing the package tzdata");
@@ -88,16 +88,16 @@ fn unpack(archives: &Path, dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The installation among the unpacked packages; a server finds the rest of its files by where its programs are.
+/// The installation in the unpacked packages. A server finds its other files relative to its programs.
 pub(super) fn installation(dir: &Path) -> Result<Installation, String> {
-    let places = installation::newest_first(&dir.join("usr/lib/postgresql"), "", "bin");
-    let place = places.first().ok_or("the packages hold no server")?;
+    let dirs = installation::newest_first(&dir.join("usr/lib/postgresql"), "", "bin");
+    let bin_dir = dirs.first().ok_or("the packages contain no server")?;
     let mut libraries = library_dirs(&dir.join("usr/lib"));
     libraries.extend(library_dirs(&dir.join("lib")));
-    Installation::at(place, libraries)
+    Installation::at(bin_dir, libraries)
 }
 
-/// The directories of shared libraries in a `lib`: one for each kind of processor.
+/// The directories of shared libraries in `lib`: one for each architecture.
 fn library_dirs(lib: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(lib).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| path.to_string_lossy().contains("-linux-gnu")).collect()

@@ -1,4 +1,4 @@
-//! Owners that can be killed: this very test binary, run again as a process of its own.
+//! Owner processes that tests can kill: this test binary, run again.
 
 use std::{
     env,
@@ -14,14 +14,14 @@ use std::{
 use embedded_postgres::{Cluster, Settings};
 use tempfile::TempDir;
 
-/// The ignored test that is run as the owner, and the variable that says where its data goes.
-const OWNER_TEST: &str = "an_owner_for_other_tests";
+/// The ignored test that runs as the owner, and the environment variable with its data directory.
+const OWNER_TEST: &str = "owner_process";
 const DIR_VARIABLE: &str = "EMBEDDED_POSTGRES_TEST_DIR";
 
-/// How long anything here may take that should take a second.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The timeout of every wait. Each should take about a second.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A directory that every account can enter, gone at the end of the test.
+/// A directory that every account can enter, removed at the end of the test.
 pub fn temp_dir() -> TempDir {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::Builder::new().prefix("ridematch-test-").tempdir_in("/tmp").unwrap();
@@ -33,15 +33,15 @@ pub fn is_root() -> bool {
     temp_dir().path().metadata().unwrap().uid() == 0
 }
 
-/// What the owner does: starts a cluster, says where, and obeys.
-pub async fn be_the_owner() {
-    let dir = env::var_os(DIR_VARIABLE).expect("this is only for other tests to start");
+/// The owner process: starts a cluster, prints where it is, and executes one command.
+pub async fn run_owner() {
+    let dir = env::var_os(DIR_VARIABLE).expect("only other tests run this");
     let cluster = Cluster::start(Settings::kept(PathBuf::from(dir))).await.unwrap();
     println!("\nurl {}", cluster.url("postgres"));
     println!("run_dir {}", cluster.run_dir().display());
-    let mut order = String::new();
-    std::io::stdin().read_line(&mut order).unwrap();
-    assert_ne!(order, "panic\n", "as ordered");
+    let mut command = String::new();
+    std::io::stdin().read_line(&mut command).unwrap();
+    assert_ne!(command, "panic\n", "panic on command");
     cluster.stop().await.unwrap();
 }
 
@@ -50,19 +50,19 @@ pub struct Owner {
     pub url: String,
     pub run_dir: PathBuf,
     pub process: Child,
-    orders: ChildStdin,
-    words: Lines<BufReader<ChildStdout>>,
+    commands: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Owner {
-    /// Starts one, in a process group of its own.
+    /// Starts an owner in its own process group.
     pub fn start(dir: &Path) -> Self {
         Self::start_with(dir, |_| {})
     }
 
-    /// The same, as another user with no home.
+    /// Starts an owner as another user without a home directory.
     pub fn start_as(dir: &Path, uid: u32) -> Self {
-        // The build directory may be one that this user can't enter.
+        // This user may not have access to the build directory.
         let program = dir.join("owner");
         fs::copy(env::current_exe().unwrap(), &program).unwrap();
         Self::start_with(&dir.join("data"), |command| {
@@ -83,19 +83,19 @@ impl Owner {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let orders = process.stdin.take().unwrap();
-        let mut words = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut word = |name: &str| {
-            words
+        let commands = process.stdin.take().unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut value = |name: &str| {
+            output
                 .by_ref()
                 .map(Result::unwrap)
                 .find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
-                .unwrap_or_else(|| panic!("the owner ended without saying its {name}"))
+                .unwrap_or_else(|| panic!("the owner ended without printing {name}"))
         };
-        Self { url: word("url "), run_dir: word("run_dir ").into(), process, orders, words }
+        Self { url: value("url "), run_dir: value("run_dir ").into(), process, commands, output }
     }
 
-    /// Sends a signal to the owner's process group, as a terminal does.
+    /// Sends a signal to the process group of the owner, as a terminal does.
     pub fn signal_group(&self, signal: &str) {
         kill(signal, &format!("-{}", self.process.id()));
     }
@@ -106,20 +106,21 @@ impl Owner {
         self.process.wait().unwrap();
     }
 
-    /// Gives an order and waits for the owner's end.
-    pub fn order(mut self, order: &str) -> bool {
-        writeln!(self.orders, "{order}").unwrap();
-        self.words.by_ref().for_each(drop);
+    /// Sends a command, waits for the end of the owner, and returns whether it succeeded.
+    pub fn command(mut self, command: &str) -> bool {
+        writeln!(self.commands, "{command}").unwrap();
+        self.output.by_ref().for_each(drop);
         self.process.wait().unwrap().success()
     }
 }
 
-pub fn kill(signal: &str, whom: &str) {
-    let status = Command::new("/bin/sh").args(["-c", "kill -s \"$1\" -- \"$2\"", "sh", signal, whom]).status().unwrap();
-    assert!(status.success(), "kill -s {signal} -- {whom}");
+pub fn kill(signal: &str, target: &str) {
+    let status =
+        Command::new("/bin/sh").args(["-c", "kill -s \"$1\" -- \"$2\"", "sh", signal, target]).status().unwrap();
+    assert!(status.success(), "kill -s {signal} -- {target}");
 }
 
-/// The process id that the server in this cluster directory has noted.
+/// The process id of the server in this data directory.
 pub fn server_pid(dir: &Path) -> String {
     let text = fs::read_to_string(dir.join("data/postmaster.pid")).unwrap();
     text.lines().next().unwrap().to_owned()
@@ -138,7 +139,7 @@ pub fn group_of(pid: &str) -> Vec<String> {
     all.iter().filter(|(other, group)| group == own && *other != pid).map(|(other, _)| (*other).to_owned()).collect()
 }
 
-/// Whether any process of a server holds this cluster directory.
+/// Whether a process of a server uses this data directory.
 pub fn has_server(dir: &Path) -> bool {
     let lock = File::open(dir.join("server.lock")).unwrap();
     match lock.try_lock_shared() {
@@ -148,14 +149,14 @@ pub fn has_server(dir: &Path) -> bool {
     }
 }
 
-/// Waits, bounded.
-pub fn eventually(what: &str, holds: impl Fn() -> bool) {
+/// Waits until the condition holds, or panics after the timeout.
+pub fn eventually(what: &str, condition: impl Fn() -> bool) {
     const STEP: Duration = Duration::from_millis(10);
-    for _ in 0..PATIENCE.as_millis() / STEP.as_millis() {
-        if holds() {
+    for _ in 0..TIMEOUT.as_millis() / STEP.as_millis() {
+        if condition() {
             return;
         }
         thread::sleep(STEP);
     }
-    panic!("{what}: not within {} s", PATIENCE.as_secs());
+    panic!("{what}: not within {} s", TIMEOUT.as_secs());
 }

@@ -1,21 +1,21 @@
-//! The control door: plans of faults, and what becomes of them.
+//! The control interface: fault plans and their counts.
 
 use serde_json::{Value, json};
 
-use crate::sim::{Http, MANUAL, Sim, read};
+use crate::harness::{Http, MANUAL, Sim, read};
 
 #[tokio::test]
-async fn the_control_door_needs_the_key_and_health_does_not() {
+async fn control_interface_without_the_key_is_401_except_health() {
     let Sim { http, .. } = &Sim::start().await;
-    for path in ["/sim/books", "/sim/faults", "/sim/events", "/sim/nowhere"] {
+    for path in ["/sim/state", "/sim/faults", "/sim/events", "/sim/nowhere"] {
         assert_eq!(read(http.client.get(http.url(path))).await.status, 401, "{path}");
     }
     assert_eq!(read(http.client.get(http.url("/sim/health"))).await.json["status"], "ok");
     assert_eq!(http.get("/sim/nowhere").await.status, 404);
 }
 
-/// A fault that means nothing, and the parameter that the refusal names.
-fn wrong() -> Vec<(Value, &'static str)> {
+/// An invalid fault, and the parameter that the error names.
+fn invalid() -> Vec<(Value, &'static str)> {
     vec![
         (json!({ "on": "confirm", "kind": "explode" }), "faults"),
         (json!({ "on": "confirm" }), "faults"),
@@ -38,12 +38,12 @@ fn wrong() -> Vec<(Value, &'static str)> {
 }
 
 #[tokio::test]
-async fn a_plan_that_means_nothing_is_refused_whole_and_the_old_one_stays() {
+async fn plan_with_an_invalid_fault_is_rejected_and_the_old_plan_stays() {
     let Sim { http, .. } = &Sim::start().await;
     let good = json!({ "on": "any", "kind": "latency", "ms": 0 });
     http.plan(json!([good])).await;
     let too_many = (Value::Array(vec![good; 101]), "faults");
-    for (faults, param) in wrong().into_iter().map(|(fault, param)| (json!([fault]), param)).chain([too_many]) {
+    for (faults, param) in invalid().into_iter().map(|(fault, param)| (json!([fault]), param)).chain([too_many]) {
         let refused = http.plan(faults.clone()).await;
         assert_eq!(refused.error().0, 400, "{faults}");
         assert_eq!(refused.json["error"]["param"], param, "{faults}");
@@ -52,7 +52,7 @@ async fn a_plan_that_means_nothing_is_refused_whole_and_the_old_one_stays() {
 }
 
 #[tokio::test]
-async fn a_plan_is_shown_with_what_it_struck_and_healing_ends_it() {
+async fn plan_shows_its_injections_until_it_is_cleared() {
     let sim = Sim::start().await;
     let http = &sim.http;
     http.plan(json!([{ "on": "create", "kind": "error_503", "times": 2 }])).await;
@@ -62,21 +62,22 @@ async fn a_plan_is_shown_with_what_it_struck_and_healing_ends_it() {
     }
     assert_eq!(create, [503, 503, 200]);
     let shown = http.get("/sim/faults").await.json;
-    let fault = json!({ "on": "create", "kind": "error_503", "share": 1.0, "times": 2, "struck": 2 });
+    let fault = json!({ "on": "create", "kind": "error_503", "share": 1.0, "times": 2, "injected": 2 });
     assert_eq!(shown["faults"], json!([fault]));
     assert_eq!(shown["totals"], json!({ "error_503": 2 }));
 
-    let healed = http.heal().await.json;
-    assert_eq!((&healed["faults"], &healed["totals"]), (&json!([]), &json!({ "error_503": 2 })));
+    let cleared = http.clear_faults().await.json;
+    assert_eq!((&cleared["faults"], &cleared["totals"]), (&json!([]), &json!({ "error_503": 2 })));
     http.plan(json!([{ "on": "create", "kind": "error_503" }])).await;
     assert_eq!(http.post("/v1/payment_intents", MANUAL).await.status, 503);
     let sim = sim.restart().await;
-    assert_eq!(sim.http.post("/v1/payment_intents", MANUAL).await.status, 200, "a restart heals");
+    assert_eq!(sim.http.post("/v1/payment_intents", MANUAL).await.status, 200, "a restart clears the faults");
 }
 
-async fn strikes(http: &Http, seed: u64) -> Vec<u16> {
+async fn statuses(http: &Http, seed: u64) -> Vec<u16> {
     let plan = json!({ "faults": [{ "on": "create", "kind": "error_503", "share": 0.5 }], "seed": seed });
-    let shown = read(http.client.put(http.url("/sim/faults")).bearer_auth(crate::sim::SECRET_KEY).json(&plan)).await;
+    let shown =
+        read(http.client.put(http.url("/sim/faults")).bearer_auth(crate::harness::SECRET_KEY).json(&plan)).await;
     assert_eq!(shown.json["seed"], seed);
     let mut statuses = Vec::new();
     for _ in 0..30 {
@@ -86,10 +87,10 @@ async fn strikes(http: &Http, seed: u64) -> Vec<u16> {
 }
 
 #[tokio::test]
-async fn the_same_seed_strikes_the_same_requests() {
+async fn same_seed_injects_into_the_same_requests() {
     let (one, two) = (Sim::start().await, Sim::start().await);
-    let first = strikes(&one.http, 7).await;
+    let first = statuses(&one.http, 7).await;
     assert!(first.contains(&200) && first.contains(&503), "{first:?}");
-    assert_eq!(strikes(&two.http, 7).await, first);
-    assert_ne!(strikes(&two.http, 8).await, first);
+    assert_eq!(statuses(&two.http, 7).await, first);
+    assert_ne!(statuses(&two.http, 8).await, first);
 }

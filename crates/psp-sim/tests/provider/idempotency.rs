@@ -1,22 +1,22 @@
-//! One effect per key, whatever happens.
+//! One effect per idempotency key.
 
 use std::collections::HashSet;
 
 use serde_json::json;
 
-use crate::sim::{HandClock, MANUAL, Sim};
+use crate::harness::{MANUAL, ManualClock, Sim};
 
 const INTENTS: &str = "/v1/payment_intents";
 const DAY_S: i64 = 24 * 60 * 60;
 
 #[tokio::test]
-async fn the_same_request_is_answered_byte_for_byte_and_done_once() {
+async fn replay_is_byte_for_byte_without_another_effect() {
     let Sim { http, .. } = &Sim::start().await;
     let first = http.post_once("key", INTENTS, MANUAL).await;
     assert_eq!(first.header("idempotency-key"), Some("key"));
     assert_eq!(first.header("idempotent-replayed"), None);
-    // Its state goes on meanwhile: the replay tells what was, not what is.
-    http.act(&first.id(), "confirm", &[]).await;
+    // The replay has the first response, not the current status.
+    http.command(&first.id(), "confirm", &[]).await;
 
     let mut reordered = MANUAL.to_vec();
     reordered.reverse();
@@ -31,7 +31,7 @@ async fn the_same_request_is_answered_byte_for_byte_and_done_once() {
 }
 
 #[tokio::test]
-async fn a_key_belongs_to_its_endpoint_and_its_parameters() {
+async fn key_of_another_endpoint_or_other_parameters_is_400() {
     let Sim { http, .. } = &Sim::start().await;
     let id = http.post_once("key", INTENTS, MANUAL).await.id();
     let mut other = MANUAL.to_vec();
@@ -45,7 +45,7 @@ async fn a_key_belongs_to_its_endpoint_and_its_parameters() {
 }
 
 #[tokio::test]
-async fn a_decline_and_a_wrong_state_are_stored() {
+async fn declines_and_wrong_status_errors_are_stored() {
     let Sim { http, .. } = &Sim::start().await;
     let id = http.create(MANUAL).await;
     let confirm = format!("{INTENTS}/{id}/confirm");
@@ -56,14 +56,14 @@ async fn a_decline_and_a_wrong_state_are_stored() {
     let refused = http.post_once("early", &capture, &[]).await;
     assert_eq!(refused.status, 400);
 
-    http.act(&id, "confirm", &[("payment_method", "pm_card_visa")]).await;
+    http.command(&id, "confirm", &[("payment_method", "pm_card_visa")]).await;
     assert_eq!(http.post_once("decline", &confirm, &declining).await.text, declined.text);
     assert_eq!(http.post_once("early", &capture, &[]).await.text, refused.text);
     assert_eq!(http.intent(&id).await["status"], "requires_capture");
 }
 
 #[tokio::test]
-async fn what_never_began_leaves_its_key_free() {
+async fn invalid_request_does_not_use_its_key() {
     let Sim { http, .. } = &Sim::start().await;
     assert_eq!(http.post_once("key", INTENTS, &[("amount", "x")]).await.status, 400);
     assert_eq!(http.post_once("key", &format!("{INTENTS}/pi_none/capture"), &[]).await.status, 404);
@@ -71,10 +71,10 @@ async fn what_never_began_leaves_its_key_free() {
 }
 
 #[tokio::test]
-async fn a_500_is_stored_whether_the_work_was_done_or_not() {
+async fn error_500_is_stored_with_and_without_the_effect() {
     let sim = Sim::start().await;
     let mut answers = Vec::new();
-    for (fault, status) in [("500", "requires_confirmation"), ("500_after", "requires_capture")] {
+    for (fault, status) in [("error_500", "requires_confirmation"), ("error_500_after", "requires_capture")] {
         let planned = format!("confirm:{fault}");
         let form = [MANUAL, &[("metadata[sim_fault]", &planned)]].concat();
         let by_metadata = sim.http.create(&form).await;
@@ -98,27 +98,27 @@ async fn a_500_is_stored_whether_the_work_was_done_or_not() {
 }
 
 #[tokio::test]
-async fn every_step_can_be_made_to_fail() {
+async fn every_step_can_fail() {
     let Sim { http, .. } = &Sim::start().await;
-    let failing = |step: &str| format!("{step}:500");
+    let failing = |step: &str| format!("{step}:error_500");
     let created = http.post(INTENTS, &[MANUAL, &[("metadata[sim_fault]", &failing("create"))]].concat()).await;
     assert_eq!(created.status, 500);
     assert_eq!(http.sums().await["payment_intents"], 0);
     for step in ["capture", "cancel"] {
         let id = http.create(&[MANUAL, &[("metadata[sim_fault]", &failing(step))]].concat()).await;
-        assert_eq!(http.act(&id, "confirm", &[]).await.status, 200);
-        assert_eq!(http.act(&id, step, &[]).await.status, 500);
+        assert_eq!(http.command(&id, "confirm", &[]).await.status, 200);
+        assert_eq!(http.command(&id, step, &[]).await.status, 500);
         assert_eq!(http.intent(&id).await["status"], "requires_capture");
     }
     let id = http.captured().await;
-    let refund = [("payment_intent", id.as_str()), ("metadata[sim_fault]", "refund:500_after")];
+    let refund = [("payment_intent", id.as_str()), ("metadata[sim_fault]", "refund:error_500_after")];
     assert_eq!(http.post("/v1/refunds", &refund).await.status, 500);
     assert_eq!(http.sums().await["refunded"], json!({ "USD": 1000 }));
 }
 
 #[tokio::test]
-async fn a_key_is_forgotten_after_a_day() {
-    let time = HandClock::at(1_000_000);
+async fn key_expires_after_24_hours() {
+    let time = ManualClock::at(1_000_000);
     let sim = Sim::start_with(|settings| settings.clock = time.clock()).await;
     let first = sim.http.post_once("key", INTENTS, MANUAL).await;
     time.advance(DAY_S - 1);
@@ -128,14 +128,14 @@ async fn a_key_is_forgotten_after_a_day() {
     assert_ne!(second.id(), first.id());
     assert_eq!(sim.http.sums().await["idempotency_keys"], 1);
 
-    // The journal has the key twice; the younger answer is the one that counts.
+    // The journal has the key twice; the newer response is used.
     let sim = sim.restart_with(|settings| settings.clock = time.clock()).await;
     assert_eq!(sim.http.post_once("key", INTENTS, MANUAL).await.text, second.text);
     assert_eq!(sim.http.sums().await["payment_intents"], 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_at_once_have_one_effect() {
+async fn hundred_concurrent_requests_with_one_key_have_one_effect() {
     let sim = Sim::start().await;
     for round in 0..10 {
         let key = format!("key {round}");

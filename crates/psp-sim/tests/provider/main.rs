@@ -1,20 +1,20 @@
-//! The provider over HTTP, as its callers see it.
+//! Tests of psp-sim over HTTP.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
-mod books;
 mod control;
 mod deliveries;
+mod durability;
 mod faults;
+mod harness;
 mod idempotency;
-mod memory;
+mod object_shapes;
+mod payment_status;
 mod protocol;
 mod races;
+mod random_faults;
 mod readme;
 mod receiver;
-mod shapes;
-mod sim;
-mod states;
-mod storm;
+mod state;
 mod throughput;
 mod webhooks;

@@ -1,12 +1,12 @@
-//! The protocol itself: credentials, parameters, lists, headers.
+//! The protocol: credentials, parameters, lists, headers.
 
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::sim::{Form, HandClock, MANUAL, SECRET_KEY, Sim, read};
+use crate::harness::{Form, MANUAL, ManualClock, SECRET_KEY, Sim, read};
 
 #[tokio::test]
-async fn only_the_secret_key_opens_the_door() {
+async fn wrong_or_missing_secret_key_is_401() {
     let Sim { http, .. } = &Sim::start().await;
     let list = || http.client.get(http.url("/v1/payment_intents"));
     assert_eq!(read(list().bearer_auth(SECRET_KEY)).await.status, 200);
@@ -27,11 +27,11 @@ async fn only_the_secret_key_opens_the_door() {
         assert!(!refused.text.contains("sk_test"), "{}", refused.text);
     }
     let nowhere = read(http.client.post(http.url("/v1/nowhere"))).await;
-    assert_eq!(nowhere.status, 401, "who has no key learns nothing about the routes");
+    assert_eq!(nowhere.status, 401, "without a key, unknown and known routes look the same");
 }
 
-/// A form, and the error's code and parameter.
-const WRONG: &[(Form<'static>, &str, &str)] = &[
+/// An invalid form, and the code and parameter of the error.
+const INVALID: &[(Form<'static>, &str, &str)] = &[
     (&[("currency", "usd")], "parameter_missing", "amount"),
     (&[("amount", "100")], "parameter_missing", "currency"),
     (&[("amount", "1.15"), ("currency", "usd")], "parameter_invalid_integer", "amount"),
@@ -50,9 +50,9 @@ const WRONG: &[(Form<'static>, &str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn a_wrong_parameter_is_named() {
+async fn invalid_parameter_is_400_with_its_name() {
     let Sim { http, .. } = &Sim::start().await;
-    for (form, code, param) in WRONG {
+    for (form, code, param) in INVALID {
         let refused = http.post("/v1/payment_intents", form).await;
         assert_eq!(refused.error(), (400, "invalid_request_error", *code), "{form:?}");
         assert_eq!(refused.json["error"]["param"], *param, "{form:?}");
@@ -65,10 +65,10 @@ async fn a_wrong_parameter_is_named() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_missing() {
+async fn unknown_object_is_resource_missing() {
     let Sim { http, .. } = &Sim::start().await;
     for command in ["confirm", "capture", "cancel"] {
-        let missing = http.act("pi_none", command, &[]).await;
+        let missing = http.command("pi_none", command, &[]).await;
         assert_eq!(missing.error(), (404, "invalid_request_error", "resource_missing"));
     }
     for path in ["/v1/payment_intents/pi_none", "/v1/refunds/re_none"] {
@@ -79,19 +79,19 @@ async fn what_is_not_there_is_missing() {
     assert_eq!(missing.json["error"]["param"], "payment_intent");
 
     let id = http.create(MANUAL).await;
-    let missing = http.act(&id, "confirm", &[("payment_method", "pm_card_none")]).await;
+    let missing = http.command(&id, "confirm", &[("payment_method", "pm_card_none")]).await;
     assert_eq!(missing.error(), (400, "invalid_request_error", "resource_missing"));
 }
 
 #[tokio::test]
-async fn a_url_or_a_body_that_means_nothing_is_an_error_of_the_protocol() {
+async fn unknown_url_and_invalid_body_are_errors_of_the_protocol() {
     let Sim { http, .. } = &Sim::start().await;
     let send = |method: Method, path: &str| http.client.request(method, http.url(path)).bearer_auth(SECRET_KEY);
     for (method, path) in [
         (Method::GET, "/v1/nowhere"),
         (Method::DELETE, "/v1/payment_intents"),
         (Method::GET, "/v1/payment_intents/pi_1/confirm"),
-        (Method::POST, "/v1/books"),
+        (Method::POST, "/v1/state"),
         (Method::GET, "/"),
     ] {
         assert_eq!(read(send(method, path)).await.error(), (404, "invalid_request_error", ""), "{path}");
@@ -106,7 +106,7 @@ async fn a_url_or_a_body_that_means_nothing_is_an_error_of_the_protocol() {
 }
 
 #[tokio::test]
-async fn the_version_is_accepted_and_said_back() {
+async fn version_header_is_echoed() {
     let Sim { http, .. } = &Sim::start().await;
     let request = http.client.get(http.url("/v1/refunds")).bearer_auth(SECRET_KEY);
     let reply = read(request.header("Stripe-Version", "2024-06-20")).await;
@@ -121,8 +121,8 @@ fn ids(list: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_list_is_read_page_by_page_newest_first() {
-    let time = HandClock::at(1_000);
+async fn list_has_stable_pages_newest_first() {
+    let time = ManualClock::at(1_000);
     let Sim { http, .. } = &Sim::start_with(|settings| settings.clock = time.clock()).await;
     let mut newest_first = Vec::new();
     for _ in 0..7 {
@@ -137,7 +137,7 @@ async fn a_list_is_read_page_by_page_newest_first() {
         if page["has_more"] == false {
             break;
         }
-        // What is made meanwhile moves nothing.
+        // A new object does not move the pages.
         http.create(MANUAL).await;
         path = format!("/v1/payment_intents?limit=3&starting_after={}", seen.last().unwrap());
     }
@@ -161,7 +161,7 @@ async fn a_list_is_read_page_by_page_newest_first() {
 }
 
 #[tokio::test]
-async fn refunds_are_listed_by_their_payment() {
+async fn refunds_are_listed_by_payment() {
     let Sim { http, .. } = &Sim::start().await;
     let (one, other) = (http.captured().await, http.captured().await);
     let first = http.refund(&one, "100").await.id();

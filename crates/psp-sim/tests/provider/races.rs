@@ -1,14 +1,14 @@
-//! Many callers, one payment.
+//! Concurrent requests on one payment.
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::sim::{Http, Reply, Sim};
+use crate::harness::{Http, Reply, Sim};
 
 const ROUNDS: usize = 20;
 const CALLERS: usize = 24;
 
-/// Lets `CALLERS` callers loose at once; each asks by its number.
+/// Sends `CALLERS` requests at once; `ask` gets the number of the caller.
 async fn race<F>(http: &Http, ask: impl Fn(Http, usize) -> F) -> Vec<Reply>
 where
     F: Future<Output = Reply> + Send + 'static,
@@ -26,14 +26,14 @@ fn won(replies: &[Reply]) -> Vec<&Reply> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_captures_one_takes_the_money() {
+async fn one_of_many_captures_succeeds() {
     let sim = Sim::start().await;
     for _ in 0..ROUNDS {
-        let id = sim.http.reserved().await;
+        let id = sim.http.authorized().await;
         let replies = race(&sim.http, |http, number| {
             let id = id.clone();
             let amount = (100 + number).to_string();
-            async move { http.act(&id, "capture", &[("amount_to_capture", &amount)]).await }
+            async move { http.command(&id, "capture", &[("amount_to_capture", &amount)]).await }
         })
         .await;
         let winners = won(&replies);
@@ -43,14 +43,14 @@ async fn of_many_captures_one_takes_the_money() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_capture_and_cancel_one_wins_and_the_others_are_told() {
+async fn one_of_many_captures_and_cancels_succeeds_and_the_others_are_400() {
     let sim = Sim::start().await;
     for _ in 0..ROUNDS {
-        let id = sim.http.reserved().await;
+        let id = sim.http.authorized().await;
         let replies = race(&sim.http, |http, number| {
             let id = id.clone();
             let command = if number % 2 == 0 { "capture" } else { "cancel" };
-            async move { http.act(&id, command, &[]).await }
+            async move { http.command(&id, command, &[]).await }
         })
         .await;
         assert_eq!(won(&replies).len(), 1);
@@ -62,7 +62,7 @@ async fn of_capture_and_cancel_one_wins_and_the_others_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refunds_never_exceed_what_was_captured() {
+async fn concurrent_refunds_never_exceed_the_captured_amount() {
     let sim = Sim::start().await;
     for _ in 0..ROUNDS {
         let id = sim.http.captured().await;

@@ -1,7 +1,7 @@
-//! The README's commands, run as they stand.
+//! Runs the commands of the README.
 //!
-//! Every block fenced as ```sh under "## Try it" is run, all in one shell and in order; the ```json block after it is
-//! what it prints. Only the address and the secret key are this test's.
+//! Every ```sh block under "## Quick start" runs, in order and in one shell; the ```json block after it is its output. The
+//! test replaces the address and the secret key.
 
 use std::fmt::Write;
 use std::process::Command;
@@ -9,13 +9,13 @@ use std::process::Command;
 use serde_json::{Deserializer, Value};
 use tempfile::TempDir;
 
-use crate::sim::{Process, SECRET_KEY};
+use crate::harness::{Process, SECRET_KEY};
 
-const HEADING: &str = "## Try it\n";
-/// Printed between the blocks, so that each one's output is found.
+const HEADING: &str = "## Quick start\n";
+/// Separates the output of the blocks.
 const MARK: &str = "--- end of block ---";
 
-/// The commands, each with what it is said to print.
+/// The commands, each with its documented output.
 fn blocks() -> Vec<(&'static str, &'static str)> {
     let readme = include_str!("../../README.md");
     let (_, section) = readme.split_once(HEADING).expect("the README has the heading");
@@ -27,11 +27,11 @@ fn blocks() -> Vec<(&'static str, &'static str)> {
     let mut blocks = Vec::new();
     let mut rest = section;
     while let Some((commands, after)) = fenced(rest, "sh") {
-        let (printed, after) = fenced(after, "json").expect("what it prints stands behind every block");
+        let (printed, after) = fenced(after, "json").expect("the output follows every block");
         blocks.push((commands, printed));
         rest = after;
     }
-    assert!(blocks.len() > 3, "the blocks are found");
+    assert!(blocks.len() > 3, "blocks found");
     blocks
 }
 
@@ -45,7 +45,7 @@ fn is_installed(program: &str) -> bool {
 }
 
 #[test]
-fn the_readme_runs_as_it_stands() {
+fn readme_commands_print_what_the_readme_says() {
     if std::env::var_os("CI").is_none() && ["bash", "curl", "jq"].iter().any(|program| !is_installed(program)) {
         eprintln!("skipped: the README's commands need bash, curl and jq");
         return;
@@ -58,12 +58,12 @@ fn the_readme_runs_as_it_stands() {
     }
     let script = script.replace("http://127.0.0.1:12111", &process.http.base).replace("sk_test_psp_sim", SECRET_KEY);
     let output = Command::new("bash").arg("-c").arg(script).output().unwrap();
-    let (printed, complaints) =
+    let (printed, errors) =
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr).into_owned());
-    assert!(output.status.success(), "{printed}\n{complaints}");
+    assert!(output.status.success(), "{printed}\n{errors}");
     let printed: Vec<&str> = printed.split(&format!("{MARK}\n")).collect();
     for ((commands, expected), printed) in blocks().into_iter().zip(printed) {
-        assert_eq!(values(printed), values(expected), "{commands}\n{complaints}");
+        assert_eq!(values(printed), values(expected), "{commands}\n{errors}");
     }
     process.kill();
 }

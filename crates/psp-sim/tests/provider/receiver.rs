@@ -1,4 +1,4 @@
-//! Somebody who listens to the webhook.
+//! A webhook receiver.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -14,10 +14,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub const SECRET: &str = "whsec_test";
 
-/// Somebody who listens, and answers with the status that is set.
+/// A webhook receiver that responds with a settable status.
 pub struct Receiver {
     pub url: String,
-    heard: UnboundedReceiver<Delivery>,
+    deliveries: UnboundedReceiver<Delivery>,
     pub status: Arc<AtomicU16>,
 }
 
@@ -36,7 +36,7 @@ impl Delivery {
         self.event()["type"].as_str().unwrap().to_owned()
     }
 
-    /// Checks the signature as the protocol's description has it, and returns its time stamp, if it is right.
+    /// The time stamp of the signature, if the signature is valid.
     pub fn stamp(&self) -> Option<i64> {
         let (stamp, signature) = self.signature.split_once(',').unwrap();
         let stamp = stamp.strip_prefix("t=").unwrap();
@@ -46,46 +46,46 @@ impl Delivery {
         right.then(|| stamp.parse().unwrap())
     }
 
-    /// The time stamp of a delivery that has to be well signed.
+    /// The time stamp of a delivery that must have a valid signature.
     pub fn verified(&self) -> i64 {
-        self.stamp().expect("wrongly signed")
+        self.stamp().expect("a valid signature")
     }
 }
 
-struct Ear {
-    tell: UnboundedSender<Delivery>,
+struct Endpoint {
+    sender: UnboundedSender<Delivery>,
     status: Arc<AtomicU16>,
 }
 
-async fn hear(ear: web::Data<Ear>, request: HttpRequest, payload: String) -> HttpResponse {
+async fn receive(endpoint: web::Data<Endpoint>, request: HttpRequest, payload: String) -> HttpResponse {
     let signature = request.headers().get("stripe-signature").unwrap().to_str().unwrap().to_owned();
-    // Before anybody hears of it: whoever does may set another status, for the next one.
-    let status = StatusCode::from_u16(ear.status.load(Ordering::SeqCst)).unwrap();
-    let _ = ear.tell.send(Delivery { signature, payload });
+    // Read the status before the delivery is passed on: the test may then set the status of the next one.
+    let status = StatusCode::from_u16(endpoint.status.load(Ordering::SeqCst)).unwrap();
+    let _ = endpoint.sender.send(Delivery { signature, payload });
     HttpResponse::new(status)
 }
 
 impl Receiver {
     pub fn start() -> Self {
-        let (tell, heard) = unbounded_channel();
+        let (sender, deliveries) = unbounded_channel();
         let status = Arc::new(AtomicU16::new(200));
-        let ear = web::Data::new(Ear { tell, status: Arc::clone(&status) });
-        let server = HttpServer::new(move || App::new().app_data(ear.clone()).default_service(web::to(hear)))
+        let endpoint = web::Data::new(Endpoint { sender, status: Arc::clone(&status) });
+        let server = HttpServer::new(move || App::new().app_data(endpoint.clone()).default_service(web::to(receive)))
             .workers(1)
             .disable_signals()
             .bind("127.0.0.1:0")
             .unwrap();
         let url = format!("http://{}/webhooks", server.addrs()[0]);
         tokio::spawn(server.run());
-        Self { url, heard, status }
+        Self { url, deliveries, status }
     }
 
     pub fn webhook(&self) -> Webhook {
         Webhook { url: self.url.clone(), secret: SECRET.to_owned() }
     }
 
-    pub async fn hear(&mut self) -> Delivery {
-        let heard = tokio::time::timeout(Duration::from_secs(20), self.heard.recv()).await;
-        heard.expect("nothing was delivered").unwrap()
+    pub async fn next(&mut self) -> Delivery {
+        let delivery = tokio::time::timeout(Duration::from_secs(20), self.deliveries.recv()).await;
+        delivery.expect("nothing was delivered").unwrap()
     }
 }

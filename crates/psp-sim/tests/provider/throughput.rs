@@ -1,11 +1,11 @@
-//! How much it can take. A figure, not a judgement, so that nobody's slow machine fails; run it by
+//! How much it can take. A figure, not a judgment, so that unreachable's slow machine fails; run it by
 //! `cargo test -p psp-sim -- --ignored --nocapture throughput`.
 
 use std::time::Instant;
 
 use tokio::task::JoinSet;
 
-use crate::sim::{MANUAL, Sim};
+use crate::harness::{MANUAL, Sim};
 
 const CALLERS: usize = 32;
 const PAYMENTS: usize = 200;
@@ -14,7 +14,7 @@ const PAYMENTS: usize = 200;
 #[ignore = "a measurement"]
 async fn throughput() {
     let sim = Sim::start().await;
-    let begin = Instant::now();
+    let start = Instant::now();
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
         let http = sim.http.clone();
@@ -30,6 +30,6 @@ async fn throughput() {
         });
     }
     callers.join_all().await;
-    let (requests, seconds) = (3 * CALLERS * PAYMENTS, begin.elapsed().as_secs_f64());
+    let (requests, seconds) = (3 * CALLERS * PAYMENTS, start.elapsed().as_secs_f64());
     println!("{requests} requests, each with a key, in {seconds:.2} s, from {CALLERS} callers");
 }

@@ -1,32 +1,31 @@
-//! A proxy for PostgreSQL's protocol that reads along, and can lose a COMMIT: the statement, so that the server rolls back, or
-//! its answer, so that it is done and nobody is told.
+//! A proxy for PostgreSQL's protocol that can lose a COMMIT: either the statement, so that the server rolls back, or its response,
+//! so that the transaction is committed and the client does not know.
 //!
-//! Transactions are known by their *shape*: the digest of their distinct statements in the order of their first appearance. So
-//! every commit point of a program can be cut on both sides, with nothing in the program that helps. [`Shapes`] remembers
-//! which were met and which were cut, and decides; [`WireProxy`] does it.
+//! A transaction is identified by its *shape*: the digest of its distinct statements in the order of first appearance. So every
+//! commit point of a program can be cut on both sides, without a hook in the program. [`Shapes`] counts and decides;
+//! [`WireProxy`] cuts.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-//! use torture::wire::{Shapes, Target, WireProxy};
+//! use launcher::Target;
+//! use torture::wire::{Shapes, WireProxy};
 //!
 //! let proxy = WireProxy::open(Shapes::new(1)).await?;
-//! proxy.lead_to(Some(Target::Socket("/run/postgresql/.s.PGSQL.5432".into())));
-//! proxy.shapes().arm(true); // from now on every new shape is cut, once on each side
+//! proxy.set_target(Some(Target::Unix("/run/postgresql/.s.PGSQL.5432".into())));
+//! proxy.shapes().set_enabled(true); // from now on every new shape is cut, once on each side
 //! println!("DATABASE_URL={}", proxy.url("postgres", "my_database"));
 //! # Ok(()) }
 //! ```
 //!
-//! Not understood: TLS (the proxy refuses it, so clients need `sslmode=disable` or `prefer`), COPY as a write, and statements
-//! that are pipelined past a COMMIT.
+//! Not supported: TLS (the proxy refuses it, so clients need `sslmode=disable` or `prefer`), COPY as a write, and statements that
+//! are pipelined after a COMMIT.
 
-mod frame;
 mod proxy;
 mod session;
 mod shapes;
 mod statement;
 
-pub use frame::{Frames, Message};
-pub use proxy::{Target, WireProxy};
+pub use proxy::WireProxy;
 pub use session::{Cut, Session};
-pub use shapes::{Row, Shape, Shapes, Side};
-pub use statement::{Kind, Statement};
+pub use shapes::{Shape, ShapeRecord, Shapes, Side};
+pub use statement::{Statement, StatementKind};

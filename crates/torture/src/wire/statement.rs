@@ -1,58 +1,58 @@
-//! What a statement does, as far as its text tells.
+//! What a statement does, by its text.
 
-/// What a statement means for the transaction it is in.
+/// What a statement does to its transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Opens one.
+pub enum StatementKind {
+    /// Begins it.
     Begin,
-    /// Makes its writes last.
+    /// Commits it.
     Commit,
-    /// Takes them back.
+    /// Rolls it back.
     Rollback,
     /// Changes rows.
     Write,
-    /// Changes no rows, as far as one can see.
+    /// Changes no rows, by its text.
     Read,
 }
 
-/// A statement's text, cleaned of what differs from call to call.
+/// A statement, without what differs from call to call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// With single spaces, and `?` for every string.
     pub text: String,
     /// What it does to its transaction.
-    pub kind: Kind,
-    /// What it writes, like `insert trips`; more than one for a `with`.
-    pub deeds: Vec<String>,
+    pub kind: StatementKind,
+    /// What it writes, like `insert trips`; several for a `with`.
+    pub writes: Vec<String>,
 }
 
 impl Statement {
-    /// Reads a statement.
+    /// Parses a statement.
     pub fn new(text: &str) -> Self {
-        let text = normalised(text);
+        let text = normalized(text);
         let words: Vec<String> = text
             .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.'))
             .filter(|word| !word.is_empty())
             .map(str::to_ascii_lowercase)
             .collect();
-        let deeds = deeds(&words);
+        let writes = writes(&words);
         let second = words.get(1).map(String::as_str);
         let kind = match words.first().map(String::as_str) {
-            Some("begin") => Kind::Begin,
-            Some("start") if second == Some("transaction") => Kind::Begin,
-            Some("commit" | "end") => Kind::Commit,
-            // Back to a savepoint is no end.
-            Some("rollback") if !words.iter().any(|word| word == "to") => Kind::Rollback,
-            Some("abort") => Kind::Rollback,
-            _ if deeds.is_empty() => Kind::Read,
-            _ => Kind::Write,
+            Some("begin") => StatementKind::Begin,
+            Some("start") if second == Some("transaction") => StatementKind::Begin,
+            Some("commit" | "end") => StatementKind::Commit,
+            // ROLLBACK TO SAVEPOINT does not end the transaction.
+            Some("rollback") if !words.iter().any(|word| word == "to") => StatementKind::Rollback,
+            Some("abort") => StatementKind::Rollback,
+            _ if writes.is_empty() => StatementKind::Read,
+            _ => StatementKind::Write,
         };
-        Self { text, kind, deeds }
+        Self { text, kind, writes }
     }
 }
 
-/// One space for any white space, and `?` for the inside of every string.
-fn normalised(text: &str) -> String {
+/// Returns the text with single spaces, and `?` for the contents of every string.
+fn normalized(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     for (index, part) in text.split('\'').enumerate() {
         if index % 2 == 1 {
@@ -72,13 +72,13 @@ fn normalised(text: &str) -> String {
     result.trim_end().trim_end_matches(';').to_owned()
 }
 
-/// What is inserted, updated and deleted. `for update`, `do update set` and `on delete` are nothing of the kind.
-fn deeds(words: &[String]) -> Vec<String> {
-    let mut deeds = Vec::new();
+/// Returns what is inserted, updated and deleted. `for update`, `do update set` and `on delete` do not count.
+fn writes(words: &[String]) -> Vec<String> {
+    let mut writes = Vec::new();
     for (index, word) in words.iter().enumerate() {
         let before = index.checked_sub(1).and_then(|index| words.get(index)).map(String::as_str);
         let (next, after) = (words.get(index + 1), words.get(index + 2));
-        let deed = match (word.as_str(), next.map(String::as_str)) {
+        let write = match (word.as_str(), next.map(String::as_str)) {
             ("insert", Some("into")) => after.map(|table| format!("insert {table}")),
             ("delete", Some("from")) => after.map(|table| format!("delete {table}")),
             ("merge", Some("into")) => after.map(|table| format!("merge {table}")),
@@ -88,11 +88,11 @@ fn deeds(words: &[String]) -> Vec<String> {
             }
             _ => None,
         };
-        if let Some(deed) = deed.filter(|deed| !deeds.contains(deed)) {
-            deeds.push(deed);
+        if let Some(write) = write.filter(|write| !writes.contains(write)) {
+            writes.push(write);
         }
     }
-    deeds
+    writes
 }
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_what_writes() {
+    fn inserts_updates_and_deletes_are_writes() {
         let writes = [
             ("insert into trips (id)\n   values ($1)", vec!["insert trips"]),
             (
@@ -110,35 +110,35 @@ mod tests {
             ("insert into a values ($1) on conflict (b) do update set c = 'update d'", vec!["insert a"]),
             ("WITH gone AS (DELETE FROM x RETURNING *) INSERT INTO y SELECT * FROM gone", vec!["delete x", "insert y"]),
         ];
-        for (text, deeds) in writes {
+        for (text, expected) in writes {
             let statement = Statement::new(text);
             assert_eq!(
-                (statement.kind, statement.deeds),
-                (Kind::Write, deeds.iter().map(ToString::to_string).collect())
+                (statement.kind, statement.writes),
+                (StatementKind::Write, expected.iter().map(ToString::to_string).collect())
             );
         }
         for text in
             ["select 1", "select id from trips where id = $1 for no key update", "select 'delete from x'", "listen y"]
         {
-            assert_eq!(Statement::new(text).kind, Kind::Read, "{text}");
+            assert_eq!(Statement::new(text).kind, StatementKind::Read, "{text}");
         }
     }
 
     #[test]
-    fn knows_where_transactions_begin_and_end() {
+    fn begin_commit_and_rollback_are_recognized() {
         for (text, kind) in [
-            ("BEGIN", Kind::Begin),
-            ("start transaction isolation level serializable", Kind::Begin),
-            ("COMMIT;", Kind::Commit),
-            ("rollback", Kind::Rollback),
-            ("ROLLBACK TO SAVEPOINT one", Kind::Read),
+            ("BEGIN", StatementKind::Begin),
+            ("start transaction isolation level serializable", StatementKind::Begin),
+            ("COMMIT;", StatementKind::Commit),
+            ("rollback", StatementKind::Rollback),
+            ("ROLLBACK TO SAVEPOINT one", StatementKind::Read),
         ] {
             assert_eq!(Statement::new(text).kind, kind, "{text}");
         }
     }
 
     #[test]
-    fn what_differs_from_call_to_call_is_cleaned_away() {
+    fn strings_and_spaces_do_not_matter() {
         let one = Statement::new("select  pg_notify('wake',\n 'trips')");
         let two = Statement::new("select pg_notify('wake', 'payments') ;");
         assert_eq!(one.text.trim_end(), two.text.trim_end());

@@ -1,8 +1,7 @@
-//! `cargo xtask openapi-diff OLD NEW [CHANGELOG]`: what in the new document breaks a client that was made for the old one.
+//! `cargo xtask openapi-diff OLD NEW [CHANGELOG]`: finds changes of the new document that break clients of the old one.
 //!
-//! Breaking is what takes something away: an operation, its name, a status of success, a role, a field; and what asks for more:
-//! a field or parameter that has become required, a type or a bound that has become narrower. Names may be added to what is
-//! answered, and fields too. A request's fields are closed, for unknown ones are refused.
+//! Breaking is a removal of an operation, its name, a success status, a role or a field; a field or parameter that became required;
+//! a narrower type or bound. Adding fields or enum values to a response is not breaking. Requests refuse unknown fields.
 
 mod schema;
 #[cfg(test)]
@@ -15,22 +14,22 @@ use serde_json::{Map, Value};
 
 use crate::workspace::Result;
 
-/// The section of the changelog that excuses.
+/// The section of the changelog that lists breaking changes.
 const SECTION: &str = "### Breaking";
 
-/// What it says there to excuse all of them.
+/// The words by which it covers all operations.
 const ALL: &str = "every operation";
 
-/// Something that breaks clients.
+/// A breaking change.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Finding {
+struct BreakingChange {
     /// `POST /v1/trips`.
     operation: String,
-    /// What is wrong with it.
+    /// What changed.
     what: String,
 }
 
-/// Compares two files; breaking changes are a failure unless the changelog names their operations.
+/// Compares two files. Fails unless the changelog lists the operations of all breaking changes.
 ///
 /// # Errors
 /// If a file cannot be read.
@@ -38,49 +37,49 @@ pub fn run(old: &str, new: &str, changelog: Option<&str>) -> Result<ExitCode> {
     let read = |path: &str| std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
     let document = |path: &str| -> Result<Value> { Ok(serde_json::from_str(&read(path)?)?) };
     let changelog = changelog.map(read).transpose()?.unwrap_or_default();
-    let found = findings(&document(old)?, &document(new)?);
-    let unsaid: Vec<_> = found.iter().filter(|finding| !is_said(&changelog, finding)).collect();
-    for Finding { operation, what } in &unsaid {
+    let found = breaking_changes(&document(old)?, &document(new)?);
+    let unlisted: Vec<_> = found.iter().filter(|change| !is_listed(&changelog, change)).collect();
+    for BreakingChange { operation, what } in &unlisted {
         eprintln!("breaking: {operation}: {what}");
     }
-    println!("openapi-diff: {} breaking changes, {} of them not in the changelog", found.len(), unsaid.len());
-    if unsaid.is_empty() {
+    println!("openapi-diff: {} breaking changes, {} of them not in the changelog", found.len(), unlisted.len());
+    if unlisted.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("name each operation, as `POST /v1/trips`, or \"{ALL}\", under \"{SECTION}\" of what is unreleased");
+    eprintln!("list each operation, like `POST /v1/trips`, or \"{ALL}\", under \"{SECTION}\" of \"Unreleased\"");
     Ok(ExitCode::FAILURE)
 }
 
-/// Whether what is unreleased says that this operation breaks.
-fn is_said(changelog: &str, finding: &Finding) -> bool {
+/// Whether the section "Unreleased" lists the operation of this change.
+fn is_listed(changelog: &str, change: &BreakingChange) -> bool {
     let unreleased = changelog.split("\n## ").find(|part| part.starts_with("Unreleased")).unwrap_or_default();
     let section = unreleased.split_once(SECTION).map_or("", |(_, rest)| rest.split("\n### ").next().unwrap_or(rest));
-    section.contains(&format!("`{}`", finding.operation)) || section.contains(ALL)
+    section.contains(&format!("`{}`", change.operation)) || section.contains(ALL)
 }
 
-/// The two documents, and what was found so far.
+/// The two documents, and the breaking changes so far.
 struct Comparison<'a> {
     old: &'a Value,
     new: &'a Value,
     operation: String,
-    found: BTreeSet<Finding>,
+    found: BTreeSet<BreakingChange>,
 }
 
 impl Comparison<'_> {
     fn report(&mut self, what: impl Into<String>) {
-        self.found.insert(Finding { operation: self.operation.clone(), what: what.into() });
+        self.found.insert(BreakingChange { operation: self.operation.clone(), what: what.into() });
     }
 }
 
-/// Everything that breaks, by operation.
-fn findings(old: &Value, new: &Value) -> BTreeSet<Finding> {
+/// Returns all breaking changes.
+fn breaking_changes(old: &Value, new: &Value) -> BTreeSet<BreakingChange> {
     let mut comparison = Comparison { old, new, operation: String::new(), found: BTreeSet::new() };
     for (path, item) in members(&old["paths"]) {
         for (method, operation) in members(item) {
             comparison.operation = format!("{} {path}", method.to_uppercase());
             match new["paths"][path].get(method) {
                 Some(now) => compare_operation(&mut comparison, operation, now),
-                None => comparison.report("is gone"),
+                None => comparison.report("is removed"),
             }
         }
     }
@@ -89,22 +88,22 @@ fn findings(old: &Value, new: &Value) -> BTreeSet<Finding> {
 
 fn compare_operation(comparison: &mut Comparison<'_>, old: &Value, new: &Value) {
     if old["operationId"] != new["operationId"] {
-        comparison.report(format!("is called {} and was {}", new["operationId"], old["operationId"]));
+        comparison.report(format!("has the operationId {} instead of {}", new["operationId"], old["operationId"]));
     }
     let gone: Vec<_> = roles(old).difference(&roles(new)).cloned().collect();
     if !gone.is_empty() && !roles(new).is_empty() {
-        comparison.report(format!("is not for the role {} any more", gone.join(", ")));
+        comparison.report(format!("no longer permits the role {}", gone.join(", ")));
     }
     compare_parameters(comparison, old, new);
     let (was, is) = (&old["requestBody"], &new["requestBody"]);
     if is["required"] == true && was["required"] != true {
-        comparison.report("the body has become required");
+        comparison.report("the body is now required");
     }
-    compare_contents(comparison, "the body", schema::Way::Request, was, is);
+    compare_contents(comparison, "the body", schema::Direction::Request, was, is);
     for (status, answer) in members(&old["responses"]).filter(|(status, _)| status.starts_with('2')) {
         match new["responses"].get(status) {
-            Some(now) => compare_contents(comparison, status, schema::Way::Response, answer, now),
-            None => comparison.report(format!("does not answer {status} any more")),
+            Some(now) => compare_contents(comparison, status, schema::Direction::Response, answer, now),
+            None => comparison.report(format!("no longer returns {status}")),
         }
     }
 }
@@ -123,35 +122,35 @@ fn compare_parameters(comparison: &mut Comparison<'_>, old: &Value, new: &Value)
         match find(&after, parameter) {
             Some(now) => {
                 let schemas = (&parameter["schema"], &now["schema"]);
-                schema::compare(comparison, &name, schema::Way::Request, schemas);
+                schema::compare(comparison, &name, schema::Direction::Request, schemas);
             }
-            None => comparison.report(format!("{name} is gone")),
+            None => comparison.report(format!("{name} is removed")),
         }
     }
     for parameter in after.iter().filter(|parameter| parameter["required"] == true) {
         if find(&before, parameter).is_none_or(|was| was["required"] != true) {
-            comparison.report(format!("the parameter {} has become required", parameter["name"]));
+            comparison.report(format!("the parameter {} is now required", parameter["name"]));
         }
     }
 }
 
-fn compare_contents(comparison: &mut Comparison<'_>, at: &str, way: schema::Way, old: &Value, new: &Value) {
+fn compare_contents(comparison: &mut Comparison<'_>, at: &str, direction: schema::Direction, old: &Value, new: &Value) {
     let (old, new) = (resolved(comparison.old, old).clone(), resolved(comparison.new, new).clone());
     for (kind, content) in members(&old["content"]) {
         match new["content"].get(kind) {
-            Some(now) => schema::compare(comparison, at, way, (&content["schema"], &now["schema"])),
-            None => comparison.report(format!("{at} is not {kind} any more")),
+            Some(now) => schema::compare(comparison, at, direction, (&content["schema"], &now["schema"])),
+            None => comparison.report(format!("{at} is no longer {kind}")),
         }
     }
 }
 
-/// Who may call it: the names of its security schemes.
+/// Returns the roles that may call an operation: the names of its security schemes.
 fn roles(operation: &Value) -> BTreeSet<String> {
-    let ways = operation["security"].as_array().into_iter().flatten();
-    ways.flat_map(|way| members(way).map(|(name, _)| name.clone()).collect::<Vec<_>>()).collect()
+    let alternatives = operation["security"].as_array().into_iter().flatten();
+    alternatives.flat_map(|scheme| members(scheme).map(|(name, _)| name.clone()).collect::<Vec<_>>()).collect()
 }
 
-/// What a reference leads to; itself if it is none.
+/// Resolves a reference.
 fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     let pointer = value["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
     pointer.and_then(|pointer| document.pointer(pointer)).unwrap_or(value)

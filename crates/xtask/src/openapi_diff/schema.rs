@@ -1,4 +1,4 @@
-//! Schemas: what fits the old one and not the new one, or the other way round.
+//! Compares schemas.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,30 +6,30 @@ use serde_json::Value;
 
 use super::{Comparison, members, resolved};
 
-/// Which way a value goes.
+/// The direction of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// A client sends it: what was welcome has to stay welcome.
+pub enum Direction {
+    /// A client sends it: what was accepted must stay accepted.
     Request,
-    /// A client reads it: what comes has to be what was promised.
+    /// A client reads it: what is returned must match what was declared.
     Response,
 }
 
-/// Schemas are compared so deep. Ours go to six; one that contains itself has an end here.
+/// Depth of the comparison. Our schemas have up to six levels; a recursive one ends here.
 const DEPTH_MAX: usize = 16;
 
-/// Bounds that narrow when they grow, and those that narrow when they shrink.
+/// Bounds that are narrower when greater, and those that are narrower when smaller.
 const LEAST: [&str; 4] = ["minimum", "minLength", "minItems", "exclusiveMinimum"];
 const MOST: [&str; 4] = ["maximum", "maxLength", "maxItems", "exclusiveMaximum"];
 
 /// Compares two schemas.
-pub fn compare(comparison: &mut Comparison<'_>, at: &str, way: Way, (old, new): (&Value, &Value)) {
+pub fn compare(comparison: &mut Comparison<'_>, at: &str, direction: Direction, (old, new): (&Value, &Value)) {
     let old = Flat::new(comparison.old, old, 0);
     let new = Flat::new(comparison.new, new, 0);
-    compare_flat(comparison, at, way, (&old, &new));
+    compare_flat(comparison, at, direction, (&old, &new));
 }
 
-/// A schema without references and alternatives: what a value may be in any of them.
+/// A schema without references and alternatives: the union of these.
 #[derive(Debug, Default)]
 struct Flat {
     kinds: BTreeSet<String>,
@@ -69,7 +69,7 @@ impl Flat {
         flat
     }
 
-    /// Adds a part, or an alternative: of those only one has its required fields.
+    /// Merges a part or an alternative. For alternatives, only one contributes required fields.
     fn join(&mut self, part: Self, is_part: bool) {
         self.kinds.extend(part.kinds);
         self.fields.extend(part.fields);
@@ -83,47 +83,47 @@ impl Flat {
     }
 }
 
-fn compare_flat(comparison: &mut Comparison<'_>, at: &str, way: Way, (old, new): (&Flat, &Flat)) {
-    let (welcome, offered) = if way == Way::Request { (new, old) } else { (old, new) };
-    let strange: Vec<_> = offered.kinds.difference(&welcome.kinds).map(String::as_str).collect();
-    let is_strange = !strange.is_empty() && !welcome.kinds.is_empty();
+fn compare_flat(comparison: &mut Comparison<'_>, at: &str, direction: Direction, (old, new): (&Flat, &Flat)) {
+    let (accepted, provided) = if direction == Direction::Request { (new, old) } else { (old, new) };
+    let unexpected: Vec<_> = provided.kinds.difference(&accepted.kinds).map(String::as_str).collect();
+    let is_unexpected = !unexpected.is_empty() && !accepted.kinds.is_empty();
     // Every integer is a number.
-    let is_number = strange == ["integer"] && welcome.kinds.contains("number");
-    if is_strange && !is_number {
-        comparison.report(format!("{at} is {:?} and was {:?}", new.kinds, old.kinds));
+    let is_number = unexpected == ["integer"] && accepted.kinds.contains("number");
+    if is_unexpected && !is_number {
+        comparison.report(format!("{at} has the type {:?} instead of {:?}", new.kinds, old.kinds));
     }
-    if way == Way::Request {
+    if direction == Direction::Request {
         compare_bounds(comparison, at, old, new);
     }
-    for name in welcome.required.difference(&offered.required) {
-        match way {
-            Way::Request => comparison.report(format!("{at}/{name} has become required")),
-            Way::Response => comparison.report(format!("{at}/{name} may be missing")),
+    for name in accepted.required.difference(&provided.required) {
+        match direction {
+            Direction::Request => comparison.report(format!("{at}/{name} is now required")),
+            Direction::Response => comparison.report(format!("{at}/{name} may be missing")),
         }
     }
     for (name, was) in &old.fields {
         let at = format!("{at}/{name}");
         match new.fields.get(name) {
-            Some(is) => compare_flat(comparison, &at, way, (was, is)),
-            None => comparison.report(format!("{at} is gone")),
+            Some(is) => compare_flat(comparison, &at, direction, (was, is)),
+            None => comparison.report(format!("{at} is removed")),
         }
     }
     if let (Some(was), Some(is)) = (&old.items, &new.items) {
-        compare_flat(comparison, &format!("{at}[]"), way, (was, is));
+        compare_flat(comparison, &format!("{at}[]"), direction, (was, is));
     }
 }
 
-/// What may be sent must not become less.
+/// Compares what a request may contain.
 fn compare_bounds(comparison: &mut Comparison<'_>, at: &str, old: &Flat, new: &Flat) {
     if let Some(names) = &new.names {
         match &old.names {
             Some(before) => {
                 let gone: Vec<_> = before.difference(names).cloned().collect();
                 if !gone.is_empty() {
-                    comparison.report(format!("{at} may not be {} any more", gone.join(", ")));
+                    comparison.report(format!("{at} no longer accepts {}", gone.join(", ")));
                 }
             }
-            None => comparison.report(format!("{at} has become one of a few names")),
+            None => comparison.report(format!("{at} is now an enum")),
         }
     }
     if new.pattern.is_some() && new.pattern != old.pattern && new.names.is_none() {

@@ -1,4 +1,4 @@
-//! A receipt for people: columns of text, amounts with the digits that their currency has.
+//! The printable receipt: columns of text, amounts in the digits of their currency.
 
 use std::fmt::Write;
 
@@ -6,13 +6,13 @@ use super::{PaymentLine, ReceiptBody};
 use crate::platform::clock::DomainTime;
 use crate::platform::money::Money;
 
-/// Characters in a line; the amounts end there.
+/// Characters per line; amounts end in the last column.
 const WIDTH: usize = 56;
 
-/// The receipt, line by line.
+/// Renders the receipt.
 pub(super) fn render(receipt: &ReceiptBody) -> String {
     let mut text = format!("Receipt for {}\n", receipt.trip_id);
-    let state = capitalised(receipt.state);
+    let state = capitalized(receipt.state.as_str());
     match receipt.ended_at {
         Some(at) => line(&mut text, &format!("{state} on {}", shown(at))),
         None => line(&mut text, &state),
@@ -29,21 +29,24 @@ pub(super) fn render(receipt: &ReceiptBody) -> String {
     }
     text.push('\n');
     let sums = [
-        ("Reserved", receipt.authorised),
+        ("Authorized", receipt.authorized),
         ("Captured", receipt.captured),
         ("Refunded", receipt.refunded),
-        ("Given up", receipt.written_off),
+        ("Written off", receipt.written_off),
     ];
     for (label, amount) in sums.into_iter().filter(|(_, sum)| sum.amount != 0) {
         columns(&mut text, label, amount);
     }
-    columns(&mut text, "Still owed", receipt.due);
+    columns(&mut text, "Due", receipt.due);
     text
 }
 
 fn render_payment(text: &mut String, payment: &PaymentLine) {
     let method = payment.method.map(|method| format!(", {method}")).unwrap_or_default();
-    line(text, &format!("{}{method}: {}", capitalised(payment.purpose), payment.state.replace('_', " ")));
+    line(
+        text,
+        &format!("{}{method}: {}", capitalized(payment.purpose.as_str()), payment.state.as_str().replace('_', " ")),
+    );
     for movement in &payment.movements {
         columns(text, &format!("  {}  {}", shown(movement.at), movement.what.replace('_', " ")), movement.amount);
     }
@@ -53,25 +56,25 @@ fn line(text: &mut String, words: &str) {
     let _written = writeln!(text, "{words}");
 }
 
-/// A label to the left, an amount to the right.
+/// Writes a label on the left and an amount on the right.
 fn columns(text: &mut String, label: &str, amount: Money) {
     let amount = decimal(amount);
     let width = WIDTH.saturating_sub(label.chars().count());
     let _written = writeln!(text, "{label}{amount:>width$}");
 }
 
-/// To the minute: receipts are read by people.
+/// Formats a time to the minute.
 fn shown(at: DomainTime) -> String {
     at.utc().format("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-fn capitalised(name: &str) -> String {
+fn capitalized(name: &str) -> String {
     let words = name.replace('_', " ");
     let mut letters = words.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// `12.34 USD`, `500 JPY`, `1.234 KWD`.
+/// Formats an amount: `12.34 USD`, `500 JPY`, `1.234 KWD`.
 fn decimal(money: Money) -> String {
     let decimals = u32::from(money.currency.decimals());
     let unit = 10_u64.pow(decimals);
@@ -88,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_have_the_digits_of_their_currency() {
+    fn amount_has_the_digits_of_its_currency() {
         let cases = [
             (1_234, "USD", "12.34 USD"),
             (5, "USD", "0.05 USD"),

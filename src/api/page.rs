@@ -1,0 +1,116 @@
+//! Pages written in Markdown, and served as HTML, Markdown or JSON by the request's `Accept`.
+
+use actix_web::http::header::{self, Accept, Header};
+use actix_web::{HttpRequest, HttpResponse};
+use pulldown_cmark::{Parser, html};
+use serde::Serialize;
+
+/// The HTML template. It loads nothing from other hosts.
+const TEMPLATE: &str = include_str!("page.html");
+
+/// The service's address in the Markdown sources.
+const SOURCE_ADDRESS: &str = "http://127.0.0.1:8080";
+
+/// A page needs nothing but its inline style.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// A page with a JSON equivalent.
+pub struct Page<'a, T> {
+    /// The title, as plain text.
+    pub title: &'a str,
+    /// The content as Markdown, including the title.
+    pub markdown: String,
+    /// The response to `Accept: application/json`.
+    pub json: T,
+}
+
+/// A representation of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Html,
+    Json,
+    Markdown,
+}
+
+impl Form {
+    /// Returns the most preferred available form. Without a preference it is Markdown, for terminals.
+    fn negotiate(http: &HttpRequest) -> Self {
+        let ranked = Accept::parse(http).map(|accept| accept.ranked()).unwrap_or_default();
+        ranked
+            .iter()
+            .find_map(|range| match range.essence_str() {
+                "text/html" => Some(Self::Html),
+                "application/json" => Some(Self::Json),
+                "text/markdown" | "text/plain" | "text/*" | "*/*" => Some(Self::Markdown),
+                _ => None,
+            })
+            .unwrap_or(Self::Markdown)
+    }
+}
+
+impl<T: Serialize> Page<'_, T> {
+    /// Renders the page in the negotiated form, with the service's address from the request's `Host`.
+    pub fn send(&self, http: &HttpRequest) -> HttpResponse {
+        let mut response = HttpResponse::Ok();
+        response.insert_header((header::VARY, "Accept, Host")).insert_header((header::CACHE_CONTROL, "no-store"));
+        let markdown = localized(&self.markdown, http);
+        match Form::negotiate(http) {
+            Form::Json => response.json(&self.json),
+            Form::Markdown => response.content_type("text/markdown; charset=utf-8").body(markdown),
+            Form::Html => {
+                let mut body = String::new();
+                html::push_html(&mut body, Parser::new(&markdown));
+                let page = TEMPLATE.replace("{{title}}", self.title).replace("{{body}}", &body);
+                response.insert_header((header::CONTENT_SECURITY_POLICY, POLICY));
+                response.content_type("text/html; charset=utf-8").body(page)
+            }
+        }
+    }
+}
+
+/// Replaces the service's address by the request's `Host`, so that commands can be pasted.
+pub fn localized(text: &str, http: &HttpRequest) -> String {
+    // Only a plain host name: the text is pasted into a shell. Forwarding headers are not trusted.
+    let host = http.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte);
+    if (1..=255).contains(&host.len()) && host.bytes().all(is_plain) {
+        text.replace(SOURCE_ADDRESS, &format!("http://{host}"))
+    } else {
+        text.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn accept_header_selects_html_json_or_markdown() {
+        let negotiate =
+            |accept: &str| Form::negotiate(&TestRequest::default().insert_header(("Accept", accept)).to_http_request());
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
+        assert_eq!(negotiate(browser), Form::Html);
+        assert_eq!(negotiate("application/json"), Form::Json);
+        assert_eq!(negotiate("text/html;q=0.5, application/json"), Form::Json);
+        for anything in ["*/*", "text/plain", "text/markdown", "image/png", "", "nonsense"] {
+            assert_eq!(negotiate(anything), Form::Markdown, "{anything}");
+        }
+    }
+
+    #[test]
+    fn host_with_other_characters_is_not_inserted() {
+        let result = |host: &str| {
+            localized(
+                "curl http://127.0.0.1:8080/x",
+                &TestRequest::default().insert_header(("Host", host)).to_http_request(),
+            )
+        };
+        assert_eq!(result("rides.example:81"), "curl http://rides.example:81/x");
+        assert_eq!(result("[::1]:9"), "curl http://[::1]:9/x");
+        for wrong in ["x;rm -rf y", "$(x)", "<b>", ""] {
+            assert_eq!(result(wrong), "curl http://127.0.0.1:8080/x");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What is particular to payments: steps and effects.
+
+use chrono::TimeDelta;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::super::{Replacement, events, replace};
+use super::{CallOutcome, CallRequest, Leased, ResultContext, TargetUpdate};
+use crate::payments::ledger::{self, PostingStamp};
+use crate::payments::model::{
+    Payment, PaymentPurpose, PaymentState, ProviderOperation, UnresolvedAttempt, count_failure,
+};
+use crate::payments::state_machine::{self, IntentObservation, PaymentStep};
+use crate::payments::store::{self, InsertRefund, LeaseQuery, RetrySchedule};
+use crate::platform::clock::{DomainTime, MachineTime};
+use crate::platform::db::{Conn, Tx};
+use crate::platform::error::Result;
+use crate::platform::ids::{Id, PaymentId, RefundId};
+use crate::platform::outbox;
+use crate::platform::wake::Wake;
+
+/// How long after its authorization a hold is first rechecked. Card networks drop a hold after seven days, and the provider's event
+/// about that can be lost.
+const FIRST_RECHECK_AFTER: TimeDelta = TimeDelta::days(6);
+
+/// How long after a recheck a hold is rechecked again.
+const RECHECK_EVERY: TimeDelta = TimeDelta::hours(12);
+
+/// What a call showed about a payment's intent.
+#[derive(Debug)]
+pub struct ObservedIntent {
+    /// The intent's id, where the answer shows one.
+    pub intent_id: Option<String>,
+    /// What the call showed.
+    pub observation: IntentObservation,
+}
+
+impl Leased for Payment {
+    type Step = PaymentStep;
+    type Observation = ObservedIntent;
+
+    fn payment_id(&self) -> PaymentId {
+        self.id
+    }
+
+    fn refund_id(&self) -> Option<RefundId> {
+        None
+    }
+
+    fn target_id(&self) -> Uuid {
+        self.id.uuid()
+    }
+
+    fn lease_token(&self) -> i64 {
+        self.lease_token
+    }
+
+    fn failures(&self) -> i16 {
+        self.failures
+    }
+
+    fn next_step(&self, unresolved: Option<&UnresolvedAttempt>, now: MachineTime) -> PaymentStep {
+        match state_machine::next(self, unresolved, now) {
+            // It is due all the same: after an event of the provider, or for a recheck.
+            PaymentStep::Idle => PaymentStep::LookUp,
+            step => step,
+        }
+    }
+
+    fn request(&self, step: &PaymentStep) -> Option<CallRequest> {
+        let (operation, key, amount) = match step {
+            PaymentStep::Create(key) => (ProviderOperation::Create, key.clone(), Some(self.amount.amount)),
+            PaymentStep::Confirm => (ProviderOperation::Confirm, None, None),
+            PaymentStep::Capture(amount) => (ProviderOperation::Capture, None, Some(*amount)),
+            PaymentStep::Cancel => (ProviderOperation::Cancel, None, None),
+            PaymentStep::Idle | PaymentStep::Find(_) | PaymentStep::RecordAbsent | PaymentStep::LookUp => return None,
+        };
+        Some(CallRequest { operation, key, amount })
+    }
+
+    fn update(
+        &self,
+        step: &PaymentStep,
+        outcome: &CallOutcome<ObservedIntent>,
+        now: MachineTime,
+    ) -> TargetUpdate<Self> {
+        let (after, next) = match outcome {
+            CallOutcome::Inconclusive(why) => (failed(self, why), None),
+            CallOutcome::Observed(ObservedIntent { intent_id, observation }) => {
+                let provider_intent_id = self.provider_intent_id.clone().or_else(|| intent_id.clone());
+                let known = Payment { provider_intent_id, ..self.clone() };
+                continue_with(step, state_machine::observe(&known, observation), now)
+            }
+        };
+        let after = Payment { version: self.version + i64::from(is_visible_change(self, &after)), ..after };
+        let is_conclusive = matches!(outcome, CallOutcome::Observed(_));
+        let resolves_attempts = is_conclusive && (after.needs_review.is_none() || after.state.is_terminal());
+        TargetUpdate { after, next, resolves_attempts }
+    }
+
+    fn idle_schedule(&self, before: &Self, context: &ResultContext) -> RetrySchedule {
+        let recheck_after = match (before.state == PaymentState::Authorized, self.state == PaymentState::Authorized) {
+            (true, true) => Some(RECHECK_EVERY),
+            (false, true) => Some(FIRST_RECHECK_AFTER),
+            (_, false) => None,
+        };
+        RetrySchedule { recheck_at: recheck_after.map(|after| context.domain_now + after), ..RetrySchedule::IDLE }
+    }
+
+    async fn lease(conn: &mut Conn, query: LeaseQuery) -> Result<Vec<Self>> {
+        store::lease_payments(conn, query).await
+    }
+
+    async fn lock_leased(&self, conn: &mut Conn) -> Result<Option<Self>> {
+        store::lock_leased_payment(conn, self.id, self.lease_token).await
+    }
+
+    async fn save(&self, conn: &mut Conn, before: &Self, schedule: RetrySchedule, now: DomainTime) -> Result<()> {
+        store::save_payment(conn, before, self, schedule, now).await
+    }
+
+    async fn write_effects(&self, tx: &mut Tx, before: &Self, context: &ResultContext) -> Result<()> {
+        if before.state == self.state {
+            return Ok(());
+        }
+        let (now, domain_now) = (context.now, context.domain_now);
+        events::payment_changed(tx, self, domain_now, now).await?;
+        if self.state == PaymentState::Captured {
+            let stamp = |id| PostingStamp { id, at: domain_now };
+            for posting in ledger::capture(self, stamp(context.posting_id), stamp(context.tip_posting_id)) {
+                store::post(tx, &posting).await?;
+            }
+        }
+        if self.refund_reserved > before.refund_reserved {
+            let refund = InsertRefund {
+                id: context.refund_id,
+                payment_id: self.id,
+                amount: self.refund_reserved - before.refund_reserved,
+                key_id: None,
+                created_at: domain_now,
+                due_at: now,
+            };
+            store::insert_refund(tx, &refund).await?;
+            tx.wake(Wake::Payments);
+        }
+        if let Some(goal) = state_machine::replacement(self) {
+            let amount = goal.capture_amount().unwrap_or(self.amount.amount);
+            let new = Replacement { id: context.replacement_id, goal, amount };
+            replace(tx, self, new, domain_now, now).await?;
+        }
+        publish_to_trip(tx, self, now).await
+    }
+}
+
+/// Returns the payment and the step that follows at once, after an observation made by `step`.
+fn continue_with(step: &PaymentStep, after: Payment, now: MachineTime) -> (Payment, Option<PaymentStep>) {
+    if after.needs_review.is_some() {
+        return (after, None);
+    }
+    match state_machine::next(&after, None, now) {
+        PaymentStep::Idle => (after, None),
+        next if next == *step => (failed(&after, "the answer changed nothing"), None),
+        next => (after, Some(next)),
+    }
+}
+
+fn failed(payment: &Payment, why: &str) -> Payment {
+    let mut after = payment.clone();
+    count_failure(&mut after.failures, &mut after.needs_review, why);
+    after
+}
+
+/// Returns whether the change is visible to a client, so that it is a new version.
+fn is_visible_change(before: &Payment, after: &Payment) -> bool {
+    let visible = |payment: &Payment| {
+        let Payment { state, authorized, captured, refund_reserved, .. } = *payment;
+        (state, authorized, captured, refund_reserved, payment.decline_code.clone(), payment.needs_review.clone())
+    };
+    visible(before) != visible(after)
+}
+
+/// Publishes the result of a fare's authorization, which the trip reacts to.
+async fn publish_to_trip(tx: &mut Tx, payment: &Payment, now: MachineTime) -> Result<()> {
+    let mut payload = json!({ "payment_id": payment.id, "purpose": payment.purpose.as_str() });
+    if payment.purpose != PaymentPurpose::Fare {
+        return Ok(());
+    }
+    let topic = match payment.state {
+        PaymentState::Authorized => {
+            payload["authorized_at"] = json!(now);
+            "payment.authorized"
+        }
+        PaymentState::Declined => "payment.declined",
+        PaymentState::Authorizing
+        | PaymentState::Capturing
+        | PaymentState::Captured
+        | PaymentState::Voiding
+        | PaymentState::Voided
+        | PaymentState::AuthExpired
+        | PaymentState::CaptureFailed => return Ok(()),
+    };
+    outbox::publish(tx, topic, payment.trip_id, payload, now).await
+}

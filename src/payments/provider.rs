@@ -1,0 +1,344 @@
+//! The client of the payment provider's API, a subset of Stripe's. It maps every end of a call to one of four [`ProviderResult`]s,
+//! and decides nothing about payments.
+//!
+//! A call is made once. The worker retries, at the rate of the [`retry_budget`]. The [`breaker`] stops calls to a failing provider
+//! until a probe succeeds.
+
+pub mod breaker;
+mod classify;
+mod client_guard;
+pub mod records;
+pub mod retry_budget;
+mod wire;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use form_urlencoded::Serializer;
+use serde::de::DeserializeOwned;
+
+use self::breaker::ProviderAvailability;
+use self::classify::classify;
+use self::client_guard::ClientGuard;
+pub(super) use self::wire::{Listed, ProviderPage, WireIntent, WireRefund};
+use super::model::{Payment, Refund};
+use super::state_machine::IntentSnapshot;
+use super::state_machine::refund::ProviderRefundStatus;
+use crate::platform::Platform;
+use crate::platform::clock::{MachineTime, Stopwatch};
+use crate::platform::config::ProviderConfig;
+use crate::platform::egress::{BaseUrl, Call, CallMethod, Egress};
+use crate::platform::error::Result;
+use crate::platform::secret::Secret;
+
+/// Items on a page of the provider's lists: its maximum.
+const PAGE: usize = 100;
+
+/// Pages searched for one intent: 10,000 intents.
+const FIND_PAGES_MAX: usize = 100;
+
+/// How long a search goes on to further pages. A search and its last call end well within a lease.
+const FIND_WITHIN: Duration = Duration::from_secs(5);
+
+/// Pages of a whole list: a million intents.
+pub(super) const RECORD_PAGES_MAX: usize = 10_000;
+
+/// How far the provider's clock may differ from ours, seconds.
+pub(super) const CLOCK_SLACK_S: i64 = 300;
+
+/// The longest code or reason that is kept of a response.
+const REASON_CHARS_MAX: usize = 120;
+
+/// The result of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProviderResult<T> {
+    /// Done; the object after the call.
+    Done(T),
+    /// Refused for good, and not done.
+    Refused {
+        /// The reason of the provider or the bank.
+        code: String,
+        /// The object, where the refusal shows it.
+        object: Option<T>,
+    },
+    /// Done or not done.
+    Unknown {
+        /// Whether the provider answered, though inconclusively. It replays that answer under the same key.
+        answered: bool,
+        /// Why, for logs and operators.
+        why: String,
+    },
+    /// Did not reach the provider, or the provider did not process it.
+    NotSent {
+        /// Why, for logs and operators.
+        why: String,
+    },
+}
+
+impl<T> ProviderResult<T> {
+    fn and_then<U>(self, read: impl Fn(T) -> Result<U, String>) -> ProviderResult<U> {
+        match self {
+            Self::Done(object) => match read(object) {
+                Ok(object) => ProviderResult::Done(object),
+                Err(why) => ProviderResult::Unknown { answered: true, why },
+            },
+            Self::Refused { code, object } => {
+                ProviderResult::Refused { code, object: object.and_then(|it| read(it).ok()) }
+            }
+            Self::Unknown { answered, why } => ProviderResult::Unknown { answered, why },
+            Self::NotSent { why } => ProviderResult::NotSent { why },
+        }
+    }
+
+    /// Returns why it is inconclusive; empty if it is not.
+    fn why(&self) -> &str {
+        match self {
+            Self::Unknown { why, .. } | Self::NotSent { why } => why,
+            Self::Done(_) | Self::Refused { .. } => "",
+        }
+    }
+
+    /// Returns the metric's label.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::Refused { .. } => "refused",
+            Self::Unknown { .. } => "unknown",
+            Self::NotSent { .. } => "not_sent",
+        }
+    }
+}
+
+/// The provider's intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderIntent {
+    /// `pi_…`
+    pub id: String,
+    /// The intent as it is now.
+    pub snapshot: IntentSnapshot,
+}
+
+/// The provider's refund.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderRefund {
+    /// `re_…`
+    pub id: String,
+    /// The status.
+    pub status: ProviderRefundStatus,
+}
+
+/// A client of the provider. Clones share connections, breaker and retry budget.
+#[derive(Clone)]
+pub struct ProviderClient(Arc<Parts>);
+
+struct Parts {
+    platform: Platform,
+    egress: Egress,
+    base_url: BaseUrl,
+    secret_key: Secret,
+    call_max: TimeDelta,
+    guard: ClientGuard,
+}
+
+impl fmt::Debug for ProviderClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ProviderClient").field(&self.0.base_url.as_str()).finish()
+    }
+}
+
+impl ProviderClient {
+    /// Returns a client of the configured provider.
+    ///
+    /// # Errors
+    /// If the HTTP client cannot be built.
+    pub fn new(platform: Platform, config: &ProviderConfig) -> Result<Self> {
+        let settings = config.egress();
+        let call_max = TimeDelta::from_std(settings.timeout).unwrap_or(TimeDelta::MAX);
+        let parts = Parts {
+            egress: Egress::new(settings)?,
+            base_url: config.base_url.clone(),
+            secret_key: config.secret_key.clone(),
+            call_max,
+            guard: ClientGuard::new(platform.clone(), call_max),
+            platform,
+        };
+        Ok(Self(Arc::new(parts)))
+    }
+
+    /// Returns the longest duration of a call.
+    pub fn call_max(&self) -> TimeDelta {
+        self.0.call_max
+    }
+
+    /// Returns whether the provider can be called. The breaker blocks calls in any case; asking first avoids committing attempts at
+    /// calls that would not be made.
+    pub fn availability(&self) -> ProviderAvailability {
+        self.0.guard.availability()
+    }
+
+    /// Counts first tries: a share of them may be retried.
+    pub(super) fn count_first_tries(&self, count: usize) {
+        self.0.guard.count_first_tries(count);
+    }
+
+    /// Plans a retry; returns how long it waits for its turn, besides its own back-off.
+    pub(super) fn plan_retry(&self) -> TimeDelta {
+        self.0.guard.plan_retry()
+    }
+
+    /// Creates an unconfirmed intent for the payment: no money moves. Its metadata has our id, so that it can be found.
+    ///
+    /// Our minor units are the provider's. An amount that is no multiple of the smallest coin is refused here, and not rounded.
+    pub async fn create(&self, payment: &Payment, key: &str) -> ProviderResult<ProviderIntent> {
+        if payment.amount.amount % payment.amount.currency.smallest_step() != 0 {
+            return ProviderResult::Refused { code: "amount_not_payable".to_owned(), object: None };
+        }
+        let form = [
+            ("amount", payment.amount.amount.to_string()),
+            ("currency", payment.amount.currency.as_str().to_ascii_lowercase()),
+            ("capture_method", "manual".to_owned()),
+            ("payment_method_types[]", "card".to_owned()),
+            ("payment_method", payment.method.clone()),
+            ("metadata[payment_id]", payment.id.to_string()),
+            ("metadata[trip_id]", payment.trip_id.to_string()),
+        ];
+        self.post("create", "/v1/payment_intents", key, &form).await.and_then(|made: WireIntent| made.read_for(payment))
+    }
+
+    /// Confirms the intent: reserves the amount.
+    pub async fn confirm(&self, intent: &str, key: &str) -> ProviderResult<ProviderIntent> {
+        let path = format!("/v1/payment_intents/{intent}/confirm");
+        self.post("confirm", &path, key, &[]).await.and_then(|it: WireIntent| it.read_as(intent))
+    }
+
+    /// Captures `amount` minor units, and releases the rest.
+    pub async fn capture(&self, intent: &str, amount: i64, key: &str) -> ProviderResult<ProviderIntent> {
+        let path = format!("/v1/payment_intents/{intent}/capture");
+        let form = [("amount_to_capture", amount.to_string())];
+        self.post("capture", &path, key, &form).await.and_then(|it: WireIntent| it.read_as(intent))
+    }
+
+    /// Cancels the intent. A later confirmation fails.
+    pub async fn cancel(&self, intent: &str, key: &str) -> ProviderResult<ProviderIntent> {
+        let path = format!("/v1/payment_intents/{intent}/cancel");
+        self.post("cancel", &path, key, &[]).await.and_then(|it: WireIntent| it.read_as(intent))
+    }
+
+    /// Gets the intent.
+    pub async fn intent(&self, intent: &str) -> ProviderResult<ProviderIntent> {
+        let path = format!("/v1/payment_intents/{intent}");
+        self.get("get", &path, &[]).await.and_then(|it: WireIntent| it.read_as(intent))
+    }
+
+    /// Searches the list for the payment's intent, created after about `since`.
+    pub async fn find_intent(&self, payment: &Payment, since: MachineTime) -> ProviderResult<Option<ProviderIntent>> {
+        let from = [("created[gte]", (since.utc().timestamp() - CLOCK_SLACK_S).to_string())];
+        let ours = payment.id.to_string();
+        let is_ours = |intent: &WireIntent| intent.metadata.get("payment_id") == Some(&ours);
+        let found = self.search(&from, is_ours).await;
+        found.and_then(|found| found.map(|found| found.read_for(payment)).transpose())
+    }
+
+    /// Requests a refund.
+    pub async fn refund(&self, refund: &Refund, intent: &str, key: &str) -> ProviderResult<ProviderRefund> {
+        let form = [
+            ("payment_intent", intent.to_owned()),
+            ("amount", refund.amount.to_string()),
+            ("metadata[refund_id]", refund.id.to_string()),
+        ];
+        self.post("refund", "/v1/refunds", key, &form).await.and_then(|made: WireRefund| made.read_for(refund.amount))
+    }
+
+    /// Gets the refund.
+    pub async fn refund_status(&self, provider_refund: &str) -> ProviderResult<ProviderRefund> {
+        self.get("get_refund", &format!("/v1/refunds/{provider_refund}"), &[]).await.and_then(WireRefund::read)
+    }
+
+    /// Searches the refunds of an intent for ours.
+    pub async fn find_refund(&self, refund: &Refund, intent: &str) -> ProviderResult<Option<ProviderRefund>> {
+        let of_intent = [("payment_intent", intent.to_owned())];
+        let ours = refund.id.to_string();
+        let is_ours = |refund: &WireRefund| refund.metadata.get("refund_id") == Some(&ours);
+        let found = self.search(&of_intent, is_ours).await;
+        found.and_then(|found| found.map(|found| found.read_for(refund.amount)).transpose())
+    }
+
+    /// Returns the first item of a list that `is_ours`; `None` only once the list was read to its end.
+    async fn search<T: Listed>(
+        &self,
+        query: &[(&str, String)],
+        is_ours: impl Fn(&T) -> bool,
+    ) -> ProviderResult<Option<T>> {
+        let (mut after, mut pages, watch) = (None, 0, Stopwatch::start());
+        while pages < FIND_PAGES_MAX && watch.elapsed() < FIND_WITHIN {
+            pages += 1;
+            let page = match self.page(query, after).await {
+                ProviderResult::Done(page) => page,
+                other => return other.and_then(|_: ProviderPage<T>| Ok(None)),
+            };
+            let (next, found) = (page.next(), page.data.into_iter().find(&is_ours));
+            if found.is_some() || next.is_none() {
+                return ProviderResult::Done(found);
+            }
+            after = next;
+        }
+        ProviderResult::Unknown { answered: true, why: format!("not among {pages} pages, and there are more") }
+    }
+
+    /// Returns one page of a list, newest first.
+    pub(super) async fn page<T: Listed>(
+        &self,
+        query: &[(&str, String)],
+        after: Option<String>,
+    ) -> ProviderResult<ProviderPage<T>> {
+        let mut query = query.to_vec();
+        query.push(("limit", PAGE.to_string()));
+        query.extend(after.map(|id| ("starting_after", id)));
+        self.get(T::OPERATION, T::PATH, &query).await
+    }
+
+    async fn post<T>(&self, operation: &str, path: &str, key: &str, form: &[(&str, String)]) -> ProviderResult<T>
+    where
+        T: DeserializeOwned,
+    {
+        let url = format!("{}{path}", self.0.base_url);
+        let call = Call { url, bearer: &self.0.secret_key, idempotency_key: Some(key), method: CallMethod::Form(form) };
+        self.call(operation, call).await
+    }
+
+    async fn get<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> ProviderResult<T> {
+        let query = Serializer::new(String::new()).extend_pairs(query).finish();
+        let mark = if query.is_empty() { "" } else { "?" };
+        let url = format!("{}{path}{mark}{query}", self.0.base_url);
+        let call = Call { url, bearer: &self.0.secret_key, idempotency_key: None, method: CallMethod::Get };
+        self.call(operation, call).await
+    }
+
+    /// Makes a call, if the breaker admits it, and records its result.
+    async fn call<T: DeserializeOwned>(&self, operation: &str, call: Call<'_>) -> ProviderResult<T> {
+        let Parts { platform, egress, guard, .. } = &*self.0;
+        let Some(admitted) = guard.admit() else {
+            return ProviderResult::NotSent { why: "not made: the circuit breaker is open".to_owned() };
+        };
+        let watch = Stopwatch::start();
+        let (result, health) = classify(egress.call(call).await);
+        let latency = platform.metrics.provider_latency.with_label_values(&[operation, result.label()]);
+        latency.observe(watch.elapsed().as_secs_f64());
+        guard.record(admitted, health, result.why());
+        result
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(REASON_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,305 @@
+//! The table of runs. The index `one_run_at_a_time` allows one running and one queued run.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::super::model::findings::{NewRun, Run, RunCounts};
+use super::super::model::kinds::{RunScope, RunState};
+use crate::platform::clock::MachineTime;
+use crate::platform::db::one_row;
+use crate::platform::error::{Code, Error, Refusal, Result};
+use crate::platform::ids::{Id, OpsId, RunId};
+use crate::platform::page::PageRequest;
+
+struct Row {
+    id: RunId,
+    scope: String,
+    requested_by: Option<OpsId>,
+    state: String,
+    requested_at: MachineTime,
+    started_at: Option<MachineTime>,
+    finished_at: Option<MachineTime>,
+    since: Option<MachineTime>,
+    payments: i64,
+    unsettled: i64,
+    intents: i64,
+    foreign_intents: i64,
+    refunds: i64,
+    differences: i64,
+    found: i64,
+    repairs: i64,
+    ended: i64,
+    detail: Option<String>,
+}
+
+impl TryFrom<Row> for Run {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let impossible = |column, value: &str| Error::impossible_row("reconciliation_runs", column, row.id, value);
+        Ok(Self {
+            scope: RunScope::parse(&row.scope).ok_or_else(|| impossible("scope", &row.scope))?,
+            state: RunState::parse(&row.state).ok_or_else(|| impossible("state", &row.state))?,
+            id: row.id,
+            requested_by: row.requested_by,
+            requested_at: row.requested_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            since: row.since,
+            counts: RunCounts {
+                payments: row.payments,
+                unsettled: row.unsettled,
+                intents: row.intents,
+                foreign_intents: row.foreign_intents,
+                refunds: row.refunds,
+                differences: row.differences,
+                found: row.found,
+                repairs: row.repairs,
+                ended: row.ended,
+            },
+            detail: row.detail,
+        })
+    }
+}
+
+/// Selects runs; `$rest` is the `where` clause.
+macro_rules! runs {
+    ($rest:tt $(, $arguments:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            "select id, scope, requested_by, state, requested_at, started_at, finished_at, since, payments, unsettled, intents, foreign_intents,
+                    refunds, differences, found, repairs, ended, detail
+             from reconciliation_runs " + $rest,
+            $($arguments),*
+        )
+    };
+}
+
+/// Queues a run. Returns false if one is queued already.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::reconciliation) async fn insert_run(
+    conn: &mut PgConnection,
+    new: &NewRun,
+    key_id: Option<Uuid>,
+) -> Result<bool> {
+    let done = sqlx::query!(
+        "insert into reconciliation_runs (id, scope, requested_by, state, requested_at, key_id) values ($1, $2, $3, 'queued', $4, $5)
+         on conflict (state) where state in ('queued', 'running') do nothing",
+        new.id.uuid(),
+        new.scope.as_str(),
+        new.by.uuid(),
+        new.at as _,
+        key_id,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Widens the queued run to `scope`, locks its row, and returns it.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::reconciliation) async fn queued_run(conn: &mut PgConnection, scope: RunScope) -> Result<Option<Run>> {
+    sqlx::query!(
+        "update reconciliation_runs set scope = $1 where state = 'queued' and scope <> $1 and $1 = 'all'",
+        scope.as_str()
+    )
+    .execute(&mut *conn)
+    .await?;
+    runs!("where state = 'queued' for no key update").fetch_optional(conn).await?.map(Run::try_from).transpose()
+}
+
+/// Abandons the running run if its lease has expired.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::reconciliation) async fn abandon_run(conn: &mut PgConnection, now: MachineTime) -> Result<()> {
+    sqlx::query!(
+        "update reconciliation_runs set state = 'abandoned', finished_at = $1, leased_until = null, detail = 'the lease expired'
+         where state = 'running' and leased_until < $1",
+        now as _
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The times of a run's start.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::reconciliation) struct RunStart {
+    /// The current time.
+    pub now: MachineTime,
+    /// The end of the first lease.
+    pub leased_until: MachineTime,
+    /// The time since which a recent run compares.
+    pub recent_since: MachineTime,
+}
+
+/// Starts the queued run, if there is one.
+///
+/// # Errors
+/// `one_run_at_a_time` if one is running.
+pub(in crate::reconciliation) async fn start_queued(conn: &mut PgConnection, start: RunStart) -> Result<Option<Run>> {
+    let id = sqlx::query_scalar!(
+        "update reconciliation_runs
+         set state = 'running', started_at = $1, leased_until = $2, since = case scope when 'recent' then $3::timestamptz end
+         where id = (select id from reconciliation_runs where state = 'queued' for no key update skip locked)
+         returning id",
+        start.now as _,
+        start.leased_until as _,
+        start.recent_since as _,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    match id {
+        Some(id) => run(conn, id).await,
+        None => Ok(None),
+    }
+}
+
+/// Starts a scheduled run, unless one is queued or running.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::reconciliation) async fn start_scheduled(
+    conn: &mut PgConnection,
+    id: RunId,
+    scope: RunScope,
+    start: RunStart,
+) -> Result<Option<Run>> {
+    sqlx::query!(
+        "insert into reconciliation_runs (id, scope, state, requested_at, started_at, leased_until, since)
+         values ($1, $2, 'running', $3, $3, $4, case $2 when 'recent' then $5::timestamptz end)
+         on conflict (state) where state in ('queued', 'running') do nothing",
+        id.uuid(),
+        scope.as_str(),
+        start.now as _,
+        start.leased_until as _,
+        start.recent_since as _,
+    )
+    .execute(&mut *conn)
+    .await?;
+    run(conn, id).await
+}
+
+/// Returns the latest start of any run, and of a checked run of all payments.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::reconciliation) async fn last_starts(
+    conn: &mut PgConnection,
+) -> Result<(Option<MachineTime>, Option<MachineTime>)> {
+    let row = sqlx::query!(
+        r#"select max(started_at) as "any: MachineTime",
+                  max(started_at) filter (where scope = 'all' and state = 'checked') as "whole: MachineTime"
+           from reconciliation_runs where started_at is not null"#
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok((row.any, row.whole))
+}
+
+/// Extends the lease of a run. Every write of a run starts with this.
+///
+/// # Errors
+/// [`Code::Internal`] if another process has abandoned the run.
+pub(in crate::reconciliation) async fn extend_lease(
+    conn: &mut PgConnection,
+    id: RunId,
+    until: MachineTime,
+) -> Result<()> {
+    let done = sqlx::query!(
+        "update reconciliation_runs set leased_until = $2 where id = $1 and state = 'running'",
+        id.uuid(),
+        until as _
+    )
+    .execute(conn)
+    .await?;
+    one_row(&done, || Refusal::new(Code::Internal, "The run was abandoned by another process."))
+}
+
+/// Records a run's counts and ends it.
+///
+/// # Errors
+/// [`Code::Internal`] if another process has abandoned it.
+pub(in crate::reconciliation) async fn finish_run(conn: &mut PgConnection, run: &Run, now: MachineTime) -> Result<()> {
+    let RunCounts { payments, unsettled, intents, foreign_intents, refunds, differences, found, repairs, ended } =
+        run.counts;
+    let done = sqlx::query!(
+        "update reconciliation_runs
+         set state = $2, finished_at = $3, leased_until = null, detail = $4, payments = $5, unsettled = $6, intents = $7,
+             refunds = $8, differences = $9, found = $10, repairs = $11, ended = $12, foreign_intents = $13
+         where id = $1 and state = 'running'",
+        run.id.uuid(),
+        run.state.as_str(),
+        now as _,
+        run.detail,
+        payments,
+        unsettled,
+        intents,
+        refunds,
+        differences,
+        found,
+        repairs,
+        ended,
+        foreign_intents,
+    )
+    .execute(conn)
+    .await?;
+    one_row(&done, || Refusal::new(Code::Internal, "The run was abandoned by another process."))
+}
+
+/// Returns a run.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::reconciliation) async fn run(conn: &mut PgConnection, id: RunId) -> Result<Option<Run>> {
+    runs!("where id = $1", id.uuid()).fetch_optional(conn).await?.map(Run::try_from).transpose()
+}
+
+/// Returns the checked run that started last.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::reconciliation) async fn last_checked(conn: &mut PgConnection) -> Result<Option<Run>> {
+    runs!("where state = 'checked' and started_at is not null order by started_at desc limit 1")
+        .fetch_optional(conn)
+        .await?
+        .map(Run::try_from)
+        .transpose()
+}
+
+/// Returns a page of runs, the latest first.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::reconciliation) async fn runs(conn: &mut PgConnection, page: PageRequest) -> Result<Vec<Run>> {
+    let rows = runs!("where id < $1 order by id desc limit $2", page.before, page.rows()).fetch_all(conn).await?;
+    rows.into_iter().map(Run::try_from).collect()
+}
+
+/// Deletes at most `limit` runs that ended before `before` and repaired nothing.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::reconciliation) async fn delete_expired_runs(
+    conn: &mut PgConnection,
+    before: MachineTime,
+    limit: i64,
+) -> Result<u64> {
+    let done = sqlx::query!(
+        "delete from reconciliation_runs where id in (
+             select run.id from reconciliation_runs run
+             where run.finished_at < $1
+               and not exists (select from reconciliation_repairs repair where repair.run_id = run.id)
+             order by run.finished_at limit $2)",
+        before as _,
+        limit,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,38 @@
+//! What the OpenAPI document says about the sandbox's operations beyond their annotations.
+
+use crate::platform::error::Code::{
+    Forbidden, InvalidId, NotASimulator, NotFound, NotSupervised, NothingPending, Unavailable,
+};
+
+/// The refusals of single operations. All refuse a foreign `Origin` or `Host` with `forbidden`.
+pub(crate) const REFUSALS: &[(&str, &[crate::platform::error::Code])] = &[
+    ("create_token", &[Forbidden, InvalidId, Unavailable]),
+    ("get_clock", &[Forbidden]),
+    ("set_clock", &[Forbidden, InvalidId, NotFound, NothingPending]),
+    ("get_request_sql", &[Forbidden, NotFound]),
+    ("kill_service", &[Forbidden, NotSupervised]),
+    ("reset_sandbox", &[Forbidden, NotASimulator]),
+    ("get_provider_faults", &[Forbidden, NotASimulator, Unavailable]),
+    ("plan_provider_faults", &[Forbidden, NotASimulator, InvalidId, NotFound]),
+    ("end_provider_faults", &[Forbidden, NotASimulator, Unavailable]),
+    ("get_provider_view", &[Forbidden, NotASimulator]),
+    ("expire_authorization", &[Forbidden, NotASimulator]),
+    ("watch_city", &[Forbidden, Unavailable]),
+    ("list_state_machines", &[Forbidden]),
+    ("get_streets", &[Forbidden]),
+    ("put_streets", &[Forbidden]),
+];
+
+/// Operations that do not use the database.
+pub(crate) const WITHOUT_DATABASE: &[&str] = &[
+    "create_token",
+    "end_provider_faults",
+    "get_clock",
+    "get_provider_faults",
+    "get_request_sql",
+    "kill_service",
+    "watch_city",
+];
+
+/// The operation whose response must not be stored, with the header that says so.
+pub(crate) const UNCACHED: (&str, &[&str]) = ("watch_city", &["Cache-Control"]);

@@ -1,0 +1,238 @@
+//! Error pages: every example is run, and codes without an example are produced here.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::harness::breakpoint::database::DatabaseProxy;
+use crate::harness::{Actor, ApiResponse, App, HERE, Options, THERE, at_once, id, within};
+use reqwest::Method;
+use ridematch::platform::error::Code;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+/// The time limit of an example.
+const EXAMPLE_MAX: Duration = Duration::from_secs(30);
+
+/// The demo's limit, which the example of `rate_limited` can reach.
+const RATE_LIMIT: u32 = 100;
+
+async fn page(app: &App, path: &str, accept: &str) -> ApiResponse {
+    ApiResponse::of(app.http.get(app.url(path)).header("Accept", accept)).await
+}
+
+fn text(response: &ApiResponse) -> String {
+    assert_eq!(response.status, 200);
+    String::from_utf8(response.bytes.clone()).unwrap()
+}
+
+/// Returns the commands of a page, if any.
+fn example(page: &str) -> Option<&str> {
+    page.split_once("```sh\n")?.1.split_once("```").map(|(lines, _)| lines)
+}
+
+/// Runs commands in a shell. Returns the last JSON document of the output.
+async fn run(name: &str, lines: &str) -> Value {
+    let mut shell = Command::new("bash");
+    shell.args(["-euo", "pipefail", "-c", lines]).stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(EXAMPLE_MAX, shell.output()).await;
+    let output = output.unwrap_or_else(|_| panic!("{name}: timed out after {EXAMPLE_MAX:?}")).unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{name}: {}\n{stdout}\n{stderr}", output.status);
+    let printed = serde_json::Deserializer::from_str(&stdout).into_iter::<Value>();
+    let last = printed.last().unwrap_or_else(|| panic!("{name} prints no JSON: {stderr}"));
+    last.unwrap_or_else(|error| panic!("{name} prints invalid JSON ({error}): {stdout}"))
+}
+
+/// Returns whether the tools of the examples are installed. On CI they must be.
+async fn tools_are_installed() -> bool {
+    for tool in ["bash", "curl", "jq"] {
+        let found = Command::new(tool).arg("--version").stdout(Stdio::null()).status().await;
+        if !found.is_ok_and(|status| status.success()) {
+            assert!(std::env::var_os("CI").is_none(), "{tool} is missing");
+            eprintln!("skipped: {tool} is not installed");
+            return false;
+        }
+    }
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_produces_its_code() {
+    if !tools_are_installed().await {
+        return;
+    }
+    let app = App::with(Options { rate_limit: RATE_LIMIT, ..Options::default() }).await;
+    let mut count = 0;
+    for code in Code::ALL {
+        let problem_type = code.problem_type();
+        // As curl receives it.
+        let page = text(&page(&app, &format!("/problems/{}", problem_type.name), "*/*").await);
+        let Some(lines) = example(&page) else { continue };
+        let printed = run(problem_type.name, lines).await;
+        assert_eq!(printed["code"], problem_type.name, "{lines}\n{printed:#}");
+        assert_eq!((&printed["status"], &printed["title"]), (&json!(problem_type.status), &json!(problem_type.title)));
+        count += 1;
+    }
+    assert!(count >= 29, "only {count} pages have an example");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn page_without_an_example_names_an_existing_test() {
+    let app = App::start().await;
+    for code in Code::ALL {
+        let page = text(&page(&app, &format!("/problems/{}", code.problem_type().name), "*/*").await);
+        if example(&page).is_none() {
+            let file = page.split('`').find(|part| part.starts_with("tests/")).unwrap();
+            assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(file).exists(), "{file} of {code:?}");
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn page_is_served_as_html_markdown_or_json() {
+    let app = App::start().await;
+    let html = page(&app, "/problems/wrong_pin", "text/html,*/*;q=0.8").await;
+    assert_eq!(html.header("content-type"), Some("text/html; charset=utf-8"));
+    let policy = html.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    let html = text(&html);
+    assert!(html.contains("<h1>Wrong PIN</h1>") && html.contains("<h2>What to do</h2>"), "{html}");
+    // The commands contain the address from the request's `Host`.
+    assert!(html.contains(&app.base_url) && !html.contains("127.0.0.1:8080"), "{html}");
+
+    let json = page(&app, "/problems/wrong_pin", "application/json").await.expect(200);
+    assert_eq!(
+        (&json["code"], &json["status"], &json["title"]),
+        (&json!("wrong_pin"), &json!(409), &json!("Wrong PIN"))
+    );
+    let list = page(&app, "/problems", "application/json").await.expect(200);
+    assert_eq!(list["items"].as_array().unwrap().len(), Code::ALL.len());
+    let index = text(&page(&app, "/problems", "*/*").await);
+    for code in Code::ALL {
+        assert!(index.contains(&format!("/problems/{}", code.problem_type().name)), "{code:?}");
+    }
+    for address in ["/", "/problems"] {
+        assert!(text(&page(&app, address, "text/html").await).starts_with("<!doctype html>"));
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_code_is_404_with_similar_codes() {
+    let app = App::start().await;
+    let near = page(&app, "/problems/quote_expire", "*/*").await.expect_problem(404, "not_found");
+    assert_eq!(near["near"][0], "quote_expired");
+    assert!(near["detail"].as_str().unwrap().contains("quote_expired"));
+    let nothing = page(&app, "/problems/zzz", "*/*").await.expect_problem(404, "not_found");
+    assert_eq!(nothing["near"], json!([]));
+    app.stop().await;
+}
+
+/// `internal`: a table is missing, and the response does not reveal it.
+#[tokio::test(flavor = "multi_thread")]
+async fn internal_error_does_not_reveal_the_cause() {
+    let app = App::start().await;
+    let rider = app.rider().await;
+    app.break_with("alter table quotes rename to elsewhere").await;
+    let body = json!({"pickup": {"lat": HERE.0, "lon": HERE.1}, "dropoff": {"lat": THERE.0, "lon": THERE.1}});
+    let problem = rider.post_unkeyed("/v1/quotes", &body).await.expect_problem(500, "internal");
+    assert!(!problem.to_string().contains("quotes\" does not exist"), "{problem}");
+    app.stop().await;
+}
+
+/// `overloaded`: more requests than connections, and all connections are blocked.
+#[tokio::test(flavor = "multi_thread")]
+async fn request_without_a_connection_in_time_is_503() {
+    let app = App::with(Options { pool_max: 4, ..Options::default() }).await;
+    let mut riders = Vec::new();
+    for _ in 0..12 {
+        riders.push(app.rider().await);
+    }
+    let mut hold = app.sql().begin().await.unwrap();
+    sqlx::query("lock table trips in access exclusive mode").execute(&mut *hold).await.unwrap();
+    let waiting = at_once(riders.iter().map(|rider| async {
+        // Requests with a connection wait for the lock; give up on them.
+        tokio::time::timeout(Duration::from_secs(6), rider.get("/v1/trips")).await.ok()
+    }));
+    let responses = waiting.await;
+    hold.rollback().await.unwrap();
+    let refused: Vec<_> = responses.into_iter().flatten().collect();
+    assert!(refused.len() >= 8, "{} were refused", refused.len());
+    for response in refused {
+        assert_eq!(response.header("retry-after"), Some("1"));
+        response.expect_problem(503, "overloaded");
+    }
+    app.stop().await;
+}
+
+/// `unavailable`: the connection to the database is cut.
+#[tokio::test(flavor = "multi_thread")]
+async fn service_without_a_database_is_alive_but_not_ready() {
+    let app = App::start().await;
+    let proxy_runtime = tokio::runtime::Runtime::new().unwrap();
+    let database = app.database.url();
+    let proxied = proxy_runtime.spawn(async move { DatabaseProxy::start(&database).await.url() }).await.unwrap();
+    let service = app.second_process(|config| config.database_url = proxied).await;
+    let rider = app.rider().await.at(&service);
+    assert_eq!(rider.get("/readyz").await.status, 200);
+    proxy_runtime.shutdown_background();
+    within(EXAMPLE_MAX, "the service is not ready", async || {
+        let response = rider.get("/readyz").await;
+        (response.status == 503).then(|| response.expect_problem(503, "unavailable"))
+    })
+    .await;
+    assert_eq!(rider.get("/healthz").await.status, 200);
+    service.stop().await;
+    app.stop().await;
+}
+
+/// `offer_taken`: with constraints switched off, the trip changes while its offer is pending.
+#[tokio::test(flavor = "multi_thread")]
+async fn accept_checks_the_trip_as_well_as_the_offer() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = rider.request_trip().await;
+    let offer = driver.until_offered().await;
+    app.break_with(
+        "set session_replication_role = replica; update trips set state = 'searching'; reset session_replication_role",
+    )
+    .await;
+    let refused = driver.post(&format!("/v1/offers/{}/accept", id(&offer)), &json!({})).await;
+    let problem = refused.expect_problem(409, "offer_taken");
+    assert_eq!(problem["state"], "searching");
+    assert_eq!(offer["trip_id"], trip["id"]);
+    app.stop().await;
+}
+
+/// The explorer is embedded in the binary and refers to no other host.
+#[tokio::test(flavor = "multi_thread")]
+async fn explorer_is_complete_and_needs_no_other_host() {
+    let app = App::start().await;
+    let own = ["/docs/", "/docs/explorer.css", "/docs/explorer.js"];
+    for path in own {
+        let response = page(&app, path, "*/*").await;
+        assert!(response.header("content-security-policy").unwrap().starts_with("default-src 'self'"));
+        let text = text(&response);
+        assert!(!text.contains("http://") && !text.contains("https://"), "{path} refers to another host");
+    }
+    let index = text(&page(&app, "/docs/", "text/html").await);
+    let files = index.split(['"', '\'']).filter(|part| part.starts_with("/docs/"));
+    for file in files {
+        assert_eq!(page(&app, file, "*/*").await.status, 200, "{file}");
+    }
+    let moved = ApiResponse::of(
+        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap().get(app.url("/docs")),
+    );
+    assert_eq!(moved.await.header("location"), Some("/docs/"));
+    page(&app, "/docs/index.html", "*/*").await.expect_problem(404, "not_found");
+    let rider: Actor = app.rider().await;
+    let document = rider.get("/openapi.json").await;
+    assert_eq!(document.header("content-type"), Some("application/json"));
+    assert_eq!(document.json(), serde_json::to_value(ridematch::document()).unwrap());
+    ApiResponse::of(rider.request(Method::POST, "/docs/")).await.expect_problem(405, "method_not_allowed");
+    app.stop().await;
+}
