@@ -13,13 +13,13 @@ COPY . .
 FROM source AS build-service
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    SQLX_OFFLINE=true cargo build --locked --release --no-default-features --bin ridematch \
+    SQLX_OFFLINE=true CARGO_INCREMENTAL=0 cargo build --locked --release --no-default-features --bin ridematch \
     && cp target/release/ridematch /ridematch
 
 FROM source AS build-demo
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    SQLX_OFFLINE=true cargo build --locked --release --bin ridematch \
+    SQLX_OFFLINE=true CARGO_INCREMENTAL=0 cargo build --locked --release --bin ridematch \
     && cp target/release/ridematch /ridematch
 
 FROM debian:bookworm-slim AS runtime

@@ -160,7 +160,7 @@ export function createRide(element, map) {
     const cost = h(
       "p.muted",
       {},
-      hasEnded ? `${money(trip.fare)} charged.` : `${money(trip.price)} promised · ${short(trip.id)}`,
+      hasEnded ? `${money(trip.fare)} charged.` : `${money(trip.price)} quoted · ${short(trip.id)}`,
     );
     const cancel =
       !hasEnded && !riderInCar(trip.state) && h("button", { type: "button", onclick: cancelRide }, "Cancel the ride");
