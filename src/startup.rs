@@ -9,6 +9,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, PayloadConfig};
 use actix_web::{App, HttpServer};
+use futures_util::future::BoxFuture;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -111,10 +112,12 @@ impl Default for Extension {
 
 /// Starts the production service and returns when it listens.
 ///
+/// The future is boxed, so that it is compiled with the library, and not with each program and test that starts the service.
+///
 /// # Errors
 /// If the database does not answer or is not migrated, or if the address is not available.
-pub async fn start(config: &Config) -> Result<Running> {
-    start_extended(config, |_| Ok(Extension::default())).await
+pub fn start(config: &Config) -> BoxFuture<'_, Result<Running>> {
+    Box::pin(start_extended(config, |_| Ok(Extension::default())))
 }
 
 /// Starts the service and, if `flags` open it, the sandbox, which shows the SQL in `recorder`.
@@ -122,14 +125,14 @@ pub async fn start(config: &Config) -> Result<Running> {
 /// # Errors
 /// As [`start`].
 #[cfg(feature = "sandbox")]
-pub async fn start_with_sandbox(
+pub fn start_with_sandbox(
     config: &Config,
     flags: crate::sandbox::Flags,
     recorder: crate::sandbox::SqlRecorder,
-) -> Result<Running> {
+) -> BoxFuture<'_, Result<Running>> {
     use crate::sandbox::{self, LiveMap, Sandbox};
 
-    start_extended(config, |core| {
+    Box::pin(start_extended(config, move |core| {
         let policy = if flags.webhook_loopback { AddressPolicy::PublicAndLoopback } else { AddressPolicy::PublicOnly };
         if !flags.sandbox {
             return Ok(Extension { policy, ..Extension::default() });
@@ -142,8 +145,7 @@ pub async fn start_with_sandbox(
             routes: Arc::new(move |app| sandbox::routes::configure(app.app_data(sandbox.clone()))),
             worker: Some(Box::pin(worker)),
         })
-    })
-    .await
+    }))
 }
 
 async fn start_extended(config: &Config, extend: impl FnOnce(&Core<'_>) -> Result<Extension>) -> Result<Running> {

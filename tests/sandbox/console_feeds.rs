@@ -195,7 +195,7 @@ async fn invalid_message_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn thirty_third_subscriber_is_503() {
+async fn live_map_subscriber_beyond_32_is_503() {
     let app = App::start().await;
     let mut sockets = Vec::new();
     for _ in 0..32 {

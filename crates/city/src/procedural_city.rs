@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::future::LocalBoxFuture;
+
 use crate::behavior::Behavior;
 use crate::cli::Drive;
 use crate::fleet::Fleet;
@@ -13,9 +15,15 @@ use crate::{Error, publish};
 
 /// Runs drivers and riders until Ctrl-C, then sets the drivers offline. Dropping the future ends it at once.
 ///
+/// The future is boxed, so that it is compiled with this crate and not with the program.
+///
 /// # Errors
 /// The clock of the service cannot be read.
-pub async fn drive(options: &Drive) -> Result<(), Error> {
+pub fn drive(options: &Drive) -> LocalBoxFuture<'_, Result<(), Error>> {
+    Box::pin(drive_until_stopped(options))
+}
+
+async fn drive_until_stopped(options: &Drive) -> Result<(), Error> {
     let Drive { base_url, drivers, seed } = options;
     let city = procedural::city(*seed, usize::try_from(*drivers).unwrap_or(usize::MAX));
     let context = Arc::new(RunContext::new(city, base_url, *seed, Behavior::with_cruising()).await?);

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::LocalBoxFuture;
+
 use crate::behavior::Behavior;
 use crate::cli::Replay;
 use crate::clock::machine_now;
@@ -56,7 +58,16 @@ pub(crate) async fn replay(
     Ok(if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn replay_on(base_url: &str, options: &Replay, scenario: Scenario) -> Result<Report, Error> {
+/// Boxed, so that it is compiled with this crate and not with the program.
+fn replay_on<'a>(
+    base_url: &'a str,
+    options: &'a Replay,
+    scenario: Scenario,
+) -> LocalBoxFuture<'a, Result<Report, Error>> {
+    Box::pin(replay_scenario(base_url, options, scenario))
+}
+
+async fn replay_scenario(base_url: &str, options: &Replay, scenario: Scenario) -> Result<Report, Error> {
     let started = machine_now();
     let mut report = blank(options, &scenario);
     let Scenario { city, demand, .. } = scenario;

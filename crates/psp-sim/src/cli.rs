@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
@@ -79,9 +80,15 @@ pub struct Cli {
 
 /// Runs until SIGTERM, SIGINT, or with `--exit-with-parent` the end of standard input.
 ///
+/// The future is boxed, so that it is compiled with this crate and not with the program.
+///
 /// # Errors
 /// See [`start`].
-pub async fn run(cli: Cli) -> Result<(), Error> {
+pub fn run(cli: Cli) -> Pin<Box<dyn Future<Output = Result<(), Error>>>> {
+    Box::pin(run_until_stopped(cli))
+}
+
+async fn run_until_stopped(cli: Cli) -> Result<(), Error> {
     let mut settings = Settings::new(cli.data_dir, cli.secret_key);
     settings.listen = cli.listen;
     settings.seed = cli.seed;

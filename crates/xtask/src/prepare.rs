@@ -12,11 +12,8 @@ use std::{
 
 use crate::workspace::{self, Result};
 
-/// The package with the queries.
-const PACKAGE: &str = "ridematch";
-
-/// A harmless setting of that package alone. It gives this build an identity of its own, so that no other build has expanded the
-/// macros already; dependencies are shared.
+/// A harmless setting of the package with the queries. It gives this build an identity of its own, so that no other build has
+/// expanded the macros already; dependencies are shared.
 const OWN_BUILD: &str = "profile.dev.package.ridematch.codegen-units=17";
 
 /// What to do with the new data.
@@ -81,11 +78,12 @@ pub async fn run(mode: Mode) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Expands and checks every query of the package. The macros write their data to `made_dir`.
+/// Expands and checks every query. The macros write their data to `made_dir`. The whole workspace is checked, so that its libraries
+/// have the features, and the artifacts, of `cargo clippy --workspace`.
 fn compile(root: &Path, url: &str, made_dir: &Path) -> io::Result<ExitStatus> {
     let _touched = Touched::touch(root.join("src/lib.rs"))?;
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["check", "--package", PACKAGE, "--all-targets"])
+        .args(["check", "--workspace", "--all-targets"])
         .args(["--config", OWN_BUILD])
         .current_dir(root)
         .env("DATABASE_URL", url)

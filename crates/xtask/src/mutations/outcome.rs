@@ -108,7 +108,7 @@ test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 29 filtered out;
     }
 
     #[test]
-    fn timeout_is_no_failure() {
+    fn test_that_timed_out_is_timed_out_not_failed() {
         let timed_out =
             FAILED.replace("assertion `left == right` failed", "timed out after 10s waiting until it is captured");
         assert!(matches!(of_test(false, &timed_out), TestOutcome::TimedOut(_)));
