@@ -17,7 +17,7 @@ mod source;
 use std::{fs, path::Path};
 
 use rules::{Ban, Violation};
-use source::Source;
+use source::{Source, matches};
 
 /// The modules and their layers. A module imports only from layers below.
 const LAYERS: &[(&str, u8)] = &[
@@ -30,8 +30,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("dispatch", 4),
     ("audit", 5),
     ("reconciliation", 5),
-    ("sandbox", 5),
     ("webhooks", 5),
+    ("sandbox", 6),
 ];
 
 /// Imports allowed within a layer: `(from, to)`. Geo uses the ids and times of platform; the audit's invariant `provider` is
@@ -135,13 +135,13 @@ const BANS: &[Ban] = &[
     Ban {
         rule: "transactions",
         within: &["*/**"],
-        except: &["platform/db.rs", "platform/db/**"],
+        except: &["platform/db.rs"],
         names: &[".begin", ".commit", ".rollback", "*::begin", "*::commit", "*::rollback"],
         because: "platform::db begins and ends every transaction, so that key, effect and response commit together",
     },
     Ban {
         rule: "cancellation",
-        within: &["*/commands.rs", "*/commands/**", "*/store.rs", "*/store/**", "platform/db.rs", "platform/db/**"],
+        within: &["*/commands.rs", "*/commands/**", "*/store.rs", "*/store/**", "platform/db.rs"],
         except: &[],
         names: &["*::select", "*::select_biased", "*::timeout", "*::timeout_at", "*::abortable"],
         because: "a future that owns a connection is never dropped before it completes: sqlx would leave the connection \
@@ -150,7 +150,7 @@ const BANS: &[Ban] = &[
     Ban {
         rule: "sqlx",
         within: &["**"],
-        except: &["*/store.rs", "*/store/**", "platform/**", "main.rs", "startup.rs", "cli/**", "cli.rs"],
+        except: &["*/store.rs", "*/store/**", "platform/**", "main.rs", "startup.rs", "cli/**"],
         names: &["sqlx"],
         because: "a module's SQL is in its store",
     },
@@ -158,7 +158,6 @@ const BANS: &[Ban] = &[
         rule: "actix",
         within: &["**"],
         except: &[
-            "platform/http.rs",
             "platform/http/**",
             "*/routes.rs",
             "*/routes/**",
@@ -233,13 +232,13 @@ const PURE: &[&str] = &[
     "supply/fleet.rs",
     "supply/fleet/**",
     "*/state_machine.rs",
-    "*/machine/**",
+    "*/state_machine/**",
     "*/plan.rs",
-    "*/plan/**",
     "*/model.rs",
     "*/model/**",
     "payments/provider/breaker.rs",
     "payments/provider/retry_budget.rs",
+    "trips/offer.rs",
 ];
 
 const COMMANDS: &[&str] = &["*/commands.rs", "*/commands/**"];
@@ -289,13 +288,37 @@ fn source_follows_the_architecture() {
 
 #[test]
 fn every_layer_is_drawn_in_architecture_md() {
-    let drawing = read("ARCHITECTURE.md");
-    for (module, _) in LAYERS {
+    let drawn = drawn_modules(&read("ARCHITECTURE.md").text);
+    for (module, layer) in LAYERS {
         let path = format!("src/{module}/mod.rs");
         assert!(root().join(&path).exists(), "LAYERS lists {module}, but {path} is missing");
-        let is_drawn = drawing.text.contains(&format!("{module}/"));
-        assert!(is_drawn, "ARCHITECTURE.md does not draw {module}/; drawing and src/ change in one commit");
+        let drawn_at = drawn.iter().filter(|(name, _)| name == module).map(|(_, layer)| *layer).collect::<Vec<_>>();
+        assert_eq!(drawn_at, [*layer], "ARCHITECTURE.md draws {module}/ elsewhere; drawing and src/ change in one commit");
     }
+}
+
+/// Returns the modules of a drawing, which are words that end with a slash, and the number of their layer. Rules of dashes separate the
+/// layers; the first line of a layer has its number.
+fn drawn_modules(drawing: &str) -> Vec<(String, u8)> {
+    let mut layer = 0;
+    let mut found = Vec::new();
+    for line in drawing.lines().filter(|line| line.starts_with(" │")) {
+        let number = line.split_once(" layer ").and_then(|(_, rest)| rest.trim().parse().ok());
+        layer = number.unwrap_or(layer);
+        let modules = line.split_whitespace().filter_map(|word| word.strip_suffix('/'));
+        found.extend(modules.map(|module| (module.to_owned(), layer)));
+    }
+    found
+}
+
+#[test]
+fn patterns_of_the_rules_match_a_file() {
+    let sources = source::read(root(), "src", "rs");
+    let patterns = BANS.iter().flat_map(|ban| ban.within.iter().chain(ban.except)).chain(PURE);
+    let stale: Vec<_> = patterns
+        .filter(|pattern| !sources.iter().any(|file| file.path.strip_prefix("src/").is_some_and(|path| matches(pattern, path))))
+        .collect();
+    assert!(stale.is_empty(), "these patterns match no file, so their rule checks nothing: {stale:?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ const VALID_TREE: &[(&str, &str)] = &[
     ("src/geo/mod.rs", "//! Where.\npub struct Position;"),
     ("src/platform/mod.rs", "//! Platform.\npub mod db; pub mod http; pub mod clock;"),
     ("src/platform/db.rs", "//! Transactions.\npub use sqlx::PgPool; pub struct Tx;"),
-    ("src/platform/http.rs", "//! HTTP.\npub use actix_web::web as wire;"),
+    ("src/platform/http/mod.rs", "//! HTTP.\npub use actix_web::web as wire;"),
     ("src/platform/clock.rs", "//! Time.\npub fn read() { chrono::Utc::now(); }"),
     ("src/supply/mod.rs", "//! Drivers.\npub mod fleet;"),
     ("src/supply/fleet.rs", "pub struct Driver;"),

@@ -184,7 +184,7 @@ fn faults_of_headers(response: &Value, headers: &HeaderMap) -> Vec<String> {
 /// Whether a header's value matches its schema, as a string or as a number.
 fn fits(schema: &Value, value: &str) -> bool {
     let schema = schema["$ref"].as_str().map_or(schema, |to| at(to.trim_start_matches('#')));
-    let Ok(validator) = options().build(schema) else { return false };
+    let validator = compiled(schema);
     let spelled = serde_json::from_str::<Value>(value).ok();
     validator.is_valid(&json!(value)) || spelled.is_some_and(|spelled| validator.is_valid(&spelled))
 }
@@ -219,19 +219,20 @@ fn faults_of_json(pointer: &str, body: &[u8]) -> Vec<String> {
     validator(pointer).iter_errors(&body).map(say).collect()
 }
 
-/// Returns the validator for the schema at `pointer`, cached.
+/// Returns the validator for the schema at `pointer`.
 fn validator(pointer: &str) -> &'static Validator {
-    static MADE: Mutex<BTreeMap<String, &'static Validator>> = Mutex::new(BTreeMap::new());
-    let mut made = MADE.lock().expect("a schema does not compile");
-    if let Some(validator) = made.get(pointer) {
-        return validator;
-    }
     let fragment = pointer.replace('%', "%25").replace('{', "%7B").replace('}', "%7D");
-    let validator = options().build(&json!({"$ref": format!("{DOCUMENT}#{fragment}")}));
-    let validator: &'static Validator =
-        Box::leak(Box::new(validator.unwrap_or_else(|error| panic!("{pointer}: {error}"))));
-    made.insert(pointer.to_owned(), validator);
-    validator
+    compiled(&json!({"$ref": format!("{DOCUMENT}#{fragment}")}))
+}
+
+/// Returns the validator for a schema. Compiled once: that takes longer than the validation.
+fn compiled(schema: &Value) -> &'static Validator {
+    static COMPILED: Mutex<BTreeMap<String, &'static Validator>> = Mutex::new(BTreeMap::new());
+    let mut compiled = COMPILED.lock().expect("a schema does not compile");
+    compiled.entry(schema.to_string()).or_insert_with_key(|text| {
+        let validator = options().build(schema);
+        Box::leak(Box::new(validator.unwrap_or_else(|error| panic!("{text}: {error}"))))
+    })
 }
 
 /// JSON Schema 2020-12, as in OpenAPI 3.1. Formats are validated.

@@ -3,8 +3,8 @@
 //! Between two commits there is at most one provider call, and no transaction is open during it. [`lease`] commits the attempt at
 //! the call; [`record_result`] commits its result, the effects, and the next attempt.
 //!
-//! Invariant: a provider call has a committed attempt with its own key, made by the holder of the lease. A repeat of a call that may
-//! have arrived has the key of the first.
+//! Invariant: a provider call that changes something has a committed attempt with its own key, made by the holder of the lease. A
+//! repeat of a create or a refund that may have arrived has the key of the first; other calls are looked up.
 
 mod payment;
 mod refund;

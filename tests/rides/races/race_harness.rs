@@ -11,6 +11,7 @@ use rand::{RngExt, SeedableRng};
 use reqwest::Method;
 use ridematch::platform::clock::Stopwatch;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use type_safe_id::{DynamicType, TypeSafeId};
 use uuid::Uuid;
 
@@ -38,6 +39,9 @@ const STEP_MAX_US: i64 = 8_000;
 const POSITION_EVERY: Duration = Duration::from_secs(3);
 
 const SEED: u64 = 0x5eed_0002;
+
+/// Two races at a time: with more on two processors, the two requests of a lane wait in a queue.
+static RUNNING: Semaphore = Semaphore::const_new(2);
 
 /// Returns the number of rounds of a race: `RIDEMATCH_RACE_ROUNDS`, or 1,000.
 pub fn rounds() -> usize {
@@ -150,6 +154,7 @@ pub async fn race(
     outcomes: &[&'static str],
     round: impl AsyncFn(&mut Lane) -> &'static str,
 ) {
+    let _turn = RUNNING.acquire().await.expect("it is never closed");
     println!("{name}: {} rounds, seed {SEED:#x}", rounds());
     let mut lanes = at_once((0..LANES).map(|number| Lane::new(app, number, drivers))).await;
     let _positions = send_positions(app, &lanes).await;
