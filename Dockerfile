@@ -47,5 +47,6 @@ CMD ["demo", "--listen", "0.0.0.0:8080", "--data-dir", "/data"]
 FROM runtime AS service
 COPY --from=build-service /ridematch /usr/local/bin/ridematch
 USER 10001
+# Set RIDEMATCH_ADMIN_LISTEN as well to have /metrics.
 ENV RIDEMATCH_LISTEN=0.0.0.0:8080
 CMD ["serve"]

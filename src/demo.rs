@@ -134,8 +134,8 @@ Ctrl-C stops everything. docs/tour.md takes you through one ride."#,
 }
 
 async fn token(base_url: &str, role: &str) -> Result<String, BoxError> {
-    let response =
-        reqwest::Client::new().post(format!("{base_url}/v1/sandbox/tokens")).json(&json!({"role": role})).send();
+    let client = launcher::http_client().build()?;
+    let response = client.post(format!("{base_url}/v1/sandbox/tokens")).json(&json!({"role": role})).send();
     let body: Value = response.await?.error_for_status()?.json().await?;
     Ok(body["token"].as_str().ok_or("the response has no token")?.to_owned())
 }

@@ -92,8 +92,8 @@ impl Stack {
     }
 
     async fn wait_until_ready(&self) -> Result<(), BoxError> {
+        let client = launcher::http_client().build()?;
         let ready = async {
-            let client = reqwest::Client::new();
             loop {
                 let response = client.get(format!("{}/readyz", self.base_url)).send().await;
                 if response.is_ok_and(|response| response.status().is_success()) {
@@ -111,7 +111,7 @@ impl Stack {
     async fn set_time_scale(&self, scale: u32) -> Result<(), BoxError> {
         let body = serde_json::json!({ "scale": scale });
         let clock = format!("{}/v1/sandbox/clock", self.base_url);
-        reqwest::Client::new().post(clock).json(&body).send().await?.error_for_status()?;
+        launcher::http_client().build()?.post(clock).json(&body).send().await?.error_for_status()?;
         Ok(())
     }
 

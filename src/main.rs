@@ -41,7 +41,7 @@ async fn main() -> ExitCode {
         }
         #[cfg(feature = "sandbox")]
         Some(Command::Sandbox(command)) => command.run().await,
-        Some(Command::Serve(options)) => serve(options).await,
+        Some(Command::Serve(options)) => serve(*options).await,
         Some(Command::Migrate(options)) => migrate(&options).await,
         Some(Command::Openapi) => openapi(),
         Some(Command::Audit(options)) => audit(&options).await,
@@ -99,9 +99,13 @@ async fn serve(options: cli::Serve) -> Result<ExitCode, BoxError> {
         telemetry::init(&config.log, None::<tracing_subscriber::layer::Identity>);
         startup::start(config)
     };
+    // Before the service answers: a SIGTERM from then on stops it in order.
+    let mut terminate = signal(SignalKind::terminate())?;
     let mut service = start.await?;
     print(&format!("listening on http://{}\n", service.address))?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    if let Some(address) = service.admin_address {
+        print(&format!("metrics on http://{address}/metrics\n"))?;
+    }
     tokio::select! {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}

@@ -5,24 +5,27 @@ use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use actix_web::dev::ServerHandle;
+use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, PayloadConfig};
 use actix_web::{App, HttpServer};
 use futures_util::future::BoxFuture;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Auditor;
 use crate::payments::{PaymentsContext, ProviderClient, WebhookSecrets};
-use crate::platform::auth::{TokenKey, Tokens};
+use crate::platform::auth::{ExpectedClaims, TokenKey, Tokens};
 use crate::platform::clock::Clock;
 use crate::platform::config::Config;
 use crate::platform::db::Db;
 use crate::platform::egress::public::AddressPolicy;
 use crate::platform::error::{Error, Result};
+use crate::platform::http::answer_head;
+use crate::platform::http::connection::limit_unread;
 use crate::platform::http::middleware::observe;
 use crate::platform::http::request::BODY_BYTES_MAX;
+use crate::platform::http::stream_permit::StreamLimiter;
 use crate::platform::idempotency::KeyLocks;
 use crate::platform::leader::Leadership;
 use crate::platform::limits::Limits;
@@ -30,7 +33,8 @@ use crate::platform::metrics::Metrics;
 use crate::platform::random::RandomSource;
 use crate::platform::wake::WakeHub;
 use crate::platform::{Parts, Platform, schema};
-use crate::supply::Supply;
+use crate::supply::{CarHandles, Supply};
+use crate::trips::TripWatch;
 use crate::webhooks::WebhooksContext;
 use crate::{api, audit, dispatch, payments, pricing, reconciliation, supply, trips, webhooks, workers};
 
@@ -45,11 +49,15 @@ const AUDIT_CONNECTIONS: u32 = 4;
 pub struct Running {
     /// The address it listens on.
     pub address: SocketAddr,
+    /// The address of the administrative listener.
+    pub admin_address: Option<SocketAddr>,
     platform: Platform,
+    supply: Arc<Supply>,
     payments: PaymentsContext,
     webhooks: WebhooksContext,
     server: ServerHandle,
-    serving: JoinHandle<std::io::Result<()>>,
+    admin: Option<ServerHandle>,
+    serving: JoinSet<()>,
     workers: JoinSet<()>,
 }
 
@@ -58,8 +66,12 @@ pub struct Running {
 /// # Errors
 /// If the configuration has an unusable value.
 pub fn platform(config: &Config) -> Result<Platform> {
-    let tokens = Tokens::new(&config.token_key()).map_err(|error| Error::Bug(format!("token key: {error}")))?;
+    let tokens = tokens(&config.token_key(), config.expected_claims())?;
     Ok(Platform::new(parts(&config.database_url, config.pool_max, tokens, config.rate_limit)?))
+}
+
+fn tokens(key: &TokenKey, expected: ExpectedClaims) -> Result<Tokens> {
+    Tokens::new(key, expected).map_err(|error| Error::Bug(format!("token key: {error}")))
 }
 
 fn parts(database_url: &str, pool_max: u32, tokens: Tokens, rate_limit: NonZeroU32) -> Result<Parts> {
@@ -72,6 +84,7 @@ fn parts(database_url: &str, pool_max: u32, tokens: Tokens, rate_limit: NonZeroU
         key_locks: KeyLocks::default(),
         tokens,
         limits: Limits::new(rate_limit),
+        streams: StreamLimiter::default(),
         metrics: Metrics::new()?,
         leadership: Leadership::default(),
         shutdown: CancellationToken::new(),
@@ -102,6 +115,7 @@ struct Core<'a> {
     platform: &'a Platform,
     supply: &'a Arc<Supply>,
     payments: &'a PaymentsContext,
+    trip_watch: &'a TripWatch,
 }
 
 impl Default for Extension {
@@ -142,7 +156,10 @@ pub fn start_with_sandbox(
         let sandbox = web::Data::new(Sandbox::new(config, flags, recorder, core.payments.clone(), live)?);
         Ok(Extension {
             policy,
-            routes: Arc::new(move |app| sandbox::routes::configure(app.app_data(sandbox.clone()))),
+            routes: Arc::new(move |app| {
+                app.configure(api::configure_metrics);
+                sandbox::routes::configure(app.app_data(sandbox.clone()));
+            }),
             worker: Some(Box::pin(worker)),
         })
     }))
@@ -153,18 +170,31 @@ async fn start_extended(config: &Config, extend: impl FnOnce(&Core<'_>) -> Resul
     prepare(&platform).await?;
     let supply = Arc::new(Supply::default());
     let payments = PaymentsContext::new(platform.clone(), provider_client(config, &platform)?);
-    let core = Core { platform: &platform, supply: &supply, payments: &payments };
+    let trip_watch = TripWatch::new(platform.clone(), Arc::clone(&supply));
+    let core = Core { platform: &platform, supply: &supply, payments: &payments, trip_watch: &trip_watch };
     let extension = extend(&core)?;
-    let (server, address) = listen(config, &core, &extension)?;
-    let handle = server.handle();
-    let serving = tokio::spawn(server);
+    let mut serving = JoinSet::new();
+    let (server, address) = run(&mut serving, listen(config, &core, &extension)?);
+    let (admin, admin_address) = listen_admin(config, &core)?.map(|server| run(&mut serving, server)).unzip();
     let webhooks = WebhooksContext::new(platform.clone(), extension.policy)?;
     let mut workers = workers::start(&platform, &supply, &payments, &webhooks);
+    workers.spawn(trip_watch.run());
     if let Some(worker) = extension.worker {
         workers.spawn(worker);
     }
-    tracing::info!(%address, process = platform.process, "the service has started");
-    Ok(Running { address, platform, payments, webhooks, server: handle, serving, workers })
+    tracing::info!(%address, ?admin_address, process = platform.process, "the service has started");
+    Ok(Running { address, admin_address, platform, supply, payments, webhooks, server, admin, serving, workers })
+}
+
+/// Runs a server in a task of its own.
+fn run(serving: &mut JoinSet<()>, (server, address): (Server, SocketAddr)) -> (ServerHandle, SocketAddr) {
+    let handle = server.handle();
+    serving.spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, %address, "a server failed");
+        }
+    });
+    (handle, address)
 }
 
 async fn prepare(platform: &Platform) -> Result<()> {
@@ -188,15 +218,16 @@ async fn prepare(platform: &Platform) -> Result<()> {
     Ok(())
 }
 
-fn listen(config: &Config, core: &Core<'_>, extension: &Extension) -> Result<(actix_web::dev::Server, SocketAddr)> {
+fn listen(config: &Config, core: &Core<'_>, extension: &Extension) -> Result<(Server, SocketAddr)> {
     let (platform, payments) = (core.platform, core.payments);
     let (platform_data, supply) = (web::Data::new(platform.clone()), web::Data::from(Arc::clone(core.supply)));
-    let auditor = web::Data::new(Auditor::new(platform.clone(), payments.client().clone()));
+    let auditor = web::Data::new(Auditor::new(platform.clone(), payments.client().clone(), Arc::clone(core.supply)));
     let policy = web::Data::new(extension.policy);
     let secrets = WebhookSecrets::parse(config.psp_webhook_secret.expose())
         .map_err(|wrong| Error::Bug(format!("PSP_WEBHOOK_SECRET {wrong}")))?;
     let secrets = web::Data::new(secrets);
-    let stream_limiter = web::Data::new(trips::routes::StreamLimiter::default());
+    let trip_watch = web::Data::new(core.trip_watch.clone());
+    let car_handles = web::Data::new(CarHandles::new(platform.random.secret()));
     let routes = Arc::clone(&extension.routes);
     let server = HttpServer::new(move || {
         App::new()
@@ -205,8 +236,10 @@ fn listen(config: &Config, core: &Core<'_>, extension: &Extension) -> Result<(ac
             .app_data(auditor.clone())
             .app_data(secrets.clone())
             .app_data(policy.clone())
-            .app_data(stream_limiter.clone())
+            .app_data(trip_watch.clone())
+            .app_data(car_handles.clone())
             .app_data(PayloadConfig::new(BODY_BYTES_MAX))
+            .wrap(from_fn(answer_head))
             .wrap(from_fn(observe))
             .configure(pricing::routes::configure)
             .configure(supply::routes::configure)
@@ -219,13 +252,33 @@ fn listen(config: &Config, core: &Core<'_>, extension: &Extension) -> Result<(ac
             .configure(&*routes)
             .configure(api::configure)
     })
+    .on_connect(limit_unread)
     .workers(usize::from(config.http_workers))
     .disable_signals()
+    // A client that closed its side is gone: its streams end at once, and not with the next failed write.
+    .h1_allow_half_closed(false)
     .shutdown_timeout(DRAIN_S)
     .bind(config.listen)
-    .map_err(|error| Error::Bug(format!("cannot listen on {}: {error}", config.listen)))?;
+    .map_err(cannot_listen(config.listen))?;
     let address = server.addrs().first().copied().unwrap_or(config.listen);
     Ok((server.run(), address))
+}
+
+/// Listens for monitoring, if there is an address for it.
+fn listen_admin(config: &Config, core: &Core<'_>) -> Result<Option<(Server, SocketAddr)>> {
+    let Some(wanted) = config.admin_listen else { return Ok(None) };
+    let (platform, supply) = (web::Data::new(core.platform.clone()), web::Data::from(Arc::clone(core.supply)));
+    let app = move || {
+        let app = App::new().app_data(platform.clone()).app_data(supply.clone());
+        app.wrap(from_fn(observe)).configure(api::configure_admin)
+    };
+    let server = HttpServer::new(app).workers(1).disable_signals().bind(wanted).map_err(cannot_listen(wanted))?;
+    let address = server.addrs().first().copied().unwrap_or(wanted);
+    Ok(Some((server.run(), address)))
+}
+
+fn cannot_listen(address: SocketAddr) -> impl Fn(std::io::Error) -> Error {
+    move |error| Error::Bug(format!("cannot listen on {address}: {error}"))
 }
 
 impl Running {
@@ -234,7 +287,13 @@ impl Running {
         &self.platform
     }
 
-    /// Stops in order: refuses new requests, ends streams, and finishes open requests and the workers' runs.
+    /// The driver index, for tests.
+    pub fn supply(&self) -> &Arc<Supply> {
+        &self.supply
+    }
+
+    /// Stops in order: refuses new requests, ends streams, and finishes open requests and the workers' runs. The administrative listener
+    /// says until then that the process is not ready.
     pub async fn stop(mut self) {
         self.platform.shutdown.cancel();
         self.server.stop(true).await;
@@ -242,10 +301,13 @@ impl Running {
         self.payments.finished().await;
         self.webhooks.finished().await;
         self.platform.db.drain().await;
-        let _end = self.serving.await;
+        if let Some(admin) = self.admin {
+            admin.stop(false).await;
+        }
+        while self.serving.join_next().await.is_some() {}
     }
 
-    /// Returns how the server or a worker ended by itself, once one has. None should: without the worker the process may still be the
+    /// Returns how a server or a worker ended by itself, once one has. None should: without the worker the process may still be the
     /// matcher, so it must exit and be restarted.
     pub async fn ended(&mut self) -> String {
         first_end(&mut self.serving, &mut self.workers).await
@@ -253,9 +315,11 @@ impl Running {
 }
 
 /// Waits for the first end and describes it.
-async fn first_end<T>(serving: &mut JoinHandle<T>, workers: &mut JoinSet<()>) -> String {
+async fn first_end(serving: &mut JoinSet<()>, workers: &mut JoinSet<()>) -> String {
     tokio::select! {
-        end = serving => end.map_or_else(|error| format!("the server ended: {error}"), |_| "the server ended".to_owned()),
+        Some(end) = serving.join_next() => {
+            end.map_or_else(|error| format!("a server ended: {error}"), |()| "a server ended".to_owned())
+        }
         Some(end) = workers.join_next() => {
             end.map_or_else(|error| format!("a worker ended: {error}"), |()| "a worker ended".to_owned())
         }
@@ -268,11 +332,11 @@ async fn first_end<T>(serving: &mut JoinHandle<T>, workers: &mut JoinSet<()>) ->
 /// If the configuration has an unusable value.
 pub fn auditor(access: audit::AuditConfig) -> Result<Auditor> {
     // It serves no requests, so that tokens and rate are unused.
-    let tokens =
-        Tokens::new(&TokenKey::Secret(String::new())).map_err(|error| Error::Bug(format!("token key: {error}")))?;
+    let tokens = tokens(&TokenKey::Secret(String::new()), ExpectedClaims::default())?;
     let platform = Platform::new(parts(&access.database_url, AUDIT_CONNECTIONS, tokens, NonZeroU32::MIN)?);
     let client = ProviderClient::new(platform.clone(), &access.psp)?;
-    Ok(Auditor::new(platform, client))
+    // The index is in the memory of the service.
+    Ok(Auditor::new(platform, client, Arc::default()))
 }
 
 #[cfg(test)]
@@ -281,7 +345,8 @@ mod tests {
 
     #[tokio::test]
     async fn first_end_reports_panic_return_and_server_end() {
-        let mut serving = tokio::spawn(std::future::pending::<()>());
+        let mut serving = JoinSet::new();
+        let server = serving.spawn(std::future::pending());
         let mut workers = JoinSet::new();
         workers.spawn(std::future::pending());
         workers.spawn(async { panic!("bad plan") });
@@ -289,7 +354,7 @@ mod tests {
         assert!(end.starts_with("a worker ended") && end.contains("bad plan"), "{end}");
         workers.spawn(async {});
         assert_eq!(first_end(&mut serving, &mut workers).await, "a worker ended");
-        serving.abort();
-        assert!(first_end(&mut serving, &mut workers).await.starts_with("the server ended"));
+        server.abort();
+        assert!(first_end(&mut serving, &mut workers).await.starts_with("a server ended"));
     }
 }

@@ -10,9 +10,11 @@ use crate::dispatch::worker::Dispatch;
 use crate::payments::PaymentsContext;
 use crate::platform::error::Result;
 use crate::platform::wake::{self, Wake};
-use crate::platform::{Platform, leader, retention, schema};
+use crate::platform::work::{RowBackoff, RunOutcome};
+use crate::platform::{Platform, leader, metrics, retention, schema};
 use crate::reconciliation::ReconciliationContext;
 use crate::supply::Supply;
+use crate::trips::worker::Inactivity;
 use crate::webhooks::{self, WebhooksContext};
 use crate::{dispatch, payments, pricing, reconciliation, supply, trips};
 
@@ -22,11 +24,23 @@ const SLOW_POLL: Duration = Duration::from_secs(1);
 /// The pause after an error, such as a database that restarts.
 const AFTER_ERROR: Duration = Duration::from_millis(500);
 
-/// How often changed positions are written to the database.
-const POSITIONS_EVERY: Duration = Duration::from_millis(500);
+/// The pause after the first run without progress although work was due. It doubles with each, up to [`AFTER_ERROR`].
+const WITHOUT_PROGRESS: Duration = Duration::from_millis(10);
+
+/// How often the positions of the index are saved. A position counts for 30 s, so that a takeover within seconds loses few.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(3);
+
+/// How often the index is compared with the database: the longest time for which a driver is not found after a lost wake.
+const RECONCILE_EVERY: Duration = Duration::from_secs(10);
+
+/// How often inactive drivers are looked for. More than twice the interval of a device's positions.
+const INACTIVE_EVERY: Duration = Duration::from_secs(10);
 
 /// How often deliveries of disabled endpoints are discarded.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// How often the gauges that count rows are read, however often `/metrics` is.
+const GAUGES_EVERY: Duration = Duration::from_secs(5);
 
 /// How often expired rows are deleted.
 const RETENTION_EVERY: Duration = Duration::from_secs(60);
@@ -44,6 +58,7 @@ pub fn start(
     start_payments(&mut all, platform, payments);
     start_webhooks(&mut all, platform, webhooks);
     all.spawn(every("retention", p(), RETENTION_EVERY, |p| async move { reap_once(&p).await }));
+    all.spawn(every("gauges", p(), GAUGES_EVERY, |p| async move { read_gauges(&p).await }));
     all.spawn(every("clock", p(), SLOW_POLL, |p| async move { follow_clock(&p).await }));
     all.spawn(until_shutdown(p(), campaign(p(), Arc::clone(supply))));
     all.spawn(until_shutdown(p(), notify(p())));
@@ -55,27 +70,53 @@ pub fn start(
 fn start_trips(all: &mut JoinSet<()>, platform: &Platform, supply: &Arc<Supply>) {
     let p = || platform.clone();
     let both = || (platform.clone(), Arc::clone(supply));
-    let dispatch = Dispatch { platform: p(), supply: Arc::clone(supply) };
-    all.spawn(work("outbox", p(), Wake::Outbox, |p| async move { trips::worker::react_once(&p).await }, no_deadline));
+    all.spawn(work(
+        "outbox",
+        p(),
+        Wake::Outbox,
+        |p| async move { trips::worker::react_once(&p).await },
+        |p| async move { trips::worker::until_next_event(&p).await },
+    ));
+    let deadlines = (p(), Arc::new(RowBackoff::new("deadlines")));
     all.spawn(work(
         "deadlines",
         p(),
         Wake::Deadlines,
-        |p| async move { trips::worker::deadlines_once(&p).await },
-        |p| async move { trips::worker::until_next_deadline(&p).await },
+        with(deadlines.clone(), |(p, backoff)| async move { trips::worker::deadlines_once(&p, &backoff).await }),
+        with(deadlines, |(p, backoff)| async move { trips::worker::until_next_deadline(&p, &backoff).await }),
     ));
+    let dispatch =
+        Dispatch { platform: p(), supply: Arc::clone(supply), backoff: Arc::new(RowBackoff::new("dispatch")) };
     all.spawn(work(
         "dispatch",
         p(),
         Wake::Dispatch,
-        with(dispatch, |dispatch| async move { dispatch::worker::run_once(&dispatch).await }),
-        |p| async move { dispatch::worker::until_next(&p).await },
+        with(dispatch.clone(), |dispatch| async move { dispatch::worker::run_once(&dispatch).await }),
+        with(dispatch, |dispatch| async move { dispatch::worker::until_next(&dispatch).await }),
     ));
-    let unassign =
-        |(p, s): (Platform, Arc<Supply>)| async move { trips::worker::unassign_unresponsive_once(&p, &s).await };
-    all.spawn(every("unresponsive-drivers", p(), SLOW_POLL, with(both(), unassign)));
-    let write = |(p, s): (Platform, Arc<Supply>)| async move { supply::worker::run_once(&p, &s).await };
-    all.spawn(every("positions", p(), POSITIONS_EVERY, with(both(), write)));
+    let unresponsive = (both(), Arc::new(RowBackoff::new("unresponsive-drivers")));
+    all.spawn(every(
+        "unresponsive-drivers",
+        p(),
+        SLOW_POLL,
+        with(unresponsive, |((p, s), backoff)| async move {
+            trips::worker::unassign_unresponsive_once(&p, &s, &backoff).await
+        }),
+    ));
+    start_supply(all, platform, supply);
+}
+
+/// Starts the workers of the driver index.
+fn start_supply(all: &mut JoinSet<()>, platform: &Platform, supply: &Arc<Supply>) {
+    let p = || platform.clone();
+    let both = || (platform.clone(), Arc::clone(supply));
+    let save = |(p, s): (Platform, Arc<Supply>)| async move { supply::worker::checkpoint_once(&p, &s).await };
+    all.spawn(every("checkpoint", p(), CHECKPOINT_EVERY, with(both(), save)));
+    let reconcile = |(p, s): (Platform, Arc<Supply>)| async move { trips::worker::index::reconcile_once(&p, &s).await };
+    all.spawn(every("index", p(), RECONCILE_EVERY, with(both(), reconcile)));
+    let inactivity = Arc::new(Inactivity::new(p(), Arc::clone(supply)));
+    let take_offline = |inactivity: Arc<Inactivity>| async move { inactivity.run_once().await };
+    all.spawn(every("inactive-drivers", p(), INACTIVE_EVERY, with(inactivity, take_offline)));
     all.spawn(until_shutdown(p(), sync_index(p(), Arc::clone(supply))));
 }
 
@@ -89,12 +130,13 @@ fn start_payments(all: &mut JoinSet<()>, platform: &Platform, payments: &Payment
         with(payments.clone(), |payments| async move { payments::worker::run_once(&payments).await }),
         with(payments.clone(), |payments| async move { payments::worker::until_next(&payments).await }),
     ));
+    let events = (p(), Arc::new(RowBackoff::new("provider-events")));
     all.spawn(work(
         "provider-events",
         p(),
         Wake::ProviderEvents,
-        |p| async move { payments::webhooks::inbox::run_once(&p).await },
-        |p| async move { payments::webhooks::inbox::until_next(&p).await },
+        with(events.clone(), |(p, backoff)| async move { payments::webhooks::inbox::run_once(&p, &backoff).await }),
+        with(events, |(p, backoff)| async move { payments::webhooks::inbox::until_next(&p, &backoff).await }),
     ));
     let context = ReconciliationContext::new(p(), payments.client().clone());
     let reconcile = |context: ReconciliationContext| async move { reconciliation::worker::run_once(&context).await };
@@ -118,23 +160,29 @@ async fn no_deadline(_: Platform) -> Result<Option<Duration>> {
     Ok(None)
 }
 
-/// Runs a worker while it finds work, then waits for a wake, the next deadline or [`SLOW_POLL`].
-async fn work<R, U>(
+/// Runs a worker while it makes progress, then waits for a wake, the next deadline or [`SLOW_POLL`].
+async fn work<R, O, U>(
     name: &'static str,
     platform: Platform,
     wake: Wake,
     run: impl Fn(Platform) -> R,
     until_next: impl Fn(Platform) -> U,
 ) where
-    R: Future<Output = Result<usize>>,
+    R: Future<Output = Result<O>>,
+    O: Into<RunOutcome>,
     U: Future<Output = Result<Option<Duration>>>,
 {
+    let mut pauses = Pauses::default();
     while !platform.shutdown.is_cancelled() {
-        let pause = match observed(name, &platform, run(platform.clone())).await {
-            Ok(0) => until_next(platform.clone()).await.unwrap_or(None).unwrap_or(SLOW_POLL).min(SLOW_POLL),
-            Ok(_) => continue,
-            Err(_) => AFTER_ERROR,
+        let until_next = match observed(name, &platform, run(platform.clone())).await {
+            Ok(RunOutcome { done: 1.., .. }) => {
+                pauses = Pauses::default();
+                continue;
+            }
+            Ok(RunOutcome { failed: 0, .. }) => until_next(platform.clone()).await.unwrap_or(None).or(Some(SLOW_POLL)),
+            Ok(_) | Err(_) => None,
         };
+        let pause = pauses.next(until_next);
         tokio::select! {
             () = platform.db.wake_hub().wait(wake) => {}
             () = tokio::time::sleep(pause) => {}
@@ -143,10 +191,32 @@ async fn work<R, U>(
     }
 }
 
+/// The pauses of a worker that makes no progress.
+#[derive(Debug, Default)]
+struct Pauses {
+    /// Runs in a row without progress although work was due.
+    fruitless: u32,
+}
+
+impl Pauses {
+    /// Returns the pause after a run without progress. `until_next` is the time until work is due; `None` after a failure. Work that is
+    /// due already could not be done: another process does it, or a row is locked.
+    fn next(&mut self, until_next: Option<Duration>) -> Duration {
+        if let Some(until_next) = until_next.filter(|until_next| !until_next.is_zero()) {
+            self.fruitless = 0;
+            return until_next.min(SLOW_POLL);
+        }
+        let pause = WITHOUT_PROGRESS.saturating_mul(2_u32.saturating_pow(self.fruitless)).min(AFTER_ERROR);
+        self.fruitless = self.fruitless.saturating_add(1);
+        pause
+    }
+}
+
 /// Runs a worker periodically.
-async fn every<R>(name: &'static str, platform: Platform, pause: Duration, run: impl Fn(Platform) -> R)
+async fn every<R, O>(name: &'static str, platform: Platform, pause: Duration, run: impl Fn(Platform) -> R)
 where
-    R: Future<Output = Result<usize>>,
+    R: Future<Output = Result<O>>,
+    O: Into<RunOutcome>,
 {
     while !platform.shutdown.is_cancelled() {
         let _end = observed(name, &platform, run(platform.clone())).await;
@@ -158,23 +228,29 @@ where
 }
 
 /// Runs once under a new trace id, and counts the outcome.
-async fn observed(name: &'static str, platform: &Platform, run: impl Future<Output = Result<usize>>) -> Result<usize> {
+async fn observed<O: Into<RunOutcome>>(
+    name: &'static str,
+    platform: &Platform,
+    run: impl Future<Output = Result<O>>,
+) -> Result<RunOutcome> {
     use crate::platform::telemetry::{self, Context};
     use tracing::Instrument;
 
     let trace_id = platform.random.uuid(platform.clock.machine()).simple().to_string();
     let context = Context { trace_id: trace_id.into(), path: name.into() };
     let span = telemetry::span(&context);
-    let end = telemetry::in_context(Some(context), run).instrument(span).await;
+    let end: Result<RunOutcome> = telemetry::in_context(Some(context), run).instrument(span).await.map(Into::into);
     let outcome = match &end {
-        Ok(0) => "idle",
-        Ok(_) => "worked",
+        Ok(RunOutcome { done: 1.., .. }) => "worked",
+        Ok(RunOutcome { failed: 0, .. }) => "idle",
+        // The rows are logged where they failed.
+        Ok(_) => "failed",
         Err(error) => {
             tracing::warn!(worker = name, %error, "a worker's run failed");
             "failed"
         }
     };
-    platform.metrics.worker_runs.with_label_values(&[name, outcome]).inc();
+    platform.metrics.workers.runs.with_label_values(&[name, outcome]).inc();
     end
 }
 
@@ -186,30 +262,25 @@ async fn until_shutdown(platform: Platform, task: impl Future<Output = ()>) {
     }
 }
 
-/// Updates the index of free drivers after each change of a driver.
+/// Updates the index after each change of a driver.
 async fn sync_index(platform: Platform, supply: Arc<Supply>) {
     loop {
         platform.db.wake_hub().wait_for_drivers().await;
-        let changed = platform.db.wake_hub().take_changed_drivers();
-        if platform.leadership.epoch().is_none() || changed.is_empty() {
-            continue;
-        }
-        if let Err(error) = trips::worker::sync_index(&platform, &supply, changed.clone()).await {
+        if let Err(error) = trips::worker::index::sync(&platform, &supply).await {
             tracing::warn!(%error, "the index could not be updated; trying again");
             tokio::time::sleep(AFTER_ERROR).await;
-            platform.db.wake_hub().wake_here(&changed.into_iter().map(Wake::Driver).collect::<Vec<_>>());
         }
     }
 }
 
-/// Campaigns to be the matcher, and loads the index each time this process becomes it.
+/// Campaigns to be the matcher, loads the index each time this process becomes it, and drops it at the end of the term.
 async fn campaign(platform: Platform, supply: Arc<Supply>) {
     let elected = platform.clone();
-    leader::campaign(platform, || load_index(elected.clone(), Arc::clone(&supply))).await;
+    leader::campaign(platform, || load_index(elected.clone(), Arc::clone(&supply)), || supply.clear()).await;
 }
 
 async fn load_index(platform: Platform, supply: Arc<Supply>) {
-    while let Err(error) = trips::worker::load_index(&platform, &supply).await {
+    while let Err(error) = trips::worker::index::load(&platform, &supply).await {
         tracing::warn!(%error, "the index could not be loaded; trying again");
         tokio::time::sleep(AFTER_ERROR).await;
     }
@@ -235,14 +306,38 @@ async fn listen(platform: Platform) {
     }
 }
 
-/// Deletes one batch of each kind of expired row, module by module.
-async fn reap_once(platform: &Platform) -> Result<usize> {
-    Ok(retention::reap_once(platform).await?
-        + payments::webhooks::inbox::reap_once(platform).await?
-        + pricing::worker::reap_once(platform).await?
-        + trips::worker::reap_once(platform).await?
-        + webhooks::worker::reap_once(platform).await?
-        + reconciliation::worker::reap_once(platform).await?)
+/// Deletes one batch of each kind of expired row, module by module. One that fails does not stop the others.
+async fn reap_once(platform: &Platform) -> Result<RunOutcome> {
+    let modules = [
+        ("platform", retention::reap_once(platform).await),
+        ("payments", payments::webhooks::inbox::reap_once(platform).await),
+        ("pricing", pricing::worker::reap_once(platform).await),
+        ("trips", trips::worker::reap_once(platform).await),
+        ("webhooks", webhooks::worker::reap_once(platform).await),
+        ("reconciliation", reconciliation::worker::reap_once(platform).await),
+    ];
+    let mut outcome = RunOutcome::default();
+    for (module, end) in modules {
+        match end {
+            Ok(deleted) => outcome.done += deleted,
+            Err(error) => {
+                tracing::warn!(%error, module, "expired rows could not be deleted; the next run tries again");
+                outcome.failed += 1;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// Updates the gauges that count rows, module by module. One that cannot be read keeps its value and delays no other.
+async fn read_gauges(platform: &Platform) -> Result<usize> {
+    let ends = [
+        metrics::gauges(platform).await,
+        reconciliation::worker::gauges(platform).await,
+        payments::webhooks::inbox::gauges(platform).await,
+        webhooks::worker::gauges(platform).await,
+    ];
+    ends.into_iter().collect::<Result<()>>().map(|()| 0)
 }
 
 /// Adopts the clock anchor that another process has set.
@@ -251,4 +346,27 @@ async fn follow_clock(platform: &Platform) -> Result<usize> {
         platform.db.read(platform.clone(), |conn, platform| Box::pin(schema::anchor(conn, &platform.clock))).await?;
     platform.clock.set_if_newer(anchor);
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pause_grows_to_half_a_second_while_due_work_is_not_done() {
+        let mut pauses = Pauses::default();
+        let milliseconds: Vec<_> = (0..9).map(|_| pauses.next(Some(Duration::ZERO)).as_millis()).collect();
+        assert_eq!(milliseconds, [10, 20, 40, 80, 160, 320, 500, 500, 500]);
+        assert_eq!(pauses.next(None), AFTER_ERROR, "a failure is no progress either");
+    }
+
+    #[test]
+    fn pause_ends_when_work_is_due_and_is_at_most_a_slow_poll() {
+        let mut pauses = Pauses::default();
+        let soon = Duration::from_millis(3);
+        assert_eq!(pauses.next(None), WITHOUT_PROGRESS);
+        assert_eq!(pauses.next(Some(soon)), soon);
+        assert_eq!(pauses.next(None), WITHOUT_PROGRESS, "it starts again");
+        assert_eq!(pauses.next(Some(Duration::MAX)), SLOW_POLL);
+    }
 }

@@ -21,23 +21,32 @@ pub struct Api;
 /// Adds the module's routes.
 pub fn configure(config: &mut web::ServiceConfig) {
     config
-        .service(web::resource("/healthz").route(web::get().to(health::healthz)))
-        .service(web::resource("/readyz").route(web::get().to(health::readyz)))
-        .service(web::resource("/metrics").route(web::get().to(metrics::metrics)))
+        .configure(configure_health)
         .service(web::resource("/openapi.json").route(web::get().to(openapi::openapi_json)))
         .service(web::resource("/").route(web::get().to(home)))
         .configure(explorer::configure)
         .configure(error_pages::configure);
 }
 
+/// Adds the routes of the administrative listener, which is not for the service's callers.
+pub fn configure_admin(config: &mut web::ServiceConfig) {
+    config.configure(configure_health).configure(configure_metrics);
+}
+
+/// Adds `/metrics`.
+pub fn configure_metrics(config: &mut web::ServiceConfig) {
+    config.service(web::resource("/metrics").route(web::get().to(metrics::metrics)));
+}
+
+fn configure_health(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/healthz").route(web::get().to(health::healthz)))
+        .service(web::resource("/readyz").route(web::get().to(health::readyz)));
+}
+
 /// The page at `/`. With the console, the console replaces it.
 async fn home(http: HttpRequest) -> HttpResponse {
-    let links = [
-        ("/docs/", "API explorer"),
-        ("/openapi.json", "OpenAPI document"),
-        ("/problems", "Error codes"),
-        ("/metrics", "Metrics"),
-    ];
+    let links = [("/docs/", "API explorer"), ("/openapi.json", "OpenAPI document"), ("/problems", "Error codes")];
     let lines: String = links.iter().map(|(path, text)| format!("- [{text}]({path})\n")).collect();
     let markdown = format!("# ridematch\n\nA ride-matching service to learn from.\n\n{lines}");
     Page { title: "Home", markdown, json: json!({"links": links.map(|(path, _)| path)}) }.send(&http)

@@ -1,9 +1,11 @@
 //! Pages written in Markdown, and served as HTML, Markdown or JSON by the request's `Accept`.
 
-use actix_web::http::header::{self, Accept, Header};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use pulldown_cmark::{Parser, html};
 use serde::Serialize;
+
+use crate::platform::http::negotiate;
 
 /// The HTML template. It loads nothing from other hosts.
 const TEMPLATE: &str = include_str!("page.html");
@@ -33,29 +35,21 @@ enum Form {
     Markdown,
 }
 
-impl Form {
-    /// Returns the most preferred available form. Without a preference it is Markdown, for terminals.
-    fn negotiate(http: &HttpRequest) -> Self {
-        let ranked = Accept::parse(http).map(|accept| accept.ranked()).unwrap_or_default();
-        ranked
-            .iter()
-            .find_map(|range| match range.essence_str() {
-                "text/html" => Some(Self::Html),
-                "application/json" => Some(Self::Json),
-                "text/markdown" | "text/plain" | "text/*" | "*/*" => Some(Self::Markdown),
-                _ => None,
-            })
-            .unwrap_or(Self::Markdown)
-    }
-}
+/// The media types of the forms. Without a preference a page is Markdown, for terminals.
+const OFFERS: [(&str, Form); 4] = [
+    ("text/markdown", Form::Markdown),
+    ("text/plain", Form::Markdown),
+    ("text/html", Form::Html),
+    ("application/json", Form::Json),
+];
 
 impl<T: Serialize> Page<'_, T> {
     /// Renders the page in the negotiated form, with the service's address from the request's `Host`.
     pub fn send(&self, http: &HttpRequest) -> HttpResponse {
         let mut response = HttpResponse::Ok();
-        response.insert_header((header::VARY, "Accept, Host")).insert_header((header::CACHE_CONTROL, "no-store"));
+        response.insert_header((header::VARY, "Host")).insert_header((header::CACHE_CONTROL, "no-store"));
         let markdown = localized(&self.markdown, http);
-        match Form::negotiate(http) {
+        match negotiate(http, &OFFERS) {
             Form::Json => response.json(&self.json),
             Form::Markdown => response.content_type("text/markdown; charset=utf-8").body(markdown),
             Form::Html => {
@@ -88,14 +82,15 @@ mod tests {
 
     #[test]
     fn accept_header_selects_html_json_or_markdown() {
-        let negotiate =
-            |accept: &str| Form::negotiate(&TestRequest::default().insert_header(("Accept", accept)).to_http_request());
+        let form = |accept: &str| {
+            negotiate(&TestRequest::default().insert_header(("Accept", accept)).to_http_request(), &OFFERS)
+        };
         let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
-        assert_eq!(negotiate(browser), Form::Html);
-        assert_eq!(negotiate("application/json"), Form::Json);
-        assert_eq!(negotiate("text/html;q=0.5, application/json"), Form::Json);
+        assert_eq!(form(browser), Form::Html);
+        assert_eq!(form("application/json"), Form::Json);
+        assert_eq!(form("text/html;q=0.5, application/json"), Form::Json);
         for anything in ["*/*", "text/plain", "text/markdown", "image/png", "", "nonsense"] {
-            assert_eq!(negotiate(anything), Form::Markdown, "{anything}");
+            assert_eq!(form(anything), Form::Markdown, "{anything}");
         }
     }
 

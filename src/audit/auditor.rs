@@ -1,7 +1,8 @@
-//! Runs an audit: reads our side in one snapshot, then the provider's records.
+//! Runs an audit: reads our side in one snapshot, then the provider's records; compares the driver index with the database.
 //!
 //! The two sides cannot be read at one moment. [`crate::reconciliation::compare`] explains why that causes no false alarms.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -17,6 +18,8 @@ use crate::platform::error::{Error, Result};
 use crate::reconciliation::compare::{self, LocalRecords};
 use crate::reconciliation::model::SettlementLimits;
 use crate::reconciliation::unsettled_trips;
+use crate::supply::Supply;
+use crate::trips;
 
 /// How often an audit that waits for unsettled trips checks again.
 const SETTLE_POLL: Duration = Duration::from_millis(250);
@@ -35,6 +38,7 @@ pub struct AuditConfig {
 pub struct Auditor {
     platform: Platform,
     client: ProviderClient,
+    supply: Arc<Supply>,
     permit: Semaphore,
 }
 
@@ -45,9 +49,9 @@ struct Snapshot {
 }
 
 impl Auditor {
-    /// Creates an auditor of the service behind `platform` and of the provider behind `client`.
-    pub fn new(platform: Platform, client: ProviderClient) -> Self {
-        Self { platform, client, permit: Semaphore::new(1) }
+    /// Creates an auditor of the service behind `platform`, of the provider behind `client`, and of this process's driver index.
+    pub fn new(platform: Platform, client: ProviderClient, supply: Arc<Supply>) -> Self {
+        Self { platform, client, supply, permit: Semaphore::new(1) }
     }
 
     /// Runs an audit. With `settle`, waits first, at most that long, until no trip is unsettled; trips that still are make the
@@ -64,7 +68,8 @@ impl Auditor {
         let Snapshot { mut results, records } = self.snapshot().await?;
         let comparison = compare::with_provider(&self.platform, &self.client, records).await?;
         results.push((Invariant::Provider, report::provider_result(&comparison.differences)));
-        Ok(AuditReport::new(&comparison, results, settle.is_some()))
+        let index_differences = trips::worker::index::differences(&self.platform, &self.supply).await?;
+        Ok(AuditReport::new(&comparison, results, settle.is_some()).with_index(index_differences))
     }
 
     async fn wait_until_settled(&self, wait_max: Duration) -> Result<()> {

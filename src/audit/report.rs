@@ -34,6 +34,10 @@ pub struct AuditReport {
     pub unsettled: u64,
     /// Whether the provider's records could be read.
     pub provider: ProviderCheck,
+    /// The number of drivers whose status in the driver index differed from the database for a second; `null` if this process is not
+    /// the matcher, which keeps the index. The index is a cache, which the matcher repairs every ten seconds: a difference delays offers
+    /// to a driver, and breaks no invariant.
+    pub index_differences: Option<u64>,
     /// The captured amounts.
     pub captured: Captured,
     /// Up to twenty violations for each invariant.
@@ -99,12 +103,18 @@ impl AuditReport {
             violations,
             unsettled: u64::try_from(comparison.unsettled).unwrap_or(u64::MAX),
             provider: if is_checked { ProviderCheck::Checked } else { ProviderCheck::Unchecked },
+            index_differences: None,
             captured: Captured {
                 service: comparison.captured_here.clone(),
                 provider: comparison.captured_at_provider.clone(),
             },
             examples,
         }
+    }
+
+    /// Adds the comparison of the driver index with the database.
+    pub(super) fn with_index(self, index_differences: Option<u64>) -> Self {
+        Self { index_differences, ..self }
     }
 }
 
@@ -147,6 +157,9 @@ impl fmt::Display for AuditReport {
             writeln!(f, "{invariant:<12} {count:>10}")?;
         }
         writeln!(f, "\n{:<12} {:>10}", "unsettled", self.unsettled)?;
+        if let Some(count) = self.index_differences {
+            writeln!(f, "{:<12} {count:>10}", "index")?;
+        }
         let Captured { service, provider } = &self.captured;
         writeln!(f, "captured: {} by the service, {} by the provider", amounts(service), amounts(provider))?;
         if !self.examples.is_empty() {

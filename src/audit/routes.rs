@@ -18,8 +18,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
 /// Audit the service
 ///
-/// Checks the nine invariants on live data in one snapshot, and then compares our records with the provider's. An audit reads every
-/// trip and all of the provider's records, and audits run one at a time: request one after a change or every few minutes.
+/// Checks the nine invariants on live data in one snapshot, then compares our records with the provider's, and the driver index with the
+/// database. An audit reads every trip and all of the provider's records, and audits run one at a time: request one after a change or every few minutes.
 #[utoipa::path(get, path = "/v1/ops/audit", tag = "ops", operation_id = "get_audit", security(("ops" = [])),
     responses((status = 200, description = "The report; `clean` is the result", body = AuditReport)))]
 async fn audit(_request: Request<Operators>, auditor: web::Data<Auditor>) -> HttpResult {

@@ -25,7 +25,13 @@ Examples:
   ridematch migrate && ridematch serve        with DATABASE_URL and the rest in the environment
   ridematch serve --listen 0.0.0.0:8080 --jwt-public-key issuer.pem
 
-SIGTERM drains: the service stops accepting, finishes requests and leases, and exits within 10 s.";
+SIGTERM drains: the service stops accepting, finishes requests and leases, and exits within 10 s.
+
+Variables of libraries:
+  PGHOST, PGPASSWORD, PGPASSFILE, PGSSLMODE, …   what DATABASE_URL leaves out; PGOPTIONS
+  SSL_CERT_FILE, SSL_CERT_DIR                    the system's root certificates
+  TOKIO_WORKER_THREADS                           threads of the workers
+Not read: RUST_LOG (RIDEMATCH_LOG is), HTTP_PROXY, TZ, LANG. docs/environment.md has all.";
 
 const MIGRATE: &str = "\
 Examples:
@@ -94,7 +100,7 @@ pub enum Command {
     Sandbox(sandbox::Command),
     /// Run the service, configured by flags or environment
     #[command(after_help = SERVE)]
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Bring the database up to date
     #[command(after_help = MIGRATE)]
     Migrate(Migrate),

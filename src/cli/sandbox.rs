@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use launcher::environment::shed_libpq;
 
 use crate::{BoxError, demo, local, parent_exit, program};
 
@@ -13,7 +14,10 @@ Examples:
   ridematch                                   300 drivers in a small city, on port 8080
   ridematch demo --drivers 0                  you are the only driver
   ridematch demo --listen 127.0.0.1:9000 --time-scale 10
-  ridematch demo --json | jq -r .tokens.rider";
+  ridematch demo --json | jq -r .tokens.rider
+
+Variables: RIDEMATCH_POSTGRES_BIN names the directory of PostgreSQL's programs, RIDEMATCH_LOG the service's
+log filter. Proxies, PG… variables and DATABASE_URL have no effect; docs/environment.md has all.";
 
 /// The subcommands.
 #[derive(Subcommand)]
@@ -59,6 +63,7 @@ impl Command {
     /// # Errors
     /// What stopped it.
     pub async fn run(self) -> Result<ExitCode, BoxError> {
+        shed_libpq().map_err(|error| format!("cannot run without the PG* variables of the shell: {error}"))?;
         match self {
             Self::Demo(options) => demo::run(options, program()).await,
             Self::City(options) => {

@@ -23,52 +23,63 @@ pub struct SearchingTrip {
     pub since: DomainTime,
 }
 
-/// Returns up to `limit` trips whose search is due at `now`, the least recently considered first, so that each has its turn.
+/// Returns up to `limit` trips whose search is due at `now`, without `postponed`: the least recently considered first, so that each
+/// has its turn. A trip whose row is invalid is an error beside the others.
 ///
 /// # Errors
-/// If the database fails, or a row is invalid.
-pub async fn due_trips(conn: &mut PgConnection, now: DomainTime, limit: i64) -> Result<Vec<SearchingTrip>> {
+/// If the database fails.
+pub async fn due_trips(
+    conn: &mut PgConnection,
+    now: DomainTime,
+    postponed: &[TripId],
+    limit: i64,
+) -> Result<Vec<Result<SearchingTrip, (TripId, Error)>>> {
     let rows = sqlx::query!(
         "select id, pickup_lat, pickup_lon, class, requested_at from trips
-         where state = 'searching' and search_at <= $1 order by search_at, id limit $2",
+         where state = 'searching' and search_at <= $1 and id <> all($2) order by search_at, id limit $3",
         now as _,
+        &uuids(postponed),
         limit,
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let impossible = |column, value| Error::impossible_row("trips", column, row.id, value);
-            let position = Position::new(row.pickup_lat, row.pickup_lon);
-            let class = VehicleClass::parse(&row.class);
-            Ok(SearchingTrip {
-                trip: row.id,
-                pickup: position.map_err(|error| impossible("pickup_lat", error.to_string()))?,
-                class: class.ok_or_else(|| impossible("class", row.class.clone()))?,
-                since: row.requested_at,
-            })
+    let trips = rows.into_iter().map(|row| {
+        let impossible = |column, value| (row.id, Error::impossible_row("trips", column, row.id, value));
+        let position = Position::new(row.pickup_lat, row.pickup_lon);
+        let class = VehicleClass::parse(&row.class);
+        Ok(SearchingTrip {
+            trip: row.id,
+            pickup: position.map_err(|error| impossible("pickup_lat", error.to_string()))?,
+            class: class.ok_or_else(|| impossible("class", row.class.clone()))?,
+            since: row.requested_at,
         })
-        .collect()
+    });
+    Ok(trips.collect())
 }
 
-/// Returns when the next search is due.
+/// Returns when the next search is due, without those of `postponed`.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn next_search(conn: &mut PgConnection) -> Result<Option<DomainTime>> {
-    let due = sqlx::query_scalar!(r#"select min(search_at) as "due: DomainTime" from trips where state = 'searching'"#)
-        .fetch_one(conn)
-        .await?;
-    Ok(due)
+pub async fn next_search(conn: &mut PgConnection, postponed: &[TripId]) -> Result<Option<DomainTime>> {
+    let due = sqlx::query_scalar!(
+        r#"select min(search_at) as "due: DomainTime" from trips where state = 'searching' and id <> all($1)"#,
+        &uuids(postponed),
+    );
+    Ok(due.fetch_one(conn).await?)
 }
 
-/// Locks a trip that is still searching. Returns false if it is not, or if another transaction has locked it.
+fn uuids(trips: &[TripId]) -> Vec<Uuid> {
+    trips.iter().map(|trip| trip.uuid()).collect()
+}
+
+/// Locks a trip that is still searching, without waiting for another transaction. Returns false if it is not searching.
 ///
 /// # Errors
-/// If the database does not answer.
+/// [`Error::is_locked`] if another transaction has locked it; if the database does not answer.
 pub async fn lock_searching(conn: &mut PgConnection, trip: TripId) -> Result<bool> {
     let found = sqlx::query_scalar!(
-        "select id from trips where id = $1 and state = 'searching' for no key update skip locked",
+        "select id from trips where id = $1 and state = 'searching' for no key update nowait",
         trip.uuid()
     )
     .fetch_optional(conn)
@@ -132,7 +143,8 @@ pub async fn save_cycle(
     Ok(())
 }
 
-/// Saves plans that led to no offer, and postpones the next search of their trips until `retry_at`. One statement for all.
+/// Saves plans that led to no offer, and postpones the next search of their trips until `retry_at`. One statement for all. Returns
+/// the trips; those that another transaction has locked, or that no longer search, are skipped.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -141,27 +153,30 @@ pub async fn save_empty_cycles(
     plans: &[Plan],
     now: DomainTime,
     retry_at: DomainTime,
-) -> Result<()> {
+) -> Result<Vec<TripId>> {
     let trips: Vec<Uuid> = plans.iter().map(|plan| plan.trip.uuid()).collect();
     let candidates: Vec<Value> = plans.iter().map(|plan| json!(rows(plan))).collect();
-    sqlx::query!(
-        "with empty as (select * from unnest($1::uuid[], $2::jsonb[]) as empty (trip_id, candidates)),
+    let saved = sqlx::query_scalar!(
+        r#"with empty as (select * from unnest($1::uuid[], $2::jsonb[]) as empty (trip_id, candidates)),
+         unlocked as (
+             select id from trips where id = any($1) and state = 'searching' order by id for no key update skip locked),
          postponed as (
-             update trips set search_at = $4 from empty
-             where trips.id = empty.trip_id and trips.state = 'searching'
+             update trips set search_at = $4 from empty join unlocked on unlocked.id = empty.trip_id
+             where trips.id = unlocked.id and trips.state = 'searching'
              returning trips.id, trips.offers_made, empty.candidates)
          insert into match_cycles (trip_id, offers_before, decided_at, candidates)
          select id, offers_made, $3, candidates from postponed
          on conflict (trip_id, offers_before) do update
-         set decided_at = excluded.decided_at, candidates = excluded.candidates",
+         set decided_at = excluded.decided_at, candidates = excluded.candidates
+         returning trip_id as "trip_id: TripId""#,
         &trips,
         &candidates,
         now as _,
         retry_at as _,
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(())
+    Ok(saved)
 }
 
 /// A saved match cycle of one trip.

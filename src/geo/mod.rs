@@ -1,8 +1,9 @@
 //! Geometry on the sphere: positions, distances and drive estimates. Pure.
 //!
-//! [`distance_m`] is the only definition of distance, and [`roads::estimate`] the only model of roads. Nothing computes with degrees,
-//! which give wrong results near the poles and the antimeridian.
+//! [`distance_m`] is the only definition of distance, and [`roads::estimate`] the only model of roads. No distance is computed with
+//! degrees, which give wrong results near the poles and the antimeridian.
 
+pub mod grid;
 mod position;
 pub mod roads;
 

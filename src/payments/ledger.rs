@@ -1,15 +1,17 @@
 //! The ledger's postings as values. Debits are positive, credits negative, in minor units. Invariant: a posting sums to zero.
 //!
 //! ```text
-//! charge      debit rider_receivable    credit driver_payable, platform_revenue
-//! tip         debit rider_receivable    credit driver_payable
-//! capture     debit clearing            credit rider_receivable
-//! refund      debit refunds             credit clearing
-//! write_off   debit bad_debt            credit rider_receivable
+//! charge            debit rider_receivable    credit driver_payable, platform_revenue
+//! tip               debit rider_receivable    credit driver_payable
+//! capture           debit clearing            credit rider_receivable
+//! refund            debit refunds             credit clearing
+//! refund_reversal   debit clearing            credit refunds
+//! write_off         debit bad_debt            credit rider_receivable
 //! ```
 //!
 //! An authorization posts nothing: no money has moved, and none is owed yet. A tip is charged when it is captured, so it is never a
-//! debt. The platform bears bad debt and refunds: the driver is paid in any case.
+//! debt. The platform bears bad debt and refunds: the driver is paid in any case. A refund that fails after it succeeded is reversed by
+//! a posting of its own. A dispute posts nothing: the provider's balance has it, and reconciliation reports it.
 
 use uuid::Uuid;
 
@@ -46,6 +48,8 @@ string_enum! {
         Capture = "capture",
         /// The provider returned a refund.
         Refund = "refund",
+        /// A refund failed after it had succeeded.
+        RefundReversal = "refund_reversal",
         /// An operator wrote off what is owed of a payment.
         WriteOff = "write_off",
     }
@@ -107,7 +111,7 @@ pub struct Posting {
     pub id: Uuid,
     /// Why it is made.
     pub kind: PostingKind,
-    /// The trip of a charge, the refund of a refund, the payment of the others.
+    /// The trip of a charge, the refund of a refund and of its reversal, the payment of the others.
     pub source_id: Uuid,
     /// The trip.
     pub trip_id: TripId,
@@ -204,6 +208,12 @@ pub fn write_off(payment: &Payment, amount: i64, stamp: PostingStamp) -> Posting
 pub fn refund(refund: &Refund, payment: &Payment, stamp: PostingStamp) -> Posting {
     let entries = transfer(refund.amount, LedgerAccount::Refunds, LedgerAccount::Clearing);
     Posting { source_id: refund.id.uuid(), ..posting_of(payment, PostingKind::Refund, entries, stamp) }
+}
+
+/// Returns the posting that reverses [`refund`], for one that failed after it had succeeded.
+pub fn refund_reversal(refund: &Refund, payment: &Payment, stamp: PostingStamp) -> Posting {
+    let entries = transfer(refund.amount, LedgerAccount::Clearing, LedgerAccount::Refunds);
+    Posting { source_id: refund.id.uuid(), ..posting_of(payment, PostingKind::RefundReversal, entries, stamp) }
 }
 
 /// Returns a posting with a payment as its source.

@@ -22,6 +22,8 @@ pub mod worker;
 pub use commands::{NewPayment, Settlement};
 pub use model::{Goal, Payment, PaymentPurpose, PaymentState};
 pub use provider::ProviderClient;
-pub use provider::records::{IntentRecord, IntentStage, ProviderRecords, RefundRecord, RefundStage, provider_records};
+pub use provider::records::{
+    DisputeRecord, IntentRecord, IntentStage, ProviderRecords, RefundRecord, RefundStage, provider_records,
+};
 pub use webhooks::WebhookSecrets;
 pub use worker::PaymentsContext;

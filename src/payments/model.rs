@@ -50,14 +50,32 @@ string_enum! {
         Release = "release",
     }
 
-    /// The state of a refund. `succeeded` and `failed` are terminal.
+    /// The state of a refund. `failed` is terminal. A succeeded refund can still fail, if the cardholder's bank returns the money.
     pub enum RefundState as "RefundStatus" {
         /// The refund was or will be requested.
         Pending = "pending",
-        /// The money was returned.
+        /// The money was returned to the rider.
         Succeeded = "succeeded",
-        /// The provider refused; the amount can be refunded again.
+        /// The provider or the bank refused; the amount can be refunded again.
         Failed = "failed",
+    }
+
+    /// The state of the dispute of a charge.
+    pub enum DisputeState {
+        /// The cardholder's bank has taken the money back, and the case is not decided.
+        Open = "open",
+        /// Decided for the platform, which has the money again.
+        Won = "won",
+        /// Decided for the cardholder.
+        Lost = "lost",
+    }
+
+    /// What a hint of the provider is about.
+    pub enum Hint {
+        /// The payment intent. One that has ended never changes.
+        Intent = "intent",
+        /// The charge, a refund or a dispute. A captured payment can be disputed, and a succeeded refund can fail.
+        Charge = "charge",
     }
 
     /// A call that changes something at the provider.
@@ -96,6 +114,17 @@ impl PaymentState {
             Self::Captured | Self::Declined | Self::Voided | Self::AuthExpired | Self::CaptureFailed => true,
             Self::Authorizing | Self::Authorized | Self::Capturing | Self::Voiding => false,
         }
+    }
+}
+
+impl DisputeState {
+    /// Returns the state of a charge with these disputes: it counts as lost or won once none of them is open.
+    pub fn most_severe(disputes: impl Iterator<Item = Self>) -> Option<Self> {
+        disputes.min_by_key(|dispute| match dispute {
+            Self::Open => 0,
+            Self::Lost => 1,
+            Self::Won => 2,
+        })
     }
 }
 
@@ -164,6 +193,8 @@ pub struct Payment {
     pub provider_intent_id: Option<String>,
     /// The provider's reason for the refusal. Before the end: the payment fails once its intent is cancelled.
     pub decline_code: Option<String>,
+    /// The dispute of its charge; `None` if it was never disputed.
+    pub dispute: Option<DisputeState>,
     /// Why an operator must review the payment; `None`: no review is needed.
     pub needs_review: Option<String>,
     /// Inconclusive calls in a row.
@@ -183,6 +214,11 @@ impl Payment {
     /// Returns what can still be refunded.
     pub fn refundable(&self) -> i64 {
         self.captured - self.refund_reserved
+    }
+
+    /// Returns the dispute for which the provider refuses refunds, if there is one: it has not been won.
+    pub fn open_dispute(&self) -> Option<DisputeState> {
+        self.dispute.filter(|dispute| *dispute != DisputeState::Won)
     }
 
     /// Returns the debt that a payment in a terminal state leaves: what it did not capture. A tip leaves none.
@@ -232,6 +268,8 @@ pub struct UnresolvedAttempt {
     pub answered: bool,
     /// When the first attempt under this key was made.
     pub since: MachineTime,
+    /// When the latest attempt under this key was made.
+    pub last: MachineTime,
 }
 
 /// Counts one more inconclusive call, and asks for a review after [`FAILURES_MAX`] of them.
@@ -240,6 +278,12 @@ pub(super) fn count_failure(failures: &mut i16, needs_review: &mut Option<String
     if *failures >= FAILURES_MAX {
         *needs_review = Some(format!("{failures} calls in a row without a result: {why}"));
     }
+}
+
+/// Counts one more inconclusive call, and asks for a review at once: the provider has rejected the call, and no retry may help.
+pub(super) fn count_rejection(failures: &mut i16, needs_review: &mut Option<String>, why: String) {
+    *failures = failures.saturating_add(1);
+    *needs_review = Some(why);
 }
 
 /// Inconclusive calls in a row (about five minutes) after which the payment or refund needs review. The calls continue.

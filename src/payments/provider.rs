@@ -22,8 +22,8 @@ use serde::de::DeserializeOwned;
 use self::breaker::ProviderAvailability;
 use self::classify::classify;
 use self::client_guard::ClientGuard;
-pub(super) use self::wire::{Listed, ProviderPage, WireIntent, WireRefund};
-use super::model::{Payment, Refund};
+pub(super) use self::wire::{Listed, ProviderPage, WireDispute, WireIntent, WireRefund};
+use super::model::{DisputeState, Payment, ProviderOperation, Refund};
 use super::state_machine::IntentSnapshot;
 use super::state_machine::refund::ProviderRefundStatus;
 use crate::platform::Platform;
@@ -32,6 +32,9 @@ use crate::platform::config::ProviderConfig;
 use crate::platform::egress::{BaseUrl, Call, CallMethod, Egress};
 use crate::platform::error::Result;
 use crate::platform::secret::Secret;
+
+/// The version of the provider's API that [`wire`] reads. Every call names it, so that an upgrade of the account changes nothing.
+pub const API_VERSION: &str = "2025-03-31.basil";
 
 /// Items on a page of the provider's lists: its maximum.
 const PAGE: usize = 100;
@@ -63,6 +66,13 @@ pub enum ProviderResult<T> {
         /// The object, where the refusal shows it.
         object: Option<T>,
     },
+    /// Not done, for a reason that proves nothing about a later call.
+    Rejected {
+        /// The reason of the provider.
+        code: String,
+        /// The object, where the error shows it.
+        object: Option<T>,
+    },
     /// Done or not done.
     Unknown {
         /// Whether the provider answered, though inconclusively. It replays that answer under the same key.
@@ -87,6 +97,9 @@ impl<T> ProviderResult<T> {
             Self::Refused { code, object } => {
                 ProviderResult::Refused { code, object: object.and_then(|it| read(it).ok()) }
             }
+            Self::Rejected { code, object } => {
+                ProviderResult::Rejected { code, object: object.and_then(|it| read(it).ok()) }
+            }
             Self::Unknown { answered, why } => ProviderResult::Unknown { answered, why },
             Self::NotSent { why } => ProviderResult::NotSent { why },
         }
@@ -96,7 +109,7 @@ impl<T> ProviderResult<T> {
     fn why(&self) -> &str {
         match self {
             Self::Unknown { why, .. } | Self::NotSent { why } => why,
-            Self::Done(_) | Self::Refused { .. } => "",
+            Self::Done(_) | Self::Refused { .. } | Self::Rejected { .. } => "",
         }
     }
 
@@ -105,6 +118,7 @@ impl<T> ProviderResult<T> {
         match self {
             Self::Done(_) => "done",
             Self::Refused { .. } => "refused",
+            Self::Rejected { .. } => "rejected",
             Self::Unknown { .. } => "unknown",
             Self::NotSent { .. } => "not_sent",
         }
@@ -204,26 +218,27 @@ impl ProviderClient {
             ("metadata[payment_id]", payment.id.to_string()),
             ("metadata[trip_id]", payment.trip_id.to_string()),
         ];
-        self.post("create", "/v1/payment_intents", key, &form).await.and_then(|made: WireIntent| made.read_for(payment))
+        let made = self.post(ProviderOperation::Create, "/v1/payment_intents", key, &form).await;
+        made.and_then(|made: WireIntent| made.read_for(payment))
     }
 
     /// Confirms the intent: reserves the amount.
     pub async fn confirm(&self, intent: &str, key: &str) -> ProviderResult<ProviderIntent> {
         let path = format!("/v1/payment_intents/{intent}/confirm");
-        self.post("confirm", &path, key, &[]).await.and_then(|it: WireIntent| it.read_as(intent))
+        self.post(ProviderOperation::Confirm, &path, key, &[]).await.and_then(|it: WireIntent| it.read_as(intent))
     }
 
     /// Captures `amount` minor units, and releases the rest.
     pub async fn capture(&self, intent: &str, amount: i64, key: &str) -> ProviderResult<ProviderIntent> {
         let path = format!("/v1/payment_intents/{intent}/capture");
         let form = [("amount_to_capture", amount.to_string())];
-        self.post("capture", &path, key, &form).await.and_then(|it: WireIntent| it.read_as(intent))
+        self.post(ProviderOperation::Capture, &path, key, &form).await.and_then(|it: WireIntent| it.read_as(intent))
     }
 
     /// Cancels the intent. A later confirmation fails.
     pub async fn cancel(&self, intent: &str, key: &str) -> ProviderResult<ProviderIntent> {
         let path = format!("/v1/payment_intents/{intent}/cancel");
-        self.post("cancel", &path, key, &[]).await.and_then(|it: WireIntent| it.read_as(intent))
+        self.post(ProviderOperation::Cancel, &path, key, &[]).await.and_then(|it: WireIntent| it.read_as(intent))
     }
 
     /// Gets the intent.
@@ -232,12 +247,21 @@ impl ProviderClient {
         self.get("get", &path, &[]).await.and_then(|it: WireIntent| it.read_as(intent))
     }
 
-    /// Searches the list for the payment's intent, created after about `since`.
-    pub async fn find_intent(&self, payment: &Payment, since: MachineTime) -> ProviderResult<Option<ProviderIntent>> {
-        let from = [("created[gte]", (since.utc().timestamp() - CLOCK_SLACK_S).to_string())];
+    /// Searches the list for the payment's intent, created by an attempt that was made between `since` and `until`. The window has an
+    /// end, so that the search does not grow with what was created after the attempts.
+    pub async fn find_intent(
+        &self,
+        payment: &Payment,
+        (since, until): (MachineTime, MachineTime),
+    ) -> ProviderResult<Option<ProviderIntent>> {
+        let latest = until + self.0.call_max;
+        let window = [
+            ("created[gte]", (since.utc().timestamp() - CLOCK_SLACK_S).to_string()),
+            ("created[lte]", (latest.utc().timestamp() + CLOCK_SLACK_S).to_string()),
+        ];
         let ours = payment.id.to_string();
         let is_ours = |intent: &WireIntent| intent.metadata.get("payment_id") == Some(&ours);
-        let found = self.search(&from, is_ours).await;
+        let found = self.search(&window, is_ours).await;
         found.and_then(|found| found.map(|found| found.read_for(payment)).transpose())
     }
 
@@ -248,7 +272,8 @@ impl ProviderClient {
             ("amount", refund.amount.to_string()),
             ("metadata[refund_id]", refund.id.to_string()),
         ];
-        self.post("refund", "/v1/refunds", key, &form).await.and_then(|made: WireRefund| made.read_for(refund.amount))
+        let made = self.post(ProviderOperation::Refund, "/v1/refunds", key, &form).await;
+        made.and_then(|made: WireRefund| made.read_for(refund.amount))
     }
 
     /// Gets the refund.
@@ -263,6 +288,15 @@ impl ProviderClient {
         let is_ours = |refund: &WireRefund| refund.metadata.get("refund_id") == Some(&ours);
         let found = self.search(&of_intent, is_ours).await;
         found.and_then(|found| found.map(|found| found.read_for(refund.amount)).transpose())
+    }
+
+    /// Reads the disputes of an intent's charge; `None` if it has none.
+    pub async fn dispute(&self, intent: &str) -> ProviderResult<Option<DisputeState>> {
+        let query = [("payment_intent", intent.to_owned())];
+        let page = self.page(&query, None).await;
+        page.and_then(|page: ProviderPage<WireDispute>| {
+            Ok(DisputeState::most_severe(page.data.iter().filter_map(WireDispute::state)))
+        })
     }
 
     /// Returns the first item of a list that `is_ours`; `None` only once the list was read to its end.
@@ -299,13 +333,25 @@ impl ProviderClient {
         self.get(T::OPERATION, T::PATH, &query).await
     }
 
-    async fn post<T>(&self, operation: &str, path: &str, key: &str, form: &[(&str, String)]) -> ProviderResult<T>
-    where
-        T: DeserializeOwned,
-    {
-        let url = format!("{}{path}", self.0.base_url);
-        let call = Call { url, bearer: &self.0.secret_key, idempotency_key: Some(key), method: CallMethod::Form(form) };
-        self.call(operation, call).await
+    async fn post<T: DeserializeOwned>(
+        &self,
+        operation: ProviderOperation,
+        path: &str,
+        key: &str,
+        form: &[(&str, String)],
+    ) -> ProviderResult<T> {
+        let call = Call { idempotency_key: Some(key), ..self.call_of(path, CallMethod::Form(form)) };
+        self.call(operation.as_str(), Some(operation), call).await
+    }
+
+    fn call_of<'a>(&'a self, path: &str, method: CallMethod<'a>) -> Call<'a> {
+        Call {
+            url: format!("{}{path}", self.0.base_url),
+            bearer: &self.0.secret_key,
+            api_version: Some(API_VERSION),
+            idempotency_key: None,
+            method,
+        }
     }
 
     async fn get<T: DeserializeOwned>(
@@ -316,20 +362,24 @@ impl ProviderClient {
     ) -> ProviderResult<T> {
         let query = Serializer::new(String::new()).extend_pairs(query).finish();
         let mark = if query.is_empty() { "" } else { "?" };
-        let url = format!("{}{path}{mark}{query}", self.0.base_url);
-        let call = Call { url, bearer: &self.0.secret_key, idempotency_key: None, method: CallMethod::Get };
-        self.call(operation, call).await
+        let call = self.call_of(&format!("{path}{mark}{query}"), CallMethod::Get);
+        self.call(operation, None, call).await
     }
 
-    /// Makes a call, if the breaker admits it, and records its result.
-    async fn call<T: DeserializeOwned>(&self, operation: &str, call: Call<'_>) -> ProviderResult<T> {
+    /// Makes a call, if the breaker admits it, and records its result under `label`. `operation`: `None` for a read.
+    async fn call<T: DeserializeOwned>(
+        &self,
+        label: &str,
+        operation: Option<ProviderOperation>,
+        call: Call<'_>,
+    ) -> ProviderResult<T> {
         let Parts { platform, egress, guard, .. } = &*self.0;
         let Some(admitted) = guard.admit() else {
             return ProviderResult::NotSent { why: "not made: the circuit breaker is open".to_owned() };
         };
         let watch = Stopwatch::start();
-        let (result, health) = classify(egress.call(call).await);
-        let latency = platform.metrics.provider_latency.with_label_values(&[operation, result.label()]);
+        let (result, health) = classify(operation, egress.call(call).await);
+        let latency = platform.metrics.provider_latency.with_label_values(&[label, result.label()]);
         latency.observe(watch.elapsed().as_secs_f64());
         guard.record(admitted, health, result.why());
         result

@@ -118,7 +118,7 @@ async fn get_payment(request: Request<RidersAndOperators>) -> HttpResult {
     if request.caller().rider().is_some_and(|rider| rider != payment.rider_id) {
         return Err(Refusal::not_found("payment").into());
     }
-    Ok(request.respond(&PaymentBody::new(&payment, &refunds), payment.version))
+    request.respond(&PaymentBody::new(&payment, &refunds), payment.version)
 }
 
 /// Refund a payment
@@ -176,6 +176,7 @@ async fn create_refund(request: Request<Operators>) -> HttpResult {
     responses((status = 200, description = "Received", body = ReceivedBody)),
     security(()),)]
 async fn receive_event(request: Request<Public>) -> HttpResult {
+    request.check_coding()?;
     let now = request.platform.clock.machine();
     let header = request.http.headers().get("stripe-signature").and_then(|value| value.to_str().ok());
     let Some(secrets) = request.http.app_data::<web::Data<WebhookSecrets>>() else {

@@ -14,6 +14,9 @@
 //!
 //! The trip calls [`set_goal`]. The worker calls [`next`] for the next step and [`observe`] with its result. A call's answer and a
 //! later look-up are the same kind of fact, an [`IntentObservation`].
+//!
+//! Invariant: *only an error that proves a hold uncapturable ends it*. After any other refusal of a capture or a cancellation the
+//! intent decides, and the call is repeated (`provider::classify`).
 
 pub mod refund;
 pub mod resolve;
@@ -22,7 +25,7 @@ mod tests;
 
 use chrono::TimeDelta;
 
-use super::model::{Goal, Payment, PaymentPurpose, PaymentState, UnresolvedAttempt};
+use super::model::{DisputeState, Goal, Payment, PaymentPurpose, PaymentState, UnresolvedAttempt};
 use crate::platform::clock::MachineTime;
 
 /// How long a call is repeated under its key. Providers forget keys after 24 hours, and a repeat under a forgotten key is a new
@@ -83,6 +86,15 @@ pub enum IntentObservation {
         /// The intent after the refusal, if one exists.
         snapshot: Option<IntentSnapshot>,
     },
+    /// The provider did not do it, for a reason that proves nothing about a later call.
+    Rejected {
+        /// The provider's reason.
+        code: String,
+        /// The intent after that.
+        snapshot: IntentSnapshot,
+    },
+    /// The dispute of a captured payment's charge; `None` if it is not disputed.
+    Disputes(Option<DisputeState>),
     /// No intent exists: none was requested, or a finished request did not create one.
     Absent,
 }
@@ -128,8 +140,13 @@ pub enum PaymentStep {
     Idle,
     /// Create the intent; with the key of an earlier attempt that may still arrive.
     Create(Option<String>),
-    /// Search the provider's list for an intent created since this time.
-    Find(MachineTime),
+    /// Search the provider's list for an intent that one of the attempts between these times created.
+    Find {
+        /// The first attempt.
+        since: MachineTime,
+        /// The latest attempt.
+        until: MachineTime,
+    },
     /// Record that no intent exists. Makes no call.
     RecordAbsent,
     /// Confirm the intent.
@@ -140,6 +157,8 @@ pub enum PaymentStep {
     Cancel,
     /// Get the intent.
     LookUp,
+    /// List the disputes of a captured payment's charge.
+    ReadDisputes,
 }
 
 /// Returns the next step.
@@ -157,7 +176,7 @@ pub fn next(payment: &Payment, unresolved: Option<&UnresolvedAttempt>, now: Mach
         (Authorizing, None, None) if must_cancel => PaymentStep::RecordAbsent,
         (Authorizing, None, None) => PaymentStep::Create(None),
         (Authorizing, None, Some(create)) if create.answered || now.since(create.since) >= KEY_LIFETIME => {
-            PaymentStep::Find(create.since)
+            PaymentStep::Find { since: create.since, until: create.last }
         }
         (Authorizing, None, Some(create)) => PaymentStep::Create(Some(create.key.clone())),
         (Authorizing | Authorized | Capturing | Voiding, _, Some(_)) => PaymentStep::LookUp,
@@ -178,13 +197,12 @@ pub fn next(payment: &Payment, unresolved: Option<&UnresolvedAttempt>, now: Mach
 ///
 /// Money that was captured and not wanted becomes `refund_reserved`: the caller writes that refund with the payment.
 pub fn observe(payment: &Payment, observation: &IntentObservation) -> Payment {
-    use IntentObservation::{Absent, Refused, Snapshot};
-    if payment.state.is_terminal() {
-        return payment.clone();
-    }
+    use IntentObservation::{Absent, Disputes, Refused, Rejected, Snapshot};
     let without_intent = payment.state == PaymentState::Authorizing && payment.provider_intent_id.is_none();
     match observation {
-        Snapshot(snapshot) => apply_snapshot(payment, snapshot),
+        Disputes(dispute) => disputed(payment, *dispute),
+        Snapshot(_) | Rejected { .. } | Refused { .. } | Absent if payment.state.is_terminal() => payment.clone(),
+        Snapshot(snapshot) | Rejected { snapshot, .. } => apply_snapshot(payment, snapshot),
         Absent | Refused { snapshot: None, .. } if without_intent && payment.goal == Goal::Release => {
             ended(PaymentState::Voided, payment)
         }
@@ -312,6 +330,24 @@ fn authorized(payment: &Payment, snapshot: &IntentSnapshot) -> Payment {
         None => authorized_state(payment.goal),
     };
     Payment { state, authorized: reserved, ..answered(payment) }
+}
+
+/// Returns the payment once the dispute of its charge is known. A change needs a review, beside an earlier reason.
+fn disputed(payment: &Payment, dispute: Option<DisputeState>) -> Payment {
+    let known = Payment { failures: 0, ..payment.clone() };
+    if dispute == payment.dispute || payment.state != PaymentState::Captured {
+        return known;
+    }
+    let reason = match dispute {
+        // The provider keeps what it has listed.
+        None => return known,
+        Some(DisputeState::Open) => "its charge is disputed: respond at the provider",
+        Some(DisputeState::Won) => "the dispute of its charge was won",
+        Some(DisputeState::Lost) => "the dispute of its charge was lost",
+    };
+    let earlier = payment.needs_review.as_ref().filter(|_| payment.dispute.is_none());
+    let needs_review = Some(earlier.map_or(reason.to_owned(), |earlier| format!("{earlier}; {reason}")));
+    Payment { dispute, needs_review, ..known }
 }
 
 /// Returns the captured payment. An unwanted capture is refunded; during the trip an operator decides.

@@ -107,7 +107,7 @@ fn signature(secret: &str, stamp: &str, body: &[u8]) -> String {
 pub struct InboundEvent {
     /// The provider's id, `evt_…`.
     pub id: String,
-    /// The event's type. For operators: nothing depends on it.
+    /// The event's type. It chooses what is looked up, and says nothing about the result.
     pub kind: String,
     /// The payment intent that it is about, or whose charge or refund it is about; `None` for other objects.
     pub intent_id: Option<String>,

@@ -26,6 +26,7 @@ use crate::platform::clock::MachineTime;
 use crate::platform::egress::TIMEOUT_MAX;
 use crate::platform::error::Result;
 use crate::platform::telemetry;
+use crate::platform::work::{Obstacle, RunOutcome, report_obstacle};
 
 /// The maximum number of payments and refunds that a process works on at once, and so of concurrent provider calls.
 pub const PERMITS: usize = 16;
@@ -36,7 +37,8 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// The longest back-off: work resumes within a minute of the end of an outage.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
-/// How often the commit of a result is repeated at once after the database connection was lost. After that the lease has to run out.
+/// How often the commit of a result is repeated at once after the database connection was lost, or a lock was not released in time.
+/// After that the lease has to run out.
 const COMMIT_RETRIES_MAX: u32 = 3;
 
 /// The part of a lease that is not for the call, seconds: to take the lease, and to commit the result.
@@ -110,8 +112,8 @@ impl PaymentsContext {
         }
     }
 
-    /// Commits the result of a step, and repeats the commit if the connection was lost, so that the result does not wait for the
-    /// lease to run out.
+    /// Commits the result of a step, and repeats the commit if the connection was lost or a row is locked, so that the result does not
+    /// wait for the lease to run out.
     ///
     /// Only a transaction that finishes an attempt is repeated: that succeeds once. If the lost commit has arrived, the repeat is
     /// refused and changes nothing, and the step that it began waits for its lease to run out.
@@ -124,7 +126,11 @@ impl PaymentsContext {
                 .db
                 .transaction(Arc::clone(&result), |tx, result| Box::pin(operation::record_result(tx, result)));
             match commit.await {
-                Err(error) if result.end.is_some() && error.is_lost() && retries < COMMIT_RETRIES_MAX => {
+                Err(error)
+                    if result.end.is_some()
+                        && (error.is_lost() || error.is_locked())
+                        && retries < COMMIT_RETRIES_MAX =>
+                {
                     tracing::warn!(%error, "repeating the commit of a call's result");
                     tokio::time::sleep(self.platform.random.jitter(RETRY_FIRST * 2_u32.pow(retries))).await;
                     retries += 1;
@@ -140,27 +146,27 @@ impl PaymentsContext {
     }
 }
 
-/// Leases what is due, as much as there are free permits, and starts it; returns how much. Returns zero if nothing is due, or the
-/// provider is unavailable: an outage takes no leases and starts no attempts.
+/// Leases what is due, as much as there are free permits, and starts it. Does nothing if nothing is due, or the provider is
+/// unavailable: an outage takes no leases and starts no attempts.
 ///
 /// It does not wait for the provider, so a slow answer delays only its own payment; [`PaymentsContext::finished`] waits. Exception:
 /// it waits for the probe of a failing provider.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn run_once(context: &PaymentsContext) -> Result<usize> {
+pub async fn run_once(context: &PaymentsContext) -> Result<RunOutcome> {
     let mut permits = context.free_permits().await;
     let availability = context.client.availability();
     match availability {
         ProviderAvailability::Available => {}
         ProviderAvailability::Probe => permits.truncate(1),
-        ProviderAvailability::Unavailable(_) => return Ok(0),
+        ProviderAvailability::Unavailable(_) => return Ok(RunOutcome::default()),
     }
     if permits.is_empty() {
-        return Ok(0);
+        return Ok(RunOutcome::default());
     }
-    let runs = lease(context, permits.len()).await?;
-    let count = runs.len();
+    let (runs, failed) = lease(context, permits.len()).await?;
+    let outcome = RunOutcome { done: runs.len(), failed };
     for (run, permit) in zip(runs, permits) {
         let run = traced(context, run);
         let run = tokio::spawn(async move {
@@ -171,7 +177,7 @@ pub async fn run_once(context: &PaymentsContext) -> Result<usize> {
             let _end = run.await;
         }
     }
-    Ok(count)
+    Ok(outcome)
 }
 
 /// Returns how long until something is due and the provider available; `None` if nothing will be due.
@@ -190,24 +196,30 @@ pub async fn until_next(context: &PaymentsContext) -> Result<Option<Duration>> {
 
 type RunFuture = BoxFuture<'static, Result<()>>;
 
-/// Leases up to `limit` payments and refunds, payments first.
-async fn lease(context: &PaymentsContext, limit: usize) -> Result<Vec<RunFuture>> {
+/// Leases up to `limit` payments and refunds, payments first. Returns the work on them, and how many cannot be read.
+async fn lease(context: &PaymentsContext, limit: usize) -> Result<(Vec<RunFuture>, usize)> {
     let (clock, random) = (&context.platform.clock, &context.platform.random);
     let now = clock.machine();
     let attempt_ids: Vec<Uuid> = (0..limit).map(|_| random.uuid(now)).collect();
     let leased = context.platform.db.transaction((attempt_ids, (now, clock.domain())), |tx, (attempt_ids, times)| {
         Box::pin(async move {
             let payments = operation::lease::<Payment>(tx, *times, attempt_ids).await?;
-            let left = attempt_ids.get(payments.len()..).unwrap_or_default();
+            let left = attempt_ids.get(payments.operations.len()..).unwrap_or_default();
             Ok((payments, operation::lease::<Refund>(tx, *times, left).await?))
         })
     });
     let (payments, refunds) = leased.await?;
+    let unreadable = payments.unreadable.iter().chain(&refunds.unreadable);
+    let count = unreadable.clone().count();
+    unreadable.for_each(|why| {
+        report_obstacle(&context.platform, "payments", (&"a payment or a refund", why), Obstacle::of(why))
+    });
+    let (payments, refunds) = (payments.operations, refunds.operations);
     let failures = payments.iter().map(|one| one.target.failures).chain(refunds.iter().map(|one| one.target.failures));
     context.client.count_first_tries(failures.filter(|failures| *failures == 0).count());
     let payments = payments.into_iter().map(|operation| run(context.clone(), operation).boxed());
     let refunds = refunds.into_iter().map(|operation| run(context.clone(), operation).boxed());
-    Ok(payments.chain(refunds).collect())
+    Ok((payments.chain(refunds).collect(), count))
 }
 
 /// Takes steps under one lease until nothing more can be done now. Each step ends in a commit, which returns the next.

@@ -1,12 +1,19 @@
 //! Authentication by bearer JWTs with `sub`, `role` and `exp`. The configuration names the one accepted algorithm, so that the
 //! token's header cannot choose another one (`none`, key confusion).
 
+mod jwt;
+mod rsa;
+
 use std::fmt;
+use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use uuid::Uuid;
+
+pub use self::jwt::ExpectedClaims;
+use self::jwt::{Claims, Header};
 
 use super::clock::MachineTime;
 use super::error::{Code, Error, Refusal, Result};
@@ -97,44 +104,41 @@ impl fmt::Debug for TokenKey {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Claims {
-    sub: String,
-    role: Role,
-    exp: i64,
-}
-
 /// A verified token.
 #[derive(Debug, Clone, Copy)]
 pub struct VerifiedToken {
     /// The caller.
     pub caller: Caller,
-    /// The expiry, Unix seconds.
-    exp: i64,
+    expires_at: MachineTime,
 }
 
 impl VerifiedToken {
     /// Whether the token has expired. For streams, which outlive the check at the start of a request.
     pub fn is_expired(&self, now: MachineTime) -> bool {
-        self.exp <= now.utc().timestamp()
+        self.expires_at <= now
+    }
+
+    /// Returns the time until the token expires, zero if it has.
+    pub fn time_left(&self, now: MachineTime) -> Duration {
+        self.expires_at.since(now).to_std().unwrap_or_default()
     }
 }
 
-/// The DER of an RSA public key with 2048 bits and the smallest exponent, bytes. ring verifies no signature of a shorter key.
-const RSA_KEY_BYTES_MIN: usize = 268;
-
+/// Parses an RSA public key, and refuses one whose signatures could never be verified.
 fn rsa_key(pem: &str) -> Result<DecodingKey, jsonwebtoken::errors::Error> {
     let key = DecodingKey::from_rsa_pem(pem.as_bytes())?;
-    if key.try_get_as_bytes()?.len() < RSA_KEY_BYTES_MIN {
-        return Err(ErrorKind::InvalidRsaKey("it has fewer than 2048 bits".to_owned()).into());
+    match rsa::modulus_bits(key.try_get_as_bytes()?) {
+        Some(bits) if rsa::MODULUS_BITS.contains(&bits) => Ok(key),
+        Some(bits) => Err(ErrorKind::InvalidRsaKey(format!("its modulus has {bits} bits")).into()),
+        None => Err(ErrorKind::InvalidKeyFormat.into()),
     }
-    Ok(key)
 }
 
 /// Verifies bearer tokens.
 pub struct Tokens {
     decoding: DecodingKey,
     validation: Validation,
+    expected: ExpectedClaims,
 }
 
 impl fmt::Debug for Tokens {
@@ -144,22 +148,23 @@ impl fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    /// Creates a verifier for a key.
+    /// Creates a verifier of tokens that are signed with a key and have the expected claims.
     ///
     /// # Errors
     /// If a public key cannot be parsed.
-    pub fn new(key: &TokenKey) -> Result<Self, jsonwebtoken::errors::Error> {
+    pub fn new(key: &TokenKey, expected: ExpectedClaims) -> Result<Self, jsonwebtoken::errors::Error> {
         super::crypto::install();
         let (decoding, algorithm) = match key {
             TokenKey::Secret(secret) => (DecodingKey::from_secret(secret.as_bytes()), Algorithm::HS256),
             TokenKey::Ed25519(pem) => (DecodingKey::from_ed_pem(pem.as_bytes())?, Algorithm::EdDSA),
             TokenKey::Rsa(pem) => (rsa_key(pem)?, Algorithm::RS256),
         };
+        // The library verifies the signature. The claims are checked here: by our clock, with fractions, and those of the wrong type too.
         let mut validation = Validation::new(algorithm);
-        validation.set_required_spec_claims(&["exp", "sub"]);
-        validation.validate_exp = false; // checked below, against our clock
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
         validation.validate_aud = false;
-        Ok(Self { decoding, validation })
+        Ok(Self { decoding, validation, expected })
     }
 
     /// Verifies the `Authorization` header.
@@ -174,14 +179,16 @@ impl Tokens {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
             _ => return Err(refuse("The `Authorization` header has another form than `Bearer <token>`.")),
         };
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
-            .map_err(|_| refuse("The token is malformed, or not signed with the service's key. Get a new one."))?
-            .claims;
+        let unreadable = || refuse("The token is malformed, or not signed with the service's key. Get a new one.");
+        let verified = jsonwebtoken::decode::<Box<RawValue>>(token, &self.decoding, &self.validation);
+        let claims = verified.ok().and_then(|verified| Claims::read(verified.claims.get())).ok_or_else(unreadable)?;
+        Header::read(token).ok_or_else(unreadable)?.check().map_err(refuse)?;
+        claims.check(&self.expected, now).map_err(refuse)?;
         let subject = claims
             .role
             .parse_subject(&claims.sub)
             .map_err(|_| refuse("The token's subject does not have the prefix of its role."))?;
-        let token = VerifiedToken { caller: Caller { role: claims.role, subject }, exp: claims.exp };
+        let token = VerifiedToken { caller: Caller { role: claims.role, subject }, expires_at: claims.expires_at() };
         if token.is_expired(now) {
             return Err(refuse("The token has expired. Get a new one."));
         }
@@ -191,12 +198,21 @@ impl Tokens {
 
 #[cfg(feature = "sandbox")]
 impl TokenKey {
-    /// Issues a token; `None` if this is a public key.
-    pub fn issue(&self, caller: Caller, expires_at: MachineTime) -> Option<String> {
+    /// Issues a token with the expected claims; `None` if this is a public key.
+    pub fn issue(&self, caller: Caller, expires_at: MachineTime, expected: &ExpectedClaims) -> Option<String> {
         let Self::Secret(secret) = self else { return None };
         super::crypto::install();
         let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
-        let claims = Claims { sub: caller.to_string(), role: caller.role, exp: expires_at.utc().timestamp() };
+        let mut claims = serde_json::json!({
+            "sub": caller.to_string(),
+            "role": caller.role.as_str(),
+            "exp": expires_at.utc().timestamp(),
+        });
+        for (name, value) in [("iss", &expected.issuer), ("aud", &expected.audience)] {
+            if let Some(value) = value {
+                claims[name] = value.as_str().into();
+            }
+        }
         jsonwebtoken::encode(&jsonwebtoken::Header::new(Algorithm::HS256), &claims, &key).ok()
     }
 }
@@ -213,7 +229,10 @@ mod tests {
     #[test]
     fn rsa_key_below_2048_bits_is_refused() {
         let pem = |name: &str| std::fs::read_to_string(format!("tests/api/authorization/{name}")).unwrap();
-        assert!(Tokens::new(&TokenKey::Rsa(pem("rsa.pub.pem"))).is_ok());
-        assert!(Tokens::new(&TokenKey::Rsa(pem("rsa1024.pub.pem"))).is_err());
+        let accepts = |name: &str| Tokens::new(&TokenKey::Rsa(pem(name)), ExpectedClaims::default()).is_ok();
+        assert!(accepts("rsa.pub.pem"));
+        assert!(!accepts("rsa1024.pub.pem"));
+        // As long as a key of 2048 bits, because its exponent is.
+        assert!(!accepts("rsa1024-long-exponent.pub.pem"));
     }
 }

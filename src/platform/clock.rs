@@ -7,12 +7,15 @@
 //! Both are truncated to microseconds, the resolution of PostgreSQL, so that a time equals itself after a round trip.
 
 use std::fmt;
-use std::ops::{Add, Sub};
+use std::ops::{Add, RangeInclusive, Sub};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+
+/// The years of RFC 3339. The database stores all of them.
+const YEARS: RangeInclusive<i32> = 0..=9_999;
 
 macro_rules! times {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -46,7 +49,11 @@ macro_rules! times {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                DateTime::deserialize(deserializer).map(Self::new)
+                let time = DateTime::deserialize(deserializer).map(Self::new)?;
+                if YEARS.contains(&time.0.year()) {
+                    return Ok(time);
+                }
+                Err(serde::de::Error::custom("a time in UTC must be of the years 0000 to 9999"))
             }
         }
 
@@ -201,6 +208,24 @@ mod tests {
     fn deserialized_time_is_truncated_to_microseconds() {
         let read: DomainTime = serde_json::from_str("\"2026-11-22T12:00:00.123456789Z\"").expect("RFC 3339");
         assert_eq!(read.to_string(), "2026-11-22T12:00:00.123456Z");
+    }
+
+    #[test]
+    fn time_outside_of_rfc_3339_is_an_error() {
+        let read = |time: &str| serde_json::from_value::<DomainTime>(time.into()).is_ok();
+        assert!(
+            ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-01-01T00:00:00+14:00"].into_iter().all(read)
+        );
+        let wrong = [
+            "-0001-12-31T23:59:59Z",
+            "0000-01-01T00:00:00+00:01",
+            "-4714-01-01T00:00:00Z",
+            "-262143-01-01T00:00:00Z",
+            "+10000-01-01T00:00:00Z",
+            "9999-12-31T23:59:59-00:01",
+            "+262142-12-31T23:59:59Z",
+        ];
+        assert!(!wrong.into_iter().any(read));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use clap::Args;
 
 pub use self::provider::ProviderConfig;
-use super::auth::TokenKey;
+use super::auth::{ExpectedClaims, TokenKey, Tokens};
 use super::secret::Secret;
 
 /// The maximum number of webhook secrets that are valid at the same time. During a rotation there are two.
@@ -25,6 +25,10 @@ pub struct Config {
     /// Address to listen on
     #[arg(long, env = "RIDEMATCH_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
+
+    /// Address of the administrative listener, with /metrics, /healthz and /readyz; without it, nothing serves /metrics
+    #[arg(long, env = "RIDEMATCH_ADMIN_LISTEN", value_name = "ADDRESS")]
+    pub admin_listen: Option<SocketAddr>,
 
     /// Maximum number of database connections
     #[arg(long, env = "RIDEMATCH_POOL_MAX", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=500))]
@@ -42,6 +46,14 @@ pub struct Config {
     /// PEM file with the public key (Ed25519 or RSA) to verify tokens with
     #[arg(long, env = "RIDEMATCH_JWT_PUBLIC_KEY", value_name = "FILE", value_parser = public_key)]
     pub jwt_public_key: Option<TokenKey>,
+
+    /// Issuer (`iss`) that every token must name; by default any or none
+    #[arg(long, env = "RIDEMATCH_JWT_ISSUER", value_name = "ISSUER", value_parser = claim)]
+    pub jwt_issuer: Option<String>,
+
+    /// Audience (`aud`) that every token must name; by default tokens with an audience are refused
+    #[arg(long, env = "RIDEMATCH_JWT_AUDIENCE", value_name = "AUDIENCE", value_parser = claim)]
+    pub jwt_audience: Option<String>,
 
     /// The payment provider.
     #[command(flatten)]
@@ -73,6 +85,11 @@ impl Config {
             (None, None) => unreachable!("clap requires one of the two"),
         }
     }
+
+    /// Returns the issuer and the audience of tokens.
+    pub fn expected_claims(&self) -> ExpectedClaims {
+        ExpectedClaims { issuer: self.jwt_issuer.clone(), audience: self.jwt_audience.clone() }
+    }
 }
 
 fn database_url(text: &str) -> Result<String, String> {
@@ -87,6 +104,10 @@ fn database_url(text: &str) -> Result<String, String> {
 fn jwt_secret(text: &str) -> Result<String, String> {
     // RFC 7518, 3.2: a key of HS256 is at least as long as the hash.
     if text.len() >= 32 { Ok(text.to_owned()) } else { Err("must have at least 32 bytes".to_owned()) }
+}
+
+fn claim(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 /// Parses one or several secrets, separated by commas.
@@ -104,7 +125,7 @@ fn secrets(text: &str) -> Result<Secret, String> {
 fn public_key(path: &str) -> Result<TokenKey, String> {
     let pem = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
     let keys = [TokenKey::Ed25519(pem.clone()), TokenKey::Rsa(pem)];
-    keys.into_iter().find(|key| super::auth::Tokens::new(key).is_ok()).ok_or_else(|| {
-        "contains neither an Ed25519 public key nor an RSA public key of at least 2048 bits in PEM".to_owned()
+    keys.into_iter().find(|key| Tokens::new(key, ExpectedClaims::default()).is_ok()).ok_or_else(|| {
+        "contains neither an Ed25519 public key nor an RSA public key of 2048 to 8192 bits in PEM".to_owned()
     })
 }

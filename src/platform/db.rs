@@ -25,6 +25,36 @@ const TRANSACTION_ATTEMPTS_MAX: u32 = 4;
 /// How long a request waits for a free connection. After that the pool is overloaded, and a quick 503 is better than a longer wait.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The settings of every session. What a stopped process has locked is free again within seconds, and whatever waits for it ends
+/// with an error before it occupies the pool.
+///
+/// - `lock_timeout`: as long as a request waits for a connection.
+/// - `idle_in_transaction_session_timeout`: a transaction only runs statements, so the process of an idle one has stopped.
+/// - `tcp_…`: a machine that has not acknowledged anything for five seconds is gone. A Unix socket ignores them.
+const SESSION_SETTINGS: [(&str, &str); 6] = [
+    ("lock_timeout", "3s"),
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("tcp_keepalives_idle", "2"),
+    ("tcp_keepalives_interval", "1"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "5s"),
+];
+
+/// The longest statement. The slowest query of a request takes a fraction of a second.
+const STATEMENT_TIMEOUT: (&str, &str) = ("statement_timeout", "30s");
+
+/// Shortens the wait for a lock in the transaction of a worker, which has other rows to process and tries this one again later.
+const WAIT_BRIEFLY: &str = "SET LOCAL lock_timeout = '200ms'";
+
+/// Returns the options of a session at `url`, with the settings of every session.
+///
+/// # Errors
+/// If `url` is not a PostgreSQL URL.
+pub fn session_options(url: &str) -> Result<PgConnectOptions> {
+    let options: PgConnectOptions = url.parse()?;
+    Ok(options.application_name("ridematch").options(SESSION_SETTINGS))
+}
+
 /// A connection, inside or outside of a transaction.
 pub type Conn = PgConnection;
 
@@ -35,6 +65,7 @@ pub struct Db {
     tasks: TaskTracker,
     runtime: Handle,
     hub: WakeHub,
+    waits_briefly: bool,
 }
 
 impl Db {
@@ -43,12 +74,18 @@ impl Db {
     /// # Errors
     /// If `url` is not a PostgreSQL URL.
     pub fn open(url: &str, connections_max: u32, hub: WakeHub) -> Result<Self> {
-        let options: PgConnectOptions = url.parse()?;
+        let options = session_options(url)?.options([STATEMENT_TIMEOUT]);
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with(options.application_name("ridematch"));
-        Ok(Self { pool, tasks: TaskTracker::new(), runtime: Handle::current(), hub })
+            .connect_lazy_with(options);
+        Ok(Self { pool, tasks: TaskTracker::new(), runtime: Handle::current(), hub, waits_briefly: false })
+    }
+
+    /// Returns a handle for workers: its transactions wait for a lock for at most 200 ms.
+    #[must_use]
+    pub fn waiting_briefly(&self) -> Self {
+        Self { waits_briefly: true, ..self.clone() }
     }
 
     /// The pool, for the listener and for gauges.
@@ -186,6 +223,9 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx> {
         let mut tx = Tx { conn: Some(acquire(&self.pool).await?), wakes: Vec::new(), key_id: None };
         sqlx::query("BEGIN").execute(&mut *tx).await?;
+        if self.waits_briefly {
+            sqlx::query(WAIT_BRIEFLY).execute(&mut *tx).await?;
+        }
         Ok(tx)
     }
 
@@ -294,5 +334,20 @@ pub fn one_row(done: &sqlx::postgres::PgQueryResult, conflict: impl FnOnce() -> 
         1 => Ok(()),
         0 => Err(conflict().into()),
         n => Err(Error::Bug(format!("a write for one row changed {n} rows"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_limits_locks_idle_transactions_and_the_silence_of_a_machine() {
+        let options = session_options("postgres://localhost/rides?options=-c%20geqo%3Doff").expect("a URL");
+        let settings = options.get_options().expect("settings").to_owned();
+        for (name, value) in SESSION_SETTINGS {
+            assert!(settings.contains(&format!("-c {name}={value}")), "{settings}");
+        }
+        assert!(settings.trim_start().starts_with("-c geqo=off"), "the URL's own are kept: {settings}");
     }
 }

@@ -49,7 +49,8 @@ impl Roots {
         let pem = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
         let roots = reqwest::Certificate::from_pem_bundle(&pem).unwrap_or_default();
         // The library validates a certificate only when it builds a client.
-        let is_usable = !roots.is_empty() && reqwest::Client::builder().tls_certs_merge(roots.clone()).build().is_ok();
+        let client = reqwest::Client::builder().no_proxy().tls_certs_merge(roots.clone());
+        let is_usable = !roots.is_empty() && client.build().is_ok();
         if is_usable { Ok(Self(roots)) } else { Err("contains no PEM certificate".to_owned()) }
     }
 }
@@ -92,6 +93,8 @@ pub struct Call<'a> {
     pub url: String,
     /// The bearer token.
     pub bearer: &'a Secret,
+    /// The version of the provider's API.
+    pub api_version: Option<&'a str>,
     /// The provider's idempotency key.
     pub idempotency_key: Option<&'a str>,
     /// The method and the body.
@@ -147,6 +150,9 @@ impl Egress {
             CallMethod::Delete => self.0.delete(&call.url),
         }
         .bearer_auth(call.bearer.expose());
+        if let Some(version) = call.api_version {
+            request = request.header("Stripe-Version", version);
+        }
         if let Some(key) = call.idempotency_key {
             request = request.header("Idempotency-Key", key);
         }

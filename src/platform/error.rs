@@ -12,16 +12,20 @@ pub enum Code {
     InvalidRequest,
     InvalidId,
     UnsupportedMediaType,
+    UnsupportedEncoding,
     BodyTooLarge,
+    RequestTimeout,
     Unauthenticated,
     Forbidden,
     NotFound,
     MethodNotAllowed,
+    UpgradeRequired,
     IdempotencyKeyMissing,
     IdempotencyKeyInvalid,
     IdempotencyKeyReused,
     RequestInProgress,
     TooManyCommands,
+    TooManyStreams,
     RateLimited,
     VersionMismatch,
     InvalidTransition,
@@ -38,6 +42,7 @@ pub enum Code {
     PinLocked,
     TooEarly,
     NotRefundable,
+    PaymentDisputed,
     NotResolvable,
     AlreadyTipped,
     SignatureInvalid,
@@ -197,6 +202,14 @@ impl Error {
         }
     }
 
+    /// Whether another transaction held a lock for longer than this one waits (`lock_timeout`). Nothing was changed.
+    pub fn is_locked(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => error.code().as_deref() == Some("55P03"),
+            _ => false,
+        }
+    }
+
     /// Whether the connection to the database failed, as opposed to a statement. The transaction may have committed.
     pub fn is_lost(&self) -> bool {
         match self {
@@ -210,9 +223,10 @@ impl Error {
     }
 }
 
-/// Whether a SQLSTATE means that the connection ends: class 08, or the server is stopping, crashed or starting (57P01 to 57P03).
+/// Whether a SQLSTATE means that the connection ends: class 08; the server is stopping, crashed or starting (57P01 to 57P03); the
+/// session was idle for too long, in a transaction (25P03) or outside of one (57P05).
 fn is_connection(code: &str) -> bool {
-    code.starts_with("08") || ["57P01", "57P02", "57P03"].contains(&code)
+    code.starts_with("08") || ["57P01", "57P02", "57P03", "57P05", "25P03"].contains(&code)
 }
 
 /// Maps the violation of one constraint to a refusal.
@@ -236,15 +250,24 @@ impl<T> OnConstraint<T> for std::result::Result<T, sqlx::Error> {
     }
 }
 
-/// Compares the version that `If-Match` demands with the current one of `what`. `None` demands nothing.
+/// The versions of an object that a command may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IfMatch {
+    /// Every version.
+    Any,
+    /// These versions; no version if the list is empty.
+    Versions(Vec<i64>),
+}
+
+/// Checks that a command may change the current version of `what`.
 ///
 /// # Errors
 /// [`Code::VersionMismatch`], with the current version.
-pub fn check_version(what: &str, current: i64, if_match: Option<i64>) -> Result<(), Refusal> {
+pub fn check_version(what: &str, current: i64, if_match: &IfMatch) -> Result<(), Refusal> {
     match if_match {
-        Some(version) if version != current => Err(Refusal::new(
+        IfMatch::Versions(versions) if !versions.contains(&current) => Err(Refusal::new(
             Code::VersionMismatch,
-            format!("`If-Match` names version {version}, but the {what} is at version {current}. Read it again."),
+            format!("`If-Match` does not name version {current}, the current one of the {what}. Read it again."),
         )
         .with("version", current)),
         _ => Ok(()),

@@ -1,4 +1,5 @@
-//! Prometheus metrics. Labels are route templates, never raw paths, so that their number is bounded.
+//! Prometheus metrics. Every label has its values from a fixed set: route templates and known methods, never what a caller sends. So the
+//! number of series is bounded, whatever arrives, and before authentication too.
 
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -11,6 +12,14 @@ use super::{Platform, outbox};
 const LATENCY_BUCKETS_S: [f64; 18] =
     [0.000_5, 0.001, 0.002, 0.003, 0.005, 0.007_5, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 10.0];
 
+/// The methods of the operations, and those that browsers and proxies send by themselves.
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
+
+/// Returns the label of a method: its name, or `OTHER`.
+pub fn method_label(method: &str) -> &'static str {
+    METHODS.into_iter().find(|known| *known == method).unwrap_or("OTHER")
+}
+
 /// The metrics of a process.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "each metric has a help text")]
@@ -19,7 +28,7 @@ pub struct Metrics {
     pub http_requests: IntCounterVec,
     pub http_latency: HistogramVec,
     pub match_latency: HistogramVec,
-    pub positions: IntCounterVec,
+    pub supply: SupplyMetrics,
     pub candidates_refused: IntCounterVec,
     pub provider_calls: IntCounterVec,
     pub provider_latency: HistogramVec,
@@ -27,16 +36,38 @@ pub struct Metrics {
     pub psp_breaker_transitions: IntCounterVec,
     pub psp_retry_budget: IntGauge,
     pub webhooks: WebhookMetrics,
-    pub worker_runs: IntCounterVec,
+    pub workers: WorkerMetrics,
     pub reconciliation_open: IntGaugeVec,
     pub reconciliation_age: IntGauge,
     pub pool_connections: IntGaugeVec,
     pub tasks: IntGauge,
     pub outbox_open: IntGauge,
-    pub drivers: IntGaugeVec,
-    pub streams_subscribed: IntGauge,
+    pub streams: StreamMetrics,
     pub matcher_epoch: IntGauge,
     pub clock_seconds: IntGaugeVec,
+}
+
+/// The metrics of positions and of the driver index.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each metric has a help text")]
+pub struct SupplyMetrics {
+    pub positions: IntCounterVec,
+    pub index_repairs: IntCounterVec,
+    pub drivers: IntGaugeVec,
+}
+
+impl SupplyMetrics {
+    fn new(make: &Registrar<'_>) -> Result<Self> {
+        Ok(Self {
+            positions: make.counter("ridematch_positions_total", "Positions received, by verdict", &["verdict"])?,
+            index_repairs: make.counter(
+                "ridematch_index_repairs_total",
+                "Drivers whose status in the index differed from the database for a second, by kind",
+                &["kind"],
+            )?,
+            drivers: make.gauges("ridematch_drivers", "Drivers in the index", &["state"])?,
+        })
+    }
 }
 
 /// The metrics of the provider's webhooks, and of our own.
@@ -76,6 +107,44 @@ impl WebhookMetrics {
     }
 }
 
+/// The metrics of streams.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each metric has a help text")]
+pub struct StreamMetrics {
+    pub followed: IntGauge,
+    pub open: IntGauge,
+}
+
+impl StreamMetrics {
+    fn new(make: &Registrar<'_>) -> Result<Self> {
+        Ok(Self {
+            followed: make.gauge("ridematch_streams_followed", "Trips and drivers with an open stream")?,
+            open: make.gauge("ridematch_streams_open", "Open event streams and WebSockets")?,
+        })
+    }
+}
+
+/// The metrics of the workers.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each metric has a help text")]
+pub struct WorkerMetrics {
+    pub runs: IntCounterVec,
+    pub rows_postponed: IntCounterVec,
+}
+
+impl WorkerMetrics {
+    fn new(make: &Registrar<'_>) -> Result<Self> {
+        Ok(Self {
+            runs: make.counter("ridematch_worker_runs_total", "Runs of a worker, by result", &["worker", "end"])?,
+            rows_postponed: make.counter(
+                "ridematch_rows_postponed_total",
+                "Rows that a worker could not process and left for later, by reason: locked, unreadable or failed",
+                &["worker", "reason"],
+            )?,
+        })
+    }
+}
+
 impl Metrics {
     /// Registers all metrics.
     ///
@@ -96,7 +165,7 @@ impl Metrics {
                 "Time from the payment's authorization to the first offer, by the number of trips matched in one cycle",
                 &["batch_size"],
             )?,
-            positions: make.counter("ridematch_positions_total", "Positions received, by verdict", &["verdict"])?,
+            supply: SupplyMetrics::new(&make)?,
             candidates_refused: make.counter(
                 "ridematch_candidates_refused_total",
                 "Candidates that were free in the index but not in the database, by reason",
@@ -126,11 +195,7 @@ impl Metrics {
                 "Retries that may be sent to the payment provider now; if negative, the number of waiting retries",
             )?,
             webhooks: WebhookMetrics::new(&make)?,
-            worker_runs: make.counter(
-                "ridematch_worker_runs_total",
-                "Runs of a worker, by result",
-                &["worker", "end"],
-            )?,
+            workers: WorkerMetrics::new(&make)?,
             reconciliation_open: make.gauges(
                 "ridematch_reconciliation_findings_open",
                 "Open reconciliation findings, by kind",
@@ -143,8 +208,7 @@ impl Metrics {
             pool_connections: make.gauges("ridematch_pool_connections", "Database connections", &["state"])?,
             tasks: make.gauge("ridematch_tasks", "Running commands and queries")?,
             outbox_open: make.gauge("ridematch_outbox_open", "Open outbox deliveries")?,
-            drivers: make.gauges("ridematch_drivers", "Drivers in the index", &["state"])?,
-            streams_subscribed: make.gauge("ridematch_streams_followed", "Trips and drivers with an open stream")?,
+            streams: StreamMetrics::new(&make)?,
             matcher_epoch: make
                 .gauge("ridematch_matcher_epoch", "Epoch of this process as the matcher; 0 if it is not the matcher")?,
             clock_seconds: make.gauges("ridematch_clock_seconds", "The two clocks, Unix seconds", &["clock"])?,
@@ -190,25 +254,43 @@ impl Registrar<'_> {
 }
 
 /// Updates the gauges of the process itself, for `GET /metrics`.
-///
-/// # Errors
-/// If the database does not respond; the gauges that need no query are set before.
-pub async fn update_gauges(platform: &Platform) -> Result<()> {
+pub fn update_process_gauges(platform: &Platform) {
     let metrics = &platform.metrics;
     let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let pool = platform.db.pool();
     metrics.pool_connections.with_label_values(&["open"]).set(i64::from(pool.size()));
     metrics.pool_connections.with_label_values(&["idle"]).set(whole(pool.num_idle()));
     metrics.tasks.set(whole(platform.db.tasks_running()));
-    metrics.streams_subscribed.set(whole(platform.db.wake_hub().subscribed()));
+    metrics.streams.followed.set(whole(platform.db.wake_hub().subscribed()));
+    metrics.streams.open.set(whole(platform.streams.open()));
     metrics.matcher_epoch.set(platform.leadership.epoch().unwrap_or(0));
     metrics.clock_seconds.with_label_values(&["machine"]).set(platform.clock.machine().utc().timestamp());
     metrics.clock_seconds.with_label_values(&["domain"]).set(platform.clock.domain().utc().timestamp());
+}
+
+/// Updates the gauges of the platform's tables.
+///
+/// # Errors
+/// If the database does not respond.
+pub async fn gauges(platform: &Platform) -> Result<()> {
     let deliveries = platform.db.read((), |conn, ()| Box::pin(outbox::open_deliveries(conn))).await?;
-    metrics.outbox_open.set(deliveries);
+    platform.metrics.outbox_open.set(deliveries);
     Ok(())
 }
 
 fn bug(error: prometheus::Error) -> Error {
     Error::Bug(format!("metrics: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_method_has_the_label_other() {
+        assert_eq!(method_label("POST"), "POST");
+        for unknown in ["post", "BREW", "PATCH", "", "X\u{e9}", "GETGET"] {
+            assert_eq!(method_label(unknown), "OTHER", "{unknown}");
+        }
+    }
 }

@@ -24,7 +24,9 @@ pub mod retention;
 pub mod schema;
 pub mod secret;
 pub mod telemetry;
+pub mod text;
 pub mod wake;
+pub mod work;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -43,6 +45,7 @@ pub struct Parts {
     pub key_locks: idempotency::KeyLocks,
     pub tokens: auth::Tokens,
     pub limits: limits::Limits,
+    pub streams: http::stream_permit::StreamLimiter,
     pub metrics: metrics::Metrics,
     pub leadership: leader::Leadership,
     /// Cancelled at shutdown: streams end, workers finish their run.

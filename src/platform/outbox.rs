@@ -15,6 +15,7 @@ use super::db::{Db, Tx};
 use super::error::{Error, Refusal, Result};
 use super::ids::{Id, TripId};
 use super::wake::Wake;
+use super::work::{LOCKED_PAUSE_MAX, Obstacle, RunOutcome, report_obstacle};
 
 /// The lease of a claimed delivery. A reaction is a few statements; after 30 s the process is presumed dead.
 pub const LEASE: TimeDelta = TimeDelta::seconds(30);
@@ -113,23 +114,28 @@ async fn claim(tx: &mut Tx, subscriber: &str, lease: Uuid, now: MachineTime) -> 
 /// A module's reaction to a delivery, in the transaction that marks it as delivered.
 pub type Reaction<C> = for<'a> fn(&'a mut Tx, &'a C, &'a Delivery) -> BoxFuture<'a, Result<()>>;
 
-/// Claims a batch of deliveries and reacts to each. Returns the number of claimed deliveries.
+/// Claims a batch of deliveries and reacts to each, with a context of its own.
 ///
 /// # Errors
 /// If the database does not respond. A failed reaction is postponed with exponential backoff and does not stop the others.
-pub async fn run_once<C>(platform: &Platform, subscriber: &'static str, context: C, react: Reaction<C>) -> Result<usize>
+pub async fn run_once<C>(
+    platform: &Platform,
+    subscriber: &'static str,
+    context: impl Fn() -> C,
+    react: Reaction<C>,
+) -> Result<RunOutcome>
 where
     C: Clone + Send + Sync + 'static,
 {
     let now = platform.clock.machine();
     let lease = platform.random.uuid(now);
-    let claimed = platform.db.transaction((), move |tx, ()| Box::pin(claim(tx, subscriber, lease, now))).await?;
-    let count = claimed.len();
+    let db = platform.db.waiting_briefly();
+    let claimed = db.transaction((), move |tx, ()| Box::pin(claim(tx, subscriber, lease, now))).await?;
+    let mut outcome = RunOutcome::default();
     for delivery in claimed {
-        let work = (context.clone(), delivery.clone());
+        let work = (context(), delivery.clone());
         let done_at = platform.clock.machine();
-        let end = platform
-            .db
+        let end = db
             .transaction(work, move |tx, (context, delivery)| {
                 Box::pin(async move {
                     finish(tx, subscriber, delivery, done_at).await?;
@@ -137,12 +143,41 @@ where
                 })
             })
             .await;
-        if let Err(error) = end {
-            tracing::warn!(%error, subscriber, topic = delivery.topic, event = delivery.event_id, "reaction failed");
-            postpone(&platform.db, subscriber, delivery, error, platform).await?;
+        match end {
+            Ok(()) => outcome.done += 1,
+            Err(error) => {
+                outcome.failed += 1;
+                let row = format!("{} {} of {}", delivery.topic, delivery.event_id, delivery.trip_id);
+                report_obstacle(platform, subscriber, (&row, &error), Obstacle::of(&error));
+                // Otherwise the delivery is due again when its lease expires.
+                if let Err(error) = postpone(&db, subscriber, delivery, error, platform).await {
+                    tracing::warn!(%error, subscriber, row, "a delivery could not be postponed");
+                }
+            }
         }
     }
-    Ok(count)
+    Ok(outcome)
+}
+
+/// Returns how long until a delivery of this subscriber is due; `None` without an open one.
+///
+/// # Errors
+/// If the database does not respond.
+pub async fn until_next(platform: &Platform, subscriber: &'static str) -> Result<Option<Duration>> {
+    let due = platform.db.read(subscriber, |conn, subscriber| Box::pin(next_due(conn, subscriber))).await?;
+    let now = platform.clock.machine();
+    Ok(due.map(|due| due.since(now).to_std().unwrap_or_default()))
+}
+
+async fn next_due(conn: &mut PgConnection, subscriber: &str) -> Result<Option<MachineTime>> {
+    let due = sqlx::query_scalar!(
+        r#"select min(greatest(due_at, leased_until)) as "due: MachineTime" from outbox_deliveries
+           where subscriber = $1 and delivered_at is null and dead_at is null"#,
+        subscriber
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(due)
 }
 
 /// Marks a delivery as delivered. The lease token in the `where` clause is the fence.
@@ -170,12 +205,18 @@ async fn postpone(
     let now = platform.clock.machine();
     let exponent = u32::from(delivery.attempts.unsigned_abs()).min(8);
     let delay = platform.random.jitter(Duration::from_millis(100 * 2_u64.pow(exponent)));
-    let due = now + TimeDelta::from_std(delay).unwrap_or(TimeDelta::seconds(30));
-    let dead = (delivery.attempts >= ATTEMPTS_MAX).then_some(now);
+    let (delay, attempts) = if error.is_locked() {
+        // An attempt that found a lock does not count: the delivery would be dead after seconds.
+        (LOCKED_PAUSE_MAX, delivery.attempts - 1)
+    } else {
+        (TimeDelta::from_std(delay).unwrap_or(TimeDelta::seconds(30)), delivery.attempts)
+    };
+    let due = now + delay;
+    let dead = (attempts >= ATTEMPTS_MAX).then_some(now);
     db.transaction((delivery, error.to_string()), move |tx, (delivery, error)| {
         Box::pin(async move {
             sqlx::query!(
-                "update outbox_deliveries set due_at = $4, leased_until = null, last_error = left($5, 500), dead_at = $6
+                "update outbox_deliveries set due_at = $4, leased_until = null, attempts = $7, last_error = left($5, 500), dead_at = $6
                  where subscriber = $1 and event_id = $2 and lease_token = $3 and delivered_at is null",
                 subscriber,
                 delivery.event_id,
@@ -183,6 +224,7 @@ async fn postpone(
                 due as _,
                 error,
                 dead as _,
+                attempts,
             )
             .execute(&mut **tx)
             .await?;

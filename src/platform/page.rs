@@ -89,7 +89,8 @@ fn encode(id: Uuid) -> String {
 }
 
 fn decode(cursor: &str) -> Option<Uuid> {
-    Uuid::try_parse(cursor.strip_prefix('c')?).ok()
+    let digits = cursor.strip_prefix('c').filter(|digits| digits.len() == 32)?;
+    Uuid::try_parse(digits).ok()
 }
 
 #[cfg(test)]
@@ -112,6 +113,10 @@ mod tests {
     fn invalid_limit_or_cursor_is_refused() {
         assert!(PageQuery { cursor: None, limit: Some(0) }.read().is_err());
         assert!(PageQuery { cursor: None, limit: Some(101) }.read().is_err());
-        assert!(PageQuery { cursor: Some("zzz".into()), limit: None }.read().is_err());
+        for cursor in
+            ["", "c", "zzz", "c{00000000-0000-0000-0000-000000000000}", "c00000000-0000-0000-0000-000000000000"]
+        {
+            assert!(PageQuery { cursor: Some(cursor.into()), limit: None }.read().is_err(), "{cursor}");
+        }
     }
 }

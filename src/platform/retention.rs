@@ -30,7 +30,8 @@ pub async fn reap_once(platform: &Platform) -> Result<usize> {
 /// Deletes at most [`BATCH`] keys that were stored before `before`.
 async fn reap_keys(conn: &mut PgConnection, before: MachineTime) -> Result<u64> {
     let done = sqlx::query!(
-        "delete from idempotency_keys where id in (select id from idempotency_keys where created_at < $1 order by created_at limit $2)",
+        "delete from idempotency_keys where id in (
+             select id from idempotency_keys where created_at < $1 order by created_at limit $2 for update skip locked)",
         before as _,
         BATCH,
     )
@@ -46,7 +47,7 @@ async fn reap_events(conn: &mut PgConnection, before: MachineTime) -> Result<u64
              select e.id from outbox_events e
              where e.created_at < $1 and not exists (
                  select from outbox_deliveries d where d.event_id = e.id and d.delivered_at is null)
-             order by e.id limit $2)",
+             order by e.id limit $2 for update skip locked)",
         before as _,
         BATCH,
     )

@@ -2,23 +2,47 @@
 //!
 //! A migration that has landed is never edited: its checksum is stored in each database that has it.
 
-use sqlx::migrate::Migrator;
-use sqlx::{Connection, PgConnection};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use super::clock::{Anchor, Clock};
+use super::db::session_options;
 use super::error::{Error, Result};
 
 /// The migrations, compiled in.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
+/// How often migrations are tried while another transaction holds a lock that they need: for a minute in total.
+const ATTEMPTS_MAX: u32 = 20;
+
 /// Runs the missing migrations on the database at `url`.
+///
+/// A migration waits for a lock as briefly as a request, and then starts again: whatever needs the table queues behind it, so a long
+/// wait would stop the service.
 ///
 /// # Errors
 /// [`Error::IncompatibleSchema`], and then the database is unchanged; if the database does not respond, or a migration fails.
 pub async fn migrate(url: &str) -> Result<()> {
-    let mut conn = PgConnection::connect(url).await?;
+    let mut attempts = 1;
+    loop {
+        match migrate_once(url).await {
+            Err(error) if error.is_locked() && attempts < ATTEMPTS_MAX => attempts += 1,
+            end => return end,
+        }
+    }
+}
+
+async fn migrate_once(url: &str) -> Result<()> {
+    let mut conn = session_options(url)?.connect().await?;
     check_compatible(&applied(&mut conn).await?)?;
-    MIGRATOR.run_direct(None, &mut conn, false).await.map_err(|error| Error::Bug(format!("migration: {error}")))?;
+    MIGRATOR.run_direct(None, &mut conn, false).await.map_err(|error| match error {
+        MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)
+            if cause.as_database_error().and_then(|cause| cause.code()).as_deref() == Some("55P03") =>
+        {
+            cause.into()
+        }
+        error => Error::Bug(format!("migration: {error}")),
+    })?;
     conn.close().await?;
     Ok(())
 }

@@ -43,13 +43,24 @@ pub fn span(context: &Context) -> Span {
     tracing::info_span!("request", trace_id = %context.trace_id, path = %context.path)
 }
 
-/// Returns the trace id of a W3C `traceparent` header: `00-<32 hex>-<16 hex>-<2 hex>`, not all zero.
+/// The length of `traceparent` in version 00: `00-<32 hex>-<16 hex>-<2 hex>`.
+const TRACEPARENT_CHARS: usize = 55;
+
+/// Returns the trace id of a `traceparent` header, by W3C Trace Context, 3.2; `None` if the header is invalid, and a new trace begins.
+///
+/// A later version may append fields. Version ff and ids of zeros are invalid. The flags only need to be readable: every request is
+/// logged, and the service calls nothing that would take part in the trace, so that it needs no `tracestate` either.
 pub fn parse_traceparent(header: &str) -> Option<&str> {
-    let mut parts = header.split('-');
-    let (_version, trace_id, parent) = (parts.next()?, parts.next()?, parts.next()?);
-    let hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    let is_valid = trace_id.len() == 32 && parent.len() == 16 && hex(trace_id) && hex(parent);
-    (is_valid && trace_id.bytes().any(|b| b != b'0')).then_some(trace_id)
+    let (known, appended) = header.split_at_checked(TRACEPARENT_CHARS)?;
+    let mut fields = known.split('-');
+    let (version, trace_id, parent_id, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let is_hex = |text: &str, chars: usize| {
+        text.len() == chars && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_id = |text: &str, chars: usize| is_hex(text, chars) && text.bytes().any(|byte| byte != b'0');
+    let is_whole = appended.is_empty() || (version != "00" && appended.starts_with('-'));
+    let is_valid = is_hex(version, 2) && version != "ff" && is_hex(flags, 2) && is_whole;
+    (is_valid && is_id(trace_id, 32) && is_id(parent_id, 16)).then_some(trace_id)
 }
 
 /// Starts logging to standard error, filtered by `filter` (like `info,ridematch=debug`). `listener` receives all events, whatever the
@@ -71,16 +82,44 @@ pub fn init(filter: &str, listener: Option<impl Layer<Registry> + Send + Sync>) 
 mod tests {
     use super::*;
 
+    const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+    #[test]
+    fn traceparent_of_this_or_a_later_version_has_a_trace_id() {
+        for good in [
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff",
+            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
+            "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what-the-future-brings",
+            "fe-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-",
+        ] {
+            assert_eq!(parse_traceparent(good), Some(TRACE_ID), "{good}");
+        }
+    }
+
     #[test]
     fn invalid_traceparent_has_no_trace_id() {
-        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(parse_traceparent(good), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        let good = format!("00-{TRACE_ID}-00f067aa0ba902b7-01");
         for bad in [
             "",
             "00-",
             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-            &good.replace("4736", "473"),
             "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b70-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0X",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0A",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "0-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-011",
+            "xx-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00_4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "\u{e9}\u{e9}-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            &good.replace("4736", "473"),
+            &format!("{good}-more"),
+            &format!("{good}-"),
+            &format!("{good}0"),
+            &good.replacen("00", "cc", 1).replace("-01", "-01.more"),
         ] {
             assert_eq!(parse_traceparent(bad), None, "{bad}");
         }

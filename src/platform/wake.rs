@@ -51,6 +51,9 @@ const NOTIFY_BYTES_MAX: usize = 7_900;
 /// The interval in which wakes for other processes are collected.
 const NOTIFY_EVERY: Duration = Duration::from_millis(5);
 
+/// How long the listener waits before it checks its connection, and for the response to the check.
+const LISTENER_CHECK: Duration = Duration::from_secs(5);
+
 /// The name of the NOTIFY channel.
 pub const CHANNEL: &str = "ridematch_wake";
 
@@ -170,7 +173,13 @@ pub async fn listen(db: &super::db::Db, process: &str) -> super::error::Result<(
     let mut listener = sqlx::postgres::PgListener::connect_with(db.pool()).await?;
     listener.listen(CHANNEL).await?;
     loop {
-        let notification = listener.recv().await?;
+        let Ok(notification) = tokio::time::timeout(LISTENER_CHECK, listener.recv()).await else {
+            // A connection to a machine that has vanished is silent for ever.
+            let check = tokio::time::timeout(LISTENER_CHECK, sqlx::query("select 1").execute(&mut listener));
+            check.await.map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))??;
+            continue;
+        };
+        let notification = notification?;
         if let Some((sender, wakes)) = notification.payload().split_once('|')
             && sender != process
         {

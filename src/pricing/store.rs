@@ -116,7 +116,8 @@ pub(super) async fn mark_used(conn: &mut PgConnection, id: QuoteId, rider: Rider
 pub async fn delete_expired(conn: &mut PgConnection, before: DomainTime, limit: i64) -> Result<u64> {
     let done = sqlx::query!(
         "delete from quotes where id in (
-             select id from quotes where used_at is null and expires_at < $1 order by expires_at limit $2) and used_at is null",
+             select id from quotes where used_at is null and expires_at < $1 order by expires_at limit $2
+             for update skip locked) and used_at is null",
         before as _,
         limit,
     )

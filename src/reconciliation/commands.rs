@@ -11,10 +11,10 @@ use super::model::kinds::{DifferenceKind, FindingState, RepairRule, RunScope};
 use super::store::{self, CloseFinding, NewRepairRow, RunStart};
 use crate::payments::commands::import::{RefundImport, UnrecordedRefund, import_refund};
 use crate::payments::commands::{recheck_intent, release};
-use crate::payments::model::{AttemptOutcome, Payment, PaymentState};
+use crate::payments::model::{AttemptOutcome, Hint, Payment, PaymentState};
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::Tx;
-use crate::platform::error::{Code, Error, Refusal, Result, check_version};
+use crate::platform::error::{Code, Error, IfMatch, Refusal, Result, check_version};
 use crate::platform::ids::{FindingId, OpsId, RefundId, RunId};
 
 /// The number of open findings that one transaction checks.
@@ -208,7 +208,7 @@ async fn apply(tx: &mut Tx, lease: RunLease, new: &NewRepair, finding: &Finding)
     let found = &finding.difference;
     match (found.repair, &found.intent_id, found.payment_id, found.trip_id) {
         (RepairRule::LookAgain, Some(intent), ..) => {
-            recheck_intent(tx, intent, lease.now).await?;
+            recheck_intent(tx, intent, Hint::Charge, lease.now).await?;
             Ok(Applied::Done)
         }
         (RepairRule::Release, _, _, Some(trip)) => {
@@ -292,8 +292,8 @@ pub struct FindingResolution {
     pub by: OpsId,
     /// The reason.
     pub note: String,
-    /// The version that the finding must have, if the request names one.
-    pub if_version: Option<i64>,
+    /// The versions that the finding may have.
+    pub if_version: IfMatch,
     /// The current time.
     pub at: MachineTime,
 }
@@ -303,7 +303,7 @@ pub struct FindingResolution {
 /// # Errors
 /// 404 if it does not exist; 409 `invalid_transition` if it is not open; 412.
 pub async fn resolve(tx: &mut Tx, resolution: &FindingResolution) -> Result<Finding> {
-    let FindingResolution { id, by, ref note, if_version, at } = *resolution;
+    let FindingResolution { id, by, ref note, ref if_version, at } = *resolution;
     let finding = store::lock_finding(tx, id).await?.ok_or_else(|| Refusal::not_found("finding"))?;
     check_version("finding", finding.version, if_version)?;
     let end = CloseFinding { id, state: FindingState::Resolved, at, by: Some((by, note.clone())), key_id: tx.key_id() };

@@ -1,6 +1,7 @@
 //! Values and pure decisions of reconciliation.
 
 pub mod differences;
+mod disputes;
 pub mod findings;
 pub mod kinds;
 

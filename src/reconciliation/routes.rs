@@ -5,7 +5,6 @@ mod bodies;
 use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
-use chrono::TimeDelta;
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
@@ -19,13 +18,11 @@ use crate::platform::http::{HttpResult, Operators, Request};
 use crate::platform::idempotency::StoredResponse;
 use crate::platform::ids::{FindingId, Id, OpsId, PaymentId, RunId};
 use crate::platform::page::{Page, PageQuery, PageRequest};
+use crate::platform::text::OperatorNote;
 use bodies::{CountedItems, FindingBody, FindingDetail, OverviewBody, RepairBody, ReviewItemBody, RunBody};
 
 /// The most findings and review items that the overview lists.
 const LISTED_MAX: u8 = 100;
-
-/// The time without a message of the driver after which a trip in progress needs review.
-const UNRESPONSIVE_IN_PROGRESS: TimeDelta = TimeDelta::minutes(15);
 
 /// The module's part of the OpenAPI document.
 #[derive(Debug, OpenApi)]
@@ -52,7 +49,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
 #[utoipa::path(get, path = "/v1/ops/reconciliation", tag = "ops", operation_id = "get_reconciliation", security(("ops" = [])),
     responses((status = 200, description = "The open findings and the review queue", body = OverviewBody)))]
 async fn overview(request: Request<Operators>) -> HttpResult {
-    let unresponsive_since = request.platform.clock.domain() - UNRESPONSIVE_IN_PROGRESS;
+    let now = request.platform.clock.domain();
     let first = PageQuery { cursor: None, limit: Some(LISTED_MAX) }.read()?;
     let body = request
         .platform
@@ -64,7 +61,7 @@ async fn overview(request: Request<Operators>) -> HttpResult {
                 let query =
                     FindingsQuery { state: Some(FindingState::Open), kind: None, payment_id: None, page: first };
                 let findings = store::findings(conn, &query).await?;
-                let (total, items) = store::review_queue(conn, unresponsive_since, i64::from(LISTED_MAX)).await?;
+                let (total, items) = store::review_queue(conn, now, i64::from(LISTED_MAX)).await?;
                 Ok(OverviewBody {
                     last_run: latest.into_iter().next().map(RunBody::from),
                     last_checked_run: store::last_checked(conn).await?.map(RunBody::from),
@@ -171,7 +168,7 @@ async fn finding(request: Request<Operators>) -> HttpResult {
         .await?;
     let version = finding.version;
     let repairs = repairs.into_iter().map(RepairBody::from).collect();
-    Ok(request.respond(&FindingDetail { finding: finding.into(), repairs }, version))
+    request.respond(&FindingDetail { finding: finding.into(), repairs }, version)
 }
 
 /// The reason to resolve a finding.
@@ -179,12 +176,7 @@ async fn finding(request: Request<Operators>) -> HttpResult {
 #[serde(deny_unknown_fields)]
 struct FindingResolutionRequest {
     /// What was found out and what was done; 1 to 500 characters.
-    #[schema(
-        min_length = 1,
-        max_length = 500,
-        pattern = r"^[^\x00]*[^\x00\s][^\x00]*$",
-        example = "The charge belongs to our old shop, which uses the same account."
-    )]
+    #[schema(value_type = OperatorNote)]
     note: String,
 }
 

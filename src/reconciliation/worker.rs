@@ -254,7 +254,9 @@ async fn cancel(context: &ReconciliationContext, call: &CancelCall) -> (AttemptO
     context.platform.metrics.provider_calls.with_label_values(&["cancel", answer.label()]).inc();
     match answer {
         ProviderResult::Done(_) => (AttemptOutcome::Succeeded, None),
-        ProviderResult::Refused { code, .. } => (AttemptOutcome::Declined, Some(code)),
+        ProviderResult::Refused { code, .. } | ProviderResult::Rejected { code, .. } => {
+            (AttemptOutcome::Declined, Some(code))
+        }
         ProviderResult::Unknown { why, .. } => (AttemptOutcome::Unknown, Some(why)),
         ProviderResult::NotSent { why } => (AttemptOutcome::NotSent, Some(why)),
     }
@@ -271,7 +273,7 @@ pub async fn reap_once(platform: &Platform) -> Result<usize> {
     Ok(usize::try_from(delete.await?).unwrap_or(usize::MAX))
 }
 
-/// Updates the module's gauges for `GET /metrics`.
+/// Updates the gauges of the module's tables.
 ///
 /// # Errors
 /// If the database does not answer.

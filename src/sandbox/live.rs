@@ -11,7 +11,7 @@ mod rides;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 use super::store;
 use crate::platform::Platform;
@@ -32,9 +32,6 @@ const RIDES_EVERY: Duration = Duration::from_secs(1);
 /// The most trips read. The map could not draw more, and reports how many it leaves out.
 const RIDES_MAX: i64 = 5_000;
 
-/// The most subscribers at once: browser tabs of one machine.
-const SUBSCRIBERS_MAX: usize = 32;
-
 /// How long a snapshot waits for the next read.
 const SNAPSHOT_WITHIN: Duration = Duration::from_secs(4);
 
@@ -45,7 +42,6 @@ pub struct LiveMap {
     supply: Arc<Supply>,
     drivers: watch::Sender<Arc<Drivers>>,
     rides: watch::Sender<Arc<Rides>>,
-    permits: Arc<Semaphore>,
 }
 
 /// A subscription to the live map. A newer state replaces one that was not read yet.
@@ -55,34 +51,26 @@ pub struct Subscription {
     pub drivers: watch::Receiver<Arc<Drivers>>,
     /// The active trips.
     pub rides: watch::Receiver<Arc<Rides>>,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl LiveMap {
     /// A live map without subscribers.
     pub fn new(platform: Platform, supply: Arc<Supply>) -> Self {
         let (drivers, rides) = (watch::Sender::new(Arc::default()), watch::Sender::new(Arc::default()));
-        Self { platform, supply, drivers, rides, permits: Arc::new(Semaphore::new(SUBSCRIBERS_MAX)) }
+        Self { platform, supply, drivers, rides }
     }
 
-    /// Subscribes. The first state arrives within a second.
-    ///
-    /// # Errors
-    /// [`Code::Unavailable`] at [`SUBSCRIBERS_MAX`].
-    pub fn subscribe(&self) -> Result<Subscription> {
-        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| {
-            let detail = format!("The live map has {SUBSCRIBERS_MAX} subscribers, the most allowed. Close a tab.");
-            Refusal::new(Code::Unavailable, detail).retry_after(5)
-        })?;
-        Ok(Subscription { drivers: self.drivers.subscribe(), rides: self.rides.subscribe(), _permit: permit })
+    /// Subscribes. The first state arrives within a second. The caller holds a permit for a stream, which limits the subscriptions.
+    pub fn subscribe(&self) -> Subscription {
+        Subscription { drivers: self.drivers.subscribe(), rides: self.rides.subscribe() }
     }
 
     /// Returns the world once.
     ///
     /// # Errors
-    /// [`Code::Unavailable`] at [`SUBSCRIBERS_MAX`], or if reading takes too long.
+    /// [`Code::Unavailable`] if reading takes too long.
     pub async fn snapshot(&self) -> Result<WorldBody> {
-        let mut subscription = self.subscribe()?;
+        let mut subscription = self.subscribe();
         let next = async {
             subscription.drivers.changed().await?;
             subscription.rides.changed().await

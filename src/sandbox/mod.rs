@@ -15,7 +15,7 @@ pub mod store;
 pub mod supervisor;
 
 use crate::payments::PaymentsContext;
-use crate::platform::auth::TokenKey;
+use crate::platform::auth::{ExpectedClaims, TokenKey};
 use crate::platform::config::Config;
 use crate::platform::error::Result;
 
@@ -45,6 +45,7 @@ pub struct Sandbox {
     sql_recorder: SqlRecorder,
     provider: Provider,
     token_key: TokenKey,
+    expected_claims: ExpectedClaims,
     /// A reset waits until its provider calls have ended.
     payments: PaymentsContext,
     live: LiveMap,
@@ -68,6 +69,7 @@ impl Sandbox {
             sql_recorder,
             provider,
             token_key: config.token_key(),
+            expected_claims: config.expected_claims(),
             payments,
             live,
             is_supervised: flags.supervised,

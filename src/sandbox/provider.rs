@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::payments::provider::API_VERSION;
 use crate::platform::config::ProviderConfig;
 use crate::platform::egress::{BaseUrl, Call, CallMethod, Egress};
 use crate::platform::error::{Code, Error, Refusal, Result};
@@ -94,7 +95,8 @@ impl Provider {
         }
         let is_write = matches!(method, CallMethod::Put(_) | CallMethod::Form(_));
         let url = format!("{}{path}", self.base_url);
-        let call = Call { url, bearer: &self.secret_key, idempotency_key: None, method };
+        let call =
+            Call { url, bearer: &self.secret_key, api_version: Some(API_VERSION), idempotency_key: None, method };
         let reply = self.egress.call(call).await.map_err(|failure| {
             let detail = format!("The payment provider does not respond ({failure}). Check that psp-sim runs.");
             Refusal::new(Code::Unavailable, detail).retry_after(1)
@@ -112,13 +114,23 @@ impl Provider {
             // Only the caller's plan can be at fault.
             400..=499 if is_write => {
                 let message = body["error"]["message"].as_str().unwrap_or("it gives no reason.");
-                Err(Refusal::new(Code::InvalidRequest, format!("The provider rejects it: {message}")).into())
+                let refusal = Refusal::new(Code::InvalidRequest, format!("The provider rejects it: {message}"));
+                let field = body["error"]["param"].as_str().map(pointer);
+                Err(match field {
+                    Some(field) => refusal.field(field, message).into(),
+                    None => refusal.into(),
+                })
             }
             status => {
                 Err(Refusal::new(Code::Unavailable, format!("The payment provider returned HTTP {status}.")).into())
             }
         }
     }
+}
+
+/// Returns a field in the provider's notation, such as `faults[0][ms]`, as a JSON pointer.
+fn pointer(param: &str) -> String {
+    format!("/{}", param.replace(']', "").replace('[', "/"))
 }
 
 /// Takes the list at a JSON pointer out of `reply`; an empty list if it has none.
@@ -133,6 +145,12 @@ fn not_a_simulator(detail: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn provider_field_becomes_a_pointer() {
+        assert_eq!(pointer("faults[0][ms]"), "/faults/0/ms");
+        assert_eq!(pointer("faults"), "/faults");
+    }
 
     #[test]
     fn reply_without_the_list_gives_an_empty_list() {

@@ -36,6 +36,6 @@ pub async fn run(platform: &Platform, supply: &Supply, sandbox: &Sandbox) -> Res
         })
         .await?;
     sandbox.provider.clear().await?;
-    trips::worker::load_index(platform, supply).await?;
+    trips::worker::index::refresh(platform, supply).await?;
     Ok(summary)
 }

@@ -155,7 +155,7 @@ pub fn refund() -> StateMachine {
     StateMachine {
         name: "refund",
         initial: RefundState::Pending.as_str(),
-        states: RefundState::ALL.iter().map(|state| (state.as_str(), *state != RefundState::Pending)).collect(),
+        states: RefundState::ALL.iter().map(|state| (state.as_str(), *state == RefundState::Failed)).collect(),
         edges: edges.collect(),
     }
 }
@@ -206,6 +206,7 @@ fn new_payment() -> Payment {
         method: String::new(),
         provider_intent_id: None,
         decline_code: None,
+        dispute: None,
         needs_review: None,
         failures: 0,
         lease_token: 0,
@@ -260,10 +261,11 @@ mod tests {
     }
 
     #[test]
-    fn refund_ends_once() {
+    fn succeeded_refund_can_only_fail() {
         insta::assert_snapshot!(listed(&refund()), @r"
         pending -> failed, provider: failed
         pending -> succeeded, provider: succeeded
+        succeeded -> failed, provider: failed
         ");
     }
 

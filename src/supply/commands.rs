@@ -1,7 +1,6 @@
-//! Commands on drivers: set the availability; read availability and saved position.
+//! Commands on drivers: set and read the availability.
 
 use super::store;
-use crate::geo::Position;
 use crate::platform::class::VehicleClass;
 use crate::platform::clock::DomainTime;
 use crate::platform::db::Tx;
@@ -48,18 +47,19 @@ pub async fn set_available(
     }
 }
 
-/// Returns whether a driver is available. Locks the driver's row in share mode.
+/// Returns whether a driver is available; `None` if another transaction has locked the driver's row. Locks the row in share mode,
+/// without waiting.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn is_available(tx: &mut Tx, driver: DriverId) -> Result<bool> {
+pub async fn is_available(tx: &mut Tx, driver: DriverId) -> Result<Option<bool>> {
     store::is_available(tx, driver).await
 }
 
-/// Returns the saved position of a driver.
+/// Locks the row of a driver who has been online since before `before`. Returns false if they have not.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn last_position(tx: &mut Tx, driver: DriverId) -> Result<Option<Position>> {
-    store::last_position(tx, driver).await
+pub async fn lock_online_since(tx: &mut Tx, driver: DriverId, before: DomainTime) -> Result<bool> {
+    store::lock_online_since(tx, driver, before).await
 }

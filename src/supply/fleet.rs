@@ -1,6 +1,6 @@
 //! The online drivers in memory, with a spatial index of the free ones.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
 use rstar::RTree;
 use rstar::primitives::GeomWithData;
@@ -10,10 +10,12 @@ use crate::platform::class::VehicleClass;
 use crate::platform::clock::DomainTime;
 use crate::platform::ids::DriverId;
 
+mod differences;
 mod position_report;
 #[cfg(test)]
 mod tests;
 
+pub use differences::{IndexDifference, differing};
 pub use position_report::{LastKnown, MAX_CANDIDATE_AGE_S, MAX_LEAD_S, PositionReport, PositionVerdict};
 
 /// The last known position of every online driver, and an R-tree of the free ones.
@@ -57,8 +59,6 @@ pub struct Fleet {
     drivers: HashMap<DriverId, Entry>,
     /// Invariant: exactly the [`Entry::leaf`] of every entry that has one.
     free: RTree<Leaf>,
-    /// Invariant: the drivers whose entry is `unsaved`, each once, longest waiting first.
-    unsaved: VecDeque<DriverId>,
 }
 
 /// A free driver in the tree: the position as a unit vector, and the id.
@@ -69,11 +69,14 @@ struct Entry {
     class: VehicleClass,
     free: bool,
     last: Option<LastKnown>,
-    /// Whether `last` changed since [`Fleet::take_dirty`] returned it.
-    unsaved: bool,
 }
 
 impl Entry {
+    fn status(&self) -> Status {
+        let class = self.class;
+        if self.free { Status::Free { class } } else { Status::Busy { class } }
+    }
+
     /// Returns the leaf of a driver who is free and has a position.
     fn leaf(&self) -> Option<Leaf> {
         let last = self.last.filter(|_| self.free)?;
@@ -140,14 +143,14 @@ pub struct OnlineDriver {
 impl Fleet {
     /// Sets the status of a driver.
     ///
-    /// An offline driver is removed. A driver who comes online is found after their next position. O(log n), for offline O(n).
+    /// An offline driver is removed. A driver who comes online is found after their next position. O(log n).
     pub fn set_status(&mut self, driver: DriverId, status: Status) {
         let (class, free) = match status {
             Status::Offline => return self.forget(driver),
             Status::Free { class } => (class, true),
             Status::Busy { class } => (class, false),
         };
-        let entry = self.drivers.entry(driver).or_insert(Entry { class, free, last: None, unsaved: false });
+        let entry = self.drivers.entry(driver).or_insert(Entry { class, free, last: None });
         let before = entry.leaf();
         (entry.class, entry.free) = (class, free);
         let after = entry.leaf();
@@ -178,10 +181,6 @@ impl Fleet {
         }
         let before = entry.leaf();
         entry.last = Some(new);
-        if !entry.unsaved {
-            entry.unsaved = true;
-            self.unsaved.push_back(driver);
-        }
         let after = entry.leaf();
         self.reindex(before, after);
         verdict
@@ -247,18 +246,20 @@ impl Fleet {
         self.free.size()
     }
 
-    /// Returns up to `max` positions that changed since they were last returned, longest waiting first.
-    ///
-    /// One per driver, for saving. If saving fails, the driver's next position replaces the lost one. O(max).
-    pub fn take_dirty(&mut self, max: usize) -> Vec<LastKnown> {
-        let due = self.unsaved.len().min(max);
-        let mut rows = Vec::with_capacity(due);
-        for driver in self.unsaved.drain(..due) {
-            let Some(entry) = self.drivers.get_mut(&driver) else { continue };
-            entry.unsaved = false;
-            rows.extend(entry.last);
-        }
-        rows
+    /// Returns the status of a driver. O(1).
+    pub fn status(&self, driver: DriverId) -> Status {
+        self.drivers.get(&driver).map_or(Status::Offline, Entry::status)
+    }
+
+    /// Returns the status of every online driver. O(n log n).
+    pub fn statuses(&self) -> BTreeMap<DriverId, Status> {
+        self.drivers.iter().map(|(driver, entry)| (*driver, entry.status())).collect()
+    }
+
+    /// Returns the online drivers that sent no position since `before`, with their status. O(n).
+    pub fn without_position_since(&self, before: DomainTime) -> impl Iterator<Item = (DriverId, Status)> {
+        let is_without = move |entry: &Entry| entry.last.is_none_or(|last| last.received_at < before);
+        self.drivers.iter().filter(move |(_, entry)| is_without(entry)).map(|(driver, entry)| (*driver, entry.status()))
     }
 
     /// Restores positions saved before a restart. Returns the number of positions kept.
@@ -286,7 +287,6 @@ impl Fleet {
     /// The first violated invariant.
     pub fn check_invariants(&self) -> Result<(), String> {
         let mut leaves = 0;
-        let mut unsaved = HashSet::new();
         for (driver, entry) in &self.drivers {
             if let Some(leaf) = entry.leaf() {
                 leaves += 1;
@@ -297,15 +297,9 @@ impl Fleet {
             if entry.last.is_some_and(|last| last.driver != *driver) {
                 return Err(format!("{driver} has the position of another driver"));
             }
-            if entry.unsaved {
-                unsaved.insert(*driver);
-            }
         }
         if (self.free.size(), self.free.iter().count()) != (leaves, leaves) {
             return Err(format!("{leaves} drivers are free and {} are in the tree", self.free.iter().count()));
-        }
-        if self.unsaved.len() != unsaved.len() || !self.unsaved.iter().all(|driver| unsaved.contains(driver)) {
-            return Err(format!("{} drivers are unsaved and {} are queued", unsaved.len(), self.unsaved.len()));
         }
         Ok(())
     }
@@ -313,9 +307,6 @@ impl Fleet {
     fn forget(&mut self, driver: DriverId) {
         let Some(entry) = self.drivers.remove(&driver) else { return };
         self.reindex(entry.leaf(), None);
-        if entry.unsaved {
-            self.unsaved.retain(|waiting| *waiting != driver);
-        }
     }
 
     /// Replaces a leaf. All changes of the tree pass here, with an entry's leaf before and after, so no stale leaf remains.

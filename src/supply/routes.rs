@@ -6,8 +6,9 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::ingest::{LocationRequest, ingest, ingest_one};
-use super::{PositionReport, PositionVerdict, Query, Supply};
+use super::ingest::{LocationRequest, PositionResult, ingest, ingest_one};
+use super::nearby::NearbyViewer;
+use super::{CarHandles, PositionReport, PositionVerdict, Query, Supply};
 use crate::geo::Position;
 use crate::platform::class::VehicleClass;
 use crate::platform::clock::DomainTime;
@@ -37,13 +38,6 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/v1/drivers/nearby").route(web::get().to(nearby)));
 }
 
-/// The verdict on a position.
-#[derive(Debug, Serialize, ToSchema)]
-struct VerdictBody {
-    /// The verdict.
-    verdict: PositionVerdict,
-}
-
 /// The position of one driver in a batch.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -63,6 +57,11 @@ struct BatchVerdict {
     driver_id: DriverId,
     /// The verdict.
     verdict: PositionVerdict,
+    /// How far `recorded_at` is ahead of the service's clock, milliseconds of domain time; negative if it is behind. Only with `future`
+    /// and `stale`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 61_000)]
+    ahead_ms: Option<i64>,
 }
 
 /// The verdicts on a batch.
@@ -100,16 +99,21 @@ struct NearbyQuery {
 /// An available driver.
 #[derive(Debug, Serialize, ToSchema)]
 struct NearbyDriver {
-    /// The driver.
-    driver_id: DriverId,
+    /// The car's handle. It is different for each caller, and changes every ten minutes.
+    #[schema(pattern = "^[0-9a-f]{32}$", example = "5e1f0c8d9b7a46e2a3d4c5b6f7081920")]
+    handle: String,
+    /// The driver. Absent unless the caller is an operator, or the driver themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    driver_id: Option<DriverId>,
     /// The vehicle class.
     class: VehicleClass,
-    /// The last known position.
+    /// The last known position. Without `driver_id`, the center of its grid cell, about 110 m wide and high.
     position: Position,
-    /// Great-circle distance to the center, in meters.
+    /// Great-circle distance from the center of the search to `position`, in meters.
     #[schema(minimum = 0, maximum = 50_000)]
     distance_m: i64,
-    /// Age of the position, in milliseconds of domain time.
+    /// Age of the position, in milliseconds of domain time. Without `driver_id`, whole seconds.
     #[schema(minimum = 0, maximum = 30_000)]
     position_age_ms: i64,
 }
@@ -125,16 +129,18 @@ struct NearbyBody {
 /// Report the driver's location
 ///
 /// Send it every few seconds while online. The time decides: a position older than the last known one is dropped, and a repeat is a
-/// `duplicate`. So positions may arrive twice and in any order, without a key. Only the matcher keeps the driver index; other processes
+/// `duplicate`. So positions may arrive twice and in any order, without a key. The service does not correct a time: a position from more
+/// than 5 s ahead of its clock is dropped as `future`, one from more than 30 s before as `stale`, and `ahead_ms` says by how much the time is
+/// off, so that the device can correct it. Only the matcher keeps the driver index; other processes
 /// answer 503 `not_the_matcher`.
 #[utoipa::path(put, path = "/v1/drivers/me/location", tag = "drivers", operation_id = "report_location",
     security(("driver" = [])), request_body = LocationRequest,
-    responses((status = 200, description = "The verdict", body = VerdictBody)))]
+    responses((status = 200, description = "The verdict", body = PositionResult)))]
 async fn put_location(request: Request<Drivers>, supply: web::Data<Supply>) -> HttpResult {
     let Some(driver) = request.caller().driver() else { unreachable!("the audience is drivers") };
     let body: LocationRequest = request.json()?;
-    let verdict = ingest_one(&request.platform, &supply, body.reported_by(driver))?;
-    Ok(HttpResponse::Ok().json(VerdictBody { verdict }))
+    let result = ingest_one(&request.platform, &supply, body.reported_by(driver))?;
+    Ok(HttpResponse::Ok().json(result))
 }
 
 /// Report locations of many drivers
@@ -154,8 +160,12 @@ async fn post_locations(request: Request<Gateways>, supply: web::Data<Supply>) -
         let BatchItem { driver_id, position, recorded_at } = *item;
         PositionReport { driver: driver_id, position, recorded_at }
     });
-    let verdicts = ingest(&request.platform, &supply, reports)?;
-    let items = zip(batch, verdicts).map(|(item, verdict)| BatchVerdict { driver_id: item.driver_id, verdict });
+    let results = ingest(&request.platform, &supply, reports)?;
+    let items = zip(batch, results).map(|(item, PositionResult { verdict, ahead_ms })| BatchVerdict {
+        driver_id: item.driver_id,
+        verdict,
+        ahead_ms,
+    });
     let items: Vec<_> = items.collect();
     let accepted = items.iter().filter(|item| item.verdict == PositionVerdict::Accepted).count();
     Ok(HttpResponse::Ok().json(BatchBody { accepted, items }))
@@ -165,21 +175,30 @@ async fn post_locations(request: Request<Gateways>, supply: web::Data<Supply>) -
 ///
 /// Returns the nearest available drivers from the index that dispatch uses: online, without offer or trip, and with a position of at most
 /// 30 s of age. The result is a snapshot and reserves no driver.
+///
+/// Operators see ids and exact positions, and a driver sees their own. Other callers see cars under handles that change, at coarse positions.
+/// Distance, order, radius and limit follow from what is shown.
 #[utoipa::path(get, path = "/v1/drivers/nearby", tag = "drivers", operation_id = "list_nearby_drivers",
     security(("rider" = []), ("driver" = []), ("ops" = [])), params(NearbyQuery),
     responses((status = 200, description = "The drivers", body = NearbyBody)))]
-async fn nearby(request: Request<Participants>, supply: web::Data<Supply>) -> HttpResult {
+async fn nearby(
+    request: Request<Participants>,
+    supply: web::Data<Supply>,
+    handles: web::Data<CarHandles>,
+) -> HttpResult {
     let query: NearbyQuery = request.query()?;
     let (center, radius_m, limit) = validate(&query)?;
     let platform = &request.platform;
     platform.leadership.require()?;
-    let found = supply.nearest(&Query { center, radius_m, class: query.class, limit, now: platform.clock.domain() });
-    let items = found.into_iter().map(|candidate| NearbyDriver {
-        driver_id: candidate.driver,
-        class: candidate.class,
-        position: candidate.position,
-        distance_m: candidate.distance_m.round() as i64,
-        position_age_ms: candidate.age_ms,
+    let viewer = NearbyViewer { caller: request.caller(), handles: &handles, now: platform.clock.machine() };
+    let query = Query { center, radius_m, class: query.class, limit, now: platform.clock.domain() };
+    let items = viewer.search(&supply, &query).into_iter().map(|car| NearbyDriver {
+        handle: car.handle,
+        driver_id: car.driver,
+        class: car.class,
+        position: car.position,
+        distance_m: car.distance_m.round() as i64,
+        position_age_ms: car.age_ms,
     });
     Ok(HttpResponse::Ok().json(NearbyBody { items: items.collect() }))
 }

@@ -1,15 +1,18 @@
-//! The SQL of drivers and their saved positions.
+//! The SQL of drivers and of the index's checkpoint.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::LastKnown;
+use super::checkpoint::{self, Chunk};
 use super::commands::Vehicle;
-use crate::geo::Position;
 use crate::platform::class::VehicleClass;
 use crate::platform::clock::DomainTime;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{DriverId, Id};
+
+/// The chunks per statement: 3 MB.
+const CHUNKS_MAX: usize = 64;
 
 /// A driver in the database.
 #[derive(Debug, Clone)]
@@ -93,63 +96,107 @@ pub(super) async fn update_driver(
     Ok(done.rows_affected() == 1)
 }
 
-pub(super) async fn is_available(conn: &mut PgConnection, id: DriverId) -> Result<bool> {
-    let available = sqlx::query_scalar!("select available from drivers where id = $1 for share", id.uuid())
+pub(super) async fn is_available(conn: &mut PgConnection, id: DriverId) -> Result<Option<bool>> {
+    let available = sqlx::query_scalar!("select available from drivers where id = $1 for share skip locked", id.uuid())
         .fetch_optional(conn)
         .await?;
-    Ok(available.unwrap_or(false))
+    Ok(available)
 }
 
-pub(super) async fn last_position(conn: &mut PgConnection, id: DriverId) -> Result<Option<Position>> {
-    let row = sqlx::query!("select lat, lon from driver_positions where driver_id = $1", id.uuid())
-        .fetch_optional(conn)
-        .await?;
-    Ok(row.and_then(|row| Position::new(row.lat, row.lon).ok()))
+/// Locks the row of a driver who has been online since before `before`. Returns false if there is none.
+pub(super) async fn lock_online_since(conn: &mut PgConnection, id: DriverId, before: DomainTime) -> Result<bool> {
+    let row = sqlx::query_scalar!(
+        "select id from drivers where id = $1 and available and available_since < $2 for no key update",
+        id.uuid(),
+        before as _,
+    );
+    Ok(row.fetch_optional(conn).await?.is_some())
 }
 
-/// Saves positions, except where a newer one is saved: late writes of a former matcher have no effect.
+/// The positions of the index at one time.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    /// The epoch of the matcher that saved it.
+    pub epoch: i64,
+    /// When the positions were read: it has every position received before.
+    pub saved_at: DomainTime,
+    /// The positions.
+    pub chunks: Vec<Chunk>,
+}
+
+/// Replaces the checkpoint.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn save_positions(conn: &mut PgConnection, rows: &[LastKnown]) -> Result<()> {
-    let drivers: Vec<Uuid> = rows.iter().map(|row| row.driver.uuid()).collect();
-    let lats: Vec<f64> = rows.iter().map(|row| row.position.lat()).collect();
-    let lons: Vec<f64> = rows.iter().map(|row| row.position.lon()).collect();
-    let recorded: Vec<_> = rows.iter().map(|row| row.recorded_at.utc()).collect();
-    let received: Vec<_> = rows.iter().map(|row| row.received_at.utc()).collect();
+/// If the database does not answer; if another matcher is replacing it too.
+pub(super) async fn replace_checkpoint(conn: &mut PgConnection, checkpoint: &Checkpoint) -> Result<()> {
+    sqlx::query!("delete from index_checkpoint_chunks").execute(&mut *conn).await?;
+    for chunks in checkpoint.chunks.chunks(CHUNKS_MAX) {
+        let (drivers, positions): (Vec<Uuid>, Vec<Vec<u8>>) =
+            chunks.iter().map(|chunk| (chunk.first_driver.uuid(), chunk.positions.clone())).unzip();
+        sqlx::query!(
+            "insert into index_checkpoint_chunks (first_driver, positions) select * from unnest($1::uuid[], $2::bytea[])",
+            &drivers,
+            &positions,
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
     sqlx::query!(
-        "insert into driver_positions as known (driver_id, lat, lon, recorded_at, received_at)
-         select * from unnest($1::uuid[], $2::float8[], $3::float8[], $4::timestamptz[], $5::timestamptz[])
-         on conflict (driver_id) do update
-         set lat = excluded.lat, lon = excluded.lon, recorded_at = excluded.recorded_at, received_at = excluded.received_at
-         where known.recorded_at <= excluded.recorded_at",
-        &drivers,
-        &lats,
-        &lons,
-        &recorded,
-        &received,
+        "insert into index_checkpoint (epoch, saved_at) values ($1, $2)
+         on conflict (only_row) do update set epoch = excluded.epoch, saved_at = excluded.saved_at",
+        checkpoint.epoch,
+        checkpoint.saved_at as _,
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// Reads the positions received since `since`.
+/// Reads the checkpoint: when it was saved, and its positions. `None` if none was saved since the database was lost.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn load_positions(conn: &mut PgConnection, since: DomainTime) -> Result<Vec<LastKnown>> {
-    let rows =
-        sqlx::query!("select * from driver_positions where received_at >= $1", since as _).fetch_all(conn).await?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|row| {
-            Some(LastKnown {
-                driver: row.driver_id,
-                position: Position::new(row.lat, row.lon).ok()?,
-                recorded_at: row.recorded_at,
-                received_at: row.received_at,
-            })
-        })
-        .collect())
+pub async fn checkpoint(conn: &mut PgConnection) -> Result<Option<(DomainTime, Vec<LastKnown>)>> {
+    // One statement, so that time and positions are of one checkpoint.
+    let rows = sqlx::query!(
+        r#"select c.saved_at as "saved_at: DomainTime", chunk.positions as "positions?"
+           from index_checkpoint c left join index_checkpoint_chunks chunk on true"#
+    )
+    .fetch_all(conn)
+    .await?;
+    let Some(saved_at) = rows.first().map(|row| row.saved_at) else { return Ok(None) };
+    let positions = rows.iter().filter_map(|row| row.positions.as_deref()).flat_map(decoded).collect();
+    Ok(Some((saved_at, positions)))
+}
+
+/// Reads one driver's position in the checkpoint, and when the checkpoint was saved. `None` as [`checkpoint`].
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn saved_position(
+    conn: &mut PgConnection,
+    driver: DriverId,
+) -> Result<Option<(DomainTime, Option<LastKnown>)>> {
+    let row = sqlx::query!(
+        r#"select c.saved_at as "saved_at: DomainTime", (
+               select positions from index_checkpoint_chunks
+               where first_driver <= $1 order by first_driver desc limit 1) as "positions?"
+           from index_checkpoint c"#,
+        driver.uuid(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| {
+        let positions = row.positions.as_deref().map(decoded).unwrap_or_default();
+        let found = positions.binary_search_by_key(&driver, |last| last.driver).ok();
+        (row.saved_at, found.and_then(|place| positions.get(place).copied()))
+    }))
+}
+
+/// Decodes a chunk. One that cannot be read counts as empty: its drivers' next positions replace it.
+fn decoded(chunk: &[u8]) -> Vec<LastKnown> {
+    checkpoint::decode(chunk).unwrap_or_else(|error| {
+        tracing::warn!(%error, "a chunk is left out");
+        Vec::new()
+    })
 }

@@ -1,25 +1,31 @@
-//! Saves the positions of the index to the database, about once a second, for a restart.
+//! Saves the checkpoint of the index every few seconds, for the next matcher and for processes that have no index.
 
-use super::store;
-use super::{LastKnown, Supply};
+use super::store::{self, Checkpoint};
+use super::{Supply, checkpoint};
 use crate::platform::Platform;
 use crate::platform::error::Result;
+use crate::platform::leader;
 
-/// The maximum number of positions per statement.
-const BATCH_MAX: usize = 2_000;
-
-/// Saves a batch of changed positions. Returns the number of rows.
+/// Replaces the checkpoint, if this process is the matcher. Returns the number of positions.
 ///
 /// # Errors
-/// If the database does not answer. The batch is not retried, because newer positions follow.
-pub async fn run_once(platform: &Platform, supply: &Supply) -> Result<usize> {
-    if platform.leadership.epoch().is_none() {
-        return Ok(0);
-    }
-    let rows: Vec<LastKnown> = supply.take_dirty(BATCH_MAX);
-    let count = rows.len();
-    if count > 0 {
-        platform.db.transaction(rows, |tx, rows| Box::pin(store::save_positions(tx, rows))).await?;
-    }
+/// If the database does not answer, or another process has become the matcher. The next run saves everything again.
+pub async fn checkpoint_once(platform: &Platform, supply: &Supply) -> Result<usize> {
+    let Some(epoch) = platform.leadership.epoch() else { return Ok(0) };
+    // Read before the positions: the checkpoint has every position received until then.
+    let saved_at = platform.clock.domain();
+    let Some(positions) = supply.last_known() else { return Ok(0) };
+    let count = positions.len();
+    let checkpoint = Checkpoint { epoch, saved_at, chunks: checkpoint::encode(positions) };
+    platform
+        .db
+        .transaction(checkpoint, |tx, checkpoint| {
+            Box::pin(async move {
+                store::replace_checkpoint(tx, checkpoint).await?;
+                // Last, so that an election waits for the commit only, not for megabytes. A former matcher's checkpoint is rolled back.
+                leader::fence(tx, checkpoint.epoch).await
+            })
+        })
+        .await?;
     Ok(count)
 }

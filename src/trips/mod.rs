@@ -9,8 +9,10 @@ pub mod routes;
 pub mod state_machine;
 pub mod store;
 pub mod views;
+pub mod watch;
 pub mod worker;
 
 pub use commands::{Actor, Stamp};
 pub use model::{State, Trip};
 pub use offer::Offer;
+pub use watch::TripWatch;

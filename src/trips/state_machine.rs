@@ -246,7 +246,7 @@ impl Trip {
 
 fn guard_arrival(distance_m: Option<f64>) -> Result<(), Refusal> {
     let Some(distance_m) = distance_m else {
-        let detail = "Cannot arrive: no position of the driver is known. Send a position first.";
+        let detail = "Cannot arrive: no position of the last 30 s is known. Send a position first.";
         return Err(Refusal::new(Code::TooFarFromPickup, detail));
     };
     if distance_m <= ARRIVAL_RADIUS_M {

@@ -21,7 +21,7 @@ pub struct TripBody {
     id: TripId,
     /// The state.
     state: State,
-    /// Grows by one with every event; the `ETag`.
+    /// Grows by one with every event. The `ETag` starts with it.
     #[schema(minimum = 1)]
     version: i64,
     /// The rider.

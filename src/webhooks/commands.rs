@@ -12,7 +12,7 @@ use super::store::{self, DeliveryUpdate, NewEndpointRow, NewEvent};
 use super::views;
 use crate::platform::clock::MachineTime;
 use crate::platform::db::Tx;
-use crate::platform::error::{Code, Error, Refusal, Result, check_version};
+use crate::platform::error::{Code, Error, IfMatch, Refusal, Result, check_version};
 use crate::platform::ids::{TripId, WebhookDeliveryId, WebhookEndpointId, WebhookEventId};
 
 /// The duration of a lease: six times the time-out of a call.
@@ -43,17 +43,17 @@ pub async fn create(tx: &mut Tx, new: &NewEndpoint) -> Result<()> {
 }
 
 /// The endpoint that a request names.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct EndpointRef {
     /// Its id.
     pub id: WebhookEndpointId,
-    /// The version that it must have, if the request names one.
-    pub if_version: Option<i64>,
+    /// The versions that it may have.
+    pub if_version: IfMatch,
 }
 
 async fn lock_endpoint(tx: &mut Tx, named: &EndpointRef) -> Result<Endpoint> {
     let endpoint = store::lock(tx, named.id).await?.ok_or_else(|| Refusal::not_found("endpoint"))?;
-    check_version("endpoint", endpoint.version, named.if_version)?;
+    check_version("endpoint", endpoint.version, &named.if_version)?;
     Ok(endpoint)
 }
 
@@ -233,7 +233,7 @@ pub async fn record_attempt(tx: &mut Tx, report: &AttemptReport) -> Result<Optio
 
 /// Disables an endpoint unless it was deleted meanwhile.
 async fn disable_endpoint(tx: &mut Tx, id: WebhookEndpointId, reason: DisabledReason, now: MachineTime) -> Result<()> {
-    match set_disabled(tx, &EndpointRef { id, if_version: None }, Some((now, reason))).await {
+    match set_disabled(tx, &EndpointRef { id, if_version: IfMatch::Any }, Some((now, reason))).await {
         Ok(_) => tracing::warn!(endpoint = %id, %reason, "webhook endpoint disabled"),
         Err(Error::Refused(_)) => tracing::debug!(endpoint = %id, "webhook endpoint was deleted meanwhile"),
         Err(error) => return Err(error),

@@ -159,7 +159,7 @@ async fn one(request: Request<Operators>) -> HttpResult {
     let id: WebhookEndpointId = request.id("endpoint_id")?;
     let found = request.platform.db.read(id, |conn, id| Box::pin(store::endpoint(conn, *id))).await?;
     let endpoint = found.ok_or_else(|| Refusal::not_found("endpoint"))?;
-    Ok(request.respond(&EndpointBody::new(&endpoint), endpoint.version))
+    request.respond(&EndpointBody::new(&endpoint), endpoint.version)
 }
 
 /// Delete a webhook endpoint

@@ -18,6 +18,7 @@ use crate::platform::outbox::{self, Delivery};
 use crate::platform::retention;
 use crate::platform::telemetry;
 use crate::platform::wake::Wake;
+use crate::platform::work::RunOutcome;
 
 /// How long events and their delivery logs are kept (machine time).
 const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
@@ -47,25 +48,28 @@ impl WebhooksContext {
     }
 }
 
-/// Handles outbox events and starts the due deliveries. Returns the number of both; zero if nothing can be done now.
+/// Handles outbox events and starts the due deliveries.
 ///
 /// It does not wait for the receivers: [`WebhooksContext::finished`] does.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn run_once(context: &WebhooksContext) -> Result<usize> {
+pub async fn run_once(context: &WebhooksContext) -> Result<RunOutcome> {
     let platform = &context.platform;
-    let events = outbox::run_once(platform, SUBSCRIBER, platform.clone(), |tx, platform, delivery| {
-        Box::pin(react(tx, platform, delivery))
-    })
+    let mut outcome = outbox::run_once(
+        platform,
+        SUBSCRIBER,
+        || platform.clone(),
+        |tx, platform, delivery| Box::pin(react(tx, platform, delivery)),
+    )
     .await?;
     let now = platform.clock.machine();
     let tasks = platform.db.transaction((), move |tx, ()| Box::pin(commands::lease(tx, now))).await?;
-    let count = tasks.len();
+    outcome.done += tasks.len();
     for task in tasks {
         spawn_delivery(context.clone(), task);
     }
-    Ok(events + count)
+    Ok(outcome)
 }
 
 async fn react(tx: &mut Tx, platform: &Platform, delivery: &Delivery) -> Result<()> {
@@ -151,7 +155,7 @@ pub async fn sweep_once(platform: &Platform) -> Result<usize> {
     Ok(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
-/// Updates the module's gauges for `GET /metrics`.
+/// Updates the gauges of the module's tables.
 ///
 /// # Errors
 /// If the database does not answer.

@@ -31,17 +31,86 @@ async fn matching_if_none_match_is_304() {
             assert_eq!((answer.status.as_u16(), answer.bytes.len()), (304, 0), "{path} {known}");
             assert_eq!(answer.header("etag"), Some(tag.as_str()));
         }
-        for other in ["\"0\"", "nonsense", "", "\"x\", \"y\""] {
+        for other in ["\"0\"", "nonsense", "", "\"x\", \"y\"", "\"0\", *"] {
             assert_eq!(get_if_none_match(&rider, path, other).await.status, 200, "{path} {other}");
         }
     }
     // The next transition changes the version.
     let before = rider.get(&paths[0]).await;
-    let completed = driver.command(id(&trip), "complete").await;
-    let (old, new) = (before.header("etag").unwrap(), completed.header("etag").unwrap());
+    driver.command(id(&trip), "complete").await.expect(200);
+    let after = rider.get(&paths[0]).await;
+    let (old, new) = (before.header("etag").unwrap(), after.header("etag").unwrap());
     assert_ne!(old, new);
     assert_eq!(get_if_none_match(&rider, &paths[0], old).await.header("etag"), Some(new));
     app.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tag_names_what_its_viewer_sees() {
+    let app = App::start().await;
+    let (rider, driver, ops) = (app.rider().await, app.driver_at(HERE).await, app.ops().await);
+    let trip = assigned(&app, &rider, &driver).await;
+    let path = format!("/v1/trips/{}", id(&trip));
+    let mut shown = Vec::new();
+    for actor in [&rider, &driver, &ops] {
+        let response = actor.get(&path).await;
+        assert_eq!(response.header("vary"), Some("Authorization"));
+        let tag = response.header("etag").unwrap().to_owned();
+        assert_eq!(get_if_none_match(actor, &path, &tag).await.status, 304);
+        shown.push((actor, tag, response.json()));
+    }
+    for (actor, own_tag, own_body) in &shown {
+        for (_, tag, body) in &shown {
+            assert_eq!(tag == own_tag, body == own_body, "one tag for one body");
+            let is_known = get_if_none_match(actor, &path, tag).await.status == 304;
+            assert_eq!(is_known, tag == own_tag, "304 only for what the caller has seen");
+        }
+    }
+    assert!(shown[0].2["pin"].is_string() && shown[2].2.get("pin").is_none());
+    // Another viewer's tag names the same version. The response to a command has the tag of the caller's body.
+    let done = post_if_match(&rider, &format!("{path}/cancel"), &shown[2].1).await;
+    let tag = done.header("etag").unwrap().to_owned();
+    done.expect(200);
+    assert_eq!(rider.get(&path).await.header("etag"), Some(tag.as_str()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn weak_tag_never_matches_in_if_match() {
+    let app = App::start().await;
+    let rider = app.rider().await;
+    let trip = rider.request_trip().await;
+    rider.until_state(id(&trip), "searching").await;
+    let path = format!("/v1/trips/{}", id(&trip));
+    let tag = rider.get(&path).await.header("etag").unwrap().to_owned();
+    let (cancel, version) = (format!("{path}/cancel"), tag.split(['"', '-']).nth(1).unwrap().to_owned());
+    for tag in [format!("W/{tag}"), format!("W/{tag}, \"0\"")] {
+        post_if_match(&rider, &cancel, &tag).await.expect_problem(412, "version_mismatch");
+    }
+    post_if_match(&rider, &cancel, &format!("\"0\", \"{version}\"")).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn most_preferred_representation_is_sent() {
+    let app = App::start().await;
+    let rider = app.rider().await;
+    let trip = rider.request_trip().await;
+    let (json, stream, text) = ("application/json", "text/event-stream", "text/plain; charset=utf-8");
+    for (view, accept, expected) in [
+        ("events", "application/json, text/event-stream;q=0", json),
+        ("events", "application/json;q=1.0, text/event-stream;q=0.1", json),
+        ("events", "application/json, text/event-stream-x", json),
+        ("events", "*/*", json),
+        ("events", "Text/Event-Stream", stream),
+        ("events", "application/json;q=0.5, text/event-stream", stream),
+        ("receipt", "text/plain, application/json;q=0.9", text),
+        ("receipt", "text/plain;q=0.9, application/json", json),
+        ("receipt", "text/*;q=0.5, */*;q=0.1", text),
+    ] {
+        let request = rider.request(Method::GET, &format!("/v1/trips/{}/{view}", id(&trip))).header("Accept", accept);
+        let response = ApiResponse::open(request).await;
+        let header = |name: &str| response.headers()[name].to_str().unwrap();
+        assert_eq!((header("content-type"), header("vary")), (expected, "Accept, Authorization"), "{view}: {accept}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,11 +139,8 @@ async fn command_with_stale_if_match_is_412() {
     let refused = post_if_match(&rider, &cancel, &seen).await.expect_problem(412, "version_mismatch");
     let now = rider.get(&path).await;
     assert_eq!(now.json()["state"], "arrived");
-    assert_eq!(
-        format!("\"{}\"", refused["version"]),
-        now.header("etag").unwrap(),
-        "the problem names the current version"
-    );
+    let version = format!("\"{}-", refused["version"]);
+    assert!(now.header("etag").unwrap().starts_with(&version), "the problem names the current version");
     let done = post_if_match(&rider, &cancel, now.header("etag").unwrap()).await;
     assert_ne!(done.header("etag"), now.header("etag"));
     done.expect(200);
@@ -204,6 +270,43 @@ async fn response_carries_the_trace_id_of_the_request() {
     let answer = ApiResponse::of(request.json(&body)).await;
     assert_eq!(answer.header("trace-id"), Some(trace_id));
     answer.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invalid_or_repeated_traceparent_starts_a_new_trace() {
+    let app = App::start().await;
+    let of = async |parents: &[&str]| {
+        let request = app.http.get(app.url("/healthz"));
+        let request = parents.iter().fold(request, |request, parent| request.header("traceparent", *parent));
+        ApiResponse::of(request).await.header("trace-id").unwrap().to_owned()
+    };
+    let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let future = "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more";
+    for parent in [good, future] {
+        assert_eq!(of(&[parent]).await, "4bf92f3577b34da6a3ce929d0e0e4736", "{parent}");
+    }
+    let bad = [
+        &["ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"][..],
+        &["00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01"],
+        &["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"],
+        &["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-"],
+        &[good, good],
+    ];
+    for parents in bad {
+        assert_ne!(of(parents).await, "4bf92f3577b34da6a3ce929d0e0e4736", "{parents:?}");
+    }
+}
+
+/// RFC 9110, 14.2: a server may ignore ranges.
+#[tokio::test(flavor = "multi_thread")]
+async fn range_request_gets_the_whole_representation() {
+    let app = App::start().await;
+    let whole = ApiResponse::of(app.http.get(app.url("/openapi.json"))).await.bytes;
+    for range in ["bytes=0-1", "bytes=-5", "bytes=999999999-", "items=0-1", "nonsense"] {
+        let answer = ApiResponse::of(app.http.get(app.url("/openapi.json")).header("Range", range)).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-range")), (200, None), "{range}");
+        assert_eq!(answer.bytes.len(), whole.len(), "{range}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

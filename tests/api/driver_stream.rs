@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use crate::harness::socket::{Message, Socket};
-use crate::harness::{Actor, App, HERE, JWT_SECRET, Options, assigned, id};
 use chrono::TimeDelta;
-use ridematch::platform::auth::{Caller, Role, TokenKey};
-use ridematch::platform::ids::{DriverId, Id};
+
+use crate::harness::socket::{Message, Socket};
+use crate::harness::{Actor, App, HERE, Options, assigned, id};
+use ridematch::platform::auth::Role;
 use serde_json::{Value, json};
 
 const STREAM: &str = "/v1/drivers/me/stream";
@@ -116,6 +116,67 @@ async fn invalid_position_is_answered_with_a_problem() {
 }
 
 #[tokio::test]
+async fn fragmented_message_is_joined_within_the_limit() {
+    let app = App::start().await;
+    let driver = app.driver_at(HERE).await;
+    let mut stream = open(&driver, "").await.ok().unwrap();
+    stream.text().await;
+    let text = position(&app, (HERE.0 + 0.001, HERE.1)).await.to_string();
+    let (one, other) = text.as_bytes().split_at(20);
+    let (other, third) = other.split_at(1);
+    stream.send_fragments(&[one, other, b"", third]).await;
+    assert_eq!(stream.text().await["verdict"], "accepted");
+    // Fragments count together.
+    stream.send_fragments(&[&[b' '; 600], &[b' '; 600]]).await;
+    assert!(matches!(stream.next().await, Message::Close(1008)));
+}
+
+#[tokio::test]
+async fn control_frame_between_fragments_is_answered() {
+    let app = App::start().await;
+    let driver = app.driver_at(HERE).await;
+    let mut stream = open(&driver, "").await.ok().unwrap();
+    stream.text().await;
+    let text = position(&app, (HERE.0 + 0.001, HERE.1)).await.to_string();
+    let (one, other) = text.as_bytes().split_at(text.len() / 2);
+    stream.send_first_fragment(one).await;
+    stream.send_frame(0x9, b"still there?").await;
+    assert!(matches!(stream.next().await, Message::Pong(payload) if payload == b"still there?"));
+    stream.send_last_fragment(other).await;
+    assert_eq!(stream.text().await["verdict"], "accepted");
+}
+
+#[tokio::test]
+async fn position_with_a_wrong_time_is_answered_with_the_difference() {
+    let app = App::start().await;
+    let driver = app.driver_at(HERE).await;
+    let mut stream = open(&driver, "").await.ok().unwrap();
+    stream.text().await;
+    let now: chrono::DateTime<chrono::Utc> = app.now().await.parse().unwrap();
+    for (seconds, verdict) in [(60, "future"), (-60, "stale")] {
+        let time = (now + TimeDelta::seconds(seconds)).to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+        let report = json!({"position": {"lat": HERE.0, "lon": HERE.1}, "recorded_at": time});
+        let mut item = report.clone();
+        item["driver_id"] = driver.id.clone().into();
+        stream.send_json(&report).await;
+        let gateway = app.actor("gateway").await;
+        let results = [
+            stream.text().await,
+            driver.put("/v1/drivers/me/location", &report).await.expect(200),
+            gateway.post_unkeyed("/v1/locations", &json!([item])).await.expect(200)["items"][0].clone(),
+        ];
+        for result in results {
+            assert_eq!(result["verdict"], verdict);
+            let ahead_ms = result["ahead_ms"].as_i64().unwrap();
+            // The service received the report up to ten seconds after the test took the time.
+            assert!((seconds * 1_000 - 10_000..=seconds * 1_000).contains(&ahead_ms), "{result:#}");
+        }
+    }
+    let accepted = driver.put("/v1/drivers/me/location", &position(&app, HERE).await).await.expect(200);
+    assert_eq!(accepted, json!({"verdict": "accepted"}));
+}
+
+#[tokio::test]
 async fn messages_count_against_the_rate_limit() {
     let app = App::with(Options { rate_limit: 5, ..Options::default() }).await;
     let driver = app.actor("driver").await;
@@ -138,21 +199,21 @@ async fn client_that_does_not_read_is_disconnected() {
     let driver = app.actor("driver").await;
     let mut slow = open(&driver, "").await.ok().unwrap();
     let mut others = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..5 {
         others.push(open(&driver, "").await.ok().unwrap());
     }
     assert_eq!(open(&driver, "").await.err(), Some(429));
     // Enough data to fill the socket buffers of both sides.
     slow.send_until_blocked(&"not JSON ".repeat(100)).await;
-    let mut fifth = open(&driver, "").await;
+    let mut seventh = open(&driver, "").await;
     for _ in 0..40 {
-        if fifth.is_ok() {
+        if seventh.is_ok() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
-        fifth = open(&driver, "").await;
+        seventh = open(&driver, "").await;
     }
-    assert_eq!(fifth.ok().unwrap().text().await["type"], "snapshot");
+    assert_eq!(seventh.ok().unwrap().text().await["type"], "snapshot");
     // The other connections are not affected.
     for mut other in others {
         assert_eq!(other.text().await["type"], "snapshot");
@@ -164,12 +225,7 @@ async fn client_that_does_not_read_is_disconnected() {
 #[tokio::test]
 async fn socket_closes_when_the_token_expires() {
     let app = App::start().await;
-    let mut driver = app.actor("driver").await;
-    let platform = app.service().platform();
-    let caller = Caller { role: Role::Driver, subject: driver.id.parse::<DriverId>().unwrap().uuid() };
-    driver.token = TokenKey::Secret(JWT_SECRET.to_owned())
-        .issue(caller, platform.clock.machine() + TimeDelta::seconds(3))
-        .unwrap();
+    let driver = app.actor("driver").await.expiring_in(&app, Role::Driver, 3);
     let mut stream = open(&driver, "").await.ok().unwrap();
     stream.text().await;
     assert!(matches!(stream.next().await, Message::Close(1008)));
@@ -183,6 +239,16 @@ async fn socket_of_another_role_or_origin_is_refused() {
     assert_eq!(Socket::open(&app.base_url, STREAM, "").await.err(), Some(401));
     assert_eq!(open(&rider, "").await.err(), Some(403));
     assert_eq!(open(&driver, "Origin: https://evil.example\r\n").await.err(), Some(403));
+    // Another protocol is ignored, and another version of this one is refused.
+    let offered =
+        app.http.get(app.url(STREAM)).bearer_auth(&driver.token).header("Connection", "Upgrade, HTTP2-Settings");
+    let offered = crate::harness::ApiResponse::of(offered.header("Upgrade", "h2c")).await.expect(200);
+    assert_eq!(offered["type"], "snapshot");
+    let old = app.http.get(app.url(STREAM)).bearer_auth(&driver.token).header("Connection", "Upgrade");
+    let old = old.header("Upgrade", "WebSocket").header("Sec-WebSocket-Version", "8");
+    let old = crate::harness::ApiResponse::of(old).await;
+    assert_eq!((old.header("upgrade"), old.header("sec-websocket-version")), (Some("websocket"), Some("13")));
+    old.expect_problem(426, "upgrade_required");
     let half = app.http.get(app.url(STREAM)).bearer_auth(&driver.token).header("Upgrade", "websocket");
     crate::harness::ApiResponse::of(half).await.expect_problem(400, "malformed");
 }

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::harness::breakpoint::database::DatabaseProxy;
-use crate::harness::{Actor, ApiResponse, App, HERE, Options, THERE, at_once, id, within};
+use crate::harness::{Actor, ApiResponse, App, HERE, Options, THERE, at_once, id, until, within};
 use reqwest::Method;
 use ridematch::platform::error::Code;
 use serde_json::{Value, json};
@@ -35,6 +35,8 @@ fn example(page: &str) -> Option<&str> {
 /// Runs commands in a shell. Returns the last JSON document of the output.
 async fn run(name: &str, lines: &str) -> Value {
     let mut shell = Command::new("bash");
+    // curl would use the proxy of the environment.
+    launcher::environment::isolate(shell.as_std_mut());
     shell.args(["-euo", "pipefail", "-c", lines]).stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(EXAMPLE_MAX, shell.output()).await;
     let output = output.unwrap_or_else(|_| panic!("{name}: timed out after {EXAMPLE_MAX:?}")).unwrap();
@@ -144,25 +146,29 @@ async fn internal_error_does_not_reveal_the_cause() {
     app.stop().await;
 }
 
-/// `overloaded`: more requests than connections, and all connections are blocked.
+/// `overloaded`: slow statements use all connections for longer than a request waits for one.
 #[tokio::test(flavor = "multi_thread")]
 async fn request_without_a_connection_in_time_is_503() {
     let app = App::with(Options { pool_max: 4, ..Options::default() }).await;
     let mut riders = Vec::new();
-    for _ in 0..12 {
+    for _ in 0..8 {
         riders.push(app.rider().await);
     }
-    let mut hold = app.sql().begin().await.unwrap();
-    sqlx::query("lock table trips in access exclusive mode").execute(&mut *hold).await.unwrap();
-    let waiting = at_once(riders.iter().map(|rider| async {
-        // Requests with a connection wait for the lock; give up on them.
-        tokio::time::timeout(Duration::from_secs(6), rider.get("/v1/trips")).await.ok()
-    }));
-    let responses = waiting.await;
-    hold.rollback().await.unwrap();
-    let refused: Vec<_> = responses.into_iter().flatten().collect();
-    assert!(refused.len() >= 8, "{} were refused", refused.len());
-    for response in refused {
+    let db = app.service().platform().db.clone();
+    for _ in 0..4 {
+        let db = db.clone();
+        tokio::spawn(async move {
+            let sleep = db.read((), |conn, ()| {
+                Box::pin(async move { Ok(sqlx::query("select pg_sleep(8)").execute(conn).await?) })
+            });
+            sleep.await
+        });
+    }
+    // The listener has the fourth connection, or the fourth statement is the next to get one.
+    let running = "select count(*) from pg_stat_activity
+                   where datname = current_database() and state = 'active' and query like 'select pg_sleep%'";
+    until("the connections are in use", async || (app.count(running).await >= 3).then_some(())).await;
+    for response in at_once(riders.iter().map(|rider| rider.get("/v1/trips"))).await {
         assert_eq!(response.header("retry-after"), Some("1"));
         response.expect_problem(503, "overloaded");
     }
@@ -225,7 +231,7 @@ async fn explorer_is_complete_and_needs_no_other_host() {
         assert_eq!(page(&app, file, "*/*").await.status, 200, "{file}");
     }
     let moved = ApiResponse::of(
-        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap().get(app.url("/docs")),
+        launcher::http_client().redirect(reqwest::redirect::Policy::none()).build().unwrap().get(app.url("/docs")),
     );
     assert_eq!(moved.await.header("location"), Some("/docs/"));
     page(&app, "/docs/index.html", "*/*").await.expect_problem(404, "not_found");

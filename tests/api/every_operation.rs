@@ -2,14 +2,17 @@
 //! response with the document.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod extremes;
 mod invalid_requests;
 mod scenario;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::harness::{Actor, ApiResponse, App, Options, openapi_check};
+use crate::harness::receiver::WebhookReceiver;
+use crate::harness::{Actor, ApiResponse, App, HERE, Options, id, in_progress, openapi_check};
 use futures_util::{StreamExt, stream};
 use reqwest::RequestBuilder;
+use serde_json::json;
 
 /// Operations that cannot succeed in the test's process, and the tests that cover them.
 const ELSEWHERE: [(&str, &str); 2] = [
@@ -75,6 +78,81 @@ async fn invalid_requests_are_answered_as_documented() {
     assert!(sent > 1_000, "only {sent} requests");
     assert!(faults.is_empty(), "{} of {sent} requests were answered wrongly:\n{}", faults.len(), faults.join("\n"));
     app.stop().await;
+}
+
+/// Operations that change what the others need: they come last.
+const DISRUPTIVE: [&str; 3] = ["set_clock", "expire_authorization", LAST];
+
+/// No value of any parameter or field causes a 5xx, and a value that is refused is named.
+#[tokio::test(flavor = "multi_thread")]
+async fn extreme_value_is_accepted_or_refused_by_name() {
+    let app = App::start().await;
+    let (rider, driver, ops) = (app.rider().await, app.driver_at(HERE).await, app.ops().await);
+    let actors = [
+        ("rider", rider.clone()),
+        ("driver", driver.clone()),
+        ("ops", ops.clone()),
+        ("gateway", app.actor("gateway").await),
+    ];
+    let trip = in_progress(&app, &rider, &driver).await;
+    let offer = driver.get("/v1/offers").await.expect(200)["items"][0].clone();
+    let endpoint = WebhookReceiver::start().register(&ops, &["trip.completed"]).await;
+    let run = ops.post("/v1/ops/reconciliation/runs", &json!({})).await.expect(201);
+    let unknown = |prefix: &str| format!("{prefix}_01h455vb4pex5vsknk084sn02q");
+    let ids = BTreeMap::from([
+        ("trip_id", id(&trip).to_owned()),
+        ("payment_id", trip["payment_id"].as_str().unwrap().to_owned()),
+        ("offer_id", id(&offer).to_owned()),
+        ("endpoint_id", id(&endpoint).to_owned()),
+        ("run_id", id(&run).to_owned()),
+        ("refund_id", unknown("rfd")),
+        ("finding_id", unknown("fnd")),
+        ("delivery_id", unknown("whd")),
+        ("trace_id", "none".to_owned()),
+    ]);
+    let (mut sent, mut faults) = (0, Vec::new());
+    let mut operations: Vec<_> = openapi_check::operations().into_iter().collect();
+    operations.sort_by_key(|(name, _)| DISRUPTIVE.iter().position(|disruptive| disruptive == name));
+    for (name, (method, template, operation)) in operations {
+        let roles = operation["security"].as_array().unwrap();
+        let actor = actors.iter().find(|(role, _)| roles.iter().any(|one| one.get(role).is_some()));
+        let actor = actor.map(|(_, actor)| actor.clone());
+        let extremes = extremes::Target { app: &app, method, template, operation, ids: &ids }.requests();
+        sent += extremes.len();
+        let mut responses =
+            stream::iter(extremes).map(|extreme| send_extreme(extreme, actor.clone())).buffer_unordered(CONCURRENCY);
+        while let Some(fault) = responses.next().await {
+            faults.extend(fault.map(|fault| format!("{name}, {fault}")));
+        }
+    }
+    assert!(sent > 5_000, "only {sent} requests");
+    let shown: Vec<_> = faults.iter().take(60).map(String::as_str).collect();
+    assert!(faults.is_empty(), "{} of {sent} requests were answered wrongly:\n{}", faults.len(), shown.join("\n"));
+    app.stop().await;
+}
+
+/// Codes of refusals that name the value.
+const NAMING: [&str; 3] = ["malformed", "invalid_request", "invalid_id"];
+
+/// Sends a request with an extreme value. Returns what is wrong with the response.
+async fn send_extreme(extreme: extremes::Extreme, actor: Option<Actor>) -> Option<String> {
+    let extremes::Extreme { what, name, request } = extreme;
+    let response = match tokio::spawn(ApiResponse::of(by(&actor, request))).await {
+        Ok(response) => response,
+        Err(panic) => return Some(format!("{what}: {:?}", panic.into_panic().downcast_ref::<String>())),
+    };
+    let status = response.status.as_u16();
+    if status >= 500 {
+        return Some(format!("{what}: {status} {}", response.text()));
+    }
+    let body = response.json();
+    let named = body["errors"][0]["pointer"].as_str();
+    // An error may be in a field of the value, or concern the object that the field is in.
+    let is_named = named.is_some_and(|pointer| {
+        pointer.starts_with(&name) || (name.starts_with(pointer) && (!pointer.is_empty() || name == "/0"))
+    });
+    let must_name = NAMING.iter().any(|code| body["code"] == *code);
+    (must_name && !is_named).then(|| format!("{what}: {status} names {named:?}: {}", body["detail"]))
 }
 
 /// Sends a request in a separate task, in which the harness may panic. Returns the status, or the panic message.

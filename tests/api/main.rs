@@ -6,10 +6,13 @@ mod harness;
 
 mod authorization;
 mod bad_input;
+mod connections;
 mod conventions;
 mod driver_stream;
 mod error_pages;
 mod every_operation;
+mod head;
+mod metrics;
 mod openapi;
 mod secrets;
 mod streams;

@@ -36,8 +36,35 @@ fn published_document_is_current() {
 }
 
 #[test]
-fn document_is_openapi_3_1() {
-    assert!(document()["openapi"].as_str().unwrap().starts_with("3.1."));
+fn document_is_openapi_3_1_without_keywords_of_3_0() {
+    let document = document();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
+    let mut found = Vec::new();
+    outdated(&document, "", &mut found);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// Collects the pointers of `nullable`, of bounds that are a flag, and of `items` that are a list. Examples are not schemas.
+fn outdated(value: &Value, pointer: &str, found: &mut Vec<String>) {
+    let members: Vec<_> = match value {
+        Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), member)).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(nth, item)| (nth.to_string(), item)).collect(),
+        _ => return,
+    };
+    for (name, member) in members {
+        let is_outdated = match name.as_str() {
+            "example" | "examples" | "default" | "const" | "enum" => continue,
+            "nullable" => !pointer.ends_with("/properties"),
+            "exclusiveMinimum" | "exclusiveMaximum" => member.is_boolean(),
+            "items" => member.is_array(),
+            _ => false,
+        };
+        let pointer = format!("{pointer}/{name}");
+        if is_outdated {
+            found.push(pointer.clone());
+        }
+        outdated(member, &pointer, found);
+    }
 }
 
 /// Returns the parameters of an operation, including shared ones.

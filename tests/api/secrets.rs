@@ -5,11 +5,11 @@
 
 mod endpoints;
 
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use crate::harness::breakpoint::Side;
 use crate::harness::breakpoint::provider::ProviderProxy;
-use crate::harness::process::{Launch, Process};
+use crate::harness::process::{Launch, Process, program};
 use crate::harness::{
     Actor, ApiResponse, HERE, JWT_SECRET, PSP_SECRET, WEBHOOK_SECRET, database, free_address, id, new_key, until,
 };
@@ -18,7 +18,6 @@ use serde_json::json;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tempfile::TempDir;
-use tokio::process::Command;
 
 /// A unique password, which the server does not check.
 const DATABASE_PASSWORD: &str = "database-pw-5a7b";
@@ -337,7 +336,6 @@ async fn logs_problems_metrics_and_rows_contain_no_secret() {
 /// Runs the program with a valid configuration and these changes.
 async fn run(arguments: &[&str], change: &[(&str, &str)]) -> Output {
     let url = format!("postgres://rider:{DATABASE_PASSWORD}@127.0.0.1:1/none");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ridematch"));
     let mut environment = vec![
         ("DATABASE_URL", url.as_str()),
         ("RIDEMATCH_LISTEN", "127.0.0.1:0"),
@@ -348,7 +346,8 @@ async fn run(arguments: &[&str], change: &[(&str, &str)]) -> Output {
         ("PSP_WEBHOOK_SECRET", WEBHOOK_SECRET),
     ];
     environment.extend_from_slice(change);
-    let run = command.args(arguments).envs(environment).stdin(Stdio::null()).kill_on_drop(true).output();
+    let mut command = program(arguments);
+    let run = command.envs(environment).output();
     tokio::time::timeout(crate::harness::process::RECOVERED_WITHIN, run).await.expect("it ends").unwrap()
 }
 

@@ -1,11 +1,16 @@
-//! Server-sent events: they start with past events or a snapshot, resume after `Last-Event-ID`, and end with the trip or the process.
+//! Server-sent events: they start with past events or a snapshot, resume after `Last-Event-ID`, and end with the trip, the caller's right
+//! to see it, the token, or the process. Their number is limited.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
 
+use crate::harness::socket::Socket;
 use crate::harness::{Actor, ApiResponse, App, HERE, assigned, id, in_progress};
-use reqwest::{Method, Response};
+use reqwest::{Method, RequestBuilder, Response};
+use ridematch::platform::auth::Role;
 use serde_json::{Value, json};
+
+const DRIVER_EVENTS: &str = "/v1/drivers/me/events";
 
 /// An open stream, and its unread text.
 struct Stream {
@@ -20,13 +25,17 @@ struct Frame {
     data: Value,
 }
 
+fn request(actor: &Actor, path: &str, after: Option<i64>) -> RequestBuilder {
+    let request = actor.request(Method::GET, path).header("Accept", "text/event-stream");
+    match after {
+        Some(after) => request.header("Last-Event-ID", after.to_string()),
+        None => request,
+    }
+}
+
 impl Stream {
     async fn open(actor: &Actor, path: &str, after: Option<i64>) -> Self {
-        let mut request = actor.request(Method::GET, path).header("Accept", "text/event-stream");
-        if let Some(after) = after {
-            request = request.header("Last-Event-ID", after.to_string());
-        }
-        let response = ApiResponse::open(request).await;
+        let response = ApiResponse::open(request(actor, path, after)).await;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self { response, rest: String::new() }
@@ -35,17 +44,38 @@ impl Stream {
     /// Returns the next event other than a position; `None` at the end of the stream.
     async fn next(&mut self) -> Option<Frame> {
         loop {
+            match self.next_of_all().await {
+                Some(frame) if frame.event == "driver_position" => {}
+                frame => return frame,
+            }
+        }
+    }
+
+    /// Returns the next event, positions included; `None` at the end of the stream.
+    async fn next_of_all(&mut self) -> Option<Frame> {
+        loop {
             if let Some((frame, rest)) = self.rest.split_once("\n\n") {
                 let frame = parse(frame);
                 self.rest = rest.to_owned();
                 match frame {
-                    Some(frame) if frame.event != "driver_position" => return Some(frame),
-                    _ => continue,
+                    Some(frame) => return Some(frame),
+                    None => continue,
                 }
             }
             let chunk =
                 tokio::time::timeout(Duration::from_secs(10), self.response.chunk()).await.expect("a frame in time");
             self.rest.push_str(std::str::from_utf8(&chunk.unwrap()?).unwrap());
+        }
+    }
+
+    /// Reads until the stream has sent this position.
+    async fn until_position(&mut self, (lat, lon): (f64, f64)) {
+        let position = json!({"lat": lat, "lon": lon});
+        loop {
+            let frame = self.next_of_all().await.expect("a position");
+            if frame.event == "driver_position" && frame.data["position"] == position {
+                return;
+            }
         }
     }
 
@@ -118,21 +148,9 @@ async fn trip_stream_delivers_driver_positions() {
     let trip = in_progress(&app, &rider, &driver).await;
     let path = format!("/v1/trips/{}/events", id(&trip));
     let mut stream = Stream::open(&rider, &path, Some(trip["version"].as_i64().unwrap())).await;
-    let position = tokio::time::timeout(Duration::from_secs(10), async {
-        loop {
-            driver.send_position(&app, (HERE.0 + 0.001, HERE.1)).await;
-            let chunk = tokio::time::timeout(Duration::from_millis(300), stream.response.chunk()).await;
-            if let Ok(Ok(Some(chunk))) = chunk {
-                stream.rest.push_str(std::str::from_utf8(&chunk).unwrap());
-            }
-            if let Some(frame) = stream.rest.split("\n\n").find(|frame| frame.contains("driver_position")) {
-                return parse(frame).unwrap();
-            }
-        }
-    })
-    .await
-    .expect("a position in time");
-    assert_eq!((position.id, position.data["position"].is_object()), (None, true));
+    let there = (HERE.0 + 0.001, HERE.1);
+    driver.send_position(&app, there).await;
+    stream.until_position(there).await;
     driver.command(id(&trip), "complete").await.expect(200);
     app.stop().await;
 }
@@ -145,4 +163,136 @@ async fn shutdown_does_not_wait_for_open_streams() {
     stream.expect("snapshot").await;
     tokio::time::timeout(Duration::from_secs(5), app.stop()).await.expect("stopped in time");
     assert!(matches!(stream.response.chunk().await, Ok(None) | Err(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stream_of_a_driver_who_cancelled_ends_before_the_next_driver() {
+    let app = App::start().await;
+    let (rider, first) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = assigned(&app, &rider, &first).await;
+    let path = format!("/v1/trips/{}", id(&trip));
+    let mut stream = Stream::open(&first, &format!("{path}/events"), Some(4)).await;
+    stream.until_position(HERE).await;
+    first.command(id(&trip), "cancel").await.expect(200);
+    first.get(&path).await.expect_problem(404, "not_found");
+
+    let second = app.driver_at((HERE.0 + 0.001, HERE.1)).await;
+    let offer = second.until_offered().await;
+    second.post(&format!("/v1/offers/{}/accept", id(&offer)), &json!({})).await.expect(200);
+    second.send_position(&app, (HERE.0 + 0.002, HERE.1)).await;
+    let frame = stream.next_of_all().await;
+    assert!(frame.is_none(), "the first driver received {frame:?}");
+    ApiResponse::of(request(&first, &format!("{path}/events"), Some(4))).await.expect_problem(404, "not_found");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_end_when_the_token_expires() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = assigned(&app, &rider, &driver).await;
+    let events = format!("/v1/trips/{}/events", id(&trip));
+    let (driver, rider) = (driver.expiring_in(&app, Role::Driver, 5), rider.expiring_in(&app, Role::Rider, 5));
+    let mut streams = Vec::new();
+    for (actor, path) in [(&driver, DRIVER_EVENTS), (&driver, &events), (&rider, &events)] {
+        streams.push((actor, path, Stream::open(actor, path, None).await));
+    }
+    for (actor, path, stream) in &mut streams {
+        while stream.next().await.is_some() {}
+        ApiResponse::of(request(actor, path, None)).await.expect_problem(401, "unauthenticated");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stream_of_a_trip_that_is_over_ends_and_resumed_after_the_last_event_is_204() {
+    let app = App::start().await;
+    let rider = app.rider().await;
+    let trip = rider.request_trip().await;
+    let path = format!("/v1/trips/{}/events", id(&trip));
+    let mut ahead = Stream::open(&rider, &path, Some(1_000)).await;
+    rider.command(id(&trip), "cancel").await.expect(200);
+    assert!(ahead.next().await.is_none(), "a stream that waits for a later event ends as well");
+
+    let mut stream = Stream::open(&rider, &path, None).await;
+    let mut last = None;
+    while let Some(frame) = stream.next().await {
+        last = frame.id;
+    }
+    let last = last.expect("a last event");
+    let mut resumed = Stream::open(&rider, &path, Some(last - 1)).await;
+    assert_eq!(resumed.expect("trip.cancelled").await.id, Some(last));
+    assert!(resumed.next().await.is_none());
+    let nothing = ApiResponse::of(request(&rider, &path, Some(last))).await;
+    assert_eq!((nothing.status.as_u16(), nothing.bytes.len()), (204, 0));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seventh_stream_of_a_caller_is_429_until_one_is_closed() {
+    let app = App::start().await;
+    let driver = app.driver_at(HERE).await;
+    let mut streams = Vec::new();
+    for _ in 0..5 {
+        streams.push(Stream::open(&driver, DRIVER_EVENTS, None).await);
+    }
+    let bearer = format!("Authorization: Bearer {}\r\n", driver.token);
+    let socket = Socket::open(&app.base_url, "/v1/drivers/me/stream", &bearer).await;
+    assert!(socket.is_ok(), "a WebSocket is the sixth");
+    let seventh = ApiResponse::of(request(&driver, DRIVER_EVENTS, None)).await;
+    assert_eq!(seventh.header("retry-after"), Some("5"));
+    seventh.expect_problem(429, "too_many_streams");
+    assert_eq!(Socket::open(&app.base_url, "/v1/drivers/me/stream", &bearer).await.err(), Some(429));
+    Stream::open(&app.driver_at(HERE).await, DRIVER_EVENTS, None).await.expect("snapshot").await;
+
+    streams.pop();
+    app.until("the closed stream has released its permit", async || {
+        let again = ApiResponse::of(request(&driver, DRIVER_EVENTS, None)).await;
+        again.status.is_success().then_some(())
+    })
+    .await;
+    app.stop().await;
+}
+
+/// Every stream used to read the events of its trip once a second. Blocked reads of events must not delay positions.
+#[tokio::test(flavor = "multi_thread")]
+async fn positions_need_no_query_per_stream() {
+    let app = App::start().await;
+    let mut rides = Vec::new();
+    for _ in 0..2 {
+        let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+        let trip = assigned(&app, &rider, &driver).await;
+        let mut stream = Stream::open(&rider, &format!("/v1/trips/{}/events", id(&trip)), Some(4)).await;
+        stream.until_position(HERE).await;
+        rides.push((driver, stream));
+    }
+    let mut lock = app.sql().begin().await.unwrap();
+    sqlx::query("lock table trip_events in access exclusive mode").execute(&mut *lock).await.unwrap();
+    for step in 1..=2 {
+        let there = (HERE.0 + 0.001 * f64::from(step), HERE.1);
+        for (driver, stream) in &mut rides {
+            driver.send_position(&app, there).await;
+            stream.until_position(there).await;
+        }
+    }
+    lock.rollback().await.unwrap();
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stream_of_a_non_matcher_says_that_positions_are_unavailable() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = assigned(&app, &rider, &driver).await;
+    let other = app.second_process(|_| {}).await;
+    let path = format!("/v1/trips/{}/events", id(&trip));
+    let mut stream = Stream::open(&rider.at(&other), &path, Some(4)).await;
+    let frame = stream.expect("positions_unavailable").await;
+    assert_eq!((frame.id, frame.data), (None, json!({"reason": "not_the_matcher"})));
+    // The trip's own events continue, and the first event is not repeated.
+    rider.command(id(&trip), "cancel").await.expect(200);
+    stream.expect("trip.cancelled").await;
+    assert!(stream.next().await.is_none());
+    other.stop().await;
+    app.stop().await;
 }

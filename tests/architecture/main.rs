@@ -10,6 +10,7 @@ mod lengths;
 mod links;
 mod names;
 mod planted;
+mod proxies;
 mod resolve;
 mod rules;
 mod source;
@@ -157,14 +158,7 @@ const BANS: &[Ban] = &[
     Ban {
         rule: "actix",
         within: &["**"],
-        except: &[
-            "platform/http/**",
-            "*/routes.rs",
-            "*/routes/**",
-            "main.rs",
-            "startup.rs",
-            "api/**",
-        ],
+        except: &["platform/http/**", "*/routes.rs", "*/routes/**", "main.rs", "startup.rs", "api/**"],
         names: &["actix_web", "actix_http", "actix_rt", "actix_ws"],
         because: "only platform::http, api and each module's routes use actix",
     },
@@ -229,6 +223,7 @@ const BANS: &[Ban] = &[
 /// Decisions without I/O: state machines, plans, models, and single pure files.
 const PURE: &[&str] = &[
     "geo/**",
+    "supply/checkpoint.rs",
     "supply/fleet.rs",
     "supply/fleet/**",
     "*/state_machine.rs",
@@ -293,7 +288,11 @@ fn every_layer_is_drawn_in_architecture_md() {
         let path = format!("src/{module}/mod.rs");
         assert!(root().join(&path).exists(), "LAYERS lists {module}, but {path} is missing");
         let drawn_at = drawn.iter().filter(|(name, _)| name == module).map(|(_, layer)| *layer).collect::<Vec<_>>();
-        assert_eq!(drawn_at, [*layer], "ARCHITECTURE.md draws {module}/ elsewhere; drawing and src/ change in one commit");
+        assert_eq!(
+            drawn_at,
+            [*layer],
+            "ARCHITECTURE.md draws {module}/ elsewhere; drawing and src/ change in one commit"
+        );
     }
 }
 
@@ -316,7 +315,9 @@ fn patterns_of_the_rules_match_a_file() {
     let sources = source::read(root(), "src", "rs");
     let patterns = BANS.iter().flat_map(|ban| ban.within.iter().chain(ban.except)).chain(PURE);
     let stale: Vec<_> = patterns
-        .filter(|pattern| !sources.iter().any(|file| file.path.strip_prefix("src/").is_some_and(|path| matches(pattern, path))))
+        .filter(|pattern| {
+            !sources.iter().any(|file| file.path.strip_prefix("src/").is_some_and(|path| matches(pattern, path)))
+        })
         .collect();
     assert!(stale.is_empty(), "these patterns match no file, so their rule checks nothing: {stale:?}");
 }
@@ -326,6 +327,22 @@ fn no_file_or_function_exceeds_its_length() {
     let folders = ["src", "crates", "tests"];
     let sources: Vec<Source> = folders.into_iter().flat_map(|folder| source::read(root(), folder, "rs")).collect();
     assert_none(&lengths::lengths(&sources, LONG));
+}
+
+#[test]
+fn no_http_client_uses_the_proxies_of_the_environment() {
+    let folders = [
+        "src",
+        "crates",
+        "tests/api",
+        "tests/harness",
+        "tests/payments",
+        "tests/recovery",
+        "tests/rides",
+        "tests/sandbox",
+    ];
+    let sources: Vec<Source> = folders.into_iter().flat_map(|folder| source::read(root(), folder, "rs")).collect();
+    assert_none(&proxies::proxies(&sources));
 }
 
 #[test]

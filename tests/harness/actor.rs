@@ -2,11 +2,13 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use chrono::TimeDelta;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use ridematch::platform::auth::{Caller, Role, TokenKey};
 use serde_json::{Value, json};
 
 use super::openapi_check::{Checked, check_response};
-use super::{App, HERE, THERE, until};
+use super::{App, HERE, JWT_SECRET, THERE, until};
 
 static KEYS: AtomicU32 = AtomicU32::new(0);
 
@@ -108,6 +110,15 @@ async fn send(request: RequestBuilder) -> reqwest::Result<(Method, String, Respo
 impl Actor {
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base_url)).bearer_auth(&self.token)
+    }
+
+    /// Returns the same actor with a token that expires in some seconds.
+    pub fn expiring_in(&self, app: &App, role: Role, seconds: i64) -> Self {
+        let caller = Caller { role, subject: role.parse_subject(&self.id).unwrap() };
+        let expires_at = app.service().platform().clock.machine() + TimeDelta::seconds(seconds);
+        let token =
+            TokenKey::Secret(JWT_SECRET.to_owned()).issue(caller, expires_at, &app.config.expected_claims()).unwrap();
+        Self { token, ..self.clone() }
     }
 
     pub async fn get(&self, path: &str) -> ApiResponse {

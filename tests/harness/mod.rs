@@ -37,6 +37,7 @@ use tempfile::TempDir;
 
 pub use actor::{Actor, ApiResponse, new_key};
 use breakpoint::provider::ProviderProxy;
+pub use ridematch::payments::provider::API_VERSION;
 
 pub const JWT_SECRET: &str = "a secret for tests, of at least 32 bytes";
 pub const PSP_SECRET: &str = "sk_test_harness";
@@ -123,7 +124,7 @@ impl App {
         let app = Self {
             base_url: format!("http://{}", service.address),
             // The service closes connections that were idle for five seconds; none may be reused just then.
-            http: Client::builder().pool_idle_timeout(Duration::from_secs(2)).build().unwrap(),
+            http: launcher::http_client().pool_idle_timeout(Duration::from_secs(2)).build().unwrap(),
             config,
             database,
             provider,
@@ -220,6 +221,13 @@ impl App {
         until(what, look).await
     }
 
+    /// Calls the control interface of the payment simulator.
+    pub async fn simulator(&self, method: reqwest::Method, path: &str, body: &Value) -> Value {
+        let url = format!("http://{}/sim{path}", self.provider.address());
+        let answer = self.http.request(method, url).bearer_auth(PSP_SECRET).json(body).send().await.unwrap();
+        answer.error_for_status().unwrap().json().await.unwrap()
+    }
+
     /// Returns the audit, once nothing is unsettled.
     pub async fn audit(&self) -> Value {
         let ops = self.ops().await;
@@ -271,10 +279,13 @@ pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, opti
     Config {
         database_url: database_url.to_owned(),
         listen,
+        admin_listen: None,
         pool_max: options.pool_max,
         http_workers: 2,
         jwt_secret: Some(JWT_SECRET.to_owned()),
         jwt_public_key: None,
+        jwt_issuer: None,
+        jwt_audience: None,
         psp,
         psp_webhook_secret: Secret::new(WEBHOOK_SECRET),
         rate_limit: NonZeroU32::new(options.rate_limit).unwrap(),

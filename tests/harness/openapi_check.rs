@@ -64,7 +64,12 @@ static SEEN: Mutex<BTreeSet<(&'static str, u16)>> = Mutex::new(BTreeSet::new());
 
 /// Panics if the document does not declare this response.
 pub fn check_response(method: &Method, path: &str, reply: &Checked<'_>) {
-    let faults = faults(method, path, reply);
+    // A HEAD is answered as a GET, without the body.
+    let faults = match *method == Method::HEAD {
+        false => faults(method, path, reply),
+        true if reply.body.is_some_and(|body| !body.is_empty()) => vec!["a HEAD has no body".to_owned()],
+        true => faults(&Method::GET, path, &Checked { body: None, ..*reply }),
+    };
     assert!(
         faults.is_empty(),
         "{method} {path} responded with {}, which the document does not declare:\n  {}\n{}",
@@ -138,10 +143,13 @@ fn faults_of_unknown_method(template: &str, item: &Value, reply: &Checked<'_>) -
     if reply.status != StatusCode::METHOD_NOT_ALLOWED {
         return vec![format!("{template} has no such method, so it should be 405")];
     }
-    let documented: BTreeSet<_> = operations_of(item).collect();
+    let mut documented: BTreeSet<_> = operations_of(item).collect();
+    if documented.contains("GET") {
+        documented.insert("HEAD".to_owned());
+    }
     let allowed = text(reply.headers, "allow").unwrap_or_default();
     let allowed: BTreeSet<_> = allowed.split(',').map(|method| method.trim().to_owned()).collect();
-    let mut faults = if reply.body == Some(b"") { Vec::new() } else { faults_of_problem(reply) };
+    let mut faults = faults_of_problem(reply);
     if allowed != documented {
         faults.push(format!("{template} has {documented:?}, and `Allow` says {allowed:?}"));
     }
@@ -158,7 +166,7 @@ fn faults_of_problem(reply: &Checked<'_>) -> Vec<String> {
     if kind != "application/problem+json" {
         return vec![format!("a problem document is expected, and it is {kind:?}")];
     }
-    faults_of_json("/components/schemas/Problem", reply.body.unwrap_or_default())
+    reply.body.map_or_else(Vec::new, |body| faults_of_json("/components/schemas/Problem", body))
 }
 
 /// Declared headers must match their schema, and be present if required. [`DECLARED_HEADERS`] must be declared.

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
 use launcher::{Paused, Spec};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use super::second_process::HasBaseUrl;
 use super::{Actor, ApiResponse, JWT_SECRET, PSP_SECRET, WEBHOOK_SECRET, until, within};
@@ -13,6 +15,13 @@ use super::{Actor, ApiResponse, JWT_SECRET, PSP_SECRET, WEBHOOK_SECRET, until, w
 /// How long a process may take to start, or to resolve the calls of a killed one: leases expire after 30 s, and other tests run
 /// at the same time.
 pub const RECOVERED_WITHIN: Duration = Duration::from_secs(120);
+
+/// Returns a command of the program without the environment of the tests.
+pub fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ridematch"));
+    command.args(arguments).env_clear().stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
 
 /// How to start a process.
 #[derive(Debug, Clone)]
@@ -51,7 +60,7 @@ impl Launch {
             kill_line: None,
         };
         let child = spec.start().await.unwrap();
-        let http = reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(2)).build().unwrap();
+        let http = launcher::http_client().pool_idle_timeout(Duration::from_secs(2)).build().unwrap();
         let process = Process { child, base_url: format!("http://{}", self.listen), http };
         within(RECOVERED_WITHIN, "the process is ready", async || process.readyz().await).await;
         process

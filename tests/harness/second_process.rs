@@ -27,7 +27,13 @@ impl App {
 
     /// Starts a production service on this database: without the sandbox.
     pub async fn production(&self) -> Running {
-        let config = Config { listen: free_address(), ..self.config.clone() };
+        self.production_with(|_| ()).await
+    }
+
+    /// Starts a production service on this database, with a changed copy of the first one's configuration.
+    pub async fn production_with(&self, change: impl FnOnce(&mut Config)) -> Running {
+        let mut config = Config { listen: free_address(), ..self.config.clone() };
+        change(&mut config);
         ridematch::startup::start(&config).await.expect("the service starts")
     }
 }

@@ -1,4 +1,4 @@
-//! A minimal WebSocket client (RFC 6455): no extensions, no fragments, a mask of zeros.
+//! A minimal WebSocket client (RFC 6455): no extensions, a mask of zeros. It sends fragments, and expects none.
 
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ const BLOCKED_AFTER: Duration = Duration::from_secs(2);
 pub enum Message {
     Text(Value),
     Binary(Vec<u8>),
+    Pong(Vec<u8>),
     /// The close code.
     Close(u16),
 }
@@ -50,8 +51,30 @@ impl Socket {
         self.send_frame(0x1, message.to_string().as_bytes()).await;
     }
 
+    /// Sends a text message in fragments, at least two.
+    pub async fn send_fragments(&mut self, fragments: &[&[u8]]) {
+        let [first, middle @ .., last] = fragments else { panic!("a single frame is no fragment") };
+        self.send_first_fragment(first).await;
+        for fragment in middle {
+            self.send_raw(0x0, fragment).await;
+        }
+        self.send_last_fragment(last).await;
+    }
+
+    pub async fn send_first_fragment(&mut self, payload: &[u8]) {
+        self.send_raw(0x1, payload).await;
+    }
+
+    pub async fn send_last_fragment(&mut self, payload: &[u8]) {
+        self.send_raw(0x80, payload).await;
+    }
+
     pub async fn send_frame(&mut self, kind: u8, payload: &[u8]) {
-        let mut frame = vec![0x80 | kind];
+        self.send_raw(0x80 | kind, payload).await;
+    }
+
+    async fn send_raw(&mut self, first: u8, payload: &[u8]) {
+        let mut frame = vec![first];
         match u8::try_from(payload.len()) {
             Ok(short @ 0..126) => frame.push(0x80 | short),
             _ => {
@@ -108,6 +131,7 @@ impl Socket {
         match kind & 0x0f {
             0x1 => Message::Text(serde_json::from_slice(&payload).unwrap()),
             0x2 => Message::Binary(payload),
+            0xa => Message::Pong(payload),
             0x8 => Message::Close(u16::from_be_bytes([payload[0], payload[1]])),
             other => panic!("a frame of kind {other}"),
         }

@@ -5,6 +5,7 @@ use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::harness::audit_fixture::{app_with_trips, broken, completed, paid, refund};
+use crate::harness::process::program;
 use crate::harness::{Actor, App, HERE, PSP_SECRET, at_once, id};
 use ridematch::platform::config::ProviderConfig;
 use ridematch::platform::secret::Secret;
@@ -48,13 +49,8 @@ async fn unreachable_provider_is_not_clean() {
 
 /// Runs `ridematch audit` and returns its exit code and output.
 async fn audit_command(app: &App, options: &[&str]) -> (i32, String) {
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_ridematch"));
-    command.arg("audit").args([
-        "--database-url",
-        &app.config.database_url,
-        "--psp-base-url",
-        app.config.psp.base_url.as_str(),
-    ]);
+    let mut command = program(&["audit"]);
+    command.args(["--database-url", &app.config.database_url, "--psp-base-url", app.config.psp.base_url.as_str()]);
     let Output { status, stdout, stderr } =
         command.args(["--psp-secret-key", PSP_SECRET]).args(options).output().await.unwrap();
     (status.code().unwrap(), String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr))

@@ -57,6 +57,7 @@ fn fare(platform: &Platform, amount: i64, currency: &str, method: &str) -> Payme
         method: method.to_owned(),
         provider_intent_id: None,
         decline_code: None,
+        dispute: None,
         needs_review: None,
         failures: 0,
         lease_token: 0,
@@ -100,6 +101,14 @@ fn refused<T: std::fmt::Debug>(result: ProviderResult<T>) -> String {
     match result {
         ProviderResult::Refused { code, .. } => code,
         other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn rejected<T: std::fmt::Debug>(result: ProviderResult<T>) -> String {
+    match result {
+        ProviderResult::Rejected { code, .. } => code,
+        other => panic!("not rejected: {other:?}"),
     }
 }
 

@@ -204,9 +204,12 @@ async fn foreign_intent_is_counted_and_not_changed() {
     world.finds(&expected).await;
     world.finds(&expected).await;
     assert_eq!(world.provider_status(id(&foreign)).await, "requires_capture");
-    let metrics = ApiResponse::of(world.app.http.get(world.app.url("/metrics"))).await.text();
     let open = "ridematch_reconciliation_findings_open{kind=\"unknown_to_us\"} 1";
-    assert!(metrics.contains(open), "{metrics}");
+    let metrics = until("the gauges show the finding", async || {
+        let metrics = ApiResponse::of(world.app.http.get(world.app.url("/metrics"))).await.text();
+        metrics.contains(open).then_some(metrics)
+    })
+    .await;
     assert!(!metrics.contains("ridematch_reconciliation_last_checked_age_seconds -1"), "{metrics}");
     world.stop().await;
 }
@@ -290,5 +293,37 @@ async fn refunds_with_different_outcomes_need_an_operator() {
     world.finds(&[("refund_amount_differs", &theirs, "none")]).await;
     world.sql("update refunds set amount = 100").await;
     world.finds(&[]).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refund_that_failed_later_is_read_again() {
+    let world = World::new().await;
+    let refund = json!({"amount": {"amount": 100, "currency": "USD"}});
+    world.ops.post(&format!("/v1/payments/{}/refunds", id(&world.paid)), &refund).await.expect(201);
+    until("it is refunded", async || (world.payment(&world.paid).await["refunded"]["amount"] == 100).then_some(()))
+        .await;
+    let theirs: String =
+        sqlx::query_scalar("select provider_refund_id from refunds").fetch_one(world.app.sql()).await.unwrap();
+    // The event about it is lost.
+    world.app.simulator(Method::POST, &format!("/refunds/{theirs}/fail"), &json!({})).await;
+    world.repairs("refund_state_differs", "look_again").await;
+    assert_eq!(world.payment(&world.paid).await["refunds"][0]["state"], "failed");
+    world.app.assert_clean().await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dispute_missing_here_is_read_again() {
+    let world = World::new().await;
+    let dispute = format!("/payment_intents/{}/dispute", world.intent(&world.paid).await);
+    world.app.simulator(Method::POST, &dispute, &json!({})).await;
+    // A dispute begins at the provider, so the audit does not count it.
+    world.app.assert_clean().await;
+    world.repairs("dispute_differs", "look_again").await;
+    let path = format!("/v1/payments/{}/refunds", id(&world.paid));
+    world.ops.post(&path, &json!({})).await.expect_problem(409, "payment_disputed");
+    let review = world.ops.get("/v1/ops/reconciliation").await.expect(200)["needs_review"].clone();
+    assert_eq!((&review["total"], &review["items"][0]["subject"]), (&json!(1), &world.paid["id"]), "{review:#}");
     world.stop().await;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::fixtures::cents;
 use crate::harness::breakpoint::Side;
-use crate::harness::{Actor, ApiResponse, App, HERE, PSP_SECRET, at_once, id, in_progress, until, within};
+use crate::harness::{API_VERSION, Actor, ApiResponse, App, HERE, PSP_SECRET, at_once, id, in_progress, until, within};
 use serde_json::{Value, json};
 
 /// Failed calls are retried after a back-off, and after several failures the breaker is open for some seconds.
@@ -113,7 +113,8 @@ impl World {
     /// Returns the amounts of the provider's refunds.
     async fn provider_refunds(&self) -> Vec<i64> {
         let url = format!("http://{}/v1/refunds?limit=100", self.app.provider.address());
-        let answer = self.app.http.get(url).bearer_auth(PSP_SECRET).send().await.unwrap();
+        let answer =
+            self.app.http.get(url).bearer_auth(PSP_SECRET).header("Stripe-Version", API_VERSION).send().await.unwrap();
         let page: Value = answer.error_for_status().unwrap().json().await.unwrap();
         assert_eq!(page["has_more"], false);
         page["data"].as_array().unwrap().iter().map(|refund| refund["amount"].as_i64().unwrap()).collect()

@@ -6,7 +6,7 @@ use ridematch::platform::class::VehicleClass;
 use ridematch::pricing::{Tariff, driver_share};
 
 use crate::harness::{
-    Actor, ApiResponse, App, HERE, Options, PSP_SECRET, assigned, at_once, id, in_progress, new_key, until,
+    API_VERSION, Actor, ApiResponse, App, HERE, Options, PSP_SECRET, assigned, at_once, id, in_progress, new_key, until,
 };
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ const VALID_AGAIN: &str = "update payments set payment_method = 'pm_card_visa'";
 /// Cancels a payment's intent at the provider, as an expired authorization does.
 async fn expire(app: &App, intent: &str) {
     let url = format!("http://{}/v1/payment_intents/{intent}/cancel", app.provider.address());
-    let answer = app.http.post(url).bearer_auth(PSP_SECRET).send().await.unwrap();
+    let answer = app.http.post(url).bearer_auth(PSP_SECRET).header("Stripe-Version", API_VERSION).send().await.unwrap();
     assert_eq!(answer.status(), 200);
 }
 

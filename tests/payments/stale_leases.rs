@@ -7,7 +7,9 @@ mod call_recorder;
 use std::collections::BTreeMap;
 
 use crate::fixtures::{cents, until_payment};
-use crate::harness::{Actor, App, HERE, Options, PSP_SECRET, assigned, free_address, id, in_progress, new_key, until};
+use crate::harness::{
+    API_VERSION, Actor, App, HERE, Options, PSP_SECRET, assigned, free_address, id, in_progress, new_key, until,
+};
 use call_recorder::{CallRecorder, RecordedCall};
 use ridematch::startup::Running;
 use serde_json::{Value, json};
@@ -29,7 +31,17 @@ async fn second(app: &App) -> Running {
 /// Returns the provider's intents with their amounts.
 async fn provider_records(app: &App) -> BTreeMap<String, Value> {
     let url = format!("http://{}/v1/payment_intents?limit=100", app.provider.address());
-    let list: Value = app.http.get(url).bearer_auth(PSP_SECRET).send().await.unwrap().json().await.unwrap();
+    let list: Value = app
+        .http
+        .get(url)
+        .bearer_auth(PSP_SECRET)
+        .header("Stripe-Version", API_VERSION)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     let mut records = BTreeMap::new();
     for intent in list["data"].as_array().unwrap() {
         let money = json!([
@@ -46,14 +58,25 @@ async fn provider_records(app: &App) -> BTreeMap<String, Value> {
 async fn refunded(app: &App, intent: &Value) -> i64 {
     let intent = intent["id"].as_str().unwrap();
     let url = format!("http://{}/v1/refunds?payment_intent={intent}&limit=100", app.provider.address());
-    let list: Value = app.http.get(url).bearer_auth(PSP_SECRET).send().await.unwrap().json().await.unwrap();
+    let list: Value = app
+        .http
+        .get(url)
+        .bearer_auth(PSP_SECRET)
+        .header("Stripe-Version", API_VERSION)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     list["data"].as_array().unwrap().iter().map(|refund| refund["amount"].as_i64().unwrap()).sum()
 }
 
 /// Repeats a call at the provider; returns the status of its response.
 async fn repeat(app: &App, call: &RecordedCall, key: &str, body: String) -> u16 {
     let url = format!("http://{}{}", app.provider.address(), call.path);
-    let request = app.http.post(url).bearer_auth(PSP_SECRET).header("Idempotency-Key", key);
+    let request =
+        app.http.post(url).bearer_auth(PSP_SECRET).header("Stripe-Version", API_VERSION).header("Idempotency-Key", key);
     request
         .header("Content-Type", "application/x-www-form-urlencoded")
         .body(body)
@@ -280,7 +303,17 @@ async fn hold_is_rechecked_before_it_is_a_week_old() {
     let intent: String =
         sqlx::query_scalar("select provider_intent_id from payments").fetch_one(app.sql()).await.unwrap();
     let cancel = format!("http://{}/v1/payment_intents/{intent}/cancel", app.provider.address());
-    assert_eq!(app.http.post(cancel).bearer_auth(PSP_SECRET).send().await.unwrap().status(), 200);
+    assert_eq!(
+        app.http
+            .post(cancel)
+            .bearer_auth(PSP_SECRET)
+            .header("Stripe-Version", API_VERSION)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
 
     app.advance(5 * 86_400).await;
     until_trip_payment(&app, &trip, "authorized").await;

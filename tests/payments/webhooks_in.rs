@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use crate::fixtures::{intent_event, post_event, post_signed_event, until_events_are_handled};
+use crate::harness::breakpoint::Side;
 use crate::harness::{ApiResponse, App, Options, WEBHOOK_SECRET, at_once, free_address, id, until};
+use reqwest::Method;
 use ridematch::platform::clock::Clock;
 use serde_json::{Value, json};
 
@@ -53,6 +55,24 @@ async fn event_is_stored_once_and_causes_one_look_up() {
     app.stop().await;
 }
 
+/// The look-up has read the intent before the change that the event is about, and its answer arrives after the event.
+#[tokio::test(flavor = "multi_thread")]
+async fn event_during_a_look_up_causes_another_look_up() {
+    // The provider's own events go nowhere.
+    let app = App::with(Options { events_to: Some(free_address()), ..Options::default() }).await;
+    let (_, intent) = authorized(&app).await;
+    let answer = app.calls.break_at("read", Side::After);
+    post_event(&app, &event("evt_first", &intent), 0).await.expect(200);
+    let answer = answer.reached().await;
+    app.simulator(Method::POST, &format!("/payment_intents/{intent}/expire"), &json!({})).await;
+    post_event(&app, &event("evt_second", &intent), 0).await.expect(200);
+    until_events_are_handled(&app).await;
+    answer.resume();
+    let expired = "select count(*) from payments where state = 'auth_expired'";
+    until("the second look-up has seen it", async || (app.count(expired).await == 1).then_some(())).await;
+    app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_concurrent_deliveries_of_an_event_are_stored_once() {
     let app = App::start().await;
@@ -79,6 +99,28 @@ async fn event_before_its_intent_is_retried() {
     app.stop().await;
 }
 
+/// A provider repeats an event that is refused for days, and then disables the address.
+#[tokio::test(flavor = "multi_thread")]
+async fn event_about_another_object_is_received_and_done() {
+    let app = App::start().await;
+    for (number, object) in [
+        json!({"id": "cus_1", "object": "customer"}),
+        json!({"object": "balance", "livemode": false}),
+        json!({"id": "ch_1", "object": "charge", "payment_intent": null}),
+        json!({"id": "cus_2", "object": "customer", "description": "a \u{0} b"}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let event =
+            json!({"id": format!("evt_{number}"), "object": "event", "type": "any.type", "data": {"object": object}});
+        post_event(&app, &event.to_string(), 0).await.expect(200);
+    }
+    until_events_are_handled(&app).await;
+    app.assert_clean().await;
+    app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn event_of_an_unknown_intent_is_set_aside_for_review() {
     let app = App::start().await;
@@ -93,8 +135,11 @@ async fn event_of_an_unknown_intent_is_set_aside_for_review() {
     let review = app.ops().await.get("/v1/ops/reconciliation").await.expect(200)["needs_review"].clone();
     assert_eq!(review["total"], 1, "{review:#}");
     assert!(review["items"][0].to_string().contains("evt_unknown"), "{review:#}");
-    let metrics = ApiResponse::of(app.http.get(app.url("/metrics"))).await.text();
-    assert!(metrics.contains(r#"ridematch_provider_events{state="set_aside"} 1"#));
+    until("the gauges show the event", async || {
+        let metrics = ApiResponse::of(app.http.get(app.url("/metrics"))).await.text();
+        metrics.contains(r#"ridematch_provider_events{state="set_aside"} 1"#).then_some(())
+    })
+    .await;
     app.assert_clean().await;
     app.stop().await;
 }

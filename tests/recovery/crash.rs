@@ -7,14 +7,16 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::harness::process::{Launch, Process};
-use crate::harness::{HERE, PSP_SECRET, THERE, database, free_address, id, until};
+use crate::harness::process::{Launch, Process, program};
+use crate::harness::{HERE, PSP_SECRET, THERE, database, free_address, id, until, within};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::process::Command;
 
 /// The most time that a takeover may take.
 const TAKEOVER_MAX: Duration = Duration::from_secs(5);
+
+/// The most time in which a stopped matcher is replaced: the database waits five seconds for it.
+const PAUSED_TAKEOVER_MAX: Duration = Duration::from_secs(9);
 
 /// The database and the provider of a service that runs as a process.
 struct World {
@@ -90,6 +92,23 @@ async fn other_process_takes_over_within_five_seconds_and_finishes_the_ride() {
     assert_eq!(report["clean"], true, "{report:#}");
 }
 
+/// A stopped process answers nothing, but its machine still acknowledges packets: the database has to notice that the checks are missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn paused_matcher_is_replaced_and_steps_down_when_it_continues() {
+    let world = World::new().await;
+    let first = world.started(free_address()).await;
+    until("the first is the matcher", async || first.is_matcher().await.then_some(())).await;
+    let second = world.started(free_address()).await;
+    let paused = first.pause().await;
+    within(PAUSED_TAKEOVER_MAX, "the second is the matcher", async || second.is_matcher().await.then_some(())).await;
+    drop(paused);
+    until("the first has stepped down", async || {
+        first.readyz().await.is_some_and(|ready| ready["matcher"] == false).then_some(())
+    })
+    .await;
+    assert!(second.is_matcher().await);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn service_killed_repeatedly_during_a_replay_loses_nothing() {
     let world = World::new().await;
@@ -99,15 +118,12 @@ async fn service_killed_repeatedly_during_a_replay_loses_nothing() {
     let scenario = tempfile::tempdir().unwrap();
     write_scenario(scenario.path());
     let report_file = scenario.path().join("report.json");
-    let mut city = Command::new(env!("CARGO_BIN_EXE_ridematch"))
-        .args(["city", "replay", "--base-url", &service.base_url, "--scenario"])
+    let mut city = program(&["city", "replay", "--base-url", &service.base_url, "--scenario"])
         .arg(scenario.path())
         .arg("--report")
         .arg(&report_file)
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .unwrap();
     for _ in 0..4 {

@@ -28,6 +28,6 @@ async fn session(app: &App) -> PgConnection {
 
 /// Fails unless the guard rejected the write: it finds no row to change, which is a refusal and not a database error.
 #[track_caller]
-fn assert_guarded<T: std::fmt::Debug>(end: Result<T>) {
+pub(crate) fn assert_guarded<T: std::fmt::Debug>(end: Result<T>) {
     assert!(matches!(end, Err(Error::Refused(_) | Error::StaleWrite(_))), "not rejected, or rejected later: {end:?}");
 }

@@ -4,8 +4,13 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod checkpoint_size;
 mod connections;
 mod crash;
 mod guards;
+mod held_locks;
 mod idempotency;
 mod kill_points;
+mod matcher_change;
+mod unreadable_rows;
+mod worker_runs;

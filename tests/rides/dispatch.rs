@@ -23,8 +23,8 @@ async fn trip_that_was_just_considered_comes_after_the_others() {
     .await;
     let later = service.clock.domain() + chrono::TimeDelta::hours(2);
     let mut conn = app.sql().acquire().await.unwrap();
-    let due = due_trips(&mut conn, later, 1).await.unwrap();
-    assert_eq!(due.iter().map(|search| search.trip.to_string()).collect::<Vec<_>>(), [id(&young)]);
+    let due = due_trips(&mut conn, later, &[], 1).await.unwrap();
+    assert_eq!(due.into_iter().map(|search| search.unwrap().trip.to_string()).collect::<Vec<_>>(), [id(&young)]);
     drop(conn);
     app.stop().await;
 }

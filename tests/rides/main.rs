@@ -5,7 +5,9 @@
 mod harness;
 
 mod dispatch;
+mod index;
 mod ledger;
+mod nearby;
 mod nearest;
 mod races;
 mod tips;

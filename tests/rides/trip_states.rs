@@ -36,6 +36,7 @@ async fn checks_and_indexes_of_trips_list_the_states_of_the_code() {
         ("driver_while_assigned", states_where(|state| state.has_driver() || ended_with_driver(state))),
         ("ended_at_when_over", states_where(|state| state.is_over())),
         ("searching_has_times", searching.clone()),
+        ("times_of_state", states_where(|state| state.has_driver() || *state == State::Offered)),
         ("trips_to_search", searching),
     ]);
     assert_eq!(lists, expected);

@@ -202,6 +202,7 @@ async fn live_map_subscriber_beyond_32_is_503() {
         sockets.push(Socket::open(&app.base_url, "/v1/sandbox/live", "").await.ok().unwrap());
     }
     assert_eq!(Socket::open(&app.base_url, "/v1/sandbox/live", "").await.err(), Some(503));
+    anonymous(&app).get("/v1/sandbox/live").await.expect_problem(503, "overloaded");
     drop(sockets);
     app.until("a permit is free again", async || {
         Socket::open(&app.base_url, "/v1/sandbox/live", "").await.is_ok().then_some(())

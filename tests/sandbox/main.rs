@@ -7,4 +7,5 @@ mod harness;
 mod console;
 mod console_feeds;
 mod controls;
+mod environment;
 mod program;

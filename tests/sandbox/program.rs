@@ -4,15 +4,10 @@
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use crate::harness::process::program;
 use crate::harness::{ApiResponse, JWT_SECRET, PSP_SECRET, WEBHOOK_SECRET, database, free_address, until};
 use sqlx::{Connection as _, PgConnection};
 use tokio::process::Command;
-
-fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ridematch"));
-    command.args(arguments).env_clear().stdin(Stdio::null()).kill_on_drop(true);
-    command
-}
 
 fn configured(arguments: &[&str]) -> Command {
     let mut command = program(arguments);
@@ -47,6 +42,8 @@ async fn malformed_option_is_one_line_without_its_value() {
     for (variable, value) in [
         ("DATABASE_URL", "mysql://x"),
         ("RIDEMATCH_LISTEN", "everywhere"),
+        ("RIDEMATCH_ADMIN_LISTEN", "9090"),
+        ("RIDEMATCH_JWT_ISSUER", ""),
         ("RIDEMATCH_POOL_MAX", "0"),
         ("RIDEMATCH_RATE_LIMIT", "none"),
         ("PSP_BASE_URL", "ftp://x"),
@@ -68,7 +65,20 @@ async fn help_lists_the_environment() {
     let Output { status, stdout, .. } = program(&["serve", "--help"]).output().await.unwrap();
     let help = String::from_utf8(stdout).unwrap();
     assert!(status.success());
-    for variable in ["DATABASE_URL", "RIDEMATCH_JWT_SECRET", "PSP_BASE_URL", "PSP_SECRET_KEY", "PSP_WEBHOOK_SECRET"] {
+    for variable in [
+        "DATABASE_URL",
+        "RIDEMATCH_ADMIN_LISTEN",
+        "RIDEMATCH_JWT_SECRET",
+        "RIDEMATCH_JWT_ISSUER",
+        "RIDEMATCH_JWT_AUDIENCE",
+        "PSP_BASE_URL",
+        "PSP_SECRET_KEY",
+        "PSP_WEBHOOK_SECRET",
+        "PGPASSFILE",
+        "SSL_CERT_FILE",
+        "TOKIO_WORKER_THREADS",
+        "RUST_LOG",
+    ] {
         assert!(help.contains(variable), "{variable} is not in the help");
     }
 }
@@ -163,7 +173,7 @@ async fn sigterm_drains_and_exits_within_ten_seconds_with_a_stream_open() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let http = reqwest::Client::new();
+    let http = launcher::http_client().build().unwrap();
     let base = format!("http://{listen}");
     until("the service is ready", async || {
         let ready = ApiResponse::attempt(http.get(format!("{base}/readyz"))).await.ok()?;

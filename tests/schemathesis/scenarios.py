@@ -39,7 +39,7 @@ LAT, LON = random.uniform(-60, 60), random.uniform(-170, 170)
 PICKUP = {"lat": LAT, "lon": LON}
 DROPOFF = {"lat": LAT + 0.01, "lon": LON + 0.01}
 CENTS = {"amount": 100, "currency": "USD"}
-TAG = re.compile(r'\*|(W/)?"[0-9]{1,18}"')
+TAG = re.compile(r'\*|(W/)?"[0-9]{1,18}(-[0-9a-f]{16})?"')
 NOTE = "Checked by a test."
 DRIVERS_ACCOUNTS = {"driver_payable"}
 PREFIXES = {"rider": "rdr", "driver": "drv", "gateway": "gwy", "ops": "ops"}
@@ -76,7 +76,8 @@ def until(what: str, poll: Callable[[], Any]) -> Any:
 
 
 def provider(method: str, path: str, **kwargs: Any) -> Any:
-    response = requests.request(method, PROVIDER + path, auth=(PROVIDER_KEY, ""), timeout=10, **kwargs)
+    headers = {"Stripe-Version": "2025-03-31.basil"}  # `API_VERSION` of psp-sim, which refuses others
+    response = requests.request(method, PROVIDER + path, auth=(PROVIDER_KEY, ""), headers=headers, timeout=10, **kwargs)
     assert response.ok, f"{path}: {response.text}"
     return response.json()
 

@@ -13,6 +13,9 @@ use std::{
 
 use crate::error::{Attempt, Error};
 
+/// The variables that server programs inherit. Others would change what they do: `PGDATA`, `TZ`, `LC_COLLATE`.
+const INHERITED: [&str; 2] = ["PATH", "LD_LIBRARY_PATH"];
+
 /// The account under which server programs run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Account {
@@ -56,17 +59,13 @@ impl Account {
         })
     }
 
-    /// A command that runs as this account, in its own process group, without the `PG*` variables of this process.
+    /// A command that runs as this account, in its own process group, with the [`INHERITED`] variables of this process only.
     ///
     /// In its own group, so that Ctrl-C for the owner does not signal the server too.
     pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
-        command.process_group(0).current_dir("/").env("LC_ALL", "C");
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("PG")) {
-                command.env_remove(name);
-            }
-        }
+        command.process_group(0).current_dir("/").env_clear().env("LC_ALL", "C");
+        command.envs(INHERITED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         if let Self::Other { uid, gid, .. } = self {
             command.uid(*uid).gid(*gid);
         }

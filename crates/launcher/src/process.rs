@@ -13,6 +13,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::Notify;
 
 use crate::BoxError;
+use crate::environment::isolate;
 
 /// How long a process may take to stop in order.
 const STOPS_WITHIN: Duration = Duration::from_secs(15);
@@ -36,7 +37,7 @@ pub struct Spec {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
-    /// Its configuration. Settings of this process (see [`is_setting`]) are not inherited.
+    /// Its configuration. Of this process's own variables it inherits [`INHERITED`](crate::environment::INHERITED).
     pub environment: Vec<(&'static str, String)>,
     /// File to which standard error is appended, and standard output too unless `announces`. `None`: this process's own streams.
     pub log: Option<PathBuf>,
@@ -72,9 +73,7 @@ impl Spec {
     /// If the process cannot be started, ends, or prints nothing within [`Spec::starts_within`].
     pub async fn start(&self) -> Result<Process, BoxError> {
         let mut command = Command::new(&self.program);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(&name.to_string_lossy())) {
-            command.env_remove(name);
-        }
+        isolate(command.as_std_mut());
         command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).kill_on_drop(true).process_group(0);
         if let Some(path) = &self.log {
@@ -182,17 +181,11 @@ async fn is_stopped(process_id: &str) -> Result<bool, BoxError> {
     Ok(threads.into_iter().all(is_stopped))
 }
 
-/// Whether an environment variable configures a program of this workspace. `RIDEMATCH_LOG` is inherited: it is for the developer.
-fn is_setting(variable: &str) -> bool {
-    variable == "DATABASE_URL"
-        || variable.starts_with("PSP_")
-        || (variable.starts_with("RIDEMATCH_") && variable != "RIDEMATCH_LOG")
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::environment::INHERITED;
 
     fn cat() -> Spec {
         Spec {
@@ -205,6 +198,22 @@ mod tests {
             starts_within: Duration::from_secs(20),
             kill_line: None,
         }
+    }
+
+    #[tokio::test]
+    async fn process_gets_its_configuration_and_inherits_only_the_listed_variables() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("env.log");
+        let environment = vec![("RIDEMATCH_LISTEN", "127.0.0.1:1".to_owned()), ("HOME", "/nowhere".to_owned())];
+        let spec = Spec { program: "/usr/bin/env".into(), environment, log: Some(log.clone()), ..cat() };
+        spec.start().await.unwrap().ended().await;
+        let shown = std::fs::read_to_string(log).unwrap();
+        assert!(shown.contains("RIDEMATCH_LISTEN=127.0.0.1:1\n") && shown.contains("HOME=/nowhere\n"), "{shown}");
+        // Cargo has set variables of its own for this test.
+        assert!(std::env::var_os("CARGO_PKG_NAME").is_some());
+        let names = shown.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name);
+        let others: Vec<_> = names.filter(|name| *name != "RIDEMATCH_LISTEN" && !INHERITED.contains(name)).collect();
+        assert!(others.is_empty(), "{others:?}");
     }
 
     #[tokio::test]

@@ -68,7 +68,7 @@ class Sim:
 
     def __init__(self, program, webhook_url, directory):
         arguments = ["--listen", "127.0.0.1:0", "--data-dir", directory, "--secret-key", KEY, "--exit-with-parent"]
-        arguments += ["--webhook-url", webhook_url, "--webhook-secret", SECRET]
+        arguments += ["--webhook-url", webhook_url, "--webhook-secret", SECRET, "--any-version"]
         self.process = subprocess.Popen(program + arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline().strip()
         assert line.startswith("listening on "), f"unexpected first line: {line!r}"

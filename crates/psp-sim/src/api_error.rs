@@ -44,6 +44,17 @@ impl ApiError {
         Self::new(401, "invalid_request_error", format!("A valid API key is needed, {how}."))
     }
 
+    /// 400: the request names no version of the API, or one that is not simulated.
+    pub fn version(sent: Option<&str>) -> Self {
+        let sent = sent.unwrap_or("none");
+        Self::invalid(format!("Invalid Stripe-Version: {sent}; this is version {}.", render::API_VERSION))
+    }
+
+    /// 400: a fault rejects the request.
+    pub fn rejected(code: &str) -> Self {
+        Self::invalid("The request is rejected by a fault.").code(code)
+    }
+
     /// 404: an unknown URL.
     pub fn unrecognized(method: &str, path: &str) -> Self {
         Self::new(404, "invalid_request_error", format!("Unrecognized request URL ({method}: {path})."))
@@ -127,6 +138,11 @@ impl ApiError {
                 intent.latest_charge().unwrap_or_default()
             ))
             .code("charge_already_refunded"),
+            CommandError::Disputed => Self::invalid(format!(
+                "Charge {} has been charged back; cannot issue a refund.",
+                intent.latest_charge().unwrap_or_default()
+            ))
+            .code("charge_disputed"),
             CommandError::RefundTooLarge { refundable } => {
                 Self::invalid(format!("The refund's amount is greater than the unrefunded amount ({refundable})."))
                     .code("amount_too_large")

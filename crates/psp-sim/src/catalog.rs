@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::api_error::ApiError;
-use crate::model::{Intent, Refund, UnixSeconds};
+use crate::model::{Dispute, Intent, Refund, UnixSeconds};
 use crate::params::Params;
 
 pub trait CatalogItem {
@@ -22,6 +22,15 @@ impl CatalogItem for Intent {
 }
 
 impl CatalogItem for Refund {
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn created_s(&self) -> UnixSeconds {
+        self.created_s
+    }
+}
+
+impl CatalogItem for Dispute {
     fn id(&self) -> &str {
         &self.id
     }

@@ -22,7 +22,7 @@ fn after_help() -> String {
     };
     format!(
         "\
-Try it, with the id of the first response in place of PI:
+Try it with --any-version, and with the id of the first response in place of PI:
   curl localhost:12111/v1/payment_intents -u sk_test_psp_sim: -d amount=1250 -d currency=usd \\
        -d capture_method=manual -d payment_method=pm_card_visa
   curl -X POST localhost:12111/v1/payment_intents/PI/confirm -u sk_test_psp_sim:
@@ -61,6 +61,9 @@ pub struct Cli {
     /// Secret with which events are signed
     #[arg(long, env = "PSP_WEBHOOK_SECRET", hide_env_values = true)]
     webhook_secret: Option<String>,
+    /// Accept requests with any Stripe-Version, or without one; by default only the simulated version
+    #[arg(long)]
+    any_version: bool,
     /// Seed of ids and faults: the same requests get the same ids and faults
     #[arg(long)]
     seed: Option<u64>,
@@ -91,6 +94,7 @@ pub fn run(cli: Cli) -> Pin<Box<dyn Future<Output = Result<(), Error>>>> {
 async fn run_until_stopped(cli: Cli) -> Result<(), Error> {
     let mut settings = Settings::new(cli.data_dir, cli.secret_key);
     settings.listen = cli.listen;
+    settings.any_version = cli.any_version;
     settings.seed = cli.seed;
     settings.webhook_seed = cli.webhook_seed;
     settings.authorization_ttl = Duration::from_secs(cli.authorization_ttl);

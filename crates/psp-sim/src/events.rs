@@ -22,6 +22,17 @@ pub fn of(effect: &Effect, request: Option<&Request>, random: &RandomSource, now
         Some(Transition::ChallengeRequired) => vec![("payment_intent.requires_action", intent())],
         Some(Transition::Declined(_)) => vec![("payment_intent.payment_failed", intent())],
         Some(Transition::Canceled | Transition::Expired) => vec![("payment_intent.canceled", intent())],
+        Some(Transition::RefundFailed) => {
+            let refund = || effect.refund.iter().map(render::refund);
+            let updated = refund().map(|refund| ("charge.refund.updated", refund));
+            updated.chain(refund().map(|refund| ("refund.failed", refund))).collect()
+        }
+        Some(Transition::Disputed) => {
+            effect.dispute.iter().map(|dispute| ("charge.dispute.created", render::dispute(dispute))).collect()
+        }
+        Some(Transition::DisputeClosed(_)) => {
+            effect.dispute.iter().map(|dispute| ("charge.dispute.closed", render::dispute(dispute))).collect()
+        }
         Some(Transition::Refunded(_)) => {
             let refund = effect.refund.as_ref().map(|refund| ("refund.updated", render::refund(refund)));
             let charge = ("charge.refunded", render::charge(&effect.intent));

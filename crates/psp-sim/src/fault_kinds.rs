@@ -63,6 +63,12 @@ named_enum! {
     pub enum FaultKind {
         /// The bank declines the confirmation, whatever the card.
         Decline = "decline",
+        /// No effect. The response is a 400 `invalid_request_error`, stored under the idempotency key and replayed.
+        Rejected = "rejected",
+        /// The effect happens. Directly after it the refund fails, and its money is captured again.
+        RefundFails = "refund_fails",
+        /// The effect happens. Directly after it the charge is disputed.
+        Disputed = "disputed",
         /// Half of the delay passes before the effect, half after it.
         Latency = "latency",
         /// No effect. The connection is held, then closed.
@@ -135,9 +141,24 @@ impl FaultKind {
             | Self::ResetAfter
             | Self::Malformed
             | Self::UnknownStatus => FaultGroup::Response,
-            Self::Decline | Self::Error500 | Self::Error500After => FaultGroup::Execution,
+            Self::Decline
+            | Self::Rejected
+            | Self::RefundFails
+            | Self::Disputed
+            | Self::Error500
+            | Self::Error500After => FaultGroup::Execution,
             Self::Lost | Self::Late | Self::Doubled | Self::Reordered => FaultGroup::Delivery,
             Self::WrongSignature | Self::OldTimeStamp => FaultGroup::Signature,
+        }
+    }
+
+    /// The steps at which the fault can be injected, if it is made for some.
+    pub fn own_steps(self) -> Option<&'static [FaultStep]> {
+        match self {
+            Self::Decline => Some(&[FaultStep::Create, FaultStep::Confirm]),
+            Self::RefundFails => Some(&[FaultStep::Refund]),
+            Self::Disputed => Some(&[FaultStep::Capture]),
+            _ => None,
         }
     }
 

@@ -107,6 +107,7 @@ impl PlannedFault {
             kind: self.fault.kind,
             delay: self.delay(),
             decline: self.fault.decline().unwrap_or(cards::GENERIC_DECLINE),
+            rejection: self.fault.rejection().unwrap_or_default(),
         };
         let is_below_limit = self.fault.times.is_none_or(|times| self.injected < times);
         (is_drawn && is_below_limit).then_some(injection)

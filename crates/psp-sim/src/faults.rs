@@ -32,7 +32,7 @@ pub struct Fault {
     /// The only intent affected, with its refunds and events; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_intent: Option<String>,
-    /// The decline code; `generic_decline` if absent.
+    /// The decline code, `generic_decline` if absent; or the error code of `rejected`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// The duration in milliseconds.
@@ -64,9 +64,9 @@ impl Fault {
                     .to_owned(),
             ));
         }
-        let confirms = matches!(on, FaultStep::Create | FaultStep::Confirm | FaultStep::Any);
-        if *kind == FaultKind::Decline && !confirms {
-            return Err(("on", "decline needs a step that confirms: confirm, create or any".to_owned()));
+        if let Some(steps) = kind.own_steps().filter(|steps| *on != FaultStep::Any && !steps.contains(on)) {
+            let steps: Vec<_> = steps.iter().map(|step| step.as_str()).collect();
+            return Err(("on", format!("{} needs one of the steps {} or any", kind.as_str(), steps.join(", "))));
         }
         if kind.group() == FaultGroup::Execution && matches!(on, FaultStep::Get | FaultStep::List) {
             return Err((
@@ -77,10 +77,20 @@ impl Fault {
         if !(0.0..=1.0).contains(&self.share) {
             return Err(("share", "must be a probability from 0 to 1".to_owned()));
         }
-        if self.decline().is_none() || (self.code.is_some() && *kind != FaultKind::Decline) {
-            return Err(("code", "must be a decline code such as insufficient_funds, and only for decline".to_owned()));
-        }
+        self.check_code()?;
         self.check_times()
+    }
+
+    fn check_code(&self) -> Result<(), (&'static str, String)> {
+        let message = match self.kind {
+            FaultKind::Decline if self.decline().is_some() => return Ok(()),
+            FaultKind::Decline => "must be a decline code such as insufficient_funds".to_owned(),
+            FaultKind::Rejected if self.rejection().is_some() => return Ok(()),
+            FaultKind::Rejected => format!("must be one of {}", REJECTIONS.join(", ")),
+            _ if self.code.is_none() => return Ok(()),
+            _ => "is only for decline and rejected".to_owned(),
+        };
+        Err(("code", message))
     }
 
     fn check_times(&self) -> Result<(), (&'static str, String)> {
@@ -108,8 +118,30 @@ impl Fault {
 
     /// The decline; none if the code is unknown.
     pub fn decline(&self) -> Option<Decline> {
-        cards::decline_of_code(self.code.as_deref().unwrap_or(cards::GENERIC))
+        let code = self.code.as_deref().filter(|_| self.kind == FaultKind::Decline);
+        cards::decline_of_code(code.unwrap_or(cards::GENERIC))
     }
+
+    /// The error code of a rejection; none if the code is unknown.
+    pub fn rejection(&self) -> Option<&'static str> {
+        rejection_of_code(self.code.as_deref().filter(|_| self.kind == FaultKind::Rejected))
+    }
+}
+
+/// The error codes of [`FaultKind::Rejected`]; the first unless the fault names one.
+const REJECTIONS: [&str; 6] = [
+    "payment_intent_invalid_parameter",
+    "parameter_unknown",
+    "lock_timeout",
+    "charge_expired_for_capture",
+    "capture_charge_authorization_expired",
+    "payment_intent_unexpected_state",
+];
+
+/// The known error code, or the first one.
+fn rejection_of_code(code: Option<&str>) -> Option<&'static str> {
+    let wanted = code.unwrap_or(REJECTIONS[0]);
+    REJECTIONS.into_iter().find(|known| *known == wanted)
 }
 
 /// A fault to inject now.
@@ -119,6 +151,8 @@ pub struct Injection {
     pub delay: Duration,
     /// The decline, for that kind.
     pub decline: Decline,
+    /// The error code, for `rejected`.
+    pub rejection: &'static str,
 }
 
 impl Injection {
@@ -128,7 +162,8 @@ impl Injection {
         let ms = detail.and_then(|detail| detail.parse().ok()).unwrap_or_else(|| kind.default_ms());
         let code = detail.filter(|_| kind == FaultKind::Decline).unwrap_or(cards::GENERIC);
         let delay = Duration::from_millis(ms.min(kind.ms_max().unwrap_or(0)));
-        Some(Self { kind, delay, decline: cards::decline_of_code(code)? })
+        let rejection = rejection_of_code(detail.filter(|_| kind == FaultKind::Rejected))?;
+        Some(Self { kind, delay, decline: cards::decline_of_code(code)?, rejection })
     }
 
     /// The fault of a payment method: `pm_sim_error_500`, `pm_sim_decline_lost_card`.
@@ -191,7 +226,10 @@ impl InjectionPoint<'_> {
 
     /// Whether a fault of this kind applies here.
     pub fn allows(&self, kind: FaultKind) -> bool {
-        kind != FaultKind::Decline || self.charges_card
+        match kind {
+            FaultKind::Decline => self.charges_card,
+            kind => kind.own_steps().is_none_or(|steps| steps.contains(&self.step)),
+        }
     }
 }
 

@@ -55,5 +55,6 @@ pub use crate::cli::{Cli, run};
 pub use crate::clock::Clock;
 pub use crate::error::Error;
 pub use crate::fault_kinds::{FaultKind, FaultStep};
+pub use crate::render::API_VERSION;
 pub use crate::server::{Running, Settings, start};
 pub use crate::webhooks::{Webhook, signature};

@@ -44,6 +44,9 @@ pub struct Intent {
     pub metadata: Metadata,
     pub created_s: UnixSeconds,
     pub status: IntentStatus,
+    /// The charge is disputed, and the dispute is not won.
+    #[serde(default)]
+    pub disputed: bool,
     /// The movements of money, oldest first; those of refunds are in the refunds.
     pub movements: Vec<Movement>,
 }
@@ -209,4 +212,40 @@ pub struct Refund {
     pub created_s: UnixSeconds,
     /// The idempotency key of the request.
     pub idempotency_key: Option<String>,
+    /// Why the refund failed after it had succeeded, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_reason: Option<String>,
+}
+
+impl Refund {
+    /// The name of its status in the protocol. Refunds of cards succeed at once.
+    pub fn status(&self) -> &'static str {
+        if self.failure_reason.is_some() { "failed" } else { "succeeded" }
+    }
+}
+
+/// The cardholder's bank has taken a captured payment back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dispute {
+    /// `du_…`
+    pub id: String,
+    /// The disputed amount: what was captured.
+    pub amount: Minor,
+    /// The intent's currency.
+    pub currency: String,
+    /// `pi_…`
+    pub payment_intent: String,
+    /// `ch_…`
+    pub charge: String,
+    pub status: DisputeStatus,
+    pub created_s: UnixSeconds,
+}
+
+/// The status of a dispute, with its name in the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisputeStatus {
+    NeedsResponse,
+    Won,
+    Lost,
 }

@@ -6,7 +6,7 @@
 use crate::api_error::ApiError;
 use crate::cards::{Card, Decline};
 use crate::faults::{InjectionPoint, card_of};
-use crate::model::{CaptureMethod, Intent, IntentStatus, Metadata, Minor, Refund, UnixSeconds};
+use crate::model::{CaptureMethod, Dispute, DisputeStatus, Intent, IntentStatus, Metadata, Minor, Refund, UnixSeconds};
 use crate::params::Params;
 use crate::random::RandomSource;
 use crate::records::Records;
@@ -23,12 +23,17 @@ pub struct Operation {
     /// The metadata of a refund.
     metadata: Metadata,
     refund_reason: Option<String>,
+    /// The refund that fails.
+    refund: Option<Refund>,
+    /// The dispute that is decided.
+    dispute: Option<Dispute>,
 }
 
 #[derive(Debug)]
 pub struct Effect {
     pub intent: Intent,
     pub refund: Option<Refund>,
+    pub dispute: Option<Dispute>,
     /// The transition; none for an intent that was only created.
     pub transition: Option<Transition>,
 }
@@ -75,12 +80,35 @@ impl Operation {
     }
 
     fn on(intent: Intent, command: Command) -> Self {
-        Self { intent, command: Some(command), metadata: Metadata::new(), refund_reason: None }
+        Self {
+            intent,
+            command: Some(command),
+            metadata: Metadata::new(),
+            refund_reason: None,
+            refund: None,
+            dispute: None,
+        }
     }
 
     /// The expiry of an authorization, which no request asks for.
     pub fn expiry(intent: Intent) -> Self {
         Self::on(intent, Command::Expire)
+    }
+
+    /// The failure of a refund, which no request asks for.
+    pub fn refund_failure(intent: Intent, refund: Refund) -> Self {
+        let command = Command::FailRefund { amount: refund.amount };
+        Self { refund: Some(refund), ..Self::on(intent, command) }
+    }
+
+    /// A dispute, or the decision of the open one, which no request asks for.
+    pub fn dispute(intent: Intent, open: Option<Dispute>, status: DisputeStatus) -> Self {
+        let command = match status {
+            DisputeStatus::NeedsResponse => Command::Dispute,
+            DisputeStatus::Won => Command::CloseDispute { won: true },
+            DisputeStatus::Lost => Command::CloseDispute { won: false },
+        };
+        Self { dispute: open, ..Self::on(intent, command) }
     }
 
     /// The point at which a fault of the execution can be injected.
@@ -104,7 +132,7 @@ impl Operation {
     /// 400: the status or the amounts do not allow the command.
     pub fn apply(self, key: Option<&str>, random: &RandomSource, now_s: UnixSeconds) -> Result<Effect, ApiError> {
         let Some(command) = self.command else {
-            return Ok(Effect { intent: self.intent, refund: None, transition: None });
+            return Ok(Effect { intent: self.intent, refund: None, dispute: None, transition: None });
         };
         let charge = match &command {
             Command::Confirm { .. } => random.id("ch"),
@@ -113,21 +141,41 @@ impl Operation {
         let context = CommandContext { now_s, charge: &charge, idempotency_key: key };
         let (intent, transition) =
             self.intent.apply(&command, context).map_err(|error| ApiError::command(error, &command, &self.intent))?;
+        let charge = || intent.latest_charge().unwrap_or_default().to_owned();
+        let dispute = match transition {
+            Transition::Disputed => Some(Dispute {
+                id: random.id("du"),
+                amount: intent.received(),
+                currency: intent.currency.clone(),
+                payment_intent: intent.id.clone(),
+                charge: charge(),
+                status: DisputeStatus::NeedsResponse,
+                created_s: now_s,
+            }),
+            Transition::DisputeClosed(won) => self
+                .dispute
+                .map(|open| Dispute { status: if won { DisputeStatus::Won } else { DisputeStatus::Lost }, ..open }),
+            _ => None,
+        };
         let refund = match transition {
+            Transition::RefundFailed => self
+                .refund
+                .map(|refund| Refund { failure_reason: Some("expired_or_canceled_card".to_owned()), ..refund }),
             Transition::Refunded(amount) => Some(Refund {
                 id: random.id("re"),
                 amount,
                 currency: intent.currency.clone(),
                 payment_intent: intent.id.clone(),
-                charge: intent.latest_charge().unwrap_or_default().to_owned(),
+                charge: charge(),
                 reason: self.refund_reason,
                 metadata: self.metadata,
                 created_s: now_s,
                 idempotency_key: key.map(str::to_owned),
+                failure_reason: None,
             }),
             _ => None,
         };
-        Ok(Effect { intent, refund, transition: Some(transition) })
+        Ok(Effect { intent, refund, dispute, transition: Some(transition) })
     }
 }
 
@@ -136,7 +184,10 @@ impl Effect {
         match (&self.transition, &self.refund) {
             (Some(Transition::Declined(failure)), _) => ApiError::declined(failure, &self.intent).into(),
             (_, Some(refund)) => Response::ok(render::refund(refund).to_string()),
-            (_, None) => Response::ok(render::payment_intent(&self.intent).to_string()),
+            (_, None) => {
+                let intent = || render::payment_intent(&self.intent);
+                Response::ok(self.dispute.as_ref().map_or_else(intent, render::dispute).to_string())
+            }
         }
     }
 }
@@ -188,14 +239,11 @@ fn read_create(params: &mut Params, random: &RandomSource, now_s: UnixSeconds) -
         description,
         metadata,
         created_s: now_s,
+        disputed: false,
         movements: Vec::new(),
     };
-    Ok(Operation {
-        intent,
-        command: confirm.then_some(Command::Confirm { payment, off_session }),
-        metadata: Metadata::new(),
-        refund_reason: None,
-    })
+    let command = confirm.then_some(Command::Confirm { payment, off_session });
+    Ok(Operation { intent, command, metadata: Metadata::new(), refund_reason: None, refund: None, dispute: None })
 }
 
 fn read_confirm(params: &mut Params, intent: Intent) -> Result<Operation, ApiError> {

@@ -13,11 +13,12 @@ use crate::events;
 use crate::fault_kinds::{FaultGroup, FaultKind, FaultStep};
 use crate::fault_plan::Seeds;
 use crate::faults::{Injection, InjectionPoint, caller_fault};
-use crate::model::{Intent, UnixSeconds};
+use crate::model::{Dispute, DisputeStatus, Intent, Refund, UnixSeconds};
 use crate::operations::{Effect, Operation};
 use crate::params::Params;
 use crate::random::RandomSource;
 use crate::records::{JournalLine, Records};
+use crate::render;
 use crate::request::Request;
 use crate::request_faults::RequestFaults;
 use crate::response::{Reply, Response, StoredResponse};
@@ -42,6 +43,8 @@ pub struct Provider {
 pub struct Config {
     /// Whether events are recorded for a webhook.
     pub has_webhook: bool,
+    /// Whether requests of any `Stripe-Version` are accepted, and those without one.
+    pub any_version: bool,
     /// How long an authorization is valid.
     pub authorization_ttl_s: UnixSeconds,
     /// The seeds of fault plans without seeds.
@@ -62,6 +65,11 @@ impl Provider {
 
     pub fn now(&self) -> SystemTime {
         (self.clock)()
+    }
+
+    /// Whether a request with this `Stripe-Version` is accepted.
+    pub fn accepts_version(&self, version: Option<&str>) -> bool {
+        self.config.any_version || version == Some(render::API_VERSION)
     }
 
     /// Executes a request once per idempotency key, and applies its faults.
@@ -100,18 +108,19 @@ impl Provider {
             operation.decline(injection.decline);
         }
         let mut line = JournalLine::default();
-        let mut response = if fault == Some(FaultKind::Error500) {
-            ApiError::internal().into()
-        } else {
-            match operation.apply(request.key.as_deref(), &self.random, unix_s(now)) {
+        let mut response = match injection {
+            Some(Injection { kind: FaultKind::Error500, .. }) => ApiError::internal().into(),
+            Some(Injection { kind: FaultKind::Rejected, rejection, .. }) => ApiError::rejected(rejection).into(),
+            _ => match operation.apply(request.key.as_deref(), &self.random, unix_s(now)) {
                 Ok(effect) => {
                     let response = effect.response();
                     line = self.line_of(effect, Some(request), now);
                     response
                 }
                 Err(error) => error.into(),
-            }
+            },
         };
+        let effect = (line.intent.clone(), line.refund.clone());
         if fault == Some(FaultKind::Error500After) {
             response = ApiError::internal().into();
         }
@@ -129,7 +138,30 @@ impl Provider {
         if line != JournalLine::default() {
             state.apply(&line);
         }
+        self.follow_up(state, fault, effect, now);
         response
+    }
+
+    /// Applies the fault that strikes directly after an effect.
+    fn follow_up(
+        &self,
+        state: &mut State,
+        fault: Option<FaultKind>,
+        (intent, refund): (Option<Arc<Intent>>, Option<Arc<Refund>>),
+        now: SystemTime,
+    ) {
+        let operation = match (fault, intent, refund) {
+            (Some(FaultKind::RefundFails), Some(intent), Some(refund)) => {
+                Operation::refund_failure(Intent::clone(&intent), Refund::clone(&refund))
+            }
+            (Some(FaultKind::Disputed), Some(intent), _) => {
+                Operation::dispute(Intent::clone(&intent), None, DisputeStatus::NeedsResponse)
+            }
+            _ => return,
+        };
+        if let Err(error) = self.apply_own(state, operation, now) {
+            tracing::error!(?error, "a fault cannot follow the effect");
+        }
     }
 
     /// The journal line of an effect. An expiry has no request.
@@ -139,7 +171,8 @@ impl Provider {
             false => Vec::new(),
         };
         let (intent, refund) = (Some(Arc::new(effect.intent)), effect.refund.map(Arc::new));
-        JournalLine { intent, refund, events, ..JournalLine::default() }
+        let dispute = effect.dispute.map(Arc::new);
+        JournalLine { intent, refund, dispute, events, ..JournalLine::default() }
     }
 
     /// Runs a query on the records.
@@ -221,8 +254,44 @@ impl Provider {
         response
     }
 
+    /// Makes a refund fail that has succeeded.
+    pub async fn fail_refund(&self, id: &str) -> Response {
+        let failed = self.look_up(|state| {
+            let missing = || ApiError::no_such(404, "refund", id, "refund");
+            let refund = state.records.refunds().get(id).ok_or_else(missing)?;
+            let refund = Refund::clone(refund);
+            if refund.failure_reason.is_some() {
+                return Err(ApiError::invalid("The refund has failed already."));
+            }
+            let intent = state.records.intents().get(&refund.payment_intent).ok_or_else(missing)?;
+            let intent = Intent::clone(intent);
+            self.apply_own(state, Operation::refund_failure(intent, refund), self.now())
+        });
+        let response = failed.await.unwrap_or_else(Response::from);
+        self.events_ready.notify_one();
+        response
+    }
+
+    /// Opens a dispute of a captured payment, or decides the open one.
+    pub async fn dispute(&self, id: &str, status: DisputeStatus) -> Response {
+        let disputed = self.look_up(|state| {
+            let missing = || ApiError::no_such(404, "payment_intent", id, "intent");
+            let intent = Intent::clone(state.records.intents().get(id).ok_or_else(missing)?);
+            let open = state.records.dispute_of(id).map(|dispute| Dispute::clone(dispute));
+            self.apply_own(state, Operation::dispute(intent, open, status), self.now())
+        });
+        let response = disputed.await.unwrap_or_else(Response::from);
+        self.events_ready.notify_one();
+        response
+    }
+
     fn expire_one(&self, state: &mut State, intent: Intent, now: SystemTime) -> Result<Response, ApiError> {
-        let effect = Operation::expiry(intent).apply(None, &self.random, unix_s(now))?;
+        self.apply_own(state, Operation::expiry(intent), now)
+    }
+
+    /// Applies an operation that no request asks for.
+    fn apply_own(&self, state: &mut State, operation: Operation, now: SystemTime) -> Result<Response, ApiError> {
+        let effect = operation.apply(None, &self.random, unix_s(now))?;
         let response = effect.response();
         state.apply(&self.line_of(effect, None, now));
         Ok(response)
@@ -241,7 +310,8 @@ mod tests {
 
     fn provider() -> Arc<Provider> {
         let random = RandomSource::seeded(1, "");
-        let config = Config { has_webhook: false, authorization_ttl_s: 60, seeds: Seeds::default() };
+        let config =
+            Config { has_webhook: false, any_version: false, authorization_ttl_s: 60, seeds: Seeds::default() };
         Arc::new(Provider::new(Records::default(), machine_clock(), random, config))
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::api_error::ApiError;
 use crate::catalog::Catalog;
 use crate::event_queue::{Event, EventQueue};
-use crate::model::{Intent, Refund, UnixSeconds};
+use crate::model::{Dispute, Intent, Refund, UnixSeconds};
 use crate::request::Request;
 use crate::response::StoredResponse;
 
@@ -28,6 +28,8 @@ pub struct JournalLine {
     pub intent: Option<Arc<Intent>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund: Option<Arc<Refund>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispute: Option<Arc<Dispute>>,
     /// The response, with its idempotency key. In the line of the effect, so that neither is written without the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Arc<StoredResponse>>,
@@ -51,6 +53,7 @@ pub struct Records {
     /// The open authorizations, oldest first.
     authorized: BTreeSet<(UnixSeconds, String)>,
     refunds: Catalog<Refund>,
+    disputes: Catalog<Dispute>,
     responses: HashMap<String, Arc<StoredResponse>>,
     /// The same responses, oldest first.
     responses_by_age: VecDeque<Arc<StoredResponse>>,
@@ -78,6 +81,9 @@ impl Records {
         if let Some(refund) = &line.refund {
             self.refunds.put(Arc::clone(refund));
         }
+        if let Some(dispute) = &line.dispute {
+            self.disputes.put(Arc::clone(dispute));
+        }
         if let Some(response) = &line.response {
             self.responses.insert(response.key.clone(), Arc::clone(response));
             self.responses_by_age.push_back(Arc::clone(response));
@@ -93,6 +99,15 @@ impl Records {
 
     pub fn refunds(&self) -> &Catalog<Refund> {
         &self.refunds
+    }
+
+    pub fn disputes(&self) -> &Catalog<Dispute> {
+        &self.disputes
+    }
+
+    /// The dispute of this intent that was opened last.
+    pub fn dispute_of(&self, intent: &str) -> Option<&Arc<Dispute>> {
+        self.disputes.all().iter().rev().find(|dispute| dispute.payment_intent == intent)
     }
 
     /// The intent with this id, or the one of the refund with this id.
@@ -170,6 +185,11 @@ impl Records {
             .all()
             .iter()
             .map(|refund| JournalLine { refund: Some(Arc::clone(refund)), ..JournalLine::default() });
+        let disputes = self
+            .disputes
+            .all()
+            .iter()
+            .map(|dispute| JournalLine { dispute: Some(Arc::clone(dispute)), ..JournalLine::default() });
         let responses = self
             .responses_by_age
             .iter()
@@ -180,7 +200,7 @@ impl Records {
             .finished()
             .map(|finished| JournalLine { finished_event: Some(finished.id.clone()), ..event(finished) });
         let pending = self.events.pending().map(event);
-        intents.chain(refunds).chain(responses).chain(finished).chain(pending).collect()
+        intents.chain(refunds).chain(disputes).chain(responses).chain(finished).chain(pending).collect()
     }
 
     /// The last created ids.

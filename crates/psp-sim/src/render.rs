@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::model::{CaptureMethod, Intent, IntentStatus, Refund};
+use crate::model::{CaptureMethod, Dispute, Intent, IntentStatus, Refund};
 
 /// The version of the Stripe API that defines these shapes.
 pub const API_VERSION: &str = "2025-03-31.basil";
@@ -92,6 +92,7 @@ pub fn charge(intent: &Intent) -> Value {
         "captured": intent.received() > 0,
         "created": intent.created_s,
         "currency": intent.currency,
+        "disputed": intent.disputed,
         "livemode": false,
         "metadata": intent.metadata,
         "paid": true,
@@ -102,9 +103,9 @@ pub fn charge(intent: &Intent) -> Value {
     })
 }
 
-/// A `refund`. Refunds of cards succeed at once.
+/// A `refund`.
 pub fn refund(refund: &Refund) -> Value {
-    json!({
+    let mut shown = json!({
         "id": refund.id,
         "object": "refund",
         "amount": refund.amount,
@@ -116,7 +117,28 @@ pub fn refund(refund: &Refund) -> Value {
         "payment_intent": refund.payment_intent,
         "reason": refund.reason,
         "receipt_number": null,
-        "status": "succeeded",
+        "status": refund.status(),
+    });
+    if let Some(reason) = &refund.failure_reason {
+        shown["failure_reason"] = json!(reason);
+    }
+    shown
+}
+
+/// A `dispute`.
+pub fn dispute(dispute: &Dispute) -> Value {
+    json!({
+        "id": dispute.id,
+        "object": "dispute",
+        "amount": dispute.amount,
+        "charge": dispute.charge,
+        "created": dispute.created_s,
+        "currency": dispute.currency,
+        "livemode": false,
+        "metadata": {},
+        "payment_intent": dispute.payment_intent,
+        "reason": "fraudulent",
+        "status": dispute.status,
     })
 }
 

@@ -31,6 +31,8 @@ pub struct Settings {
     pub secret_key: String,
     /// The webhook endpoint, if any.
     pub webhook: Option<Webhook>,
+    /// Whether requests of any `Stripe-Version` are accepted, and those without one.
+    pub any_version: bool,
     /// Machine time.
     pub clock: Clock,
     /// With a seed, the same requests get the same ids; without, ids are random.
@@ -51,6 +53,7 @@ impl Settings {
             data_dir: data_dir.into(),
             secret_key: secret_key.into(),
             webhook: None,
+            any_version: false,
             clock: clock::machine_clock(),
             seed: None,
             webhook_seed: None,
@@ -85,6 +88,7 @@ pub async fn start(settings: Settings) -> Result<Running, Error> {
     let webhook_seed = settings.webhook_seed.or(settings.seed).unwrap_or_default();
     let config = Config {
         has_webhook: settings.webhook.is_some(),
+        any_version: settings.any_version,
         authorization_ttl_s: settings.authorization_ttl.as_secs().try_into().unwrap_or(i64::MAX),
         seeds: Seeds { seed: settings.seed.unwrap_or_default(), webhook_seed },
     };

@@ -37,6 +37,12 @@ pub enum Command {
         /// The amount; all that is left if absent.
         amount: Option<Minor>,
     },
+    /// A refund of this amount has failed: the bank returned the money.
+    FailRefund { amount: Minor },
+    /// The cardholder's bank disputes the charge.
+    Dispute,
+    /// The dispute is decided.
+    CloseDispute { won: bool },
 }
 
 /// A payment method, and the card behind it.
@@ -56,6 +62,9 @@ impl Command {
             Self::Cancel { .. } => "cancel",
             Self::Expire => "expire",
             Self::Refund { .. } => "refund",
+            Self::FailRefund { .. } => "fail a refund of",
+            Self::Dispute => "dispute",
+            Self::CloseDispute { .. } => "close the dispute of",
         }
     }
 }
@@ -72,6 +81,10 @@ pub enum Transition {
     Canceled,
     Expired,
     Refunded(Minor),
+    RefundFailed,
+    Disputed,
+    /// The dispute was decided; whether it was won.
+    DisputeClosed(bool),
 }
 
 /// Why a command was rejected; the intent is unchanged.
@@ -85,6 +98,8 @@ pub enum CommandError {
         capturable: Minor,
     },
     AlreadyRefunded,
+    /// The charge is disputed.
+    Disputed,
     /// The amount exceeds what is left to refund.
     RefundTooLarge {
         refundable: Minor,
@@ -134,7 +149,12 @@ impl Intent {
             Transition::Canceled => vec![(Released, self.capturable())],
             Transition::Expired => vec![(Expired, self.capturable())],
             // The movement of a refund is the refund itself.
-            Transition::Refunded(_) | Transition::ChallengeRequired | Transition::Declined(_) => vec![],
+            Transition::Refunded(_)
+            | Transition::RefundFailed
+            | Transition::Disputed
+            | Transition::DisputeClosed(_)
+            | Transition::ChallengeRequired
+            | Transition::Declined(_) => vec![],
         }
     }
 
@@ -178,6 +198,9 @@ impl Intent {
             }
             (IntentStatus::Succeeded { charge, received, refunded }, Command::Refund { amount }) => {
                 let refundable = received - refunded;
+                if self.disputed {
+                    return Err(CommandError::Disputed);
+                }
                 if refundable == 0 {
                     return Err(CommandError::AlreadyRefunded);
                 }
@@ -186,6 +209,17 @@ impl Intent {
                     return Err(CommandError::RefundTooLarge { refundable });
                 }
                 Ok((self.succeeded(charge, *received, refunded + back), Transition::Refunded(back)))
+            }
+            (IntentStatus::Succeeded { charge, received, refunded }, Command::FailRefund { amount })
+                if amount <= refunded =>
+            {
+                Ok((self.succeeded(charge, *received, refunded - amount), Transition::RefundFailed))
+            }
+            (IntentStatus::Succeeded { .. }, Command::Dispute) if !self.disputed => {
+                Ok((Self { disputed: true, ..self.clone() }, Transition::Disputed))
+            }
+            (IntentStatus::Succeeded { .. }, Command::CloseDispute { won }) if self.disputed => {
+                Ok((Self { disputed: !won, ..self.clone() }, Transition::DisputeClosed(*won)))
             }
             // Every other pair. The snapshot test prints the whole grid, so that it shows a new status.
             _ => Err(CommandError::State),
@@ -245,6 +279,7 @@ mod tests {
             metadata: Metadata::new(),
             created_s: 0,
             status,
+            disputed: false,
             movements: Vec::new(),
         }
     }
@@ -286,6 +321,9 @@ mod tests {
             ("refund", Command::Refund { amount: None }),
             ("refund 600", Command::Refund { amount: Some(600) }),
             ("refund 1001", Command::Refund { amount: Some(1001) }),
+            ("fail a refund of 400", Command::FailRefund { amount: 400 }),
+            ("dispute", Command::Dispute),
+            ("close a dispute", Command::CloseDispute { won: true }),
         ]
     }
 

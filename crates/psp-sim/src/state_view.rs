@@ -119,7 +119,8 @@ impl Totals {
 
 /// A refund is later than every other movement, so that appending refunds keeps the order.
 fn payment<'a>(intent: &'a Intent, refunds: Vec<&Refund>) -> Payment<'a> {
-    let refunded = refunds.into_iter().map(|refund| Movement {
+    // A refund that failed moved no money in the end.
+    let refunded = refunds.into_iter().filter(|refund| refund.failure_reason.is_none()).map(|refund| Movement {
         kind: MovementKind::Refunded,
         amount: refund.amount,
         at: refund.created_s,
@@ -145,7 +146,7 @@ fn refund_view(refund: &Refund) -> RefundView<'_> {
         payment_intent: &refund.payment_intent,
         amount: refund.amount,
         currency: refund.currency.to_ascii_uppercase(),
-        status: "succeeded",
+        status: refund.status(),
         metadata: &refund.metadata,
         created: refund.created_s,
         idempotency_key: refund.idempotency_key.as_deref(),

@@ -9,6 +9,10 @@ use torture::{BoxError, Cli};
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(error) = launcher::environment::shed_libpq() {
+        eprintln!("torture: cannot run without the PG* variables of the shell: {error}");
+        return ExitCode::FAILURE;
+    }
     let program = cli.program.clone().map_or_else(build_service, Ok);
     let ended = match program {
         Ok(program) => torture::run(&cli, program).await,

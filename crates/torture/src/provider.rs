@@ -153,7 +153,7 @@ impl Provider {
     /// # Errors
     /// If the HTTP client cannot be built.
     pub fn new(key: &'static str) -> Result<Self, BoxError> {
-        let http = Client::builder().timeout(RESPONSE_WITHIN).build()?;
+        let http = launcher::http_client().timeout(RESPONSE_WITHIN).build()?;
         Ok(Self { http, key, kinds: Mutex::default(), cells: Mutex::default() })
     }
 
@@ -249,7 +249,8 @@ impl Provider {
     }
 
     fn request(&self, method: Method, url: &str, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("{url}{path}")).bearer_auth(self.key)
+        let request = self.http.request(method, format!("{url}{path}"));
+        request.bearer_auth(self.key).header("Stripe-Version", psp_sim::API_VERSION)
     }
 }
 

@@ -105,7 +105,7 @@ impl Stack {
         for (service, proxy) in services.iter().zip(&service_proxies) {
             follow(service, proxy);
         }
-        let http = Client::builder().timeout(POLL_WITHIN).build()?;
+        let http = launcher::http_client().timeout(POLL_WITHIN).build()?;
         let addresses = [services[0].address(), services[1].address()];
         tokio::spawn(follow_matcher(matcher_proxy.clone(), addresses, http.clone()));
 
@@ -213,7 +213,7 @@ impl Stack {
     /// If it cannot be run, or prints no report.
     pub async fn audit(&self, settle: Duration) -> Result<Value, BoxError> {
         let url = self.database.place().borrow().as_ref().map(|place| place.url.clone());
-        let output = Command::new(&self.options.program)
+        let output = program(&self.options.program)
             .args(["audit", "--json", "--settle", &settle.as_secs().to_string()])
             .env("DATABASE_URL", url.ok_or("the database is down")?)
             .env("PSP_BASE_URL", self.provider_url().ok_or("the provider is down")?)
@@ -238,11 +238,18 @@ impl Stack {
 }
 
 async fn migrate(program: &Path, url: &str) -> Result<(), BoxError> {
-    let output = Command::new(program).arg("migrate").env("DATABASE_URL", url).kill_on_drop(true).output().await?;
+    let output = self::program(program).arg("migrate").env("DATABASE_URL", url).kill_on_drop(true).output().await?;
     if output.status.success() {
         return Ok(());
     }
     Err(format!("the database cannot be migrated: {}", String::from_utf8_lossy(&output.stderr).trim()).into())
+}
+
+/// A command of the service's program, without the settings of the shell.
+fn program(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    launcher::environment::isolate(command.as_std_mut());
+    command
 }
 
 fn spec(

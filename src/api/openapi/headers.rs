@@ -33,7 +33,12 @@ const DESCRIBED: &[Described] = &[
     ),
     ("Retry-After", "Seconds to wait before a retry. Absent where a retry does not help.", "^[0-9]+$", "1"),
     ("WWW-Authenticate", "The required authentication scheme.", "^Bearer$", "Bearer"),
-    ("ETag", "The version of the resource, for `If-Match` and `If-None-Match`.", r#"^"[0-9]+"$"#, r#""3""#),
+    (
+        "ETag",
+        "The version of the resource and a digest of the body, for `If-Match` and `If-None-Match`.",
+        r#"^"[0-9]+-[0-9a-f]{16}"$"#,
+        r#""3-44136fa355b3678a""#,
+    ),
     ("Location", "The path of the created resource.", "^/v1/", "/v1/trips/trip_01jd3n9k8zf4r8x2v5m7q0w1et"),
     (
         "Idempotent-Replayed",
@@ -41,7 +46,10 @@ const DESCRIBED: &[Described] = &[
         "^true$",
         "true",
     ),
-    ("Vary", "The request headers that the representation depends on.", "^Accept$", "Accept"),
+    ("Vary", "The request headers that the response depends on.", "^[A-Za-z]+(, [A-Za-z]+)*$", "Accept, Authorization"),
+    ("Accept-Encoding", "The content codings that bodies may have.", "^identity$", "identity"),
+    ("Upgrade", "The protocol that the connection can switch to.", "^websocket$", "websocket"),
+    ("Sec-WebSocket-Version", "The version of the WebSocket protocol.", "^13$", "13"),
     ("Cache-Control", "The response must not be stored.", "^no-store$", "no-store"),
 ];
 
@@ -62,6 +70,7 @@ pub(super) fn add(document: &mut OpenApi) {
                 (true, "Trace-Id"),
                 (!is_open, "RateLimit"),
                 (!is_open, "RateLimit-Policy"),
+                (!is_open, "Vary"),
                 (is_keyed || is_conditional, "ETag"),
                 (is_keyed && status == "201", "Location"),
                 (is_keyed, "Idempotent-Replayed"),
@@ -88,7 +97,6 @@ pub(super) fn add(document: &mut OpenApi) {
 
 /// Headers on the success of single operations.
 const OWN: &[(&str, &[&str])] = &[
-    ("get_receipt", &["Vary"]),
     ("follow_driver_events", &["Cache-Control"]),
     #[cfg(feature = "sandbox")]
     crate::sandbox::routes::openapi::UNCACHED,
@@ -108,7 +116,7 @@ fn own(operation: &str) -> &'static [&'static str] {
 pub(super) fn of_refusal(codes: &[Code], is_open: bool) -> Vec<&'static str> {
     use Code as C;
     let is_temporary = |code: &Code| {
-        let temporary = [C::RequestInProgress, C::RateLimited, C::TooManyCommands, C::NotTheMatcher];
+        let temporary = [C::RequestInProgress, C::RateLimited, C::TooManyCommands, C::TooManyStreams, C::NotTheMatcher];
         temporary.contains(code) || [C::OutcomeUnknown, C::Overloaded, C::Unavailable].contains(code)
     };
     let is_unauthenticated = codes.contains(&C::Unauthenticated);
@@ -116,8 +124,12 @@ pub(super) fn of_refusal(codes: &[Code], is_open: bool) -> Vec<&'static str> {
         (true, "Trace-Id"),
         (!is_open && !is_unauthenticated, "RateLimit"),
         (!is_open && !is_unauthenticated, "RateLimit-Policy"),
+        (!is_open && !is_unauthenticated, "Vary"),
         (codes.iter().any(is_temporary), "Retry-After"),
         (is_unauthenticated, "WWW-Authenticate"),
+        (codes.contains(&C::UnsupportedEncoding), "Accept-Encoding"),
+        (codes.contains(&C::UpgradeRequired), "Upgrade"),
+        (codes.contains(&C::UpgradeRequired), "Sec-WebSocket-Version"),
     ];
     reasons.into_iter().filter(|(occurs, _)| *occurs).map(|(_, name)| name).collect()
 }

@@ -60,7 +60,8 @@ impl Modify for Roles {
         let components = document.components.get_or_insert_default();
         for role in Role::ALL {
             let description = format!(
-                "A JWT with the claims `sub`, `exp` and `role`. The role is `{role}`: {}.",
+                "A JWT with the claims `sub`, `exp` and `role`. The role is `{role}`: {}. `nbf` is respected, `iss` and `aud` are \
+                 those that the service is configured with.",
                 match role {
                     Role::Rider => "requests rides and pays for them",
                     Role::Driver => "accepts offers and drives",

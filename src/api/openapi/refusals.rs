@@ -58,9 +58,10 @@ fn from_form(operation: &Operation, method: &HttpMethod) -> Vec<Code> {
     let has_json_body = operation.request_body.is_some() && !is_raw;
     let may_have_body = operation.request_body.is_some() || ![HttpMethod::Get, HttpMethod::Delete].contains(method);
     let uses_database = !WITHOUT_DATABASE.iter().any(|names| names.contains(&name(operation)));
-    let reasons: [(bool, &[Code]); 10] = [
+    let reasons: [(bool, &[Code]); 12] = [
         (true, &[C::Malformed, C::Internal]),
         (may_have_body, &[C::BodyTooLarge]),
+        (*method != HttpMethod::Get, &[C::RequestTimeout]),
         (!is_open(operation), &[C::Unauthenticated, C::Forbidden, C::RateLimited]),
         (
             is_keyed(operation),
@@ -76,6 +77,7 @@ fn from_form(operation: &Operation, method: &HttpMethod) -> Vec<Code> {
         (has_id, &[C::InvalidId, C::NotFound]),
         (has_query || has_json_body, &[C::InvalidRequest]),
         (has_json_body, &[C::UnsupportedMediaType]),
+        (operation.request_body.is_some(), &[C::UnsupportedEncoding]),
         (uses_database, &[C::Overloaded, C::Unavailable]),
         (uses_database && *method != HttpMethod::Get, &[C::OutcomeUnknown]),
     ];
@@ -115,18 +117,22 @@ const SERVICE: &[(&str, &[Code])] = {
         ("complete_trip", &[C::InvalidTransition]),
         ("abort_trip", &[C::InvalidTransition]),
         ("reset_pin", &[C::InvalidTransition]),
-        ("arrive_at_pickup", &[C::InvalidTransition, C::TooFarFromPickup]),
+        ("arrive_at_pickup", &[C::InvalidTransition, C::TooFarFromPickup, C::NotTheMatcher]),
         ("start_trip", &[C::InvalidTransition, C::WrongPin, C::PinLocked]),
         ("report_no_show", &[C::InvalidTransition, C::TooEarly]),
         ("tip_driver", &[C::InvalidTransition, C::AlreadyTipped]),
+        ("open_driver_stream", &[C::UpgradeRequired]),
         ("accept_offer", &[C::OfferExpired, C::OfferWithdrawn, C::OfferTaken, C::DriverOnTrip, C::InvalidTransition]),
         ("decline_offer", &[C::OfferExpired, C::OfferWithdrawn, C::InvalidTransition]),
         ("get_profile", &[C::NotFound]),
         ("set_availability", &[C::DriverOnTrip]),
+        ("list_trip_events", &[C::TooManyStreams]),
+        ("follow_driver_events", &[C::TooManyStreams, C::Overloaded]),
+        ("open_driver_stream", &[C::TooManyStreams]),
         ("report_location", &[C::NotTheMatcher]),
         ("list_nearby_drivers", &[C::NotTheMatcher]),
         ("report_locations", &[C::InvalidId, C::NotTheMatcher]),
-        ("create_refund", &[C::NotRefundable]),
+        ("create_refund", &[C::NotRefundable, C::PaymentDisputed]),
         ("receive_provider_event", &[C::SignatureInvalid]),
         ("get_ledger", &[C::InvalidId]),
         ("list_postings", &[C::InvalidId]),
@@ -134,7 +140,7 @@ const SERVICE: &[(&str, &[Code])] = {
         ("resolve_finding", &[C::InvalidTransition]),
         ("redeliver_webhook", &[C::InvalidTransition]),
         ("resolve_payment", &[C::NotResolvable]),
-        ("resolve_refund", &[C::NotResolvable, C::NotRefundable]),
+        ("resolve_refund", &[C::NotResolvable, C::NotRefundable, C::PaymentDisputed]),
         ("create_webhook_endpoint", &[C::EndpointLimit]),
     ]
 };

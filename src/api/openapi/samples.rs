@@ -19,6 +19,7 @@ pub(super) fn of(code: Code) -> (&'static str, Refusal) {
     let refusal = Refusal::new(code, detail);
     let refusal = match code {
         C::Malformed => refusal.field("", "EOF while parsing an object at line 1 column 1"),
+        C::UnsupportedEncoding => refusal.field("Content-Encoding", "must be `identity`, or absent"),
         C::InvalidId => refusal.field("trip_id", "expected an id that starts with `trip_`, got `ofr`"),
         C::InvalidRequest => refusal.field("/pickup/lat", "`lat` must be from -90 to 90 degrees, not 91"),
         C::SignatureInvalid => refusal.field("Stripe-Signature", "no signature in `Stripe-Signature` matches the body"),
@@ -35,6 +36,7 @@ pub(super) fn of(code: Code) -> (&'static str, Refusal) {
         C::NotRefundable => {
             refusal.with("state", "captured").with("refundable", json!({"amount": 400, "currency": "USD"}))
         }
+        C::PaymentDisputed => refusal.with("dispute", "open"),
         _ => refusal,
     };
     (path, refusal)
@@ -52,11 +54,22 @@ const SAMPLES: &[(Code, &str, &str)] = {
         ),
         (C::InvalidRequest, "/v1/quotes", "The body is invalid: `lat` must be from -90 to 90 degrees, not 91."),
         (C::UnsupportedMediaType, "/v1/quotes", "Send the body as JSON, with `Content-Type: application/json`."),
+        (
+            C::UnsupportedEncoding,
+            "/v1/quotes",
+            "Send the body without `Content-Encoding`: no content coding is supported.",
+        ),
         (C::BodyTooLarge, "/v1/locations", "The body must not exceed 1048576 bytes. Split the request."),
+        (
+            C::RequestTimeout,
+            "/v1/quotes",
+            "The body was not complete after 10 s. Send the request again, with its whole body.",
+        ),
         (C::Unauthenticated, "/v1/trips", "The token has expired. Get a new one."),
         (C::Forbidden, "/v1/quotes", "The operation requires the role rider; the token's role is driver."),
         (C::NotFound, TRIP, "The trip does not exist, or it belongs to another caller."),
         (C::MethodNotAllowed, "/v1/quotes", "This path supports POST."),
+        (C::UpgradeRequired, "/v1/drivers/me/stream", "Invalid WebSocket handshake: unsupported WebSocket version."),
         (
             C::IdempotencyKeyMissing,
             "/v1/trips",
@@ -80,8 +93,9 @@ const SAMPLES: &[(Code, &str, &str)] = {
             "A request with this key is still running. Repeat it after `Retry-After` to get its response.",
         ),
         (C::TooManyCommands, "/v1/trips", "4 of your commands are running, the maximum. Wait until one finishes."),
+        (C::TooManyStreams, "/v1/drivers/me/events", "You have 6 open streams, the most allowed. Close one first."),
         (C::RateLimited, "/v1/trips", "You exceeded 100 requests per second. Wait 1 s."),
-        (C::VersionMismatch, TRIP, "`If-Match` names version 4, but the trip is at version 5. Read it again."),
+        (C::VersionMismatch, TRIP, "`If-Match` does not name version 5, the current one of the trip. Read it again."),
         (C::InvalidTransition, TRIP, "Cannot cancel: the trip is completed."),
         (
             C::ActiveTripExists,
@@ -109,6 +123,7 @@ const SAMPLES: &[(Code, &str, &str)] = {
         (C::PinLocked, TRIP, "The PIN is locked after five wrong ones. Ask an operator to reset it."),
         (C::TooEarly, TRIP, "Cannot report a no-show yet: the rider has 212 s left. Try again then."),
         (C::NotRefundable, REFUND, "Cannot refund 900 USD (minor units): 400 USD (minor units) can be refunded."),
+        (C::PaymentDisputed, REFUND, "Cannot refund: the charge is disputed, and the dispute is open."),
         (
             C::NotResolvable,
             "/v1/ops/payments/pay_01jd3n9k8zf4r8x2v5m7q0w1ev/resolve",

@@ -10,12 +10,12 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::ledger::{self, PostingStamp, TripCharge};
-use super::model::{Goal, Payment, PaymentPurpose, PaymentState, Refund, RefundState};
+use super::model::{Goal, Hint, Payment, PaymentPurpose, PaymentState, Refund, RefundState};
 use super::state_machine::{self, GoalRefused};
 use super::store::{self, InsertPayment, InsertRefund};
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::Tx;
-use crate::platform::error::{Code, Error, Refusal, Result, check_version};
+use crate::platform::error::{Code, Error, IfMatch, Refusal, Result, check_version};
 use crate::platform::ids::{DriverId, PaymentId, RefundId, RiderId, TripId};
 use crate::platform::money::Money;
 use crate::platform::wake::Wake;
@@ -204,15 +204,16 @@ pub struct NewRefund {
     pub payment_id: PaymentId,
     /// A positive amount; `None`: all that is left.
     pub amount: Option<Money>,
-    /// The version that the payment must have.
-    pub if_version: Option<i64>,
+    /// The versions that the payment may have.
+    pub if_version: IfMatch,
 }
 
 /// Requests a refund, `pending` and due. Its amount is reserved under the payment's lock, so refunds never exceed the captured
 /// amount, pending ones included.
 ///
 /// # Errors
-/// 404 without such a payment; 409 `not_refundable` if it is not captured or too little is left; 412; 422 for another currency.
+/// 404 without such a payment; 409 `not_refundable` if it is not captured or too little is left; 409 `payment_disputed`; 412; 422 for
+/// another currency.
 pub async fn refund(
     tx: &mut Tx,
     new: &NewRefund,
@@ -220,8 +221,9 @@ pub async fn refund(
     machine_now: MachineTime,
 ) -> Result<(Payment, Refund)> {
     let payment = store::lock_payment(tx, new.payment_id).await?.ok_or_else(|| Refusal::not_found("payment"))?;
-    check_version("payment", payment.version, new.if_version)?;
+    check_version("payment", payment.version, &new.if_version)?;
     let amount = refund_amount(&payment, new.amount)?;
+    check_undisputed(&payment)?;
     store::reserve_refund(tx, &payment, amount).await?;
     let insert = InsertRefund {
         id: new.id,
@@ -247,6 +249,14 @@ pub async fn refund(
         lease_token: 0,
     };
     Ok((payment, refund))
+}
+
+/// Checks that the provider takes refunds of the payment. The cardholder's bank returns a disputed charge by itself, so a refund would
+/// return it twice.
+fn check_undisputed(payment: &Payment) -> Result<(), Refusal> {
+    let Some(dispute) = payment.open_dispute() else { return Ok(()) };
+    let detail = format!("Cannot refund: the charge is disputed, and the dispute is {dispute}.");
+    Err(Refusal::new(Code::PaymentDisputed, detail).with("dispute", dispute.as_str()))
 }
 
 /// Returns the amount of a requested refund, minor units.
@@ -275,12 +285,13 @@ fn refund_amount(payment: &Payment, requested: Option<Money>) -> Result<i64, Ref
     }
 }
 
-/// Makes the payment with this provider intent due, with its pending refunds. A payment or refund that has ended is left alone.
+/// Makes the payment with this provider intent due, and its refunds, as far as what the hint is about can have changed them. A look-up
+/// in progress may have been too early, so another one follows it.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn recheck_intent(tx: &mut Tx, intent_id: &str, now: MachineTime) -> Result<()> {
-    if store::make_due(tx, intent_id, now).await? > 0 {
+pub async fn recheck_intent(tx: &mut Tx, intent_id: &str, hint: Hint, now: MachineTime) -> Result<()> {
+    if store::make_due(tx, intent_id, hint, now).await? > 0 {
         tx.wake(Wake::Payments);
     }
     Ok(())

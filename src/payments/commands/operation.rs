@@ -20,7 +20,7 @@ use crate::payments::model::{ProviderOperation, UnresolvedAttempt};
 use crate::payments::store::{self, FinishedAttempt, LeaseQuery, RetrySchedule, StartedAttempt};
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::{Conn, Tx};
-use crate::platform::error::Result;
+use crate::platform::error::{Error, Result};
 use crate::platform::ids::{PaymentId, RefundId};
 
 /// How long a lease lasts; each commit under it renews it. Longer than any call (asserted in `worker.rs`).
@@ -65,8 +65,8 @@ pub trait Leased: Clone + Debug + Send + Sync + Sized + 'static {
     /// Returns the schedule once no step follows at once and no call failed.
     fn idle_schedule(&self, before: &Self, context: &ResultContext) -> RetrySchedule;
 
-    /// Leases due rows.
-    fn lease(conn: &mut Conn, query: LeaseQuery) -> impl Future<Output = Result<Vec<Self>>> + Send;
+    /// Leases due rows. One that cannot be read is an error beside the others.
+    fn lease(conn: &mut Conn, query: LeaseQuery) -> impl Future<Output = Result<Vec<Result<Self>>>> + Send;
 
     /// Locks and returns the row, if the lease is still the latest. The payment's lock comes before the refund's.
     fn lock_leased(&self, conn: &mut Conn) -> impl Future<Output = Result<Option<Self>>> + Send;
@@ -178,6 +178,15 @@ pub struct TargetUpdate<T: Leased> {
     pub resolves_attempts: bool,
 }
 
+/// The rows that were leased.
+#[derive(Debug)]
+pub struct LeasedRows<T: Leased> {
+    /// What to do with each.
+    pub operations: Vec<LeasedOperation<T>>,
+    /// Why the others cannot be read. Their leases keep them from delaying the next ones.
+    pub unreadable: Vec<Error>,
+}
+
 /// Leases due rows, at most one for each attempt id, and commits the attempts that the next steps need.
 ///
 /// The unfinished attempts of former lease holders become unknown.
@@ -188,12 +197,18 @@ pub async fn lease<T: Leased>(
     tx: &mut Tx,
     (now, domain_now): (MachineTime, DomainTime),
     attempt_ids: &[Uuid],
-) -> Result<Vec<LeasedOperation<T>>> {
+) -> Result<LeasedRows<T>> {
     let limit = i64::try_from(attempt_ids.len()).unwrap_or(i64::MAX);
-    let targets = T::lease(tx, LeaseQuery { now, domain_now, until: now + LEASE, limit }).await?;
+    let (mut targets, mut unreadable) = (Vec::new(), Vec::new());
+    for row in T::lease(tx, LeaseQuery { now, domain_now, until: now + LEASE, limit }).await? {
+        match row {
+            Ok(target) => targets.push(target),
+            Err(impossible) => unreadable.push(impossible),
+        }
+    }
     let ids: Vec<_> = targets.iter().map(T::target_id).collect();
     if ids.is_empty() {
-        return Ok(Vec::new());
+        return Ok(LeasedRows { operations: Vec::new(), unreadable });
     }
     store::expire_attempts(tx, &ids, now).await?;
     let unresolved = store::unresolved_attempts(tx, &ids).await?;
@@ -202,7 +217,7 @@ pub async fn lease<T: Leased>(
         let step = target.next_step(unresolved.get(&target.target_id()), now);
         operations.push(begin(tx, target, step, *attempt_id, now).await?);
     }
-    Ok(operations)
+    Ok(LeasedRows { operations, unreadable })
 }
 
 /// Commits to a step: inserts its attempt, if it changes something at the provider.

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Replacement, events, replace};
+use super::{Replacement, check_undisputed, events, replace};
 use crate::payments::ledger::{self, PostingStamp};
 use crate::payments::model::{Goal, Payment, Refund};
 use crate::payments::state_machine::resolve::{
@@ -11,7 +11,7 @@ use crate::payments::state_machine::resolve::{
 use crate::payments::store::{self, InsertRefund, ResolutionRow};
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::Tx;
-use crate::platform::error::{Code, OnConstraint, Refusal, Result, check_version};
+use crate::platform::error::{Code, IfMatch, OnConstraint, Refusal, Result, check_version};
 use crate::platform::ids::{Id, PaymentId, RefundId};
 use crate::platform::wake::Wake;
 
@@ -24,8 +24,8 @@ pub struct ResolveDecision {
     pub note: String,
     /// The operator.
     pub operator_id: Uuid,
-    /// The version that the payment must have.
-    pub if_version: Option<i64>,
+    /// The versions that the payment may have.
+    pub if_version: IfMatch,
     /// The domain's time.
     pub now: DomainTime,
     /// The machine's time.
@@ -83,7 +83,8 @@ pub async fn payment(tx: &mut Tx, (id, decision): &(PaymentId, ResolveDecision))
 /// Resolves a refund; returns its payment after that.
 ///
 /// # Errors
-/// As [`payment`]; 409 `not_refundable` if a failed refund is to be replaced and too little is left.
+/// As [`payment`]; 409 `not_refundable` if a failed refund is to be replaced and too little is left, `payment_disputed` if the charge
+/// is disputed.
 pub async fn refund(tx: &mut Tx, (id, decision): &(RefundId, ResolveDecision)) -> Result<Payment> {
     let found = store::refund(tx, *id).await?.ok_or_else(|| Refusal::not_found("refund"))?;
     // The payment's lock comes first, as in every command.
@@ -125,6 +126,7 @@ async fn replace_refund(tx: &mut Tx, payment: &Payment, failed: &Refund, decisio
         let detail = format!("Cannot refund {} again: {left} can be refunded.", failed.amount);
         return Err(Refusal::new(Code::NotRefundable, detail).into());
     }
+    check_undisputed(payment)?;
     store::reserve_refund(tx, payment, failed.amount).await?;
     let insert = InsertRefund {
         id: decision.refund_id,
@@ -141,7 +143,7 @@ async fn replace_refund(tx: &mut Tx, payment: &Payment, failed: &Refund, decisio
 
 async fn lock(tx: &mut Tx, id: PaymentId, decision: &ResolveDecision) -> Result<Payment> {
     let payment = store::lock_payment(tx, id).await?.ok_or_else(|| Refusal::not_found("payment"))?;
-    check_version("payment", payment.version, decision.if_version)?;
+    check_version("payment", payment.version, &decision.if_version)?;
     Ok(payment)
 }
 

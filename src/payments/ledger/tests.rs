@@ -45,6 +45,7 @@ fn payment(purpose: PaymentPurpose) -> Payment {
         method: "pm_card_visa".to_owned(),
         provider_intent_id: Some("pi_1".to_owned()),
         decline_code: None,
+        dispute: None,
         needs_review: None,
         failures: 0,
         lease_token: 1,
@@ -165,6 +166,8 @@ fn posting_names_its_source() {
     };
     let expected = (PostingKind::Refund, refunded.id.uuid(), vec![("refunds", 300), ("clearing", -300)]);
     assert_eq!(summary(refund(&refunded, &payment, stamp)), expected);
+    let reversed = (PostingKind::RefundReversal, refunded.id.uuid(), vec![("clearing", 300), ("refunds", -300)]);
+    assert_eq!(summary(refund_reversal(&refunded, &payment, stamp)), reversed);
     let captured = (PostingKind::Capture, payment.id.uuid(), vec![("clearing", 1_000), ("rider_receivable", -1_000)]);
     assert_eq!(capture(&payment, stamp, stamp).into_iter().map(summary).collect::<Vec<_>>(), [captured]);
     let written_off = (PostingKind::WriteOff, payment.id.uuid(), vec![("bad_debt", 40), ("rider_receivable", -40)]);

@@ -1,17 +1,22 @@
 //! The provider's records, which reconciliation and the audit compare with ours.
 
-use super::{CLOCK_SLACK_S, Listed, ProviderClient, ProviderResult, RECORD_PAGES_MAX, WireIntent, WireRefund};
+use super::{
+    CLOCK_SLACK_S, Listed, ProviderClient, ProviderResult, RECORD_PAGES_MAX, WireDispute, WireIntent, WireRefund,
+};
+use crate::payments::model::DisputeState;
 use crate::platform::clock::MachineTime;
 use crate::platform::error::{Code, Error, Refusal, Result};
 use crate::platform::ids::{PaymentId, RefundId};
 
-/// The provider's intents and refunds.
+/// The provider's intents, refunds and disputes.
 #[derive(Debug, Clone, Default)]
 pub struct ProviderRecords {
     /// Intents, newest first. At most one of the intents of a payment was ever confirmed.
     pub intents: Vec<IntentRecord>,
     /// Refunds, newest first.
     pub refunds: Vec<RefundRecord>,
+    /// Disputes, newest first.
+    pub disputes: Vec<DisputeRecord>,
 }
 
 /// An intent in the provider's records. Amounts are minor units.
@@ -101,7 +106,18 @@ impl RefundStage {
     }
 }
 
-/// Reads the provider's intents and refunds, page by page: those created since about `since`, or all. Records created meanwhile may
+/// A dispute in the provider's records. An inquiry is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DisputeRecord {
+    /// `du_…`
+    pub id: String,
+    /// The disputed intent.
+    pub intent_id: Option<String>,
+    /// The state.
+    pub state: DisputeState,
+}
+
+/// Reads the provider's intents, refunds and disputes, page by page: those created since about `since`, or all. Records created meanwhile may
 /// be missing.
 ///
 /// # Errors
@@ -111,13 +127,22 @@ pub async fn provider_records(client: &ProviderClient, since: Option<MachineTime
         .map(|since| ("created[gte]", (since.utc().timestamp() - CLOCK_SLACK_S).to_string()))
         .into_iter()
         .collect();
-    // The refunds first, so that each has its intent in the list.
+    // The refunds and disputes first, so that each has its intent in the list.
+    let disputes: Vec<WireDispute> = read_all(client, &since).await?;
     let refunds: Vec<WireRefund> = read_all(client, &since).await?;
     let intents: Vec<WireIntent> = read_all(client, &since).await?;
     Ok(ProviderRecords {
         intents: intents.into_iter().map(IntentRecord::from).collect(),
         refunds: refunds.into_iter().map(RefundRecord::from).collect(),
+        disputes: disputes.into_iter().filter_map(DisputeRecord::of).collect(),
     })
+}
+
+impl DisputeRecord {
+    fn of(dispute: WireDispute) -> Option<Self> {
+        let state = dispute.state()?;
+        Some(Self { id: dispute.id, intent_id: dispute.payment_intent, state })
+    }
 }
 
 impl From<WireIntent> for IntentRecord {
@@ -154,6 +179,7 @@ async fn read_all<T: Listed>(client: &ProviderClient, query: &[(&str, String)]) 
         let page = match client.page(query, after).await {
             ProviderResult::Done(page) => page,
             ProviderResult::Refused { code: why, .. }
+            | ProviderResult::Rejected { code: why, .. }
             | ProviderResult::Unknown { why, .. }
             | ProviderResult::NotSent { why } => {
                 return Err(unavailable(&why));

@@ -1,3 +1,4 @@
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::breaker::CallHealth;
@@ -10,7 +11,7 @@ const INTENT: &str = r#"{"id": "pi_1", "status": "requires_capture", "amount": 5
 
 fn classified(status: u16, body: &str) -> (ProviderResult<ProviderIntent>, CallHealth) {
     let response = CallResponse { status, body: body.as_bytes().to_vec(), retry_after: None };
-    let (answer, health) = classify(Ok(response));
+    let (answer, health) = classify(Some(ProviderOperation::Confirm), Ok(response));
     (answer.and_then(WireIntent::read), health)
 }
 
@@ -102,6 +103,55 @@ fn only_an_explicit_refusal_is_refused() {
     }
 }
 
+/// What an error means for each call: only a code that proves it ends a hold.
+#[test]
+fn grid_of_errors_by_call() {
+    let errors = [
+        ("card_error", Some("card_declined")),
+        ("card_error", Some("processing_error")),
+        ("card_error", Some("capture_charge_authorization_expired")),
+        ("invalid_request_error", None),
+        ("invalid_request_error", Some("parameter_unknown")),
+        ("invalid_request_error", Some("payment_intent_unexpected_state")),
+        ("invalid_request_error", Some("resource_missing")),
+        ("invalid_request_error", Some("amount_too_large")),
+        ("invalid_request_error", Some("charge_disputed")),
+        ("invalid_request_error", Some("charge_expired_for_capture")),
+        ("invalid_request_error", Some("capture_charge_authorization_expired")),
+        ("idempotency_error", None),
+        ("api_error", Some("charge_expired_for_capture")),
+        ("another_error", None),
+    ];
+    let mut grid = String::new();
+    for (kind, code) in errors {
+        let _ = writeln!(grid, "{kind}, {}", code.unwrap_or("no code"));
+        for operation in ProviderOperation::ALL.map(Some).into_iter().chain([None]) {
+            let body = serde_json::json!({"error": {"type": kind, "code": code}}).to_string().into_bytes();
+            let response = CallResponse { status: 400, body, retry_after: None };
+            let (result, health) = classify::<WireIntent>(operation, Ok(response));
+            let call = operation.map_or("a read", ProviderOperation::as_str);
+            let health = if health == CallHealth::Ok { "ok" } else { "failing" };
+            let _ = writeln!(grid, "    {call:<10}{:<10}{health}", result.label());
+        }
+    }
+    insta::assert_snapshot!(grid);
+}
+
+#[test]
+fn state_of_a_dispute_is_open_unless_it_is_known() {
+    let state = |status: &str| {
+        let dispute = format!(r#"{{"id": "du_1", "status": "{status}", "payment_intent": "pi_1"}}"#);
+        serde_json::from_str::<WireDispute>(&dispute).expect("a dispute").state()
+    };
+    assert_eq!((state("won"), state("lost")), (Some(DisputeState::Won), Some(DisputeState::Lost)));
+    for status in ["needs_response", "under_review", "something_new"] {
+        assert_eq!(state(status), Some(DisputeState::Open), "{status}");
+    }
+    for inquiry in ["warning_needs_response", "warning_under_review", "warning_closed"] {
+        assert_eq!(state(inquiry), None, "{inquiry}");
+    }
+}
+
 #[test]
 fn health_is_ok_if_the_provider_answers_in_its_protocol() {
     let refusal = r#"{"error": {"type": "invalid_request_error"}}"#;
@@ -120,9 +170,9 @@ fn health_is_ok_if_the_provider_answers_in_its_protocol() {
 
 #[test]
 fn call_without_a_response_is_not_sent_or_unknown() {
-    let (answer, health) = classify::<WireIntent>(Err(CallFailure::NotSent("refused".to_owned())));
+    let (answer, health) = classify::<WireIntent>(None, Err(CallFailure::NotSent("refused".to_owned())));
     assert_eq!((answer.label(), health), ("not_sent", FAILING));
-    let (answer, health) = classify::<WireIntent>(Err(CallFailure::NoResponse("reset".to_owned())));
+    let (answer, health) = classify::<WireIntent>(None, Err(CallFailure::NoResponse("reset".to_owned())));
     assert!(matches!(answer, ProviderResult::Unknown { answered: false, .. }));
     assert_eq!(health, FAILING);
 }
@@ -132,7 +182,7 @@ fn retry_after_is_part_of_the_health() {
     let retry_after = Duration::from_secs(7);
     for (status, body) in [(429, "{}"), (503, "")] {
         let response = CallResponse { status, body: body.as_bytes().to_vec(), retry_after: Some(retry_after) };
-        assert_eq!(classify::<WireIntent>(Ok(response)).1, CallHealth::Failing { retry_after }, "{status}");
+        assert_eq!(classify::<WireIntent>(None, Ok(response)).1, CallHealth::Failing { retry_after }, "{status}");
     }
 }
 

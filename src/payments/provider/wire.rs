@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{ProviderIntent, ProviderRefund, shortened};
-use crate::payments::model::Payment;
+use crate::payments::model::{DisputeState, Payment};
 use crate::payments::state_machine::refund::ProviderRefundStatus;
 use crate::payments::state_machine::{IntentSnapshot, IntentStatus};
 
@@ -156,6 +156,36 @@ impl WireRefund {
             self.read()
         } else {
             Err(format!("{amount} requested, and the refund is of {}", self.amount))
+        }
+    }
+}
+
+/// A dispute as JSON.
+#[derive(Debug, Deserialize)]
+pub(in crate::payments) struct WireDispute {
+    pub(in crate::payments) id: String,
+    status: String,
+    pub(in crate::payments) payment_intent: Option<String>,
+}
+
+impl Listed for WireDispute {
+    const PATH: &'static str = "/v1/disputes";
+    const OPERATION: &'static str = "list_disputes";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl WireDispute {
+    /// Reads the state; `None` for an inquiry, which takes no money and which a refund settles.
+    pub(in crate::payments) fn state(&self) -> Option<DisputeState> {
+        match self.status.as_str() {
+            "won" => Some(DisputeState::Won),
+            "lost" => Some(DisputeState::Lost),
+            "warning_needs_response" | "warning_under_review" | "warning_closed" | "prevented" => None,
+            // `needs_response`, `under_review`, and what is unknown: until it is known to be won, nothing is refunded.
+            _ => Some(DisputeState::Open),
         }
     }
 }

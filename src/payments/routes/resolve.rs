@@ -14,6 +14,7 @@ use crate::platform::http::request::{KeyHeader, VersionHeader, parse_note};
 use crate::platform::http::{HttpResult, Operators, Request};
 use crate::platform::idempotency::StoredResponse;
 use crate::platform::ids::{PaymentId, RefundId};
+use crate::platform::text::OperatorNote;
 
 /// An operator's decision.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -23,12 +24,7 @@ pub(super) struct ResolveRequest {
     #[schema(value_type = ResolveAction)]
     action: String,
     /// The reason, 1 to 500 characters.
-    #[schema(
-        min_length = 1,
-        max_length = 500,
-        pattern = r"^[^\x00]*[^\x00\s][^\x00]*$",
-        example = "The provider confirms: it was never charged."
-    )]
+    #[schema(value_type = OperatorNote)]
     note: String,
 }
 

@@ -1,4 +1,7 @@
-//! The state machine of refunds: `pending → succeeded | failed`.
+//! The state machine of refunds: `pending → succeeded | failed`, and `succeeded → failed`.
+//!
+//! A bank can return the money of a refund days after it succeeded, for example because the card was closed. The provider then shows
+//! the refund as failed, and the rider has nothing.
 //!
 //! A refund keeps its key until its result is known. A second refund moves money, unlike an unconfirmed payment intent, so a second
 //! key is never used while the first call is in doubt.
@@ -68,7 +71,9 @@ pub enum IfUnlisted {
 /// Returns the next step.
 pub fn next(refund: &Refund, unresolved: Option<&UnresolvedAttempt>, now: MachineTime) -> RefundStep {
     match (refund.state, &refund.provider_refund_id, unresolved) {
-        (RefundState::Succeeded | RefundState::Failed, ..) => RefundStep::Idle,
+        (RefundState::Failed, ..) | (RefundState::Succeeded, None, _) => RefundStep::Idle,
+        // It is due only after a hint.
+        (RefundState::Succeeded, Some(id), _) => RefundStep::LookUp(id.clone()),
         (RefundState::Pending, ..) if refund.provider_intent_id.is_none() => RefundStep::RecordNoIntent,
         (RefundState::Pending, Some(id), _) => RefundStep::LookUp(id.clone()),
         (RefundState::Pending, None, None) => RefundStep::Send(None),
@@ -93,6 +98,8 @@ pub fn observe(before: &Refund, step: &RefundStep, observation: &RefundObservati
     let resend = |key| (Refund { allow_new_key: false, ..before.clone() }, Some(RefundStep::Send(key)));
     let after = match (observation, step) {
         (Snapshot { id, status }, _) => apply_status(before, id, status),
+        // Only a status ends or changes a refund that has ended; reconciliation finds one that the provider does not list.
+        _ if before.state != RefundState::Pending => Refund { failures: 0, ..before.clone() },
         (Refused(code), RefundStep::Send(_)) => {
             with_failure(Refund { state: RefundState::Failed, failures: 0, ..before.clone() }, code)
         }
@@ -106,13 +113,14 @@ pub fn observe(before: &Refund, step: &RefundStep, observation: &RefundObservati
     (after, None)
 }
 
-/// Returns the state of a refund with this status at the provider. A terminal state stays.
+/// Returns the state of a refund with this status at the provider. A failed refund stays failed; a succeeded one can only fail.
 pub fn state_after(state: RefundState, status: &ProviderRefundStatus) -> RefundState {
     match (state, status) {
-        (RefundState::Succeeded | RefundState::Failed, _) => state,
-        (RefundState::Pending, ProviderRefundStatus::Pending) => RefundState::Pending,
+        (RefundState::Failed, _)
+        | (RefundState::Succeeded, ProviderRefundStatus::Pending | ProviderRefundStatus::Succeeded)
+        | (RefundState::Pending, ProviderRefundStatus::Pending) => state,
         (RefundState::Pending, ProviderRefundStatus::Succeeded) => RefundState::Succeeded,
-        (RefundState::Pending, ProviderRefundStatus::Failed { .. }) => RefundState::Failed,
+        (RefundState::Pending | RefundState::Succeeded, ProviderRefundStatus::Failed { .. }) => RefundState::Failed,
     }
 }
 
@@ -124,9 +132,14 @@ fn apply_status(before: &Refund, id: &str, status: &ProviderRefundStatus) -> Ref
         needs_review: None,
         ..before.clone()
     };
-    match status {
-        ProviderRefundStatus::Failed { code } => with_failure(after, code),
-        ProviderRefundStatus::Pending | ProviderRefundStatus::Succeeded => after,
+    match (before.state, status) {
+        (RefundState::Failed, _) => Refund { failures: 0, ..before.clone() },
+        (RefundState::Pending, ProviderRefundStatus::Failed { code }) => with_failure(after, code),
+        (RefundState::Succeeded, ProviderRefundStatus::Failed { code }) => {
+            let needs_review = Some(format!("the refund failed after it had succeeded: {code}"));
+            Refund { needs_review, ..with_failure(after, code) }
+        }
+        (_, ProviderRefundStatus::Pending | ProviderRefundStatus::Succeeded) => after,
     }
 }
 

@@ -1,3 +1,5 @@
+mod ended;
+
 use std::fmt::Write;
 
 use chrono::DateTime;
@@ -30,6 +32,7 @@ pub(super) fn payment(state: PaymentState, goal: Goal) -> Payment {
         method: "pm_card_visa".to_owned(),
         provider_intent_id: Some("pi_1".to_owned()),
         decline_code: None,
+        dispute: None,
         needs_review: None,
         failures: 3,
         lease_token: 1,
@@ -73,9 +76,18 @@ fn all_observations() -> Vec<(String, IntentObservation)> {
         ("refused", refused(None)),
         ("absent", IntentObservation::Absent),
     ];
+    let rejected_and = |status| {
+        let observation = IntentObservation::Rejected { code: "the_code".to_owned(), snapshot: snapshot(status) };
+        (format!("rejected, {status:?}"), observation)
+    };
     let plain = IntentStatus::ALL.into_iter().map(of);
     let refusals = IntentStatus::ALL.into_iter().map(refused_and);
-    plain.chain(refusals).chain(special.map(|(name, observation)| (name.to_owned(), observation))).collect()
+    let rejections = IntentStatus::ALL.into_iter().map(rejected_and);
+    plain
+        .chain(refusals)
+        .chain(rejections)
+        .chain(special.map(|(name, observation)| (name.to_owned(), observation)))
+        .collect()
 }
 
 /// Describes how `after` differs from `before`.
@@ -174,7 +186,7 @@ fn at_s(seconds: i64) -> MachineTime {
 }
 
 fn unresolved(answered: bool, since: MachineTime) -> UnresolvedAttempt {
-    UnresolvedAttempt { key: "key".to_owned(), answered, since }
+    UnresolvedAttempt { key: "key".to_owned(), answered, since, last: since + TimeDelta::minutes(5) }
 }
 
 #[test]

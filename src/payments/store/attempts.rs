@@ -109,7 +109,7 @@ pub async fn expire_attempts(conn: &mut PgConnection, targets: &[Uuid], now: Mac
     Ok(())
 }
 
-/// Returns the latest unresolved attempt of each target, with the time of the first one under its key.
+/// Returns the latest unresolved attempt of each target, with the times of the first and the last one under its key.
 ///
 /// # Errors
 /// If the database fails.
@@ -119,16 +119,20 @@ pub async fn unresolved_attempts(
 ) -> Result<HashMap<Uuid, UnresolvedAttempt>> {
     let rows = sqlx::query!(
         r#"select distinct on (target_id) target_id as "target_id!", provider_key, answered,
-                  min(started_at) over (partition by target_id, provider_key) as "since!: MachineTime"
+                  min(started_at) over attempts_of_key as "since!: MachineTime",
+                  max(started_at) over attempts_of_key as "last!: MachineTime"
            from payment_attempts
            where target_id = any($1) and outcome = 'unknown' and resolved_at is null
+           window attempts_of_key as (partition by target_id, provider_key)
            order by target_id, started_at desc"#,
         targets,
     )
     .fetch_all(conn)
     .await?;
     let attempts = rows.into_iter().map(|row| {
-        (row.target_id, UnresolvedAttempt { key: row.provider_key, answered: row.answered, since: row.since })
+        let attempt =
+            UnresolvedAttempt { key: row.provider_key, answered: row.answered, since: row.since, last: row.last };
+        (row.target_id, attempt)
     });
     Ok(attempts.collect())
 }

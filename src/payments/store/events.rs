@@ -30,21 +30,43 @@ pub async fn insert_event(conn: &mut PgConnection, event: &InboundEvent, now: Ma
 pub struct DueEvent {
     /// The provider's id, `evt_…`.
     pub id: String,
+    /// The event's type.
+    pub kind: String,
     /// The payment intent that it is about.
     pub intent_id: String,
     /// How often no payment had that intent.
     pub attempts: i16,
 }
 
-/// Locks and returns the event that has been due for longest. Events that another transaction handles are skipped.
+/// Returns the ids of up to `limit` due events, the most overdue first, without `postponed`.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn lock_due_event(conn: &mut PgConnection, now: MachineTime) -> Result<Option<DueEvent>> {
+pub async fn due_events(
+    conn: &mut PgConnection,
+    now: MachineTime,
+    postponed: &[String],
+    limit: i64,
+) -> Result<Vec<String>> {
+    let due = sqlx::query_scalar!(
+        "select event_id from provider_events where due_at <= $1 and event_id <> all($2) order by due_at limit $3",
+        now as _,
+        postponed,
+        limit,
+    );
+    Ok(due.fetch_all(conn).await?)
+}
+
+/// Locks and returns an event that is due; `None` if it is not, or if another transaction handles it.
+///
+/// # Errors
+/// If the database fails.
+pub async fn lock_due_event(conn: &mut PgConnection, id: &str, now: MachineTime) -> Result<Option<DueEvent>> {
     let event = sqlx::query_as!(
         DueEvent,
-        r#"select event_id as id, intent_id as "intent_id!", attempts from provider_events
-           where due_at <= $1 order by due_at limit 1 for update skip locked"#,
+        r#"select event_id as id, type as kind, intent_id as "intent_id!", attempts from provider_events
+           where event_id = $1 and due_at <= $2 for update skip locked"#,
+        id,
         now as _,
     )
     .fetch_optional(conn)
@@ -99,17 +121,17 @@ pub async fn set_aside_event(conn: &mut PgConnection, id: &str, now: MachineTime
     Ok(())
 }
 
-/// Returns when the next event is due.
+/// Returns when the next event is due, without those of `postponed`.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn next_event_due(conn: &mut PgConnection) -> Result<Option<MachineTime>> {
+pub async fn next_event_due(conn: &mut PgConnection, postponed: &[String]) -> Result<Option<MachineTime>> {
     let due = sqlx::query_scalar!(
-        r#"select min(due_at) as "due: MachineTime" from provider_events where due_at is not null"#
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok(due)
+        r#"select min(due_at) as "due: MachineTime" from provider_events
+           where due_at is not null and event_id <> all($1)"#,
+        postponed,
+    );
+    Ok(due.fetch_one(conn).await?)
 }
 
 /// Returns how many events are due, and how many were set aside.
@@ -133,7 +155,8 @@ pub async fn event_counts(conn: &mut PgConnection) -> Result<(i64, i64)> {
 pub async fn delete_expired_events(conn: &mut PgConnection, before: MachineTime, limit: i64) -> Result<u64> {
     let done = sqlx::query!(
         "delete from provider_events where event_id in (
-             select event_id from provider_events where received_at < $1 and due_at is null order by received_at limit $2)",
+             select event_id from provider_events where received_at < $1 and due_at is null order by received_at limit $2
+             for update skip locked)",
         before as _,
         limit,
     )

@@ -2,12 +2,15 @@
 //!
 //! Each lease has a greater fencing token than the one before. Every read and write under a lease names its token, so a holder
 //! whose lease was taken over changes nothing.
+//!
+//! A hint that arrives during a lease is kept in the column `hint`: the answer of the lease holder may be older than the hint. So the
+//! write that ends the lease leaves the row due. A new lease clears the hint, because its calls come later.
 
 use sqlx::PgConnection;
 
 use super::payments::{PaymentRow, payments};
 use super::refunds::{RefundRow, refunds};
-use crate::payments::model::{Payment, Refund};
+use crate::payments::model::{DisputeState, Payment, Refund};
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::one_row;
 use crate::platform::error::{Code, Refusal, Result};
@@ -35,7 +38,7 @@ macro_rules! lease {
                  where (" + $due + ") and (leased_until is null or leased_until <= $1)
                  order by due_at limit $3
                  for no key update skip locked)
-             update " + $table + " leased set lease_token = lease_token + 1, leased_until = $2
+             update " + $table + " leased set lease_token = lease_token + 1, leased_until = $2, hint = null
              from due where leased.id = due.id
              returning leased.id",
             $query.now as _,
@@ -46,11 +49,12 @@ macro_rules! lease {
     };
 }
 
-/// Leases due payments, and then holds whose recheck is due.
+/// Leases due payments, and then holds whose recheck is due. A leased row that is invalid is an error beside the others: nothing
+/// happens to it while its lease lasts.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn lease_payments(conn: &mut PgConnection, query: LeaseQuery) -> Result<Vec<Payment>> {
+pub async fn lease_payments(conn: &mut PgConnection, query: LeaseQuery) -> Result<Vec<Result<Payment>>> {
     let due_or_to_recheck = lease!(
         "payments",
         "due_at <= $1 or (due_at is null and state = 'authorized' and recheck_at <= $4)",
@@ -59,18 +63,18 @@ pub async fn lease_payments(conn: &mut PgConnection, query: LeaseQuery) -> Resul
     );
     let ids: Vec<_> = due_or_to_recheck.fetch_all(&mut *conn).await?.into_iter().map(Id::uuid).collect();
     let rows = payments!("where p.id = any($1) order by p.due_at", &ids).fetch_all(conn).await?;
-    rows.into_iter().map(Payment::try_from).collect()
+    Ok(rows.into_iter().map(Payment::try_from).collect())
 }
 
-/// Leases due refunds.
+/// Leases due refunds. A leased row that is invalid is an error beside the others, as for payments.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn lease_refunds(conn: &mut PgConnection, query: LeaseQuery) -> Result<Vec<Refund>> {
+pub async fn lease_refunds(conn: &mut PgConnection, query: LeaseQuery) -> Result<Vec<Result<Refund>>> {
     let due = lease!("refunds", "due_at <= $1", query,);
     let ids: Vec<_> = due.fetch_all(&mut *conn).await?.into_iter().map(Id::uuid).collect();
     let rows = refunds!("where r.id = any($1) order by r.due_at", &ids).fetch_all(conn).await?;
-    rows.into_iter().map(Refund::try_from).collect()
+    Ok(rows.into_iter().map(Refund::try_from).collect())
 }
 
 /// Locks and returns a payment if `token` is still its latest lease's.
@@ -136,7 +140,9 @@ pub async fn save_payment(
 ) -> Result<()> {
     let done = sqlx::query!(
         "update payments set state = $4, authorized_amount = $5, captured_amount = $6, refund_reserved = $7,
-                provider_intent_id = $8, decline_code = $9, needs_review = $10, failures = $11, due_at = $12,
+                provider_intent_id = $8, decline_code = $9, needs_review = $10, failures = $11, dispute = $17,
+                due_at = case when (hint is not null and $4 in ('authorizing', 'authorized', 'capturing', 'voiding'))
+                                or (hint = 'charge' and $4 = 'captured') then due_at else $12 end,
                 leased_until = $13, version = $14, recheck_at = greatest(recheck_at, $16),
                 authorized_at = coalesce(authorized_at, case when $5::bigint > 0 then $15::timestamptz end),
                 captured_at = coalesce(captured_at, case when $6::bigint > 0 then $15::timestamptz end)
@@ -157,6 +163,7 @@ pub async fn save_payment(
         after.version,
         now as _,
         schedule.recheck_at as _,
+        after.dispute.map(DisputeState::as_str),
     )
     .execute(conn)
     .await?;
@@ -166,12 +173,13 @@ pub async fn save_payment(
 /// Writes a leased refund.
 ///
 /// # Errors
-/// A conflict if the lease was lost, or the refund has ended.
+/// A conflict if the lease was lost, or the refund has failed.
 pub async fn save_refund(conn: &mut PgConnection, after: &Refund, schedule: RetrySchedule) -> Result<()> {
     let done = sqlx::query!(
         "update refunds set state = $3, provider_refund_id = $4, failure_code = $5, needs_review = $6, failures = $7,
-                due_at = $8, leased_until = $9, allow_new_key = $10
-         where id = $1 and lease_token = $2 and state = 'pending'",
+                due_at = case when hint is not null and $3 <> 'failed' then due_at else $8 end,
+                leased_until = $9, allow_new_key = $10
+         where id = $1 and lease_token = $2 and state <> 'failed'",
         after.id.uuid(),
         after.lease_token,
         after.state.as_str(),

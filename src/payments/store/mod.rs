@@ -19,8 +19,8 @@ pub use attempts::{
     unresolved_attempts,
 };
 pub use events::{
-    DueEvent, delete_expired_events, event_counts, finish_event, insert_event, knows_intent, lock_due_event,
-    next_event_due, postpone_event, set_aside_event,
+    DueEvent, delete_expired_events, due_events, event_counts, finish_event, insert_event, knows_intent,
+    lock_due_event, next_event_due, postpone_event, set_aside_event,
 };
 pub use leases::{
     LeaseQuery, RetrySchedule, lease_payments, lease_refunds, lock_leased_payment, lock_leased_refund, next_due,

@@ -11,7 +11,7 @@ use crate::platform::ids::{Id, PaymentId, TripId};
 pub struct PaymentMovement {
     /// The payment.
     pub payment_id: PaymentId,
-    /// `authorized`, `captured`, `refunded` or `written_off`.
+    /// `authorized`, `captured`, `refunded`, `refund_failed` or `written_off`.
     pub what: String,
     /// Minor units.
     pub amount: i64,
@@ -19,7 +19,8 @@ pub struct PaymentMovement {
     pub at: DomainTime,
 }
 
-/// Returns the movements of a trip's money, in order of time. A refund counts once it has succeeded.
+/// Returns the movements of a trip's money, in order of time. A refund counts once it has succeeded; one that failed after that is two
+/// movements.
 ///
 /// # Errors
 /// If the database fails.
@@ -33,10 +34,11 @@ pub async fn movements(conn: &mut PgConnection, trip_id: TripId) -> Result<Vec<P
                select id, 2, 'captured', captured_amount, captured_at
                from payments where trip_id = $1 and captured_at is not null
                union all
-               select refund.payment_id, 3, 'refunded', refund.amount, posting.posted_at
+               select refund.payment_id, 3, case posting.kind when 'refund' then 'refunded' else 'refund_failed' end, refund.amount,
+                      posting.posted_at
                from refunds refund
                join payments on payments.id = refund.payment_id
-               join ledger_postings posting on posting.kind = 'refund' and posting.source_id = refund.id
+               join ledger_postings posting on posting.kind in ('refund', 'refund_reversal') and posting.source_id = refund.id
                where payments.trip_id = $1
                union all
                select resolution.payment_id, 4, 'written_off', resolution.written_off, resolution.resolved_at

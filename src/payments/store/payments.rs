@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::payments::model::{Goal, GoalKind, Payment, PaymentPurpose, PaymentState};
+use crate::payments::model::{DisputeState, Goal, GoalKind, Hint, Payment, PaymentPurpose, PaymentState};
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::one_row;
 use crate::platform::error::{Code, Error, Refusal, Result};
@@ -29,6 +29,7 @@ pub(super) struct PaymentRow {
     pub(super) payment_method: String,
     pub(super) provider_intent_id: Option<String>,
     pub(super) decline_code: Option<String>,
+    pub(super) dispute: Option<String>,
     pub(super) needs_review: Option<String>,
     pub(super) failures: i16,
     pub(super) lease_token: i64,
@@ -52,8 +53,11 @@ impl TryFrom<PaymentRow> for Payment {
         if (purpose == PaymentPurpose::Tip) != row.driver_id.is_some() {
             return Err(impossible("driver_id", &format!("{:?} of a {purpose}", row.driver_id)));
         }
+        let dispute =
+            row.dispute.as_deref().map(|name| DisputeState::parse(name).ok_or_else(|| impossible("dispute", name)));
         Ok(Self {
             purpose,
+            dispute: dispute.transpose()?,
             state: PaymentState::parse(&row.state).ok_or_else(|| impossible("state", &row.state))?,
             amount: Money::new(row.amount, row.currency.parse().map_err(|_| impossible("currency", &row.currency))?),
             goal,
@@ -84,7 +88,7 @@ macro_rules! payments {
             PaymentRow,
             r#"select p.id, p.trip_id, p.rider_id, p.driver_id, p.purpose, p.replaces, p.state, p.goal, p.currency, p.amount,
                       p.capture_amount, p.authorized_amount, p.captured_amount, p.refund_reserved, p.payment_method, p.provider_intent_id,
-                      p.decline_code, p.needs_review, p.failures, p.lease_token, p.version,
+                      p.decline_code, p.dispute, p.needs_review, p.failures, p.lease_token, p.version,
                       (select coalesce(sum(r.amount), 0)::bigint from refunds r
                        where r.payment_id = p.id and r.state = 'succeeded') as "refunded!"
                from payments p "# + $rest,
@@ -243,28 +247,34 @@ pub(super) fn payment_changed() -> Refusal {
     Refusal::new(Code::Internal, "The payment has changed since it was read.")
 }
 
-/// Makes the payment with this provider intent due now, and its pending refunds. Returns how many rows became due.
+/// Makes the payment with this provider intent due now, and its refunds, as far as the hint can concern them. Returns how many rows
+/// became due. A row that is leased stays due after that.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn make_due(conn: &mut PgConnection, intent_id: &str, now: MachineTime) -> Result<u64> {
+pub async fn make_due(conn: &mut PgConnection, intent_id: &str, hint: Hint, now: MachineTime) -> Result<u64> {
     let payments = sqlx::query!(
-        "update payments set due_at = $2
-         where provider_intent_id = $1 and state in ('authorizing', 'authorized', 'capturing', 'voiding')",
+        "update payments set due_at = $2, hint = case when hint = 'charge' then hint else $3 end
+         where provider_intent_id = $1
+           and (state in ('authorizing', 'authorized', 'capturing', 'voiding') or (state = 'captured' and $3 = 'charge'))",
         intent_id,
         now as _,
+        hint.as_str(),
     )
     .execute(&mut *conn)
     .await?;
     // In the order of ids: the events of one payment's refunds arrive together, and could deadlock.
     let refunds = sqlx::query!(
-        "with pending as (
+        "with concerned as (
              select refunds.id from refunds join payments on payments.id = refunds.payment_id
-             where payments.provider_intent_id = $1 and refunds.state = 'pending'
+             where payments.provider_intent_id = $1
+               and (refunds.state = 'pending'
+                    or (refunds.state = 'succeeded' and refunds.provider_refund_id is not null and $3 = 'charge'))
              order by refunds.id for no key update of refunds)
-         update refunds set due_at = $2 from pending where refunds.id = pending.id",
+         update refunds set due_at = $2, hint = $3 from concerned where refunds.id = concerned.id",
         intent_id,
         now as _,
+        hint.as_str(),
     )
     .execute(conn)
     .await?;

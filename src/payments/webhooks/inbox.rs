@@ -1,6 +1,7 @@
 //! The inbox of the provider's events: an event is stored, answered, and handled afterwards.
 //!
-//! To handle an event is to make its payment due; the worker then asks the provider. An event can arrive before the intent is known,
+//! To handle an event is to make its payment due, and its refunds; the worker then asks the provider. An event of a type
+//! `payment_intent.…` says nothing new about what has ended; any other can be about a dispute or a failed refund. An event can arrive before the intent is known,
 //! while the `create` is answered and not yet committed, so it is retried. After that it is set aside for an operator: another system
 //! uses the account, or we lost the intent.
 
@@ -9,12 +10,14 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::InboundEvent;
+use crate::payments::model::Hint;
 use crate::payments::{commands, store};
 use crate::platform::Platform;
 use crate::platform::clock::MachineTime;
 use crate::platform::db::Tx;
 use crate::platform::error::Result;
 use crate::platform::wake::Wake;
+use crate::platform::work::{RowBackoff, RunOutcome};
 
 /// When an event with an unknown intent is retried; after the last retry it is set aside. A commit follows the provider's answer
 /// within milliseconds; five minutes outlast a lease and the back-off after it.
@@ -22,7 +25,7 @@ const RETRY_SCHEDULE: [TimeDelta; 4] =
     [TimeDelta::seconds(1), TimeDelta::seconds(5), TimeDelta::seconds(30), TimeDelta::minutes(5)];
 
 /// The maximum number of events handled in one run.
-const BATCH_MAX: usize = 64;
+const BATCH_MAX: i64 = 64;
 
 /// How long events are kept (machine time). The provider repeats an event for three days at most.
 const KEPT: TimeDelta = TimeDelta::days(7);
@@ -42,28 +45,37 @@ pub async fn receive(tx: &mut Tx, event: &InboundEvent, now: MachineTime) -> Res
     Ok(is_new)
 }
 
-/// Handles the due events, each in its own transaction. Returns how many.
+/// Handles the due events, each in its own transaction.
 ///
 /// # Errors
-/// If the database fails.
-pub async fn run_once(platform: &Platform) -> Result<usize> {
-    for count in 0..BATCH_MAX {
-        let now = platform.clock.machine();
-        if !platform.db.transaction((), move |tx, ()| Box::pin(handle_next(tx, now))).await? {
-            return Ok(count);
-        }
+/// If the due events cannot be read. An event that fails is left for later and does not delay others.
+pub async fn run_once(platform: &Platform, backoff: &RowBackoff<String>) -> Result<RunOutcome> {
+    let now = platform.clock.machine();
+    let due = platform
+        .db
+        .read(backoff.postponed(now), move |conn, postponed| {
+            Box::pin(store::due_events(conn, now, postponed, BATCH_MAX))
+        })
+        .await?;
+    let db = platform.db.waiting_briefly();
+    let mut outcome = RunOutcome::default();
+    for event in due {
+        let end = db.transaction(event.clone(), move |tx, event| Box::pin(handle(tx, event, now)));
+        outcome += backoff.record(platform, &event, end.await)?;
     }
-    Ok(BATCH_MAX)
+    Ok(outcome)
 }
 
-/// Returns how long until an event is due; `None` if no event waits.
+/// Returns how long until an event is due, or until one that was left for later is tried again; `None` if no event waits.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn until_next(platform: &Platform) -> Result<Option<Duration>> {
-    let due = platform.db.read((), |conn, ()| Box::pin(store::next_event_due(conn))).await?;
+pub async fn until_next(platform: &Platform, backoff: &RowBackoff<String>) -> Result<Option<Duration>> {
     let now = platform.clock.machine();
-    Ok(due.map(|due| due.since(now).to_std().unwrap_or_default()))
+    let postponed = backoff.postponed(now);
+    let due = platform.db.read(postponed, |conn, postponed| Box::pin(store::next_event_due(conn, postponed))).await?;
+    let until_due = due.map(|due| due.since(now).to_std().unwrap_or_default());
+    Ok(until_due.into_iter().chain(backoff.until_next(now)).min())
 }
 
 /// Deletes a batch of events that were kept long enough, and returns their number.
@@ -79,7 +91,7 @@ pub async fn reap_once(platform: &Platform) -> Result<usize> {
     Ok(usize::try_from(deleted).unwrap_or(usize::MAX))
 }
 
-/// Updates the gauges of the inbox, for `GET /metrics`.
+/// Updates the gauges of the inbox's table.
 ///
 /// # Errors
 /// If the database fails.
@@ -91,11 +103,12 @@ pub async fn gauges(platform: &Platform) -> Result<()> {
     Ok(())
 }
 
-/// Handles the event that has been due for longest, under its row lock. Returns false if none is due.
-async fn handle_next(tx: &mut Tx, now: MachineTime) -> Result<bool> {
-    let Some(event) = store::lock_due_event(tx, now).await? else { return Ok(false) };
+/// Handles an event under its row lock. Returns false if it is no longer due, or if another process handles it.
+async fn handle(tx: &mut Tx, id: &str, now: MachineTime) -> Result<bool> {
+    let Some(event) = store::lock_due_event(tx, id, now).await? else { return Ok(false) };
     if store::knows_intent(tx, &event.intent_id).await? {
-        commands::recheck_intent(tx, &event.intent_id, now).await?;
+        let hint = if event.kind.starts_with("payment_intent.") { Hint::Intent } else { Hint::Charge };
+        commands::recheck_intent(tx, &event.intent_id, hint, now).await?;
         store::finish_event(tx, &event.id, now).await?;
         return Ok(true);
     }

@@ -31,18 +31,28 @@ impl ProviderCalls for Payment {
             PaymentStep::Confirm => context.counted("confirm", client.confirm(intent_id, key).await),
             PaymentStep::Capture(amount) => context.counted("capture", client.capture(intent_id, amount, key).await),
             PaymentStep::Cancel => context.counted("cancel", client.cancel(intent_id, key).await),
-            PaymentStep::Idle | PaymentStep::Find(_) | PaymentStep::RecordAbsent | PaymentStep::LookUp => {
+            PaymentStep::Idle
+            | PaymentStep::Find { .. }
+            | PaymentStep::RecordAbsent
+            | PaymentStep::LookUp
+            | PaymentStep::ReadDisputes => {
                 unreachable!("a step that changes nothing at the provider has no attempt")
             }
         };
         let end = Some(finished(attempt, &result));
-        match result {
-            // The refusal does not show the intent. If one exists, its state decides.
+        // An error does not always show the intent. If one exists, its state decides.
+        let result = match result {
             ProviderResult::Refused { code, object: None } if !intent_id.is_empty() => {
-                (end, after_refusal(code, context.counted("get", client.intent(intent_id).await)))
+                let look_up = context.counted("get", client.intent(intent_id).await);
+                with_intent(look_up, |intent| ProviderResult::Refused { code, object: Some(intent) })
             }
-            result => (end, observed_intent(result)),
-        }
+            ProviderResult::Rejected { code, object: None } if !intent_id.is_empty() => {
+                let look_up = context.counted("get", client.intent(intent_id).await);
+                with_intent(look_up, |intent| ProviderResult::Rejected { code, object: Some(intent) })
+            }
+            result => result,
+        };
+        (end, observed_intent(result))
     }
 }
 
@@ -55,12 +65,20 @@ async fn look_up(
     let absent = || observed(None, IntentObservation::Absent);
     match operation.step {
         PaymentStep::RecordAbsent => absent(),
-        PaymentStep::Find(since) => {
-            match context.counted("list", context.client.find_intent(&operation.target, since).await) {
+        PaymentStep::ReadDisputes => match context.counted("list_disputes", context.client.dispute(intent_id).await) {
+            ProviderResult::Done(dispute) => observed(None, IntentObservation::Disputes(dispute)),
+            ProviderResult::Refused { code: why, .. }
+            | ProviderResult::Rejected { code: why, .. }
+            | ProviderResult::Unknown { why, .. }
+            | ProviderResult::NotSent { why } => CallOutcome::Inconclusive(why),
+        },
+        PaymentStep::Find { since, until } => {
+            match context.counted("list", context.client.find_intent(&operation.target, (since, until)).await) {
                 ProviderResult::Done(Some(found)) => observed_intent(ProviderResult::Done(found)),
                 ProviderResult::Done(None) => absent(),
                 // A refusal to show the list shows nothing about the intent.
                 ProviderResult::Refused { code: why, .. }
+                | ProviderResult::Rejected { code: why, .. }
                 | ProviderResult::Unknown { why, .. }
                 | ProviderResult::NotSent { why } => CallOutcome::Inconclusive(why),
             }
@@ -86,18 +104,23 @@ fn observed_intent(result: ProviderResult<ProviderIntent>) -> CallOutcome<Observ
         ProviderResult::Refused { code, object } => {
             observed(None, IntentObservation::Refused { code, snapshot: object.map(|intent| intent.snapshot) })
         }
-        ProviderResult::Unknown { why, .. } | ProviderResult::NotSent { why } => CallOutcome::Inconclusive(why),
+        ProviderResult::Rejected { code, object: Some(intent) } => {
+            observed(None, IntentObservation::Rejected { code, snapshot: intent.snapshot })
+        }
+        ProviderResult::Rejected { code: why, object: None }
+        | ProviderResult::Unknown { why, .. }
+        | ProviderResult::NotSent { why } => CallOutcome::Inconclusive(why),
     }
 }
 
-/// Returns what a refusal with `code` and the look-up after it show.
-fn after_refusal(code: String, look_up: ProviderResult<ProviderIntent>) -> CallOutcome<ObservedIntent> {
+/// Returns an error with the intent that the look-up after it shows; without one, the look-up.
+fn with_intent(
+    look_up: ProviderResult<ProviderIntent>,
+    error: impl FnOnce(ProviderIntent) -> ProviderResult<ProviderIntent>,
+) -> ProviderResult<ProviderIntent> {
     match look_up {
-        ProviderResult::Done(intent) => {
-            observed(None, IntentObservation::Refused { code, snapshot: Some(intent.snapshot) })
-        }
-        ProviderResult::Refused { code, .. } => observed(None, IntentObservation::Refused { code, snapshot: None }),
-        ProviderResult::Unknown { why, .. } | ProviderResult::NotSent { why } => CallOutcome::Inconclusive(why),
+        ProviderResult::Done(intent) => error(intent),
+        look_up => look_up,
     }
 }
 
@@ -120,6 +143,7 @@ impl ProviderCalls for Refund {
                     ProviderResult::Done(None) => CallOutcome::Observed(RefundObservation::Unlisted),
                     ProviderResult::Done(Some(found)) => observed_refund(ProviderResult::Done(found)),
                     ProviderResult::Refused { code: why, .. }
+                    | ProviderResult::Rejected { code: why, .. }
                     | ProviderResult::Unknown { why, .. }
                     | ProviderResult::NotSent { why } => CallOutcome::Inconclusive(why),
                 };
@@ -138,7 +162,9 @@ fn observed_refund(result: ProviderResult<ProviderRefund>) -> CallOutcome<Refund
             CallOutcome::Observed(RefundObservation::Snapshot { id, status })
         }
         ProviderResult::Refused { code, .. } => CallOutcome::Observed(RefundObservation::Refused(code)),
-        ProviderResult::Unknown { why, .. } | ProviderResult::NotSent { why } => CallOutcome::Inconclusive(why),
+        ProviderResult::Rejected { code: why, .. }
+        | ProviderResult::Unknown { why, .. }
+        | ProviderResult::NotSent { why } => CallOutcome::Inconclusive(why),
     }
 }
 
@@ -146,7 +172,9 @@ fn observed_refund(result: ProviderResult<ProviderRefund>) -> CallOutcome<Refund
 fn finished<T>(attempt: &CommittedAttempt, result: &ProviderResult<T>) -> FinishedAttempt {
     let (outcome, answered, detail) = match result {
         ProviderResult::Done(_) => (AttemptOutcome::Succeeded, true, None),
-        ProviderResult::Refused { code, .. } => (AttemptOutcome::Declined, true, Some(code)),
+        ProviderResult::Refused { code, .. } | ProviderResult::Rejected { code, .. } => {
+            (AttemptOutcome::Declined, true, Some(code))
+        }
         ProviderResult::Unknown { answered, why } => (AttemptOutcome::Unknown, *answered, Some(why)),
         ProviderResult::NotSent { why } => (AttemptOutcome::NotSent, false, Some(why)),
     };

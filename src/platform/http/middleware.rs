@@ -7,18 +7,20 @@ use std::sync::Arc;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, VARY};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, ResponseError, web};
 use futures_util::FutureExt;
 use tracing::Instrument;
 
+use super::accept::Negotiated;
+use super::head::with_head;
 use super::problem::{INTERNAL_DETAIL, Problem};
-use crate::platform::Platform;
 use crate::platform::clock::Stopwatch;
 use crate::platform::error::{Code, Refusal};
 use crate::platform::limits::RateLimitStatus;
 use crate::platform::telemetry::{self, Context};
+use crate::platform::{Platform, metrics};
 
 /// Observes a request; see the module.
 ///
@@ -59,15 +61,19 @@ pub async fn observe(
         Err(error) => ("unmatched".to_owned(), error.as_response_error().status_code().as_u16()),
     };
     let seconds = watch.elapsed().as_secs_f64();
-    platform.metrics.http_requests.with_label_values(&[method.as_str(), &route, &status.to_string()]).inc();
-    platform.metrics.http_latency.with_label_values(&[method.as_str(), &route]).observe(seconds);
+    let label = metrics::method_label(&method);
+    platform.metrics.http_requests.with_label_values(&[label, &route, &status.to_string()]).inc();
+    platform.metrics.http_latency.with_label_values(&[label, &route]).observe(seconds);
     span.in_scope(|| tracing::debug!(method, route, status, ms = seconds * 1000.0, "responded"));
     response
 }
 
 fn context_of(request: &ServiceRequest, platform: &Platform) -> Context {
-    let given = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    // Several values are invalid, like a malformed one.
+    let mut given = request.headers().get_all("traceparent");
+    let given = given.next().filter(|_| given.next().is_none());
     let trace_id = given
+        .and_then(|value| value.to_str().ok())
         .and_then(telemetry::parse_traceparent)
         .map_or_else(|| platform.random.uuid(platform.clock.machine()).simple().to_string(), str::to_owned);
     Context { trace_id: Arc::from(trace_id), path: Arc::from(request.path()) }
@@ -76,6 +82,7 @@ fn context_of(request: &ServiceRequest, platform: &Platform) -> Context {
 /// Adds the headers of every response, and replaces actix's own errors by problem documents.
 fn finish(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let verdict = response.request().extensions().get::<RateLimitStatus>().copied();
+    let is_negotiated = response.request().extensions().get::<Negotiated>().is_some();
     let mut response = if is_bare_error(&response) { with_problem(response) } else { response };
     let headers = response.headers_mut();
     if let Some(trace_id) = telemetry::trace_id() {
@@ -85,6 +92,14 @@ fn finish(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         let reset = verdict.retry_after_s.unwrap_or(1);
         set(headers, "ratelimit-policy", &format!("\"caller\";q={};w=1", verdict.per_second));
         set(headers, "ratelimit", &format!("\"caller\";r={};t={reset}", verdict.remaining));
+    }
+    // Every response to a caller depends on who the caller is.
+    let reasons = [(is_negotiated, "Accept"), (verdict.is_some(), "Authorization")];
+    let own = headers.get(VARY).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let fields = reasons.iter().filter(|(varies, _)| *varies).map(|(_, field)| (*field).to_owned()).chain(own);
+    let fields: Vec<_> = fields.collect();
+    if !fields.is_empty() {
+        set(headers, "vary", &fields.join(", "));
     }
     response
 }
@@ -96,7 +111,7 @@ fn is_bare_error(response: &ServiceResponse<BoxBody>) -> bool {
 }
 
 fn with_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    let allow = response.headers().get(ALLOW).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let allow = response.headers().get(ALLOW).and_then(|value| value.to_str().ok()).map(with_head);
     let refusal = match response.status() {
         StatusCode::NOT_FOUND => {
             Refusal::new(Code::NotFound, "No operation has this path. /docs lists the operations.")

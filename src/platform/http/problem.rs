@@ -1,7 +1,9 @@
 //! Problem documents (RFC 9457), and the one table that gives each [`Code`] its status, name and title.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -58,8 +60,12 @@ problem_types! {
         "A field is unknown, missing or out of range. `errors` lists each one.";
     UnsupportedMediaType 415 "unsupported_media_type" "Unsupported media type"
         "Send the body as JSON, with `Content-Type: application/json`.";
+    UnsupportedEncoding 415 "unsupported_encoding" "Unsupported content encoding"
+        "Send the body without `Content-Encoding`.";
     BodyTooLarge 413 "body_too_large" "Body too large"
         "The body exceeds the limit. Split the request.";
+    RequestTimeout 408 "request_timeout" "Request timeout"
+        "The body was not complete in time. Nothing was changed. Send the request again.";
     Unauthenticated 401 "unauthenticated" "Unauthenticated"
         "The bearer token is missing, expired or not signed with the service's key.";
     Forbidden 403 "forbidden" "Forbidden"
@@ -68,6 +74,8 @@ problem_types! {
         "The object does not exist, or it belongs to another caller. The response is the same for both.";
     MethodNotAllowed 405 "method_not_allowed" "Method not allowed"
         "The path does not support this method. `Allow` lists the methods that it supports.";
+    UpgradeRequired 426 "upgrade_required" "Upgrade required"
+        "The handshake names another version of the WebSocket protocol than 13.";
     IdempotencyKeyMissing 400 "idempotency_key_missing" "Idempotency-Key missing"
         "Requests that change trips, offers or money carry a key, so that a client can safely repeat them when a response is lost.";
     IdempotencyKeyInvalid 400 "idempotency_key_invalid" "Invalid Idempotency-Key"
@@ -78,6 +86,8 @@ problem_types! {
         "A request with this key has not finished. Repeat it after `Retry-After` to get its response.";
     TooManyCommands 429 "too_many_commands" "Too many concurrent commands"
         "At most four commands of one caller run at the same time.";
+    TooManyStreams 429 "too_many_streams" "Too many open streams"
+        "At most six streams of one caller are open at the same time: event streams and WebSockets together.";
     RateLimited 429 "rate_limited" "Rate limit exceeded"
         "The `RateLimit-Policy` header states the limit; `Retry-After` says when to send the next request.";
     VersionMismatch 412 "version_mismatch" "Version mismatch"
@@ -110,6 +120,8 @@ problem_types! {
         "The rider has 300 seconds after the driver's arrival before the trip can become a no-show.";
     NotRefundable 409 "not_refundable" "Not refundable"
         "Refunds, pending ones included, never exceed the captured amount.";
+    PaymentDisputed 409 "payment_disputed" "Payment disputed"
+        "A disputed charge is not refunded: the bank has returned the money, or will.";
     NotResolvable 409 "not_resolvable" "Nothing to resolve"
         "The payment or refund does not need a review, or its state does not allow the action.";
     AlreadyTipped 409 "already_tipped" "Already tipped"
@@ -132,9 +144,9 @@ problem_types! {
     OutcomeUnknown 503 "outcome_unknown" "Commit outcome unknown"
         "The connection to the database was lost during the commit. Repeat the request with the same key to learn the outcome.";
     Overloaded 503 "overloaded" "Service overloaded"
-        "All database connections are in use. Nothing was changed.";
+        "All database connections are in use, or the process has the most open streams. Nothing was changed.";
     Unavailable 503 "unavailable" "Service unavailable"
-        "A dependency of the service does not respond. Nothing was changed.";
+        "The database or the payment provider does not respond in time, or another request has locked the object. Nothing was changed.";
     Internal 500 "internal" "Internal error"
         "The service failed unexpectedly. The trace id finds the cause in the logs.";
 }
@@ -293,6 +305,11 @@ impl From<Error> for Problem {
                     .retry_after(1)
                     .into()
             }
+            error if error.is_locked() => {
+                tracing::warn!(%error, "a lock was not released in time");
+                let detail = "Another transaction has locked the object for seconds. Nothing was changed. Try again.";
+                Refusal::new(Code::Unavailable, detail).retry_after(1).into()
+            }
             error => {
                 tracing::error!(%error, "internal error");
                 Refusal::new(Code::Internal, INTERNAL_DETAIL).into()
@@ -305,9 +322,11 @@ impl From<Error> for Problem {
 fn is_outage(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
-        // 57P: shut down, crashed or starting. 53300: too many connections. Class 08: connection exceptions.
+        // Class 57: shut down, crashed or starting, or a statement took too long. 25P03: the process stopped in a transaction.
+        // 53300: too many connections. Class 08: connection exceptions.
         sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08") || code == "53300")
+            let code = error.code().unwrap_or_default();
+            code.starts_with("57") || code.starts_with("08") || code == "25P03" || code == "53300"
         }
         _ => false,
     }
@@ -325,7 +344,6 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let problem_type = self.refusal.code.problem_type();
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((CONTENT_TYPE, "application/problem+json"));
         if let Some(seconds) = self.refusal.retry_after_s {
@@ -334,8 +352,15 @@ impl ResponseError for Problem {
         if let Some(methods) = &self.allow {
             response.insert_header((ALLOW, methods.as_str()));
         }
-        if problem_type.status == 401 {
-            response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+        match self.refusal.code {
+            Code::Unauthenticated => _ = response.insert_header((WWW_AUTHENTICATE, "Bearer")),
+            Code::UnsupportedEncoding => _ = response.insert_header((ACCEPT_ENCODING, "identity")),
+            Code::UpgradeRequired => {
+                response.insert_header((UPGRADE, "websocket")).insert_header((SEC_WEBSOCKET_VERSION, "13"));
+            }
+            // The rest of the body may still arrive, and must not be read as the next request.
+            Code::RequestTimeout => _ = response.force_close(),
+            _ => {}
         }
         response.body(self.document().to_string())
     }

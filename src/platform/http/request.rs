@@ -3,8 +3,7 @@
 use std::marker::PhantomData;
 
 use actix_web::dev::Payload;
-use actix_web::error::PayloadError;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header;
 use actix_web::web::{self, Bytes};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use futures_util::future::{BoxFuture, LocalBoxFuture};
@@ -13,17 +12,20 @@ use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
 use super::audience::Audience;
-use super::json;
+use super::conditional::{self, is_known, tag};
 use super::problem::Problem;
+use super::stream_permit::StreamPermit;
+use super::{body, json};
 use crate::platform::Platform;
 use crate::platform::auth::{Caller, Role, VerifiedToken};
 use crate::platform::db::Tx;
-use crate::platform::error::{Code, Refusal, Result};
+use crate::platform::error::{Code, Error, IfMatch, Refusal, Result};
 use crate::platform::idempotency::{self, CommandResponse, Key, KeyLookup, StoredResponse};
 use crate::platform::ids::Id;
+use crate::platform::text::{Lines, NOTE_CHARS_MAX, check_text};
 
-/// The maximum size of a body, bytes, except for batches of positions.
-pub const BODY_BYTES_MAX: usize = 1 << 20;
+pub use super::body::BODY_BYTES_MAX;
+pub use super::conditional::{KnownVersionHeader, VersionHeader, read_number};
 
 /// The header `Idempotency-Key`, for the OpenAPI document.
 #[derive(Debug, IntoParams)]
@@ -39,26 +41,6 @@ pub struct KeyHeader {
         example = "6f1c0a52-8c1f-4a57-9a3e-0d5f4c1c2b7e"
     )]
     key: String,
-}
-
-/// The header `If-Match`, for the OpenAPI document.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "`Request::if_match` reads the header itself")]
-pub struct VersionHeader {
-    /// The `ETag` that the resource must still have; otherwise the response is 412. `*`, or no header, skips the check.
-    #[param(rename = "If-Match", pattern = r#"^(\*|(W/)?"[0-9]{1,18}")$"#, example = "\"3\"")]
-    version: Option<String>,
-}
-
-/// The header `If-None-Match`, for the OpenAPI document.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "`Request::respond` reads the header itself")]
-pub struct KnownVersionHeader {
-    /// The `ETag` that you have; 304 without a body if it is still the current one.
-    #[param(rename = "If-None-Match", example = "\"3\"")]
-    version: Option<String>,
 }
 
 /// The header `Last-Event-ID`, for the OpenAPI document.
@@ -86,7 +68,7 @@ pub struct Request<A> {
     pub http: HttpRequest,
     /// The raw body.
     pub body: Bytes,
-    caller: Option<Caller>,
+    token: Option<VerifiedToken>,
     audience: PhantomData<A>,
 }
 
@@ -98,9 +80,9 @@ impl<A: Audience> FromRequest for Request<A> {
         let (http, mut payload) = (http.clone(), payload.take());
         Box::pin(async move {
             let platform = platform(&http);
-            let caller = if A::ROLES.is_empty() { None } else { Some(admit(&platform, &http, A::ROLES)?.caller) };
-            let body = Bytes::from_request(&http, &mut payload).await.map_err(body_problem)?;
-            Ok(Self { platform, http, body, caller, audience: PhantomData })
+            let token = if A::ROLES.is_empty() { None } else { Some(admit(&platform, &http, A::ROLES)?) };
+            let body = body::read(&http, &mut payload).await?;
+            Ok(Self { platform, http, body, token, audience: PhantomData })
         })
     }
 }
@@ -142,24 +124,21 @@ pub(super) fn admit(platform: &Platform, http: &HttpRequest, roles: &[Role]) -> 
     .into())
 }
 
-fn body_problem(error: actix_web::Error) -> Problem {
-    match error.as_error::<PayloadError>() {
-        Some(PayloadError::Overflow) => Refusal::new(
-            Code::BodyTooLarge,
-            format!("The body must not exceed {BODY_BYTES_MAX} bytes. Split the request."),
-        )
-        .into(),
-        _ => Refusal::new(Code::Malformed, "The body ended before its declared length.").into(),
-    }
-}
-
 impl<A: Audience> Request<A> {
     /// The caller.
     ///
     /// # Panics
     /// For the audience [`Public`], which is not authenticated.
     pub fn caller(&self) -> Caller {
-        self.caller.unwrap_or_else(|| unreachable!("an audience with roles has a caller"))
+        self.token.map_or_else(|| unreachable!("an audience with roles has a caller"), |token| token.caller)
+    }
+
+    /// Returns the permit for a stream as the response.
+    ///
+    /// # Errors
+    /// As [`StreamPermit::acquire`].
+    pub fn stream_permit(&self) -> Result<StreamPermit> {
+        StreamPermit::acquire(&self.platform, self.token)
     }
 
     /// The id in the path parameter `name`.
@@ -175,7 +154,7 @@ impl<A: Audience> Request<A> {
     /// # Errors
     /// 415, and as [`json::read_object`].
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        self.must_be_json()?;
+        body::check_json(self.http.headers())?;
         json::read_object(&self.body)
     }
 
@@ -184,17 +163,8 @@ impl<A: Audience> Request<A> {
     /// # Errors
     /// 415, and as [`json::read`].
     pub fn json_array<T: DeserializeOwned>(&self) -> Result<Vec<T>> {
-        self.must_be_json()?;
+        body::check_json(self.http.headers())?;
         json::read(&self.body)
-    }
-
-    fn must_be_json(&self) -> Result<()> {
-        let kind = content_type(self.http.headers());
-        if kind.is_some_and(|kind| kind == "application/json" || kind.ends_with("+json")) {
-            return Ok(());
-        }
-        let detail = "Send the body as JSON, with `Content-Type: application/json`.";
-        Err(Refusal::new(Code::UnsupportedMediaType, detail).into())
     }
 
     /// The body of a command that has no fields: nothing, or an empty object.
@@ -220,18 +190,20 @@ impl<A: Audience> Request<A> {
         })
     }
 
-    /// The version that `If-Match` demands; `None` for `*` or no header.
+    /// Checks that the raw body has no content coding.
     ///
     /// # Errors
-    /// 400 if it is not an `ETag` of this service.
-    pub fn if_match(&self) -> Result<Option<i64>> {
-        let Some(value) = self.http.headers().get(header::IF_MATCH) else { return Ok(None) };
-        let text = value.to_str().unwrap_or_default();
-        if text == "*" {
-            return Ok(None);
-        }
-        let invalid = || Refusal::new(Code::Malformed, "`If-Match` must be the `ETag` of an earlier response, or `*`.");
-        Ok(Some(version_of(text).ok_or_else(invalid)?))
+    /// 415
+    pub fn check_coding(&self) -> Result<()> {
+        Ok(body::check_coding(self.http.headers())?)
+    }
+
+    /// The versions that `If-Match` names.
+    ///
+    /// # Errors
+    /// 400 if it has no entity tag.
+    pub fn if_match(&self) -> Result<IfMatch> {
+        Ok(conditional::if_match(&self.http)?)
     }
 
     /// Runs a command under its idempotency key. First it validates and looks up the key; then `parse` reads the rest of the
@@ -271,16 +243,17 @@ impl<A: Audience> Request<A> {
         }
     }
 
-    /// Responds to a GET of one resource: 304 if the caller has this version.
-    pub fn respond<T: Serialize>(&self, resource: &T, version: i64) -> HttpResponse {
-        let tag = format!("\"{version}\"");
-        let known = self.http.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-        let is_tag = |one: &str| one == "*" || one.trim_start_matches("W/") == tag;
-        let is_known = known.is_some_and(|known| known.split(',').map(str::trim).any(is_tag));
-        if is_known {
-            return HttpResponse::NotModified().insert_header((header::ETAG, tag)).finish();
+    /// Responds to a GET of one resource: 304 if the caller has this representation.
+    ///
+    /// # Errors
+    /// If the resource cannot be serialized.
+    pub fn respond<T: Serialize>(&self, resource: &T, version: i64) -> Result<HttpResponse, Problem> {
+        let body = to_json(resource)?;
+        let tag = tag(version, &body);
+        if is_known(&self.http, &tag) {
+            return Ok(HttpResponse::NotModified().insert_header((header::ETAG, tag)).finish());
         }
-        HttpResponse::Ok().insert_header((header::ETAG, tag)).json(resource)
+        Ok(HttpResponse::Ok().insert_header((header::ETAG, tag)).content_type("application/json").body(body))
     }
 }
 
@@ -294,40 +267,18 @@ pub fn parse_id<T: Id + std::str::FromStr<Err = crate::platform::ids::InvalidId>
     })
 }
 
-/// The longest note of an operator, characters.
-const NOTE_CHARS_MAX: usize = 500;
-
 /// Reads an operator's note from the field `/note`, and trims it.
 ///
 /// # Errors
-/// 422 if it is empty, too long, or has a NUL character, which PostgreSQL does not store.
+/// As [`check_text`].
 pub fn parse_note(text: &str) -> Result<String, Refusal> {
     let note = text.trim();
-    if (1..=NOTE_CHARS_MAX).contains(&note.chars().count()) && !note.contains('\0') {
-        return Ok(note.to_owned());
-    }
-    let detail = format!("must have 1 to {NOTE_CHARS_MAX} characters");
-    Err(Refusal::new(Code::InvalidRequest, format!("`note` {detail}.")).field("/note", detail))
-}
-
-/// The version in an `ETag`: `"3"`, or `W/"3"` after a proxy compressed the response.
-fn version_of(tag: &str) -> Option<i64> {
-    read_number(tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?)
-}
-
-/// Parses a number in a header: at most 18 digits, as published, so that it fits an `i64`.
-pub fn read_number(text: &str) -> Option<i64> {
-    let is_number = text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number { text.parse().ok() } else { None }
+    check_text("note", note, NOTE_CHARS_MAX, Lines::Many)?;
+    Ok(note.to_owned())
 }
 
 fn form_pairs(query: &str) -> form_urlencoded::Parse<'_> {
     form_urlencoded::parse(query.as_bytes())
-}
-
-fn content_type(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-    Some(value.split(';').next()?.trim().to_ascii_lowercase())
 }
 
 fn send(stored: StoredResponse, replayed: bool) -> HttpResponse {
@@ -343,31 +294,30 @@ fn send(stored: StoredResponse, replayed: bool) -> HttpResponse {
 }
 
 impl StoredResponse {
-    /// 200 with the resource, and its version as `ETag`.
+    /// 200 with the resource, and its `ETag`.
     ///
     /// # Errors
     /// If the resource cannot be serialized.
     pub fn ok<T: Serialize>(resource: &T, version: i64) -> Result<Self> {
-        Self::new(200, resource)?.header("ETag", format!("\"{version}\""))
+        Self::new(200, resource, version)
     }
 
-    /// 201 with the resource, its location, and its version as `ETag`.
+    /// 201 with the resource, its location, and its `ETag`.
     ///
     /// # Errors
     /// If the resource cannot be serialized.
     pub fn created<T: Serialize>(resource: &T, location: String, version: i64) -> Result<Self> {
-        Self::new(201, resource)?.header("Location", location)?.header("ETag", format!("\"{version}\""))
+        let mut created = Self::new(201, resource, version)?;
+        created.headers.push(("Location".to_owned(), location));
+        Ok(created)
     }
 
-    fn new<T: Serialize>(status: u16, resource: &T) -> Result<Self> {
-        let body =
-            serde_json::to_vec(resource).map_err(|error| crate::platform::error::Error::Bug(error.to_string()))?;
-        Ok(Self { status, headers: Vec::new(), body })
+    fn new<T: Serialize>(status: u16, resource: &T, version: i64) -> Result<Self> {
+        let body = to_json(resource)?;
+        Ok(Self { status, headers: vec![("ETag".to_owned(), tag(version, &body))], body })
     }
+}
 
-    #[expect(clippy::unnecessary_wraps, reason = "reads as a chain")]
-    fn header(mut self, name: &str, value: String) -> Result<Self> {
-        self.headers.push((name.to_owned(), value));
-        Ok(self)
-    }
+fn to_json<T: Serialize>(resource: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(resource).map_err(|error| Error::Bug(error.to_string()))
 }

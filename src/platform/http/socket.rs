@@ -5,19 +5,20 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use actix_web::dev;
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
-use actix_ws::{CloseCode, CloseReason, Closed, Message, MessageStream, Session};
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Closed, Session};
 
 use super::Problem;
 use super::audience::Audience;
 use super::origin_check::check_origin;
 use super::request::{admit, platform};
+use super::stream_permit::{PermitEnd, StreamPermit};
 use crate::platform::Platform;
-use crate::platform::auth::VerifiedToken;
+use crate::platform::auth::{Caller, VerifiedToken};
 use crate::platform::error::{Code, Refusal, Result};
 
-/// The maximum length of a client's message, bytes.
+/// The maximum length of a client's message, whole or in fragments, bytes.
 const MESSAGE_BYTES_MAX: usize = 1024;
 
 /// The maximum length of a close reason, bytes: a control frame holds 125, of which the code takes two (RFC 6455, 5.5).
@@ -53,24 +54,34 @@ impl<A: Audience> FromRequest for RequestHead<A> {
 }
 
 impl<A: Audience> RequestHead<A> {
-    /// The verified token.
+    /// The caller.
     ///
     /// # Panics
-    /// For the audience [`Public`](super::Public), which has no token.
-    pub fn token(&self) -> VerifiedToken {
-        self.token.unwrap_or_else(|| unreachable!("an audience with roles has a token"))
+    /// For the audience [`Public`](super::Public), which is not authenticated.
+    pub fn caller(&self) -> Caller {
+        self.token.map_or_else(|| unreachable!("an audience with roles has a caller"), |token| token.caller)
     }
 
-    /// Whether the request asks for a WebSocket.
+    /// Returns the permit for a WebSocket as the response.
+    ///
+    /// # Errors
+    /// As [`StreamPermit::acquire`].
+    pub fn stream_permit(&self) -> Result<StreamPermit> {
+        StreamPermit::acquire(&self.platform, self.token)
+    }
+
+    /// Whether the request asks for a WebSocket. Offers of other protocols, such as HTTP/2, are ignored (RFC 9110, 7.8).
     pub fn wants_socket(&self) -> bool {
-        self.http.headers().contains_key(header::UPGRADE)
+        let offered = self.http.headers().get(header::UPGRADE).and_then(|value| value.to_str().ok());
+        offered.is_some_and(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
     }
 }
 
 /// An open connection.
 pub struct Socket {
     session: Session,
-    messages: MessageStream,
+    messages: AggregatedMessageStream,
+    permit: StreamPermit,
 }
 
 /// What was received from the client.
@@ -89,7 +100,7 @@ pub enum Disconnect {
     Gone,
     /// The client does not read. No close reason is sent.
     SlowReader,
-    /// The client violated the protocol.
+    /// The client violated the protocol, or its token has expired.
     Violation(String),
 }
 
@@ -99,37 +110,69 @@ impl From<Closed> for Disconnect {
     }
 }
 
+impl From<PermitEnd> for Disconnect {
+    fn from(end: PermitEnd) -> Self {
+        match end {
+            PermitEnd::TokenExpired => Self::Violation("the token has expired".to_owned()),
+            PermitEnd::Shutdown => Self::Gone,
+        }
+    }
+}
+
+/// Sends while the permit lasts.
+async fn permitted(permit: &StreamPermit, sending: impl Future<Output = Result<(), Closed>>) -> Result<(), Disconnect> {
+    tokio::select! {
+        biased;
+        end = permit.ended() => Err(end.into()),
+        sent = sent(sending) => sent,
+    }
+}
+
 /// Waits for a send, at most [`SEND_MAX`]. After a timeout the message and the connection are lost.
 async fn sent(sending: impl Future<Output = Result<(), Closed>>) -> Result<(), Disconnect> {
     Ok(tokio::time::timeout(SEND_MAX, sending).await.map_err(|_elapsed| Disconnect::SlowReader)??)
 }
 
 impl Socket {
-    /// Completes the handshake.
+    /// Completes the handshake. The connection closes when the permit ends.
     ///
     /// # Errors
-    /// [`Code::Forbidden`] for a page of another origin; [`Code::Malformed`] for an invalid handshake.
-    pub fn open<A>(head: &RequestHead<A>, body: web::Payload) -> Result<(Self, HttpResponse)> {
+    /// [`Code::Forbidden`] for a page of another origin; [`Code::UpgradeRequired`] for another version of the protocol;
+    /// [`Code::Malformed`] for another invalid handshake.
+    pub fn open<A>(head: &RequestHead<A>, body: web::Payload, permit: StreamPermit) -> Result<(Self, HttpResponse)> {
         check_origin(head.http.headers())?;
-        let (response, session, messages) = actix_ws::handle(&head.http, body)
-            .map_err(|error| Refusal::new(Code::Malformed, format!("Invalid WebSocket handshake: {error}.")))?;
-        Ok((Self { session, messages: messages.max_frame_size(MESSAGE_BYTES_MAX) }, response))
+        let (response, session, messages) = actix_ws::handle(&head.http, body).map_err(|error| {
+            let code = match error.error_response().status() {
+                StatusCode::UPGRADE_REQUIRED => Code::UpgradeRequired,
+                _ => Code::Malformed,
+            };
+            Refusal::new(code, format!("Invalid WebSocket handshake: {error}."))
+        })?;
+        let messages = messages.max_frame_size(MESSAGE_BYTES_MAX).aggregate_continuations();
+        Ok((Self { session, messages: messages.max_continuation_size(MESSAGE_BYTES_MAX), permit }, response))
     }
 
-    /// Receives the next message. Cancel safe.
+    /// Receives the next message, while the permit lasts. Cancel safe.
     ///
     /// # Errors
     /// [`Disconnect`]
     pub async fn receive(&mut self) -> Result<Received, Disconnect> {
-        match self.messages.recv().await {
-            Some(Ok(Message::Text(text))) => Ok(Received::Text(text.to_string())),
-            Some(Ok(Message::Ping(bytes))) => {
-                sent(self.session.pong(&bytes)).await?;
+        let message = tokio::select! {
+            biased;
+            end = self.permit.ended() => return Err(end.into()),
+            message = self.messages.recv() => message,
+        };
+        match message {
+            Some(Ok(AggregatedMessage::Text(text))) => Ok(Received::Text(text.to_string())),
+            Some(Ok(AggregatedMessage::Ping(bytes))) => {
+                permitted(&self.permit, self.session.pong(&bytes)).await?;
                 Ok(Received::KeepAlive)
             }
-            Some(Ok(Message::Pong(_) | Message::Nop)) => Ok(Received::KeepAlive),
-            Some(Ok(Message::Close(_))) | None => Err(Disconnect::Gone),
-            Some(Ok(_)) => Err(Disconnect::Violation("only unfragmented text messages are supported".to_owned())),
+            Some(Ok(AggregatedMessage::Pong(_))) => Ok(Received::KeepAlive),
+            Some(Ok(AggregatedMessage::Close(_))) | None => Err(Disconnect::Gone),
+            Some(Ok(AggregatedMessage::Binary(_))) => {
+                Err(Disconnect::Violation("only text messages are supported".to_owned()))
+            }
             Some(Err(error)) => Err(Disconnect::Violation(error.to_string())),
         }
     }
@@ -139,7 +182,7 @@ impl Socket {
     /// # Errors
     /// [`Disconnect`]
     pub async fn text(&mut self, text: String) -> Result<(), Disconnect> {
-        sent(self.session.text(text)).await
+        permitted(&self.permit, self.session.text(text)).await
     }
 
     /// Sends a binary message. Waits at most 10 s for a slow client.
@@ -147,7 +190,7 @@ impl Socket {
     /// # Errors
     /// [`Disconnect`]
     pub async fn binary(&mut self, bytes: Vec<u8>) -> Result<(), Disconnect> {
-        sent(self.session.binary(bytes)).await
+        permitted(&self.permit, self.session.binary(bytes)).await
     }
 
     /// Sends a ping. The client's pong is received as [`Received::KeepAlive`].
@@ -155,7 +198,7 @@ impl Socket {
     /// # Errors
     /// [`Disconnect`]
     pub async fn ping(&mut self) -> Result<(), Disconnect> {
-        sent(self.session.ping(b"")).await
+        permitted(&self.permit, self.session.ping(b"")).await
     }
 
     /// Sends a close frame with the reason.

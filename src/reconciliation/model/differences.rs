@@ -6,8 +6,9 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
+use super::disputes::compare_disputes;
 use super::kinds::{DifferenceKind, RepairRule};
-use crate::payments::model::RefundState;
+use crate::payments::model::{DisputeState, RefundState};
 use crate::payments::{IntentRecord, IntentStage, PaymentState, ProviderRecords, RefundRecord, RefundStage};
 use crate::platform::ids::{Id, PaymentId, RefundId, TripId};
 
@@ -28,6 +29,8 @@ pub struct LocalPayment {
     pub amount: i64,
     /// The captured amount.
     pub captured: i64,
+    /// The dispute of its charge.
+    pub dispute: Option<DisputeState>,
     /// The total of the trip; zero if it is free or the total is not known yet.
     pub trip_total: i64,
     /// Increases with every change of the payment.
@@ -122,7 +125,8 @@ pub fn compare(ours: &[LocalPayment], theirs: &ProviderRecords, first: Option<Pa
             Some(payment) => compare_second_intent(payment, intent).into_iter().collect(),
         }
     });
-    missing.chain(of_intents).chain(compare_refunds(settled(), &theirs.refunds)).collect()
+    let of_refunds = compare_refunds(settled(), &theirs.refunds);
+    missing.chain(of_intents).chain(of_refunds).chain(compare_disputes(settled(), &theirs.disputes)).collect()
 }
 
 fn unknown_intent(intent: &IntentRecord) -> Difference {
@@ -140,7 +144,7 @@ fn unknown_intent(intent: &IntentRecord) -> Difference {
     }
 }
 
-fn difference(payment: &LocalPayment, kind: DifferenceKind, subject: &str, detail: String) -> Difference {
+pub(super) fn difference(payment: &LocalPayment, kind: DifferenceKind, subject: &str, detail: String) -> Difference {
     Difference {
         kind,
         subject: subject.to_owned(),
@@ -343,8 +347,10 @@ fn compare_refund(payment: &LocalPayment, ours: &LocalRefund, theirs: &RefundRec
             Some(_) => RepairRule::LookAgain,
             None => RepairRule::AdoptRefund,
         },
-        // A refund that is over never changes.
-        (RefundState::Succeeded, RefundStage::Pending | RefundStage::Failed)
+        // It failed after it had succeeded.
+        (RefundState::Succeeded, RefundStage::Failed) => RepairRule::LookAgain,
+        // Our refund never becomes that.
+        (RefundState::Succeeded, RefundStage::Pending)
         | (RefundState::Failed, RefundStage::Pending | RefundStage::Succeeded) => RepairRule::None,
     };
     let there = match theirs.stage {

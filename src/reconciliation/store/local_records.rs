@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::super::model::SettlementLimits;
 use super::super::model::differences::{LocalPayment, LocalRefund};
 use crate::payments::PaymentState;
-use crate::payments::model::RefundState;
+use crate::payments::model::{DisputeState, RefundState};
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{Id, PaymentId};
 
@@ -33,7 +33,7 @@ pub(in crate::reconciliation) async fn local_payments(
     let first = filter.first.map(Id::uuid);
     let rows = sqlx::query!(
         r#"select payments.id, payments.trip_id, payments.provider_intent_id as intent_id, payments.state, payments.currency,
-                  payments.amount, payments.captured_amount as captured, coalesce(trips.total, 0) as "trip_total!", payments.version,
+                  payments.amount, payments.captured_amount as captured, payments.dispute, coalesce(trips.total, 0) as "trip_total!", payments.version,
                   (trips.ended_at is not null
                    and not exists (select from unnest($1::uuid[]) as unsettled (id) where unsettled.id = trips.id)) as "settled!"
            from payments join trips on trips.id = payments.trip_id
@@ -58,6 +58,7 @@ pub(in crate::reconciliation) async fn local_payments(
                 currency: row.currency,
                 amount: row.amount,
                 captured: row.captured,
+                dispute: row.dispute.as_deref().and_then(DisputeState::parse),
                 trip_total: row.trip_total,
                 version: row.version,
                 settled: row.settled,

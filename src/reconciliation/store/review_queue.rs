@@ -1,11 +1,20 @@
 //! The operators' review queue.
 
+use std::collections::HashMap;
+
+use chrono::TimeDelta;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::super::model::subject;
 use crate::platform::clock::DomainTime;
 use crate::platform::error::Result;
-use crate::platform::ids::TripId;
+use crate::platform::ids::{DriverId, TripId};
+use crate::platform::leader;
+use crate::supply::{self, KnownPosition, LastKnown};
+
+/// The time without a position after which a trip in progress needs review.
+const UNRESPONSIVE_IN_PROGRESS: TimeDelta = TimeDelta::minutes(15);
 
 /// An object that needs an operator's decision.
 #[derive(Debug)]
@@ -28,17 +37,18 @@ struct Row {
 
 /// Returns the number of objects that need review, and the first `limit` of them.
 ///
-/// These are payments and refunds with a reason to review, trips whose driver was last seen before `unresponsive_since`, trips
-/// with a locked PIN, and dead outbox deliveries. Provider events that were set aside come last: on a shared
-/// account they can be many.
+/// These are payments and refunds with a reason to review, trips in progress whose driver has been unresponsive for
+/// [`UNRESPONSIVE_IN_PROGRESS`], trips with a locked PIN, and dead outbox deliveries. Provider events that were set aside come last:
+/// on a shared account they can be many.
 ///
 /// # Errors
 /// If the database does not answer.
 pub(in crate::reconciliation) async fn review_queue(
     conn: &mut PgConnection,
-    unresponsive_since: DomainTime,
+    now: DomainTime,
     limit: i64,
 ) -> Result<(u64, Vec<ReviewItem>)> {
+    let unresponsive = unresponsive_rides(conn, now).await?;
     let rows = sqlx::query_as!(
         Row,
         r#"with found (kind, id, trip_id, detail) as (
@@ -49,10 +59,7 @@ pub(in crate::reconciliation) async fn review_queue(
                from refunds join payments on payments.id = refunds.payment_id where refunds.needs_review is not null
                union all
                select 'trip', trips.id::text, trips.id, 'is in progress, and its driver has not responded for 15 minutes'
-               from trips cross join matcher
-               left join driver_positions position on position.driver_id = trips.driver_id
-               where trips.started_at is not null and trips.ended_at is null
-                 and greatest(position.received_at, trips.started_at, matcher.since) < $1
+               from trips where id = any($1)
                union all
                select 'trip', id::text, id, 'has a locked PIN after five wrong attempts'
                from trips where pin_failures >= 5
@@ -65,7 +72,7 @@ pub(in crate::reconciliation) async fn review_queue(
                from provider_events where set_aside_at is not null)
            select kind as "kind!", id as "id!", trip_id as "trip_id?: TripId", detail as "detail!", count(*) over () as "total!"
            from found order by kind = 'provider event', kind, id limit $2"#,
-        unresponsive_since as _,
+        &unresponsive,
         limit,
     )
     .fetch_all(conn)
@@ -73,4 +80,28 @@ pub(in crate::reconciliation) async fn review_queue(
     let total = rows.first().map_or(0, |row| row.total.unsigned_abs());
     let item = |row: Row| ReviewItem { subject: subject(&row.kind, &row.id), trip_id: row.trip_id, detail: row.detail };
     Ok((total, rows.into_iter().map(item).collect()))
+}
+
+/// Returns the trips in progress whose driver has been unresponsive for [`UNRESPONSIVE_IN_PROGRESS`], by the checkpoint of the index.
+async fn unresponsive_rides(conn: &mut PgConnection, now: DomainTime) -> Result<Vec<Uuid>> {
+    let before = now - UNRESPONSIVE_IN_PROGRESS;
+    let rides = sqlx::query!(
+        r#"select id as "id: Uuid", driver_id as "driver_id!: DriverId", started_at as "started_at!: DomainTime"
+           from trips where ended_at is null and started_at < $1"#,
+        before as _,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    if rides.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Some((saved_at, positions)) = supply::store::checkpoint(conn).await? else { return Ok(Vec::new()) };
+    let last: HashMap<DriverId, LastKnown> = positions.into_iter().map(|last| (last.driver, last)).collect();
+    let term = leader::term(conn).await?;
+    let is_unresponsive = |driver: DriverId, started_at: DomainTime| {
+        let known = KnownPosition { driver, last: last.get(&driver).copied(), until: saved_at, epoch: None };
+        known.silence(Some(started_at), &term) >= UNRESPONSIVE_IN_PROGRESS
+    };
+    let unresponsive = rides.into_iter().filter(|ride| is_unresponsive(ride.driver_id, ride.started_at));
+    Ok(unresponsive.map(|ride| ride.id).collect())
 }

@@ -295,7 +295,7 @@ pub(in crate::reconciliation) async fn delete_expired_runs(
              select run.id from reconciliation_runs run
              where run.finished_at < $1
                and not exists (select from reconciliation_repairs repair where repair.run_id = run.id)
-             order by run.finished_at limit $2)",
+             order by run.finished_at limit $2 for update skip locked)",
         before as _,
         limit,
     )

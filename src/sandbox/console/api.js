@@ -79,7 +79,7 @@ async function send(prepared, { why, body }) {
 
 /**
  * Follows a stream of server-sent events and resumes it after a disconnect, until `onEvent(type, data)` returns false or the
- * service answers 404. Returns a function that stops it.
+ * service answers 204 (nothing more will come) or 404. Returns a function that stops it.
  */
 export function stream({ as, subject, path, onEvent }) {
   const stopped = new AbortController();
@@ -95,6 +95,7 @@ async function follow({ as, subject, path, onEvent, signal }) {
       const resume = last === null ? {} : { "Last-Event-ID": last };
       const response = await fetch(path, { headers: { ...headers, Accept: "text/event-stream", ...resume }, signal });
       if (response.status === 401) await renew(as, subject);
+      else if (response.status === 204) return;
       else if (response.status >= 400 && response.status < 500 && response.status !== 429) return;
       else if (response.ok) {
         connection(true);

@@ -1,7 +1,7 @@
 //! The settable domain clock.
 
 use actix_web::HttpResponse;
-use chrono::TimeDelta;
+use chrono::{Datelike, TimeDelta};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -19,6 +19,9 @@ const SCALE_MAX: u32 = 1_000;
 
 /// The longest jump of domain time: a year.
 const ADVANCE_MAX_S: i64 = 31_536_000;
+
+/// The last year that a jump may reach. The last that the API can show is 9999.
+const YEAR_MAX: i32 = 9_000;
 
 /// How far past a deadline a jump goes.
 const PAST: TimeDelta = TimeDelta::seconds(1);
@@ -90,6 +93,9 @@ pub(super) async fn set_clock(request: Request<Public>) -> HttpResult {
                 let real = platform.clock.machine().max(current.real);
                 let now = current.domain_at(real);
                 let mut domain = now + TimeDelta::seconds(change.advance_s.unwrap_or(0));
+                if domain > now && domain.utc().year() > YEAR_MAX {
+                    return Err(too_far().into());
+                }
                 let mut passed = None;
                 if let Some(owner) = owner {
                     let deadline = store::next_deadline(tx, *owner, now).await?.ok_or_else(nothing_pending)?;
@@ -107,6 +113,11 @@ pub(super) async fn set_clock(request: Request<Public>) -> HttpResult {
         .await?;
     platform.clock.set_if_newer(anchor);
     Ok(HttpResponse::Ok().json(body(platform, passed)))
+}
+
+fn too_far() -> Refusal {
+    let detail = format!("must not lead past the year {YEAR_MAX}");
+    Refusal::new(Code::InvalidRequest, format!("`advance_s` {detail}.")).field("/advance_s", detail)
 }
 
 fn nothing_pending() -> Refusal {

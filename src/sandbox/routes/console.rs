@@ -1,12 +1,10 @@
 //! The console: `/`, and its files under `/console/`.
 
-use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
-};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::platform::error::Refusal;
-use crate::platform::http::HttpResult;
+use crate::platform::http::{HttpResult, is_known};
 use crate::sandbox::console::{File, tag};
 
 /// Only resources of this service: none from elsewhere, none inline, and no frame around the page.
@@ -32,8 +30,7 @@ fn send(http: &HttpRequest, name: &str) -> HttpResult {
     let file = File::named(name).ok_or_else(|| Refusal::not_found("console file"))?;
     let content = file.content();
     let tag = tag(&content);
-    let known = http.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let is_known = known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
+    let is_known = is_known(http, &tag);
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .insert_header((ETAG, tag))

@@ -9,7 +9,6 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::platform::Platform;
 use crate::platform::http::socket::{Disconnect, Received, RequestHead, Socket};
 use crate::platform::http::{HttpResult, Public};
 use crate::platform::ids::DriverId;
@@ -44,13 +43,12 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
         (status = 101, description = "A WebSocket, as described")))]
 pub(super) async fn live(head: RequestHead<Public>, body: Payload, sandbox: web::Data<Sandbox>) -> HttpResult {
     let live = &sandbox.live;
+    let permit = head.stream_permit()?;
     if !head.wants_socket() {
         return Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(live.snapshot().await?));
     }
-    let subscription = live.subscribe()?;
-    let (socket, response) = Socket::open(&head, body)?;
-    let map =
-        Map { platform: head.platform, subscription, socket, feed: None, sent_rides: None, sent: 0, acknowledged: 0 };
+    let (socket, response) = Socket::open(&head, body, permit)?;
+    let map = Map { subscription: live.subscribe(), socket, feed: None, sent_rides: None, sent: 0, acknowledged: 0 };
     actix_web::rt::spawn(map.run());
     Ok(response)
 }
@@ -67,7 +65,6 @@ enum MapMessage {
 
 /// A connected map.
 struct Map {
-    platform: Platform,
     subscription: Subscription,
     socket: Socket,
     feed: Option<Feed>,
@@ -91,7 +88,6 @@ impl Map {
     async fn step(&mut self) -> Result<(), Disconnect> {
         let may_send = self.feed.is_some() && self.sent.saturating_sub(self.acknowledged) < UNACKNOWLEDGED_MAX;
         tokio::select! {
-            () = self.platform.shutdown.cancelled() => Err(Disconnect::Gone),
             () = tokio::time::sleep(IDLE_MAX) => Err(Disconnect::Violation("no message for a minute".to_owned())),
             received = self.socket.receive() => match received? {
                 Received::Text(text) => self.handle(&text).await,

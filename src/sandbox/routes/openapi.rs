@@ -1,7 +1,8 @@
 //! What the OpenAPI document says about the sandbox's operations beyond their annotations.
 
 use crate::platform::error::Code::{
-    Forbidden, InvalidId, NotASimulator, NotFound, NotSupervised, NothingPending, Unavailable,
+    Forbidden, InvalidId, NotASimulator, NotFound, NotSupervised, NothingPending, Overloaded, Unavailable,
+    UpgradeRequired,
 };
 
 /// The refusals of single operations. All refuse a foreign `Origin` or `Host` with `forbidden`.
@@ -17,7 +18,7 @@ pub(crate) const REFUSALS: &[(&str, &[crate::platform::error::Code])] = &[
     ("end_provider_faults", &[Forbidden, NotASimulator, Unavailable]),
     ("get_provider_view", &[Forbidden, NotASimulator]),
     ("expire_authorization", &[Forbidden, NotASimulator]),
-    ("watch_city", &[Forbidden, Unavailable]),
+    ("watch_city", &[Forbidden, Overloaded, Unavailable, UpgradeRequired]),
     ("list_state_machines", &[Forbidden]),
     ("get_streets", &[Forbidden]),
     ("put_streets", &[Forbidden]),

@@ -77,7 +77,7 @@ pub(super) async fn streets(request: Request<Public>) -> HttpResult {
         Some(found) => found,
         None => (RawValue::from_string("[]".to_owned()).map_err(|error| Error::Bug(error.to_string()))?, 0),
     };
-    Ok(request.respond(&StreetsBody { r#type: "MultiLineString", coordinates }, version))
+    request.respond(&StreetsBody { r#type: "MultiLineString", coordinates }, version)
 }
 
 /// Publish streets

@@ -57,7 +57,7 @@ pub(super) async fn create(request: Request<Public>, sandbox: web::Data<Sandbox>
     };
     let caller = Caller { role: body.role, subject };
     let expires_at = now + TOKEN_TTL;
-    let token = sandbox.token_key.issue(caller, expires_at).ok_or_else(|| {
+    let token = sandbox.token_key.issue(caller, expires_at, &sandbox.expected_claims).ok_or_else(|| {
         let detail = "The service has only a public key, which cannot sign tokens. Start it with --jwt-secret.";
         Refusal::new(Code::Unavailable, detail)
     })?;

@@ -19,12 +19,13 @@ pub const KEPT: [&str; 8] = [
 ];
 
 /// Tables that a reset truncates: all others. A test compares both lists with the database.
-pub const CLEARED: [&str; 26] = [
+pub const CLEARED: [&str; 27] = [
     "driver_engagements",
     "driver_events",
-    "driver_positions",
     "drivers",
     "idempotency_keys",
+    "index_checkpoint",
+    "index_checkpoint_chunks",
     "ledger_entries",
     "ledger_postings",
     "match_cycles",

@@ -127,23 +127,14 @@ fn evicted_driver_is_found_after_the_next_status() {
 }
 
 #[test]
-fn unsaved_positions_are_returned_once_latest_only() {
-    let mut fleet = fleet_of(4);
-    for (number, recorded_ms) in [(1, 0), (2, 0), (3, 0), (1, 10), (4, 0)] {
-        fleet.report(report(number, 0.0, recorded_ms), at_ms(recorded_ms));
-    }
-    fleet.report(report(4, 0.0, -1), at_ms(10));
-    fleet.set_status(driver(2), Status::Offline);
-    fleet.check_invariants().unwrap();
-
-    let mut taken = |max| -> Vec<_> {
-        let rows = fleet.take_dirty(max);
-        fleet.check_invariants().unwrap();
-        rows.iter().map(|row| (row.driver, row.recorded_at)).collect()
-    };
-    assert_eq!(taken(2), [(driver(1), at_ms(10)), (driver(3), at_ms(0))]);
-    assert_eq!(taken(2), [(driver(4), at_ms(0))]);
-    assert_eq!(taken(2), []);
+fn drivers_without_a_position_since_a_time_are_listed() {
+    let mut fleet = fleet_of(3);
+    fleet.report(report(1, 0.0, 0), at_ms(0));
+    fleet.report(report(2, 0.0, 0), at_ms(10));
+    fleet.set_status(driver(1), BUSY);
+    let mut without_position: Vec<_> = fleet.without_position_since(at_ms(10)).collect();
+    without_position.sort_by_key(|(driver, _)| *driver);
+    assert_eq!(without_position, [(driver(1), BUSY), (driver(3), FREE)]);
 }
 
 #[test]
@@ -152,7 +143,7 @@ fn restart_restores_fresh_positions() {
     for (number, recorded_ms) in [(1, -25_000), (2, -10_000), (3, -10_000), (4, -10_000), (5, 4_000)] {
         before.report(report(number, 0.0, recorded_ms), at_ms(0));
     }
-    let rows = before.take_dirty(usize::MAX);
+    let rows: Vec<_> = before.online_drivers().map(|driver| driver.last).collect();
 
     let mut fleet = fleet_of(5);
     fleet.set_status(driver(3), Status::Offline);
@@ -161,7 +152,6 @@ fn restart_restores_fresh_positions() {
     fleet.check_invariants().unwrap();
     assert_eq!(found_drivers(&fleet, at_ms(10_000)), [2, 5, 4].map(driver));
     assert_eq!(fleet.position(driver(5)), before.position(driver(5)));
-    assert_eq!(fleet.take_dirty(usize::MAX).len(), 1, "restored positions are already saved");
 
     assert_eq!(
         fleet_of(5).restore(rows, at_ms(-60_000)),

@@ -1,10 +1,15 @@
-//! A driver goes online or offline.
+//! A driver goes online or offline, or is taken offline.
+
+use chrono::TimeDelta;
+use serde_json::json;
 
 use super::offers::{OfferEnding, end_offer};
-use super::{Actor, Stamp, TransitionContext, lock_trip};
+use super::{Actor, Stamp, TransitionContext, lock_trip, notify_driver};
+use crate::platform::clock::DomainTime;
 use crate::platform::db::Tx;
 use crate::platform::error::{Code, Error, Refusal, Result};
 use crate::platform::ids::{DriverId, Id};
+use crate::platform::leader;
 use crate::platform::wake::Wake;
 use crate::supply::commands::{self as supply, Vehicle};
 use crate::trips::state_machine::State;
@@ -31,12 +36,47 @@ pub async fn set_availability(tx: &mut Tx, new: &NewAvailability) -> Result<()> 
     }
     supply::set_available(tx, driver, new.available, &new.vehicle, new.stamp.now).await?;
     // The driver's row is locked now. An offer made between the check above and this lock is visible here: retry. A later
-    // offer waits for the lock and finds the driver offline.
+    // offer finds the row locked, or the driver offline.
     if !new.available && store::engagement(tx, driver).await?.is_some() {
         return Err(Error::StaleWrite("engagement"));
     }
     tx.wake(Wake::Driver(driver.uuid()));
     Ok(())
+}
+
+/// The time without a position after which a driver without a trip is inactive. Long enough for a tunnel, a dead battery or a
+/// change of phones.
+pub const INACTIVE_AFTER: TimeDelta = TimeDelta::minutes(15);
+
+/// An online driver who has sent no position since `before`, by the matcher's memory.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct InactiveDriver {
+    pub driver_id: DriverId,
+    pub before: DomainTime,
+    pub epoch: i64,
+    pub stamp: Stamp,
+}
+
+/// Takes an inactive driver offline. Their next availability brings them back; a position does not. Returns false if the driver came
+/// online later, has an offer or a trip, or sends to another matcher.
+///
+/// # Errors
+/// If the database fails.
+pub async fn take_offline(tx: &mut Tx, inactive: &InactiveDriver) -> Result<bool> {
+    let InactiveDriver { driver_id, before, epoch, stamp } = inactive;
+    let term = leader::term(tx).await?;
+    if term.epoch != *epoch || term.since >= *before || !supply::lock_online_since(tx, *driver_id, *before).await? {
+        return Ok(false);
+    }
+    // An offer that is being written waits for the lock of the driver's row, and is then refused.
+    if store::engagement(tx, *driver_id).await?.is_some() {
+        return Ok(false);
+    }
+    let (available, vehicle) = (false, Vehicle::default());
+    set_availability(tx, &NewAvailability { driver_id: *driver_id, available, vehicle, stamp: *stamp }).await?;
+    notify_driver(tx, *driver_id, "driver.offline", json!({"because": "inactive"}), stamp).await?;
+    Ok(true)
 }
 
 async fn withdraw_own_offer(tx: &mut Tx, driver: DriverId, stamp: &Stamp) -> Result<()> {

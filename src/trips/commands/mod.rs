@@ -9,11 +9,11 @@ mod ride;
 mod time;
 mod tip;
 
-pub use availability::{NewAvailability, set_availability};
+pub use availability::{INACTIVE_AFTER, InactiveDriver, NewAvailability, set_availability, take_offline};
 pub use offers::{NewOffer, OfferResponse, accept, decline, offer};
 pub use payment::{payment_authorized, payment_declined};
 pub use request::{NewTrip, request};
-pub use ride::{CommandRequest, DriverFacts, TripCommand, execute, reset_pin};
+pub use ride::{CommandRequest, TripCommand, execute, reset_pin};
 pub use time::{apply_deadline, driver_unresponsive};
 pub use tip::{NewTip, TIP_MAX, tip};
 

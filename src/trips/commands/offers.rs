@@ -26,7 +26,8 @@ pub struct NewOffer {
 /// Offers a searching trip to a free driver. This transaction has locked `trip`.
 ///
 /// # Errors
-/// [`Code::DriverUnavailable`] if the index was stale and the driver is busy or offline; 409 if the trip no longer searches.
+/// [`Code::DriverUnavailable`] if the index was stale and the driver is busy or offline, or if another transaction has locked the
+/// driver's row; 409 if the trip no longer searches.
 pub async fn offer(tx: &mut Tx, trip: &Trip, new: &NewOffer) -> Result<(Offer, Trip)> {
     let offer = Offer {
         id: new.id,
@@ -43,14 +44,17 @@ pub async fn offer(tx: &mut Tx, trip: &Trip, new: &NewOffer) -> Result<(Offer, T
     if trip.state != State::Searching {
         return Err(invalid_transition(trip.state, CommandKind::Offer).into());
     }
+    // First, because the inserts below wait for the driver's row.
+    match supply::is_available(tx, new.driver_id).await? {
+        Some(true) => {}
+        Some(false) => return Err(unavailable("offline").into()),
+        None => return Err(unavailable("locked").into()),
+    }
     // The index may be stale. The second of two offers to one driver fails here or at the engagement.
     let inserted = store::insert_offer(tx, &offer, new.epoch).await;
     inserted.on_constraint("one_pending_offer_per_driver", || unavailable("busy"))?;
     if !store::engage(tx, &offer).await? {
         return Err(unavailable("busy").into());
-    }
-    if !supply::is_available(tx, new.driver_id).await? {
-        return Err(unavailable("offline").into());
     }
     let command = Command::Offer { expires_at: offer.expires_at };
     let data = json!({"offer_id": offer.id, "expires_at": offer.expires_at});

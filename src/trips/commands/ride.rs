@@ -1,15 +1,16 @@
 //! Commands of riders, drivers and operators to a trip: arrive, start, complete, cancel, no-show, abort.
 
 use super::offers::withdraw_pending;
+use super::time::is_unresponsive;
 use super::{Actor, Stamp, TransitionContext, apply, lock_trip};
-use crate::geo::{Position, distance_m};
-use crate::platform::clock::DomainTime;
+use crate::geo::distance_m;
 use crate::platform::db::Tx;
-use crate::platform::error::{Code, Refusal, Result, check_version};
+use crate::platform::error::{Code, Error, IfMatch, Refusal, Result, check_version};
 use crate::platform::ids::{Id, TripId};
+use crate::platform::leader;
 use crate::platform::wake::Wake;
-use crate::supply::commands as supply;
-use crate::trips::state_machine::{Command, CommandKind, State, Trip, UNRESPONSIVE_AFTER, invalid_transition};
+use crate::supply::KnownPosition;
+use crate::trips::state_machine::{Command, CommandKind, State, Trip, invalid_transition};
 use crate::trips::store;
 
 /// A command as its caller sends it.
@@ -24,15 +25,6 @@ pub enum TripCommand {
     Abort { charge: Option<i64> },
 }
 
-/// The driver's last position in this process's index. The database stores it up to a second later.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct DriverFacts {
-    /// The position.
-    pub position: Option<Position>,
-    /// When it was received.
-    pub last_seen_at: Option<DomainTime>,
-}
-
 /// A command, its trip, its caller, and what it depends on.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -40,8 +32,9 @@ pub struct CommandRequest {
     pub trip_id: TripId,
     pub actor: Actor,
     pub command: TripCommand,
-    pub if_match: Option<i64>,
-    pub facts: DriverFacts,
+    pub if_match: IfMatch,
+    /// What is known of the driver's position, for the commands that depend on it.
+    pub known: Option<KnownPosition>,
     pub stamp: Stamp,
 }
 
@@ -59,14 +52,28 @@ pub async fn execute(tx: &mut Tx, request: &CommandRequest) -> Result<Trip> {
     if !is_repeat && !is_participant(&trip, request.actor) {
         return Err(Refusal::not_found("trip").into());
     }
-    check_version("trip", trip.version, request.if_match)?;
+    // The caller's tag is from before the command, so a repeat is recognized before the version is compared.
     if is_repeat {
         return Ok(trip);
     }
+    check_version("trip", trip.version, &request.if_match)?;
     if trip.state == State::Offered && matches!(command, Command::RiderCancel { .. }) {
         withdraw_pending(tx, &trip, "rider_cancelled", &request.stamp).await?;
     }
-    apply(tx, &trip, &command, TransitionContext::new(request.actor, &request.stamp)).await
+    let end = apply(tx, &trip, &command, TransitionContext::new(request.actor, &request.stamp)).await;
+    if let Err(Error::Refused(refusal)) = &end
+        && refusal.code == Code::TooFarFromPickup
+        && !is_current(tx, request.known.as_ref()).await?
+    {
+        // The driver may have sent a position since, which only the matcher knows.
+        return Err(leader::not_the_matcher().into());
+    }
+    end
+}
+
+async fn is_current(tx: &mut Tx, known: Option<&KnownPosition>) -> Result<bool> {
+    let Some(known) = known else { return Ok(false) };
+    Ok(known.is_current(&leader::term(tx).await?))
 }
 
 fn is_participant(trip: &Trip, actor: Actor) -> bool {
@@ -80,12 +87,16 @@ fn is_participant(trip: &Trip, actor: Actor) -> bool {
 /// Returns the state machine's command, with the facts that its guards need.
 async fn state_machine_command(tx: &mut Tx, trip: &Trip, request: &CommandRequest) -> Result<Command> {
     Ok(match (&request.command, request.actor) {
-        (TripCommand::Arrive, _) => Command::Arrive { distance_m: distance_to_pickup(tx, trip, request).await? },
+        (TripCommand::Arrive, _) => Command::Arrive { distance_m: distance_to_pickup(trip, request) },
         (TripCommand::Start { pin }, _) => Command::Start { pin: pin.clone() },
         (TripCommand::Complete, _) => Command::Complete,
         (TripCommand::Cancel, Actor::Driver(_)) => Command::DriverCancel,
         (TripCommand::Cancel, _) => {
-            Command::RiderCancel { driver_unresponsive: is_unresponsive(tx, trip, request).await? }
+            let driver_unresponsive = match &request.known {
+                Some(known) => is_unresponsive(tx, trip, known).await?,
+                None => false,
+            };
+            Command::RiderCancel { driver_unresponsive }
         }
         (TripCommand::NoShow, _) => Command::NoShow,
         (TripCommand::Abort { charge }, _) => {
@@ -101,29 +112,20 @@ async fn state_machine_command(tx: &mut Tx, trip: &Trip, request: &CommandReques
     })
 }
 
-async fn distance_to_pickup(tx: &mut Tx, trip: &Trip, request: &CommandRequest) -> Result<Option<f64>> {
-    let position = match (request.facts.position, trip.driver_id) {
-        (Some(position), _) => Some(position),
-        (None, Some(driver)) => supply::last_position(tx, driver).await?,
-        (None, None) => None,
-    };
-    Ok(position.map(|position| distance_m(position, trip.pickup)))
-}
-
-async fn is_unresponsive(tx: &mut Tx, trip: &Trip, request: &CommandRequest) -> Result<bool> {
-    let Some(driver) = trip.driver_id else { return Ok(false) };
-    let stored = store::last_seen(tx, driver).await?;
-    let last_seen = request.facts.last_seen_at.into_iter().chain(trip.assigned_at).fold(stored, DomainTime::max);
-    Ok(request.stamp.now.since(last_seen) >= UNRESPONSIVE_AFTER)
+/// Returns the distance of the driver's last position, if it is fresh.
+fn distance_to_pickup(trip: &Trip, request: &CommandRequest) -> Option<f64> {
+    let known = request.known.filter(|known| trip.driver_id == Some(known.driver))?;
+    let last = known.last.filter(|last| last.is_fresh(request.stamp.now))?;
+    Some(distance_m(last.position, trip.pickup))
 }
 
 /// Resets the count of wrong PINs, as an operator.
 ///
 /// # Errors
 /// 404 if the trip does not exist; 412 if its version differs; 409 if it is over.
-pub async fn reset_pin(tx: &mut Tx, (id, if_match): &(TripId, Option<i64>)) -> Result<Trip> {
+pub async fn reset_pin(tx: &mut Tx, (id, if_match): &(TripId, IfMatch)) -> Result<Trip> {
     let trip = lock_trip(tx, *id).await?;
-    check_version("trip", trip.version, *if_match)?;
+    check_version("trip", trip.version, if_match)?;
     if trip.state.is_over() {
         return Err(invalid_transition(trip.state, CommandKind::Start).into());
     }

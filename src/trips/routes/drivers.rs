@@ -9,8 +9,9 @@ use crate::platform::class::VehicleClass;
 use crate::platform::db::Conn;
 use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::http::{Drivers, HttpResult, Request};
-use crate::platform::ids::{DriverId, Id};
+use crate::platform::ids::DriverId;
 use crate::platform::names::string_enum;
+use crate::platform::text::{Lines, check_text, text_schemas};
 use crate::supply::commands::Vehicle;
 use crate::supply::store::Driver;
 use crate::supply::{self, LastKnown, Supply};
@@ -102,34 +103,45 @@ pub(super) async fn me(request: Request<Drivers>, supply: web::Data<Supply>) -> 
     Ok(HttpResponse::Ok().json(profile(found, supply.position(id))))
 }
 
+/// The longest name and the longest number plate, characters.
+const NAME_CHARS_MAX: usize = 80;
+const PLATE_CHARS_MAX: usize = 16;
+
+text_schemas! {
+    DriverName: NAME_CHARS_MAX, Lines::One, "A name of one line, at least one character of it visible.";
+    NumberPlate: PLATE_CHARS_MAX, Lines::One, "A number plate of one line, at least one character of it visible.";
+}
+
 /// The availability to be set.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AvailabilityRequest {
     /// `true` for online, `false` for offline.
     available: bool,
-    /// The name shown to riders, without control characters. Required the first time; kept if absent.
-    #[schema(min_length = 1, max_length = 80, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    /// The name shown to riders. Required the first time; kept if absent.
+    #[schema(value_type = Option<DriverName>)]
     name: Option<String>,
     /// The class of the car. Required the first time; kept if absent.
     class: Option<VehicleClass>,
-    /// The car's number plate, without control characters. Required the first time; kept if absent.
-    #[schema(min_length = 1, max_length = 16, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    /// The car's number plate. Required the first time; kept if absent.
+    #[schema(value_type = Option<NumberPlate>)]
     plate: Option<String>,
 }
 
 /// Go online or offline
 ///
 /// The first request must have name, class and plate; later ones keep them. Going offline withdraws a pending offer in the same
-/// transaction, and is refused during a trip. A repeat changes nothing, so the request needs no idempotency key.
+/// transaction, and is refused during a trip. A driver who sends no position for 15 minutes and has no trip is taken offline; this request
+/// brings them back. A repeat changes nothing, so the request needs no idempotency key.
 #[utoipa::path(put, path = "/v1/drivers/me/availability", tag = "drivers", operation_id = "set_availability",
     security(("driver" = [])), request_body = AvailabilityRequest,
     responses((status = 200, description = "The profile", body = ProfileBody)))]
 pub(super) async fn availability(request: Request<Drivers>, supply: web::Data<Supply>) -> HttpResult {
     let Some(driver_id) = request.caller().driver() else { unreachable!("the audience is drivers") };
     let body: AvailabilityRequest = request.json()?;
-    check_text("name", body.name.as_deref(), 80)?;
-    check_text("plate", body.plate.as_deref(), 16)?;
+    for (field, text, chars_max) in [("name", &body.name, NAME_CHARS_MAX), ("plate", &body.plate, PLATE_CHARS_MAX)] {
+        text.as_deref().map_or(Ok(()), |text| check_text(field, text, chars_max, Lines::One))?;
+    }
     let vehicle = Vehicle { name: body.name, class: body.class, plate: body.plate };
     let new = NewAvailability { driver_id, available: body.available, vehicle, stamp: Stamp::new(&request.platform) };
     let found = request
@@ -143,18 +155,9 @@ pub(super) async fn availability(request: Request<Drivers>, supply: web::Data<Su
         })
         .await?;
     // The index would sync soon, but the driver's first position may follow this response at once.
-    if request.platform.leadership.epoch().is_some() {
-        worker::sync_index(&request.platform, &supply, vec![driver_id.uuid()]).await?;
+    let supply = supply.into_inner();
+    if let Err(error) = worker::index::sync(&request.platform, &supply).await {
+        tracing::warn!(%error, "the index is not synced yet; its worker retries");
     }
     Ok(HttpResponse::Ok().json(profile(found, supply.position(driver_id))))
-}
-
-fn check_text(field: &str, text: Option<&str>, chars_max: usize) -> Result<()> {
-    let Some(text) = text else { return Ok(()) };
-    let fits = (1..=chars_max).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-    if fits {
-        return Ok(());
-    }
-    let detail = format!("must be 1 to {chars_max} characters, none of them a control character");
-    Err(Refusal::new(Code::InvalidRequest, format!("`{field}` {detail}.")).field(format!("/{field}"), detail).into())
 }

@@ -5,12 +5,9 @@ mod offers;
 mod receipt;
 mod ride;
 mod stream;
-mod stream_limiter;
 mod streams;
 mod tip;
 mod trips;
-
-pub use stream_limiter::StreamLimiter;
 
 use actix_web::web;
 use utoipa::OpenApi;

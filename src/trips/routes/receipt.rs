@@ -3,7 +3,7 @@
 mod text;
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{ACCEPT, CONTENT_TYPE, VARY};
+use actix_web::http::header::CONTENT_TYPE;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,7 +13,7 @@ use crate::platform::auth::Caller;
 use crate::platform::clock::DomainTime;
 use crate::platform::db::Conn;
 use crate::platform::error::{Error, Result};
-use crate::platform::http::{HttpResult, Request, RidersAndOperators};
+use crate::platform::http::{HttpResult, Request, RidersAndOperators, negotiate};
 use crate::platform::ids::{PaymentId, TripId};
 use crate::platform::money::Money;
 use crate::platform::names::string_enum;
@@ -62,6 +62,8 @@ string_enum! {
         Captured = "captured",
         /// The provider refunded the amount.
         Refunded = "refunded",
+        /// A refund failed after it had succeeded.
+        RefundFailed = "refund_failed",
         /// An operator wrote the amount off.
         WrittenOff = "written_off",
     }
@@ -120,38 +122,19 @@ pub(super) async fn receipt(request: Request<RidersAndOperators>) -> HttpResult 
     let input = (request.id::<TripId>("trip_id")?, request.caller());
     let found = request.platform.db.read(input, |conn, (id, caller)| Box::pin(find(conn, *id, *caller))).await?;
     let receipt = render(&found);
-    let accept = request.http.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
-    let mut response = HttpResponse::Ok();
-    response.insert_header((VARY, "Accept"));
-    if accept.is_some_and(prefers_text) {
-        return Ok(response.insert_header((CONTENT_TYPE, "text/plain; charset=utf-8")).body(text::render(&receipt)));
-    }
-    Ok(response.json(receipt))
+    Ok(match negotiate(&request.http, &[("application/json", Form::Json), ("text/plain", Form::Text)]) {
+        Form::Json => HttpResponse::Ok().json(receipt),
+        Form::Text => {
+            HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; charset=utf-8")).body(text::render(&receipt))
+        }
+    })
 }
 
-/// Returns whether an `Accept` header prefers plain text. JSON is the default.
-fn prefers_text(accept: &str) -> bool {
-    let weight = |kind: &str| {
-        let ranges = accept.split(',').filter_map(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            parts.next().filter(|name| name.eq_ignore_ascii_case(kind))?;
-            Some(parts.find_map(|part| part.strip_prefix("q=")).map_or(1_000, thousandths))
-        });
-        ranges.max().unwrap_or(0)
-    };
-    let text = weight("text/plain");
-    text > weight("application/json") && text >= weight("*/*")
-}
-
-/// Returns a quality value such as `0.8` in thousandths; 0 if it is malformed.
-fn thousandths(quality: &str) -> u16 {
-    let (whole, rest) = quality.split_once('.').unwrap_or((quality, ""));
-    let digits = format!("{rest:0<3}");
-    match (whole, digits.get(..3).and_then(|digits| digits.parse::<u16>().ok())) {
-        ("1", Some(_)) => 1_000,
-        ("0", Some(thousandths)) => thousandths,
-        _ => 0,
-    }
+/// A representation of a receipt.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Json,
+    Text,
 }
 
 /// The data of a receipt.
@@ -279,28 +262,6 @@ fn lines(trip: &Trip, quote: &Quote, payments: &[Payment]) -> Vec<(&'static str,
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn plain_text_is_preferred_only_by_explicit_request() {
-        let cases = [
-            ("text/plain", true),
-            ("text/plain; charset=utf-8", true),
-            ("TEXT/PLAIN", true),
-            ("text/plain, application/json;q=0.5", true),
-            ("application/json, text/plain;q=0.9", false),
-            ("text/plain, */*;q=0.1", true),
-            ("text/plain;q=0.05, */*", false),
-            ("text/plain;q=0", false),
-            ("text/plain, application/json", false),
-            ("text/plain;q=x", false),
-            ("*/*", false),
-            ("text/html", false),
-            ("", false),
-        ];
-        for (accept, expected) in cases {
-            assert_eq!(prefers_text(accept), expected, "{accept}");
-        }
-    }
 
     #[test]
     fn payment_method_shows_only_the_brand_of_test_cards() {

@@ -13,32 +13,27 @@ use crate::platform::idempotency::StoredResponse;
 use crate::platform::ids::TripId;
 use crate::platform::money::Money;
 use crate::pricing::model::CURRENCY;
-use crate::supply::Supply;
-use crate::trips::commands::{self, CommandRequest, DriverFacts, Stamp, TripCommand};
+use crate::supply::{KnownPosition, Supply, known_position};
+use crate::trips::commands::{self, CommandRequest, Stamp, TripCommand};
 use crate::trips::store;
 use crate::trips::views::TripBody;
 
 /// Executes a command to the trip in the path.
 async fn execute<A: Audience>(
     request: Request<A>,
-    supply: web::Data<Supply>,
+    known: Option<KnownPosition>,
     command: impl FnOnce(&Request<A>) -> Result<TripCommand>,
 ) -> HttpResult {
-    let id = request.id::<TripId>("trip_id");
     let viewer = viewer(request.caller());
-    let facts = match &id {
-        Ok(id) => facts(&request, &supply, *id).await?,
-        Err(_) => DriverFacts::default(),
-    };
     request
         .command(
             |request| {
                 Ok(CommandRequest {
-                    trip_id: id?,
+                    trip_id: request.id::<TripId>("trip_id")?,
                     actor: actor(request.caller()),
                     command: command(request)?,
                     if_match: request.if_match()?,
-                    facts,
+                    known,
                     stamp: Stamp::new(&request.platform),
                 })
             },
@@ -48,19 +43,22 @@ async fn execute<A: Audience>(
         .await
 }
 
-/// Returns the last position of the trip's driver in the index, which is newer than the database's.
-async fn facts<A: Audience>(request: &Request<A>, supply: &Supply, trip: TripId) -> Result<DriverFacts> {
+/// Returns what is known of the position of the trip's driver; `None` without a driver.
+async fn known_of_driver<A: Audience>(request: &Request<A>, supply: &Supply) -> Result<Option<KnownPosition>> {
+    // A malformed id is refused later, after the key.
+    let Ok(trip) = request.id::<TripId>("trip_id") else { return Ok(None) };
+    let platform = &request.platform;
     let driver = match request.caller().driver() {
         Some(driver) => Some(driver),
-        None => request
-            .platform
-            .db
-            .read(trip, |conn, id| Box::pin(store::find(conn, *id)))
-            .await?
-            .and_then(|trip| trip.driver_id),
+        None => {
+            let trip = platform.db.read(trip, |conn, id| Box::pin(store::find(conn, *id))).await?;
+            trip.and_then(|trip| trip.driver_id)
+        }
     };
-    let known = driver.and_then(|driver| supply.position(driver));
-    Ok(DriverFacts { position: known.map(|known| known.position), last_seen_at: known.map(|known| known.received_at) })
+    match driver {
+        Some(driver) => Ok(Some(known_position(platform, supply, driver).await?)),
+        None => Ok(None),
+    }
 }
 
 /// Cancel a trip
@@ -73,18 +71,21 @@ async fn facts<A: Audience>(request: &Request<A>, supply: &Supply, trip: TripId)
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip, cancelled, or searching again", body = TripBody)))]
 pub(super) async fn cancel(request: Request<RidersAndDrivers>, supply: web::Data<Supply>) -> HttpResult {
-    execute(request, supply, |request| request.no_fields().map(|()| TripCommand::Cancel)).await
+    let known = known_of_driver(&request, &supply).await?;
+    execute(request, known, |request| request.no_fields().map(|()| TripCommand::Cancel)).await
 }
 
 /// Arrive at the pickup
 ///
-/// The driver's last position must be within 150 m of the pickup. The rider then has 300 s to come.
+/// The driver's last position must be within 150 m of the pickup, and at most 30 s old. The rider then has 300 s to come. A process that
+/// is not the matcher knows positions some seconds late: where that could matter, it answers 503 `not_the_matcher`.
 #[utoipa::path(post, path = "/v1/trips/{trip_id}/arrive", tag = "trips", operation_id = "arrive_at_pickup",
     security(("driver" = [])), request_body = Option<NoFields>,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip, arrived", body = TripBody)))]
 pub(super) async fn arrive(request: Request<Drivers>, supply: web::Data<Supply>) -> HttpResult {
-    execute(request, supply, |request| request.no_fields().map(|()| TripCommand::Arrive)).await
+    let known = known_of_driver(&request, &supply).await?;
+    execute(request, known, |request| request.no_fields().map(|()| TripCommand::Arrive)).await
 }
 
 /// The PIN of the rider.
@@ -104,8 +105,8 @@ pub(super) struct StartRequest {
     security(("driver" = [])), request_body = StartRequest,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip, in progress", body = TripBody)))]
-pub(super) async fn start(request: Request<Drivers>, supply: web::Data<Supply>) -> HttpResult {
-    execute(request, supply, |request| {
+pub(super) async fn start(request: Request<Drivers>) -> HttpResult {
+    execute(request, None, |request| {
         let StartRequest { pin } = request.json()?;
         if pin.len() == 4 && pin.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok(TripCommand::Start { pin });
@@ -124,8 +125,8 @@ pub(super) async fn start(request: Request<Drivers>, supply: web::Data<Supply>) 
     security(("driver" = []), ("ops" = [])), request_body = Option<NoFields>,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip, completed", body = TripBody)))]
-pub(super) async fn complete(request: Request<DriversAndOperators>, supply: web::Data<Supply>) -> HttpResult {
-    execute(request, supply, |request| request.no_fields().map(|()| TripCommand::Complete)).await
+pub(super) async fn complete(request: Request<DriversAndOperators>) -> HttpResult {
+    execute(request, None, |request| request.no_fields().map(|()| TripCommand::Complete)).await
 }
 
 /// Report a no-show
@@ -135,8 +136,8 @@ pub(super) async fn complete(request: Request<DriversAndOperators>, supply: web:
     security(("driver" = [])), request_body = Option<NoFields>,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip, over without a ride", body = TripBody)))]
-pub(super) async fn no_show(request: Request<Drivers>, supply: web::Data<Supply>) -> HttpResult {
-    execute(request, supply, |request| request.no_fields().map(|()| TripCommand::NoShow)).await
+pub(super) async fn no_show(request: Request<Drivers>) -> HttpResult {
+    execute(request, None, |request| request.no_fields().map(|()| TripCommand::NoShow)).await
 }
 
 /// The charge for an aborted trip.
@@ -154,8 +155,8 @@ pub(super) struct AbortRequest {
     security(("ops" = [])), request_body = Option<AbortRequest>,
     params(("trip_id" = TripId, Path, description = "The trip"), KeyHeader, VersionHeader),
     responses((status = 200, description = "The trip, aborted", body = TripBody)))]
-pub(super) async fn abort(request: Request<Operators>, supply: web::Data<Supply>) -> HttpResult {
-    execute(request, supply, |request| {
+pub(super) async fn abort(request: Request<Operators>) -> HttpResult {
+    execute(request, None, |request| {
         let body = if request.body.is_empty() { AbortRequest::default() } else { request.json()? };
         match body.charge {
             Some(charge) if charge.currency != CURRENCY => {

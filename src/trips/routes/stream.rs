@@ -1,5 +1,6 @@
 //! The driver's WebSocket: driver events to the client, positions to the service.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +9,9 @@ use actix_web::{HttpResponse, web};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::stream_limiter::{StreamLimiter, StreamPermit};
 use super::streams::{driver_frame, driver_snapshot, last_event_id};
 use crate::platform::Platform;
-use crate::platform::auth::VerifiedToken;
+use crate::platform::auth::Caller;
 use crate::platform::clock::Stopwatch;
 use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::http::request::LastEventHeader;
@@ -22,7 +22,7 @@ use crate::platform::names::string_enum;
 use crate::platform::telemetry;
 use crate::platform::wake::{Wake, WakeSubscription};
 use crate::supply::Supply;
-use crate::supply::ingest::{LocationRequest, ingest_one};
+use crate::supply::ingest::{LocationRequest, PositionResult, ingest_one};
 use crate::trips::store;
 use crate::trips::views::{DriverTrip, OfferBody};
 
@@ -63,30 +63,24 @@ struct DriverSnapshot {
 /// Without an upgrade, returns one `snapshot`. The WebSocket sends the events of `GET /v1/drivers/me/events` as JSON text: a `snapshot`
 /// first, or with `Last-Event-ID` the events after it. Each message has `type`; all but the snapshot have `seq` and `at`. The client sends
 /// positions as in `PUT /v1/drivers/me/location`: `{"position": {"lat": …, "lon": …}, "recorded_at": …}`. The response to each is
-/// `{"type": "position", "verdict": "accepted"}`, or `{"type": "problem", "problem": {…}}` with a problem document. Each counts against the
-/// rate limit like a request. The service pings every 15 s. It closes the connection after 60 s without a frame, after a message of more
-/// than 1024 bytes, when the token expires, and when the client reads nothing for 10 s. A driver may have four open; the fifth is a 429.
+/// `{"type": "position", "verdict": "accepted"}`, with `ahead_ms` as there, or `{"type": "problem", "problem": {…}}` with a problem
+/// document. Each counts against the rate limit like a request. The service pings every 15 s. It closes the connection after 60 s without
+/// a frame, after a message of more than 1024 bytes, when the token expires, and when the client reads nothing for 10 s. A caller may have
+/// six streams open, event streams included; the seventh is a 429.
 #[utoipa::path(get, path = "/v1/drivers/me/stream", tag = "drivers", operation_id = "open_driver_stream",
     security(("driver" = [])), params(LastEventHeader),
     responses((status = 200, description = "The pending offer and the active trip", body = DriverSnapshot),
         (status = 101, description = "The WebSocket")))]
-pub(super) async fn driver_stream(
-    head: RequestHead<Drivers>,
-    body: Payload,
-    supply: web::Data<Supply>,
-    limiter: web::Data<StreamLimiter>,
-) -> HttpResult {
-    let token = head.token();
-    let Some(driver) = token.caller.driver() else { unreachable!("the audience is drivers") };
+pub(super) async fn driver_stream(head: RequestHead<Drivers>, body: Payload, supply: web::Data<Supply>) -> HttpResult {
+    let caller = head.caller();
+    let Some(driver) = caller.driver() else { unreachable!("the audience is drivers") };
     let after = last_event_id(&head.http)?;
     if !head.wants_socket() {
         let (_, snapshot) = driver_snapshot(&head.platform, driver).await?;
         return Ok(HttpResponse::Ok().json(snapshot));
     }
-    let permit = limiter.acquire(driver)?;
-    let (socket, response) = Socket::open(&head, body)?;
-    let stream =
-        Stream { platform: head.platform, supply: supply.into_inner(), token, driver, socket, after, _permit: permit };
+    let (socket, response) = Socket::open(&head, body, head.stream_permit()?)?;
+    let stream = Stream { platform: head.platform, supply: supply.into_inner(), caller, driver, socket, after };
     // Logs of the stream keep the trace of the handshake.
     actix_web::rt::spawn(telemetry::in_context(telemetry::context(), stream.run()));
     Ok(response)
@@ -95,13 +89,11 @@ pub(super) async fn driver_stream(
 struct Stream {
     platform: Platform,
     supply: Arc<Supply>,
-    token: VerifiedToken,
+    caller: Caller,
     driver: DriverId,
     socket: Socket,
     /// The last event sent, or named by the client.
     after: Option<i64>,
-    /// Held until the stream ends.
-    _permit: StreamPermit,
 }
 
 impl Stream {
@@ -113,16 +105,12 @@ impl Stream {
         self.socket.close(end).await;
     }
 
-    async fn serve(&mut self) -> Result<std::convert::Infallible, Disconnect> {
+    async fn serve(&mut self) -> Result<Infallible, Disconnect> {
         let mut subscription = self.platform.db.wake_hub().subscribe(Wake::Driver(self.driver.uuid()));
         let (mut since_frame, mut since_ping) = (Stopwatch::start(), Stopwatch::start());
         self.send_events().await?;
         loop {
-            let received = self.wait(&mut subscription).await?;
-            if self.token.is_expired(self.platform.clock.machine()) {
-                return Err(Disconnect::Violation("the token has expired".to_owned()));
-            }
-            match received {
+            match self.wait(&mut subscription).await? {
                 Some(Received::Text(text)) => {
                     since_frame = Stopwatch::start();
                     self.handle_text(&text).await?;
@@ -143,7 +131,6 @@ impl Stream {
     /// Waits for a frame; returns `None` when there may be new events.
     async fn wait(&mut self, subscription: &mut WakeSubscription) -> Result<Option<Received>, Disconnect> {
         tokio::select! {
-            () = self.platform.shutdown.cancelled() => Err(Disconnect::Gone),
             received = self.socket.receive() => received.map(Some),
             () = subscription.changed() => Ok(None),
             () = tokio::time::sleep(SLOW_POLL) => Ok(None),
@@ -178,19 +165,19 @@ impl Stream {
     /// Ingests a position, and sends the verdict.
     async fn handle_text(&mut self, text: &str) -> Result<(), Disconnect> {
         let message = match self.position(text) {
-            Ok(verdict) => json!({"type": "position", "verdict": verdict}),
+            Ok(PositionResult { verdict, ahead_ms: None }) => json!({"type": "position", "verdict": verdict}),
+            Ok(result) => json!({"type": "position", "verdict": result.verdict, "ahead_ms": result.ahead_ms}),
             Err(problem) => json!({"type": "problem", "problem": problem.document()}),
         };
         self.socket.text(message.to_string()).await
     }
 
-    fn position(&self, text: &str) -> Result<&'static str, Problem> {
-        if let Some(seconds) = self.platform.limits.check(self.token.caller).retry_after_s {
+    fn position(&self, text: &str) -> Result<PositionResult, Problem> {
+        if let Some(seconds) = self.platform.limits.check(self.caller).retry_after_s {
             let detail = format!("Too many messages. Wait {seconds} s.");
             return Err(Refusal::new(Code::RateLimited, detail).into());
         }
         let location: LocationRequest = json::read_object(text.as_bytes())?;
-        let verdict = ingest_one(&self.platform, &self.supply, location.reported_by(self.driver))?;
-        Ok(verdict.as_str())
+        Ok(ingest_one(&self.platform, &self.supply, location.reported_by(self.driver))?)
     }
 }

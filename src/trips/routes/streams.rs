@@ -1,9 +1,10 @@
 //! Events of trips and drivers, as lists and as server-sent events. A stream reads the database, so that `Last-Event-ID` resumes it
-//! without a gap in any process.
+//! without a gap in any process. Each read also checks that the caller may still see the trip: nothing is sent without that.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
-use actix_web::http::header::ACCEPT;
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -12,25 +13,23 @@ use utoipa::{IntoParams, ToSchema};
 use super::drivers::current_work;
 use super::trips::visible_trip;
 use crate::platform::Platform;
-use crate::platform::clock::Stopwatch;
+use crate::platform::auth::Caller;
+use crate::platform::clock::DomainTime;
 use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::http::request::{LastEventHeader, read_number};
-use crate::platform::http::sse::{self, Disconnected, EventSender, KEEP_ALIVE};
-use crate::platform::http::{Audience, Drivers, HttpResult, Participants, Request};
+use crate::platform::http::sse::{self, EventSender, KEEP_ALIVE, StreamEnded};
+use crate::platform::http::{Drivers, HttpResult, Participants, Request, negotiate};
 use crate::platform::ids::{DriverId, Id, TripId};
-use crate::platform::wake::{Wake, WakeSubscription};
-use crate::supply::Supply;
+use crate::platform::wake::Wake;
 use crate::trips::store;
 use crate::trips::views::EventBody;
+use crate::trips::watch::{DriverPosition, TripWatch, WatchedTrip};
 
 /// The most events per read.
 const BATCH: i64 = 100;
 
-/// The interval of reads without a wake: wakes from other processes may be lost.
+/// The interval of a driver stream's reads without a wake: wakes from other processes may be lost.
 const SLOW_POLL: Duration = Duration::from_secs(5);
-
-/// The shortest interval between two positions on a stream.
-const POSITION_EVERY: Duration = Duration::from_secs(1);
 
 /// The page of events.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -59,24 +58,36 @@ pub(super) struct EventsBody {
 /// List or stream a trip's events
 ///
 /// A list, oldest first. With `Accept: text/event-stream`, a stream of server-sent events: past events (after `Last-Event-ID`, if given),
-/// then new ones until the trip is over. The name of a server-sent event is the event's type, its `id` the `seq`, its data the object of
-/// the list. The stream also has `driver_position`, without an `id`, at most once a second: `{"position": …, "recorded_at": …}`. A comment
-/// every 15 s keeps the connection alive.
+/// then new ones. The name of a server-sent event is the event's type, its `id` the `seq`, its data the object of the list.
+///
+/// The stream also has events without an `id`. `driver_position`, at most once a second: `{"position": …, "recorded_at": …}`.
+/// `positions_unavailable`, with `{"reason": "not_the_matcher"}`: this process does not know where the driver is, because only the matcher
+/// receives positions. The trip's own events continue, and positions follow if the process becomes the matcher. A comment every 15 s keeps the
+/// connection alive.
+///
+/// The stream ends when the trip is over and all its events were sent, when the token expires, and when the caller may no longer see the
+/// trip: a driver who cancelled or was unassigned receives nothing more. To resume, repeat the request with the last `id`. After the last event
+/// of a trip that is over the response is 204: do not reconnect.
 #[utoipa::path(get, path = "/v1/trips/{trip_id}/events", tag = "trips", operation_id = "list_trip_events",
     security(("rider" = []), ("driver" = []), ("ops" = [])),
     params(("trip_id" = TripId, Path, description = "The trip"), EventsQuery, LastEventHeader),
-    responses((status = 200, description = "The events", content((EventsBody = "application/json"), (sse::Event = "text/event-stream")))))]
-pub(super) async fn trip_events(request: Request<Participants>, supply: web::Data<Supply>) -> HttpResult {
+    responses((status = 200, description = "The events", content((EventsBody = "application/json"), (sse::Event = "text/event-stream"))),
+        (status = 204, description = "The trip is over, and `Last-Event-ID` names its last event: the stream has nothing more")))]
+pub(super) async fn trip_events(request: Request<Participants>, watch: web::Data<TripWatch>) -> HttpResult {
     let trip = visible_trip(&request).await?;
     let (query, after): (EventsQuery, _) = (request.query()?, last_event_id(&request.http)?);
-    if !wants_stream(&request) {
+    if !wants_stream(&request.http) {
         return Ok(list(&request.platform, trip.id, query).await?);
     }
     let after = after.unwrap_or(0);
-    let (sender, response) = sse::stream();
-    let stream = TripStream { platform: request.platform.clone(), supply: supply.into_inner(), trip: trip.id, sender };
+    if trip.state.is_over() && trip.version <= after {
+        return Ok(HttpResponse::NoContent().insert_header((CACHE_CONTROL, "no-store")).finish());
+    }
+    let (sender, response) = sse::stream(request.stream_permit()?);
+    let (platform, caller) = (request.platform.clone(), request.caller());
+    let stream = TripStream { platform, caller, trip: trip.id, after, sender, shown: None, is_unavailable: false };
     actix_web::rt::spawn(async move {
-        let _disconnected = stream.run(after).await;
+        let _ended = stream.run(&watch).await;
     });
     Ok(response)
 }
@@ -104,97 +115,100 @@ async fn list(platform: &Platform, trip: TripId, query: EventsQuery) -> Result<H
     Ok(HttpResponse::Ok().json(EventsBody { items, next_cursor }))
 }
 
-fn wants_stream<A: Audience>(request: &Request<A>) -> bool {
-    let accept = request.http.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/event-stream"))
+fn wants_stream(http: &HttpRequest) -> bool {
+    negotiate(http, &[("application/json", false), ("text/event-stream", true)])
 }
 
 /// Returns the event after which the stream resumes.
 pub(super) fn last_event_id(http: &HttpRequest) -> Result<Option<i64>> {
     let Some(value) = http.headers().get("last-event-id") else { return Ok(None) };
-    let wrong = || Refusal::new(Code::Malformed, "`Last-Event-ID` must be the number of an event of this stream.");
+    let detail = "must be the number of an event of this stream";
+    let wrong = || Refusal::new(Code::Malformed, format!("`Last-Event-ID` {detail}.")).field("Last-Event-ID", detail);
     Ok(Some(value.to_str().ok().and_then(read_number).ok_or_else(wrong)?))
-}
-
-/// Waits for a wake or for `pause`, after which there may be new events.
-///
-/// # Errors
-/// If the client has disconnected or the process shuts down.
-async fn wait(
-    platform: &Platform,
-    subscription: &mut WakeSubscription,
-    sender: &EventSender,
-    pause: Duration,
-) -> Result<(), Disconnected> {
-    tokio::select! {
-        () = platform.shutdown.cancelled() => Err(Disconnected),
-        () = subscription.changed() => Ok(()),
-        () = tokio::time::sleep(pause) => Ok(()),
-        () = sender.closed() => Err(Disconnected),
-    }
 }
 
 struct TripStream {
     platform: Platform,
-    supply: std::sync::Arc<Supply>,
+    caller: Caller,
     trip: TripId,
+    /// The last event sent, or named by the client.
+    after: i64,
     sender: EventSender,
+    /// When the last position sent was recorded.
+    shown: Option<DomainTime>,
+    /// Whether the client knows that there are no positions.
+    is_unavailable: bool,
 }
 
 impl TripStream {
-    async fn run(self, mut after: i64) -> Result<(), Disconnected> {
-        let mut subscription = self.platform.db.wake_hub().subscribe(Wake::Trip(self.trip.uuid()));
-        let (mut quiet, mut driver, mut shown) = (Stopwatch::start(), self.driver().await?, None);
+    async fn run(mut self, watch: &TripWatch) -> Result<Infallible, StreamEnded> {
+        let mut wakes = self.platform.db.wake_hub().subscribe(Wake::Trip(self.trip.uuid()));
+        let mut watched = watch.subscribe(self.trip);
+        self.send_events().await?;
         loop {
-            let input = (self.trip, after);
-            let events =
-                self.platform.db.read(input, |conn, (trip, after)| Box::pin(store::events(conn, *trip, *after, BATCH)));
-            let events = events.await.map_err(|_| Disconnected)?;
-            if !events.is_empty() {
-                driver = self.driver().await?;
-                quiet = Stopwatch::start();
+            tokio::select! {
+                () = self.sender.ended() => return Err(StreamEnded),
+                () = wakes.changed() => self.send_events().await?,
+                trip = watched.next() => self.follow(trip).await?,
+                () = tokio::time::sleep(KEEP_ALIVE) => {}
             }
+            self.sender.keep_alive().await?;
+        }
+    }
+
+    /// Sends the position of a trip as it was read. If there may be more to send or to check, reads the events instead.
+    async fn follow(&mut self, watched: Option<WatchedTrip>) -> Result<(), StreamEnded> {
+        match watched {
+            Some(WatchedTrip { trip, position })
+                if trip.is_visible_to(self.caller) && trip.version <= self.after && !trip.state.is_over() =>
+            {
+                self.send_position(position).await
+            }
+            _ => self.send_events().await,
+        }
+    }
+
+    /// Sends the new events.
+    ///
+    /// # Errors
+    /// [`StreamEnded`] also if the caller may no longer see the trip, and if it is over.
+    async fn send_events(&mut self) -> Result<(), StreamEnded> {
+        loop {
+            let input = (self.trip, self.caller, self.after);
+            let read = self.platform.db.read(input, |conn, (trip, caller, after)| {
+                Box::pin(async move {
+                    let trip = store::find_visible(conn, *trip, *caller).await?;
+                    Ok((store::events(conn, trip.id, *after, BATCH).await?, trip))
+                })
+            });
+            let (mut events, trip) = read.await.map_err(|_| StreamEnded)?;
+            let is_whole = i64::try_from(events.len()).is_ok_and(|count| count < BATCH);
+            // An event after this version may be of a later driver: the caller's right to it is checked with the next read.
+            events.retain(|event| event.seq <= trip.version);
             for event in events.into_iter().map(EventBody::from) {
-                after = event.seq();
-                self.sender.send(Some(after), event.kind(), &event).await?;
-                if event.is_last() {
-                    return Ok(());
-                }
+                self.sender.send(Some(event.seq()), event.kind(), &event).await?;
+                self.after = event.seq();
             }
-            let pause = if driver.is_some() { POSITION_EVERY } else { SLOW_POLL };
-            wait(&self.platform, &mut subscription, &self.sender, pause).await?;
-            self.show_position(driver, &mut shown).await?;
-            if quiet.elapsed() >= KEEP_ALIVE {
-                self.sender.keep_alive().await?;
-                quiet = Stopwatch::start();
+            if is_whole {
+                self.after = self.after.max(trip.version);
+                return if trip.state.is_over() { Err(StreamEnded) } else { Ok(()) };
             }
         }
     }
 
-    async fn driver(&self) -> Result<Option<DriverId>, Disconnected> {
-        let trip = self
-            .platform
-            .db
-            .read(self.trip, |conn, id| Box::pin(store::find(conn, *id)))
-            .await
-            .map_err(|_| Disconnected)?;
-        Ok(trip.filter(|trip| trip.state.has_driver()).and_then(|trip| trip.driver_id))
-    }
-
-    async fn show_position(
-        &self,
-        driver: Option<DriverId>,
-        shown: &mut Option<(Stopwatch, i64)>,
-    ) -> Result<(), Disconnected> {
-        let Some(known) = driver.and_then(|driver| self.supply.position(driver)) else { return Ok(()) };
-        let recorded = known.recorded_at.utc().timestamp_micros();
-        let is_new = shown.is_none_or(|(since, last)| last != recorded && since.elapsed() >= POSITION_EVERY);
-        if is_new {
-            *shown = Some((Stopwatch::start(), recorded));
-            let data = json!({"position": known.position, "recorded_at": known.recorded_at});
-            self.sender.send(None, "driver_position", &data).await?;
+    async fn send_position(&mut self, position: DriverPosition) -> Result<(), StreamEnded> {
+        let was_unavailable = std::mem::replace(&mut self.is_unavailable, position == DriverPosition::Unavailable);
+        match position {
+            DriverPosition::Known(known) if self.shown != Some(known.recorded_at) => {
+                self.shown = Some(known.recorded_at);
+                let data = json!({"position": known.position, "recorded_at": known.recorded_at});
+                self.sender.send(None, "driver_position", &data).await
+            }
+            DriverPosition::Unavailable if !was_unavailable => {
+                self.sender.send(None, "positions_unavailable", &json!({"reason": "not_the_matcher"})).await
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -202,18 +216,19 @@ impl TripStream {
 ///
 /// Server-sent events. The stream starts with a `snapshot`, or with `Last-Event-ID` after that event. `offer.created`, `offer.accepted`,
 /// `offer.declined`, `offer.expired` and `offer.withdrawn` have the `offer`; `trip.` with a state, and `trip.driver_unassigned`, have the
-/// `trip`. All have `seq`, `type` and `at`. A comment every 15 s keeps the connection alive. The stream never ends: reconnect with the last
-/// `id` when it breaks.
+/// `trip`. `driver.offline` comes when the service takes the driver offline, with `because`: `inactive` after 15 minutes without a position.
+/// All have `seq`, `type` and `at`. A comment every 15 s keeps the connection alive. The stream ends when the token expires: reconnect
+/// with a new token and the last `id`, as after a broken connection. A caller may have six streams open; the seventh is a 429.
 #[utoipa::path(get, path = "/v1/drivers/me/events", tag = "drivers", operation_id = "follow_driver_events",
     security(("driver" = [])), params(LastEventHeader),
     responses((status = 200, description = "The stream", body = sse::Event, content_type = "text/event-stream")))]
 pub(super) async fn driver_events(request: Request<Drivers>) -> HttpResult {
     let Some(driver) = request.caller().driver() else { unreachable!("the audience is drivers") };
     let after = last_event_id(&request.http)?;
-    let (sender, response) = sse::stream();
+    let (sender, response) = sse::stream(request.stream_permit()?);
     let stream = DriverStream { platform: request.platform.clone(), driver, sender };
     actix_web::rt::spawn(async move {
-        let _disconnected = stream.run(after).await;
+        let _ended = stream.run(after).await;
     });
     Ok(response)
 }
@@ -225,33 +240,37 @@ struct DriverStream {
 }
 
 impl DriverStream {
-    async fn run(self, after: Option<i64>) -> Result<(), Disconnected> {
-        let mut subscription = self.platform.db.wake_hub().subscribe(Wake::Driver(self.driver.uuid()));
+    async fn run(mut self, after: Option<i64>) -> Result<Infallible, StreamEnded> {
+        let mut wakes = self.platform.db.wake_hub().subscribe(Wake::Driver(self.driver.uuid()));
         let mut after = match after {
             Some(after) => after,
             None => {
-                let (after, snapshot) = driver_snapshot(&self.platform, self.driver).await.map_err(|_| Disconnected)?;
+                let (after, snapshot) = driver_snapshot(&self.platform, self.driver).await.map_err(|_| StreamEnded)?;
                 self.sender.send(Some(after), "snapshot", &snapshot).await?;
                 after
             }
         };
-        let mut quiet = Stopwatch::start();
         loop {
             let input = (self.driver, after);
             let events = self
                 .platform
                 .db
                 .read(input, |conn, (driver, after)| Box::pin(store::driver_events(conn, *driver, *after, BATCH)));
-            for event in events.await.map_err(|_| Disconnected)? {
+            let events = events.await.map_err(|_| StreamEnded)?;
+            let is_whole = i64::try_from(events.len()).is_ok_and(|count| count < BATCH);
+            for event in events {
                 after = event.seq;
                 self.sender.send(Some(after), &event.kind, &driver_frame(&event)).await?;
-                quiet = Stopwatch::start();
             }
-            wait(&self.platform, &mut subscription, &self.sender, SLOW_POLL).await?;
-            if quiet.elapsed() >= KEEP_ALIVE {
-                self.sender.keep_alive().await?;
-                quiet = Stopwatch::start();
+            if !is_whole {
+                continue;
             }
+            tokio::select! {
+                () = self.sender.ended() => return Err(StreamEnded),
+                () = wakes.changed() => {}
+                () = tokio::time::sleep(SLOW_POLL) => {}
+            }
+            self.sender.keep_alive().await?;
         }
     }
 }

@@ -13,9 +13,9 @@ use crate::platform::http::{HttpResult, Participants, Request, Riders};
 use crate::platform::idempotency::StoredResponse;
 use crate::platform::ids::{DriverId, Id, QuoteId, TripId};
 use crate::platform::page::{Page, PageQuery, PageRequest};
-use crate::supply::{self, Supply};
+use crate::supply::{self, Supply, known_position};
 use crate::trips::commands::{self, NewTrip, Stamp};
-use crate::trips::state_machine::{State, Trip};
+use crate::trips::state_machine::{State, Trip, UNRESPONSIVE_AFTER};
 use crate::trips::store::{self, TripScope};
 use crate::trips::views::{TripBody, Viewer};
 
@@ -133,15 +133,15 @@ fn parse_state(name: &str) -> Result<State> {
 
 /// Get a trip
 ///
-/// For its rider, its driver and operators; a 404 for other callers. The `ETag` is its version: `If-None-Match` gives a 304 for a known
-/// version, and `If-Match` on a command refuses a changed trip.
+/// For its rider, its driver and operators; a 404 for other callers. The `ETag` starts with its version and is another for the rider, who
+/// also sees the PIN. `If-None-Match` gives a 304 for a known one, and `If-Match` on a command refuses a changed trip.
 #[utoipa::path(get, path = "/v1/trips/{trip_id}", tag = "trips", operation_id = "get_trip",
     security(("rider" = []), ("driver" = []), ("ops" = [])),
     params(("trip_id" = TripId, Path, description = "The trip"), KnownVersionHeader),
     responses((status = 200, description = "The trip", body = TripBody)))]
 pub(super) async fn get(request: Request<Participants>) -> HttpResult {
     let trip = visible_trip(&request).await?;
-    Ok(request.respond(&TripBody::new(&trip, viewer(request.caller())), trip.version))
+    request.respond(&TripBody::new(&trip, viewer(request.caller())), trip.version)
 }
 
 /// The driver assigned to a trip, and their car.
@@ -157,10 +157,10 @@ pub(super) struct AssignedDriver {
     plate: String,
     /// The class of the car.
     class: VehicleClass,
-    /// The last position; `null` if this process has none.
+    /// The last position; `null` if there is none of the last 180 s.
     position: Option<Position>,
     /// The age of the position, milliseconds of domain time; `null` without one.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, maximum = 180_000)]
     position_age_ms: Option<i64>,
 }
 
@@ -182,8 +182,9 @@ pub(super) async fn driver(request: Request<Participants>, supply: web::Data<Sup
     };
     let driver = request.platform.db.read(driver_id, |conn, id| Box::pin(supply::store::find(conn, *id))).await?;
     let driver = driver.ok_or_else(|| Refusal::not_found("driver"))?;
-    let known = supply.position(driver_id);
     let now = request.platform.clock.domain();
+    let known = known_position(&request.platform, &supply, driver_id).await?.last;
+    let known = known.filter(|known| known.age(now) <= UNRESPONSIVE_AFTER);
     Ok(HttpResponse::Ok().json(AssignedDriver {
         driver_id,
         name: driver.name,

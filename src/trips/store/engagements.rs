@@ -1,13 +1,16 @@
-//! Engagements of drivers, and unresponsive drivers.
+//! Engagements of drivers, their statuses for the index, and unresponsive drivers.
+
+use std::collections::HashMap;
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::parsed;
+use super::{parsed, uuids};
 use crate::platform::class::VehicleClass;
 use crate::platform::clock::DomainTime;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{DriverId, Id, OfferId, TripId};
+use crate::supply::Status;
 use crate::trips::offer::Offer;
 
 /// A driver's engagement.
@@ -70,46 +73,89 @@ pub async fn engagement(conn: &mut PgConnection, driver: DriverId) -> Result<Opt
     Ok(row.map(|row| Engagement { trip_id: row.trip_id, offer_id: row.offer_id, is_ride: row.kind == "ride" }))
 }
 
-/// Returns drivers with class, availability, and whether they have an engagement, for the index. `None` selects all that are
-/// available or engaged.
-pub async fn statuses(
-    conn: &mut PgConnection,
-    drivers: Option<&[Uuid]>,
-) -> Result<Vec<(DriverId, VehicleClass, bool, bool)>> {
-    let rows = sqlx::query!(
+/// Returns the statuses of these drivers for the index. A driver without a row is offline.
+pub async fn statuses(conn: &mut PgConnection, drivers: &[Uuid]) -> Result<Vec<(DriverId, Status)>> {
+    let rows = sqlx::query_as!(
+        StatusRow,
         r#"select d.id as "id!: DriverId", d.class as "class!", d.available as "available!", e.driver_id is not null as "engaged!"
            from drivers d left join driver_engagements e on e.driver_id = d.id
-           where ($1::uuid[] is null and (d.available or e.driver_id is not null)) or d.id = any($1)"#,
+           where d.id = any($1)"#,
         drivers,
     )
     .fetch_all(conn)
     .await?;
-    let statuses = rows.into_iter().filter_map(|row| {
-        match parsed(("drivers", "class"), row.id, &row.class, VehicleClass::parse) {
-            Ok(class) => Some((row.id, class, row.available, row.engaged)),
-            Err(error) => {
-                // One impossible row must not keep the other drivers out of the index.
-                tracing::error!(%error, "the driver is left out of the index");
-                None
-            }
-        }
-    });
-    Ok(statuses.collect())
+    let found: HashMap<DriverId, Status> = rows.into_iter().filter_map(StatusRow::status).collect();
+    let status = |driver: DriverId| (driver, found.get(&driver).copied().unwrap_or(Status::Offline));
+    Ok(drivers.iter().map(|driver| status(DriverId::from(*driver))).collect())
 }
 
-/// Returns trips whose driver sent no position since `before`. The assignment and the matcher's start count as positions.
-pub async fn unresponsive_drivers(
+/// A page of the online drivers.
+#[derive(Debug)]
+pub struct StatusPage {
+    /// Their statuses, ordered by driver.
+    pub statuses: Vec<(DriverId, Status)>,
+    /// The last driver of the page, if more may follow.
+    pub last: Option<DriverId>,
+}
+
+/// Returns a page of the online drivers, from `first` on. An engaged driver is online: going offline ends an offer, and is refused on
+/// a trip.
+pub async fn online_statuses(conn: &mut PgConnection, first: DriverId, limit: i64) -> Result<StatusPage> {
+    let rows = sqlx::query_as!(
+        StatusRow,
+        r#"select d.id as "id!: DriverId", d.class as "class!", d.available as "available!", e.driver_id is not null as "engaged!"
+           from drivers d left join driver_engagements e on e.driver_id = d.id
+           where d.available and d.id >= $1 order by d.id limit $2"#,
+        first.uuid(),
+        limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    let is_full = i64::try_from(rows.len()).unwrap_or(limit) >= limit;
+    let last = rows.last().filter(|_| is_full).map(|row| row.id);
+    Ok(StatusPage { statuses: rows.into_iter().filter_map(StatusRow::status).collect(), last })
+}
+
+struct StatusRow {
+    id: DriverId,
+    class: String,
+    available: bool,
+    engaged: bool,
+}
+
+impl StatusRow {
+    /// Returns the status. `None` for an impossible row: it must not keep the other drivers out of the index.
+    fn status(self) -> Option<(DriverId, Status)> {
+        let class = parsed(("drivers", "class"), self.id, &self.class, VehicleClass::parse);
+        let class = class.inspect_err(|error| tracing::error!(%error, "the driver is left out of the index")).ok()?;
+        let status = match (self.engaged, self.available) {
+            (true, _) => Status::Busy { class },
+            (false, true) => Status::Free { class },
+            (false, false) => Status::Offline,
+        };
+        Some((self.id, status))
+    }
+}
+
+/// Returns the trips of these drivers that began before `before`, under a matcher that did too, and that an unresponsive driver
+/// is unassigned from, without `postponed`.
+pub async fn trips_of_unresponsive(
     conn: &mut PgConnection,
+    drivers: &[Uuid],
     before: DomainTime,
+    postponed: &[TripId],
     limit: i64,
 ) -> Result<Vec<(TripId, DriverId)>> {
     let rows = sqlx::query!(
         r#"select t.id as "id: TripId", t.driver_id as "driver_id!: DriverId"
-           from trips t cross join matcher m left join driver_positions p on p.driver_id = t.driver_id
-           where t.ended_at is null and greatest(p.received_at, t.assigned_at, m.since) < $1
+           from trips t cross join matcher m
+           where t.driver_id = any($1) and t.ended_at is null and greatest(t.assigned_at, m.since) < $2
              and t.state in (select from_state from trip_transitions where command = 'driver_unresponsive')
-           order by t.id limit $2"#,
+             and t.id <> all($3)
+           order by t.id limit $4"#,
+        drivers,
         before as _,
+        &uuids(postponed),
         limit,
     )
     .fetch_all(conn)
@@ -117,14 +163,24 @@ pub async fn unresponsive_drivers(
     Ok(rows.into_iter().map(|row| (row.id, row.driver_id)).collect())
 }
 
-/// Returns the time of a driver's last position in the database, or of the matcher's start if that is later.
-pub async fn last_seen(conn: &mut PgConnection, driver: DriverId) -> Result<DomainTime> {
-    let row = sqlx::query!(
-        r#"select greatest(p.received_at, m.since) as "last_seen!: DomainTime"
-           from matcher m left join driver_positions p on p.driver_id = $1"#,
-        driver.uuid(),
+/// Returns those of these drivers that have been online since before `before`, under a matcher that did too, and have no
+/// engagement.
+pub async fn free_since(
+    conn: &mut PgConnection,
+    drivers: &[Uuid],
+    before: DomainTime,
+    limit: i64,
+) -> Result<Vec<DriverId>> {
+    let rows = sqlx::query_scalar!(
+        r#"select d.id as "id: DriverId" from drivers d cross join matcher m
+           where d.id = any($1) and d.available and greatest(d.available_since, m.since) < $2
+             and not exists (select from driver_engagements e where e.driver_id = d.id)
+           order by d.id limit $3"#,
+        drivers,
+        before as _,
+        limit,
     )
-    .fetch_one(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(row.last_seen)
+    Ok(rows)
 }

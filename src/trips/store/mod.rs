@@ -11,7 +11,15 @@ pub use events::*;
 pub use offers::*;
 pub use trips::*;
 
+use uuid::Uuid;
+
 use crate::platform::error::{Error, Result};
+use crate::platform::ids::{Id, TripId};
+
+/// Returns the ids as the database stores them.
+fn uuids(trips: &[TripId]) -> Vec<Uuid> {
+    trips.iter().map(|trip| trip.uuid()).collect()
+}
 
 /// Parses a name in a row.
 fn parsed<T>(

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::parsed;
+use super::{parsed, uuids};
 use crate::geo::Position;
 use crate::platform::auth::{Caller, Role};
 use crate::platform::class::VehicleClass;
@@ -107,6 +107,17 @@ pub async fn lock(conn: &mut PgConnection, id: TripId) -> Result<bool> {
     Ok(found.is_some())
 }
 
+/// Locks a trip for this transaction, without waiting for another one.
+///
+/// # Errors
+/// [`Error::is_locked`] if another transaction has locked it.
+pub async fn lock_at_once(conn: &mut PgConnection, id: TripId) -> Result<()> {
+    sqlx::query!(r#"select true as "locked!" from trips where id = $1 for no key update nowait"#, id.uuid())
+        .fetch_optional(conn)
+        .await?;
+    Ok(())
+}
+
 /// Returns a trip.
 pub async fn find(conn: &mut PgConnection, id: TripId) -> Result<Option<Trip>> {
     let row = sqlx::query_as!(TripRow, "select * from trips where id = $1", id.uuid()).fetch_optional(conn).await?;
@@ -118,13 +129,55 @@ pub async fn find(conn: &mut PgConnection, id: TripId) -> Result<Option<Trip>> {
 /// # Errors
 /// [`Code::NotFound`](crate::platform::error::Code::NotFound), whether the trip does not exist or belongs to another caller.
 pub async fn find_visible(conn: &mut PgConnection, id: TripId, caller: Caller) -> Result<Trip> {
-    let is_visible = |trip: &Trip| match caller.role {
-        Role::Rider => caller.rider() == Some(trip.rider_id),
-        Role::Driver => trip.driver_id.is_some() && caller.driver() == trip.driver_id,
+    let is_visible = |trip: &Trip| is_visible(caller, trip.rider_id, trip.driver_id);
+    find(conn, id).await?.filter(is_visible).ok_or_else(|| Refusal::not_found("trip").into())
+}
+
+fn is_visible(caller: Caller, rider: RiderId, driver: Option<DriverId>) -> bool {
+    match caller.role {
+        Role::Rider => caller.rider() == Some(rider),
+        Role::Driver => driver.is_some() && caller.driver() == driver,
         Role::Ops => true,
         Role::Gateway => false,
-    };
-    find(conn, id).await?.filter(is_visible).ok_or_else(|| Refusal::not_found("trip").into())
+    }
+}
+
+/// The columns of a trip that decide what a stream sends.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the migration describes the columns")]
+pub struct TripSummary {
+    pub id: TripId,
+    pub rider_id: RiderId,
+    pub driver_id: Option<DriverId>,
+    pub state: State,
+    pub version: i64,
+}
+
+impl TripSummary {
+    /// Whether the caller may see the trip, by the rule of [`find_visible`].
+    pub fn is_visible_to(&self, caller: Caller) -> bool {
+        is_visible(caller, self.rider_id, self.driver_id)
+    }
+
+    /// Returns the driver while one is assigned.
+    pub fn current_driver(&self) -> Option<DriverId> {
+        self.driver_id.filter(|_| self.state.has_driver())
+    }
+}
+
+/// Returns those of the trips that exist. A row with an unknown state is reported and left out, so that it affects no other trip.
+pub async fn summaries(conn: &mut PgConnection, ids: &[TripId]) -> Result<Vec<TripSummary>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query!("select id, rider_id, driver_id, state, version from trips where id = any($1)", &ids)
+        .fetch_all(conn)
+        .await?;
+    let summaries = rows.into_iter().filter_map(|row| {
+        let state = parsed(("trips", "state"), row.id, &row.state, State::parse)
+            .inspect_err(|error| tracing::error!(%error, "a watched trip cannot be read"))
+            .ok()?;
+        Some(TripSummary { id: row.id, rider_id: row.rider_id, driver_id: row.driver_id, state, version: row.version })
+    });
+    Ok(summaries.collect())
 }
 
 /// The trips in a list.
@@ -249,11 +302,12 @@ pub async fn reset_pin(conn: &mut PgConnection, id: TripId) -> Result<()> {
     Ok(())
 }
 
-/// Returns trips whose deadline has passed at `now`, the oldest deadline first.
-pub async fn due(conn: &mut PgConnection, now: DomainTime, limit: i64) -> Result<Vec<TripId>> {
+/// Returns trips whose deadline has passed at `now`, the oldest deadline first, without `postponed`.
+pub async fn due(conn: &mut PgConnection, now: DomainTime, postponed: &[TripId], limit: i64) -> Result<Vec<TripId>> {
     let rows = sqlx::query_scalar!(
-        r#"select id as "id: TripId" from trips where due_at <= $1 order by due_at limit $2"#,
+        r#"select id as "id: TripId" from trips where due_at <= $1 and id <> all($2) order by due_at limit $3"#,
         now as _,
+        &uuids(postponed),
         limit
     )
     .fetch_all(conn)
@@ -261,9 +315,11 @@ pub async fn due(conn: &mut PgConnection, now: DomainTime, limit: i64) -> Result
     Ok(rows)
 }
 
-/// Returns the next deadline of any trip.
-pub async fn next_due(conn: &mut PgConnection) -> Result<Option<DomainTime>> {
-    Ok(sqlx::query_scalar!(r#"select min(due_at) as "due: DomainTime" from trips where due_at is not null"#)
-        .fetch_one(conn)
-        .await?)
+/// Returns the next deadline of any trip but `postponed`.
+pub async fn next_due(conn: &mut PgConnection, postponed: &[TripId]) -> Result<Option<DomainTime>> {
+    let due = sqlx::query_scalar!(
+        r#"select min(due_at) as "due: DomainTime" from trips where due_at is not null and id <> all($1)"#,
+        &uuids(postponed),
+    );
+    Ok(due.fetch_one(conn).await?)
 }

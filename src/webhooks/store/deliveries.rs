@@ -220,7 +220,7 @@ pub async fn delete_expired_events(conn: &mut PgConnection, before: MachineTime,
              select e.id from webhook_events e
              where e.created_at < $1 and not exists (
                  select from webhook_deliveries d where d.event_id = e.id and d.state = 'pending')
-             order by e.created_at limit $2)",
+             order by e.created_at limit $2 for update skip locked)",
         before as _,
         limit,
     )

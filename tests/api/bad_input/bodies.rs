@@ -175,3 +175,24 @@ async fn json_content_type_variants_are_accepted() {
         ApiResponse::of(request).await.expect(201);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn body_with_a_content_coding_is_415() {
+    let world = World::new().await;
+    for route in &world.routes {
+        for coding in ["gzip", "br", "GZIP, identity", "nonsense", "\u{e9}"] {
+            let coding = reqwest::header::HeaderValue::from_bytes(coding.as_bytes()).unwrap();
+            let request = route.request().header("Content-Encoding", coding).body(vec![0x1f, 0x8b, 8, 0]);
+            let response = ApiResponse::of(request).await;
+            assert_eq!(response.header("accept-encoding"), Some("identity"));
+            assert_names(response, 415, "unsupported_encoding", "Content-Encoding", &route.name());
+        }
+        let response = ApiResponse::of(route.request().body("{")).await;
+        assert_eq!(response.header("accept-encoding"), None, "only where the coding is at fault");
+    }
+    let (rider, quote) =
+        (world.app.rider().await, r#"{"pickup": {"lat": 1, "lon": 2}, "dropoff": {"lat": 1.01, "lon": 2}}"#);
+    let request = rider.request(reqwest::Method::POST, "/v1/quotes").header("Content-Type", "application/json");
+    ApiResponse::of(request.header("Content-Encoding", "identity").body(quote)).await.expect(201);
+    world.assert_unharmed().await;
+}

@@ -15,7 +15,10 @@ const LONGITUDES: [f64; 4] = [180.000_001, -180.000_001, 181.0, 1e308];
 
 /// PostgreSQL's `text` cannot store NUL, so validation must reject it.
 const TEXTS: [&str; 6] = ["", "\u{0}", "a\u{0}b", "line\nbreak", "\u{7f}", "\u{1b}[31m"];
-const TIMES: [&str; 8] = [
+
+/// Texts that show nothing: white space, and characters without a shape.
+const BLANKS: [&str; 7] = [" ", "\u{200b}", "\u{200d}\u{200d}", "\u{2800}", "\u{a0}\u{3000}", "\u{3164}", "\u{feff}"];
+const TIMES: [&str; 12] = [
     "now",
     "",
     "2024-13-01T00:00:00Z",
@@ -24,6 +27,10 @@ const TIMES: [&str; 8] = [
     "1e9",
     "\u{0}",
     "99999999999-01-01T00:00:00Z",
+    "-4714-01-01T00:00:00Z",
+    "-262143-01-01T00:00:00Z",
+    "+262142-12-31T23:59:59Z",
+    "9999-12-31T23:59:59-00:01",
 ];
 const PINS: [&str; 8] = ["", "123", "12345", "12a4", " 123", "-123", "12\u{0}4", "\u{661}\u{662}\u{663}\u{664}"];
 const CURRENCIES: [&str; 7] = ["usd", "US", "USDX", "", "\u{0}\u{0}\u{0}", "\u{20ac}", "EUR"];
@@ -55,7 +62,8 @@ fn texts(one_too_many: usize) -> Vec<Value> {
 
 /// Numbers that no amount, scale or duration can have, and `others`.
 fn numbers(others: &[i64]) -> Vec<Value> {
-    let huge = [i64::MIN.into(), u64::MAX.into(), json!(1e300), json!(1.15)];
+    // Integers have no fraction, not even of zero.
+    let huge = [i64::MIN.into(), u64::MAX.into(), json!(1e300), json!(1.15), json!(1.0), json!(-0.0)];
     huge.into_iter().chain(all(others)).collect()
 }
 
@@ -76,6 +84,8 @@ fn cases() -> Vec<Case> {
         ("/refunds", "/amount/currency", 422, invalid, all(&CURRENCIES)),
         ("/availability", "/name", 422, invalid, texts(81)),
         ("/availability", "/plate", 422, invalid, texts(17)),
+        ("/availability", "/name", 422, invalid, all(&BLANKS)),
+        ("/availability", "/plate", 422, invalid, all(&BLANKS)),
         ("/availability", "/class", 422, invalid, all(&["tank"])),
         ("/location", "/position/lat", 422, invalid, all(&LATITUDES)),
         ("/location", "/recorded_at", 422, invalid, all(&TIMES)),
@@ -140,11 +150,11 @@ async fn unusual_valid_values_are_accepted() {
     let ends = |end: &str| world.routes.iter().find(|route| route.path.ends_with(end)).unwrap();
     // Extreme times are rejected by verdict, not by an error.
     let location = ends("/location");
-    let late = ["9999-12-31T23:59:59.999999999Z", "+262142-12-31T23:59:59Z", "2999-01-01T00:00:00+14:00"];
-    let early = ["0001-01-01T00:00:00Z", "-262143-01-01T00:00:00Z", "1970-01-01T00:00:00Z"];
-    for (times, verdicts) in [(late, ["future", "future"]), (early, ["stale", "out_of_order"])] {
+    let late = ["9999-12-31T23:59:59.999999999Z", "2999-01-01T00:00:00+14:00"];
+    let early = ["0000-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z"];
+    for (times, verdicts) in [(&late[..], ["future", "future"]), (&early[..], ["stale", "out_of_order"])] {
         for time in times {
-            let body = replaced(&location.valid, "/recorded_at", time.into());
+            let body = replaced(&location.valid, "/recorded_at", (*time).into());
             let verdict = location.send(body.to_string()).await.expect(200)["verdict"].clone();
             assert!(verdicts.map(Value::from).contains(&verdict), "{time}: {verdict}");
         }
@@ -159,7 +169,14 @@ async fn unusual_valid_values_are_accepted() {
     assert!(quotes.send(far.to_string()).await.status.as_u16() < 500);
     // Unusual names.
     let availability = ends("/availability");
-    for name in ["Zo\u{eb} \u{1f695}", "\u{5f20}\u{4f1f}", "x", "'; drop table trips; --", "\u{202e}lleb"] {
+    for name in [
+        "\u{1f469}\u{200d}\u{1f467}",
+        "Zo\u{eb} \u{1f695}",
+        "\u{5f20}\u{4f1f}",
+        "x",
+        "'; drop table trips; --",
+        "\u{202e}lleb",
+    ] {
         let profile =
             availability.send(replaced(&availability.valid, "/name", name.into()).to_string()).await.expect(200);
         assert_eq!(profile["name"], name);

@@ -255,7 +255,7 @@ fn pointers(value: &Value, at: &str) -> Vec<String> {
     members.into_iter().flat_map(below).collect()
 }
 
-fn resolved(value: &'static Value) -> &'static Value {
+pub fn resolved(value: &'static Value) -> &'static Value {
     match value["$ref"].as_str() {
         Some(to) => openapi_check::document().pointer(to.trim_start_matches('#')).unwrap(),
         None => value,

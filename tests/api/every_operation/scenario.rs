@@ -17,7 +17,7 @@ pub async fn run(app: &App) {
     let endpoint = receiver.register(&ops, &["trip.*"]).await;
     probes(app).await;
     let driver = app.driver_at(HERE).await;
-    positions(app, &driver).await;
+    positions(app, &driver, &ops).await;
     let paid = ride(app, &driver, &ops).await;
     refund(&ops, &paid).await;
     endings(app, &driver, &ops).await;
@@ -43,12 +43,12 @@ async fn probes(app: &App) {
 }
 
 /// Single and batched positions, nearby drivers, and the driver's profile and streams.
-async fn positions(app: &App, driver: &Actor) {
-    let (gateway, rider) = (app.actor("gateway").await, app.rider().await);
+async fn positions(app: &App, driver: &Actor, ops: &Actor) {
+    let gateway = app.actor("gateway").await;
     let batch =
         json!([{"driver_id": driver.id, "position": {"lat": HERE.0, "lon": HERE.1}, "recorded_at": app.now().await}]);
     gateway.post_unkeyed("/v1/locations", &batch).await.expect(200);
-    let near = rider.get(&format!("/v1/drivers/nearby?lat={}&lon={}&limit=5", HERE.0, HERE.1)).await.expect(200);
+    let near = ops.get(&format!("/v1/drivers/nearby?lat={}&lon={}&limit=5", HERE.0, HERE.1)).await.expect(200);
     assert!(near.to_string().contains(&driver.id), "{near:#}");
     driver.get("/v1/drivers/me").await.expect(200);
     driver.get("/v1/drivers/me/stream").await.expect(200);

@@ -18,7 +18,7 @@ const TEXTS: &[&str] = &[
 ];
 
 /// Integers bounded only by their format: amounts and counts.
-const UNBOUNDED: &[&str] = &["amount", "balance", "ours", "theirs"];
+const UNBOUNDED: &[&str] = &["ahead_ms", "amount", "balance", "ours", "theirs"];
 
 type Found = Vec<(String, Value)>;
 

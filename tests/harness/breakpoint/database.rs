@@ -30,6 +30,14 @@ pub struct Transaction {
     pub operation: &'static str,
 }
 
+/// Which transaction stops at a breakpoint.
+#[derive(Debug, Clone, Copy)]
+enum Stops {
+    Recording(Transaction),
+    /// One with this SQL.
+    Running(&'static str),
+}
+
 /// The proxy. It stops when the test's runtime does.
 pub struct DatabaseProxy {
     url: String,
@@ -39,7 +47,7 @@ pub struct DatabaseProxy {
 #[derive(Default)]
 struct Shared {
     /// At most one breakpoint is set.
-    breakpoint: Mutex<Option<(Transaction, Side, Hold)>>,
+    breakpoint: Mutex<Option<(Stops, Side, Hold)>>,
     /// A commit to be lost: the side, and a part of the SQL of its transaction.
     to_lose: Mutex<Option<(Side, &'static str)>>,
     /// Attempts by id, with their operations.
@@ -77,8 +85,17 @@ impl DatabaseProxy {
 
     /// Sets a breakpoint at the next COMMIT of such a transaction.
     pub fn break_at_commit(&self, transaction: Transaction, side: Side) -> Breakpoint {
+        self.break_at_commit_that(Stops::Recording(transaction), side)
+    }
+
+    /// Sets a breakpoint at the next COMMIT of a transaction with this SQL.
+    pub fn break_at_commit_of(&self, sql: &'static str, side: Side) -> Breakpoint {
+        self.break_at_commit_that(Stops::Running(sql), side)
+    }
+
+    fn break_at_commit_that(&self, stops: Stops, side: Side) -> Breakpoint {
         let (hold, breakpoint) = Hold::new();
-        *self.shared.breakpoint.lock().unwrap() = Some((transaction, side, hold));
+        *self.shared.breakpoint.lock().unwrap() = Some((stops, side, hold));
         breakpoint
     }
 
@@ -186,7 +203,11 @@ impl Session {
             return ChunkAction::Cut(0);
         }
         let mut breakpoint = self.shared.breakpoint.lock().unwrap();
-        match breakpoint.take_if(|(wanted, at, _)| *at == side && self.recorded.contains(wanted)) {
+        let is_wanted = |stops: &Stops| match stops {
+            Stops::Recording(transaction) => self.recorded.contains(transaction),
+            Stops::Running(sql) => has(sql),
+        };
+        match breakpoint.take_if(|(stops, at, _)| *at == side && is_wanted(stops)) {
             Some((_, _, hold)) => {
                 ChunkAction::Wait(Box::pin(async move { matches!(hold.wait().await, Some(Next::Resume)) }))
             }

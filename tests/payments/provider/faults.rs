@@ -7,7 +7,7 @@ use ridematch::payments::provider::breaker::ProviderAvailability;
 use ridematch::platform::config::ProviderConfig;
 use ridematch::platform::egress::BODY_BYTES_MAX;
 
-use crate::harness::{free_address, until};
+use crate::harness::{API_VERSION, free_address, until};
 use crate::provider::server::{Reply, Server};
 use crate::provider::{client_of, done, fare, not_sent, provider, refused, unknown};
 
@@ -209,6 +209,7 @@ async fn request_has_the_secret_key_and_debug_output_has_not() {
     assert!(request.starts_with("post /v1/payment_intents/pi_1/capture http/1.1\r\n"), "{request}");
     assert!(request.contains("authorization: bearer sk_test_harness\r\n"), "{request}");
     assert!(request.contains("idempotency-key: key-1\r\n"), "{request}");
+    assert!(request.contains(&format!("stripe-version: {API_VERSION}\r\n")), "{request}");
     assert!(request.ends_with("\r\n\r\namount_to_capture=500"), "{request}");
     assert!(!format!("{client:?}").contains("sk_test"));
 }

@@ -3,24 +3,20 @@
 use std::iter::zip;
 use std::process::Output;
 
-use tokio::process::Command;
-
+use crate::harness::process::program;
 use crate::harness::{JWT_SECRET, WEBHOOK_SECRET, at_once};
 
 /// Returns the exit code and stderr of `serve` with these variables in a valid configuration.
 async fn run_with(variables: &[(&str, &str)]) -> (Option<i32>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ridematch"));
+    let mut command = program(&["serve"]);
     command
-        .arg("serve")
-        .env_clear()
         .env("DATABASE_URL", "postgres://user@127.0.0.1:1/nothing")
         .env("RIDEMATCH_JWT_SECRET", JWT_SECRET)
         .env("RIDEMATCH_LOG", "off")
         .env("PSP_BASE_URL", "https://127.0.0.1:1")
         .env("PSP_SECRET_KEY", "sk_live_secret")
         .env("PSP_WEBHOOK_SECRET", WEBHOOK_SECRET)
-        .envs(variables.iter().copied())
-        .kill_on_drop(true);
+        .envs(variables.iter().copied());
     let Output { status, stderr, .. } = command.output().await.unwrap();
     (status.code(), String::from_utf8(stderr).unwrap())
 }

@@ -88,7 +88,7 @@ async fn outage_costs_one_call_per_probe_and_no_failures() {
     .unwrap();
 
     // The outage begins under load: each payment fails once, after little more than five calls.
-    assert_eq!(worker::run_once(&context).await.unwrap(), PAYMENTS as usize);
+    assert_eq!(worker::run_once(&context).await.unwrap(), (PAYMENTS as usize).into());
     context.finished().await;
     assert_eq!(breaker_of(&platform), 2);
     let first_calls = outage.calls();
@@ -106,14 +106,14 @@ async fn outage_costs_one_call_per_probe_and_no_failures() {
         let can_probe = client.availability() == ProviderAvailability::Probe;
         let leased = worker::run_once(&context).await.unwrap();
         let after = (outage.calls(), totals(&pool).await);
-        if leased == 0 {
+        if leased.done == 0 {
             assert_eq!(after, before, "nothing was due, or the provider was unavailable");
             let pause = worker::until_next(&context).await.unwrap().expect("something is due");
             tokio::time::sleep(pause).await;
             continue;
         }
         assert!(can_probe || client.availability() != ProviderAvailability::Available);
-        assert_eq!((leased, after.0 - before.0), (1, 1));
+        assert_eq!((leased.done, after.0 - before.0), (1, 1));
         assert_eq!((after.1.0 - before.1.0, after.1.1 - before.1.1), (1, 1));
         probes += 1;
     }

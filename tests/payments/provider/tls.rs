@@ -10,11 +10,11 @@ use ridematch::platform::config::ProviderConfig;
 use ridematch::platform::egress::Roots;
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
-use tokio::process::Command;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
+use crate::harness::process::program;
 use crate::harness::{PSP_SECRET, database};
 use crate::provider::faults::INTENT;
 use crate::provider::server::{Reply, serve};
@@ -156,15 +156,13 @@ async fn program_trusts_system_roots_and_the_configured_file() {
         [("NOTHING", 1, "unchecked"), ("SSL_CERT_FILE", 0, "clean"), ("PSP_CA_FILE", 0, "clean")]
     {
         let before = server.count();
-        let Output { status, stdout, .. } = Command::new(env!("CARGO_BIN_EXE_ridematch"))
-            .args(["audit", "--database-url", &database.url(), "--psp-base-url", &server.base_url])
-            .env_clear()
-            .env("PSP_SECRET_KEY", PSP_SECRET)
-            .env(variable, file.path())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .unwrap();
+        let Output { status, stdout, .. } =
+            program(&["audit", "--database-url", &database.url(), "--psp-base-url", &server.base_url])
+                .env("PSP_SECRET_KEY", PSP_SECRET)
+                .env(variable, file.path())
+                .output()
+                .await
+                .unwrap();
         let stdout_text = String::from_utf8(stdout).unwrap();
         assert!(status.code() == Some(code) && stdout_text.contains(result), "{variable}: {stdout_text}");
         assert_eq!(server.count() > before, code == 0, "{variable}");

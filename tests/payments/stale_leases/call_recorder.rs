@@ -50,7 +50,7 @@ impl CallRecorder {
     pub fn start() -> Self {
         let state = Arc::new(RecorderState {
             provider: OnceLock::new(),
-            http: Client::new(),
+            http: launcher::http_client().build().unwrap(),
             sent: Mutex::default(),
             to_delay: Mutex::default(),
             delayed: watch::channel(0).0,
@@ -113,7 +113,7 @@ async fn forward(request: HttpRequest, body: Bytes, state: Data<RecorderState>) 
 }
 
 fn headers(request: &HttpRequest) -> Vec<(String, String)> {
-    ["authorization", "idempotency-key", "content-type"]
+    ["authorization", "idempotency-key", "stripe-version", "content-type"]
         .into_iter()
         .filter_map(|name| Some((name.to_owned(), request.headers().get(name)?.to_str().ok()?.to_owned())))
         .collect()

@@ -1,11 +1,13 @@
 //! Leases and their fencing tokens, versions of payments, refund reservations, and the sums of postings.
 
 use chrono::{DateTime, TimeDelta};
-use ridematch::payments::model::{AttemptOutcome, Goal, Payment, PaymentState, ProviderOperation};
+use ridematch::payments::model::{
+    AttemptOutcome, Goal, Hint, Payment, PaymentState, ProviderOperation, Refund, RefundState,
+};
 use ridematch::payments::store::{self, FinishedAttempt, LeaseQuery, RetrySchedule, StartedAttempt};
 use ridematch::platform::clock::{DomainTime, MachineTime};
 use ridematch::platform::ids::{Id, PaymentId};
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use uuid::Uuid;
 
 use crate::guards::{assert_guarded, late, session};
@@ -52,15 +54,25 @@ fn lease(at: MachineTime) -> LeaseQuery {
     LeaseQuery { now: at, domain_now, until: at + LEASE, limit: 9 }
 }
 
+async fn leased_payments(conn: &mut PgConnection, at: MachineTime) -> Vec<Payment> {
+    let rows = store::lease_payments(conn, lease(at)).await.unwrap();
+    rows.into_iter().map(|row| row.expect("a readable row")).collect()
+}
+
+async fn leased_refunds(conn: &mut PgConnection, at: MachineTime) -> Vec<Refund> {
+    let rows = store::lease_refunds(conn, lease(at)).await.unwrap();
+    rows.into_iter().map(|row| row.expect("a readable row")).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn payment_has_one_lease_at_a_time() {
     let app = app_with_trips().await;
     due_payment(&app).await;
     let conn = &mut session(&app).await;
-    assert_eq!(store::lease_payments(conn, lease(now())).await.unwrap().len(), 1);
+    assert_eq!(leased_payments(conn, now()).await.len(), 1);
     let too_early = now() + LEASE - TimeDelta::milliseconds(1);
-    assert_eq!(store::lease_payments(conn, lease(too_early)).await.unwrap(), []);
-    assert_eq!(store::lease_payments(conn, lease(now() + LEASE)).await.unwrap()[0].lease_token, 2);
+    assert_eq!(leased_payments(conn, too_early).await, []);
+    assert_eq!(leased_payments(conn, now() + LEASE).await[0].lease_token, 2);
     app.stop().await;
 }
 
@@ -69,10 +81,10 @@ async fn refund_has_one_lease_at_a_time() {
     let app = app_with_trips().await;
     due_refund(&app).await;
     let conn = &mut session(&app).await;
-    assert_eq!(store::lease_refunds(conn, lease(now())).await.unwrap().len(), 1);
+    assert_eq!(leased_refunds(conn, now()).await.len(), 1);
     let too_early = now() + LEASE - TimeDelta::milliseconds(1);
-    assert_eq!(store::lease_refunds(conn, lease(too_early)).await.unwrap(), []);
-    assert_eq!(store::lease_refunds(conn, lease(now() + LEASE)).await.unwrap()[0].lease_token, 2);
+    assert_eq!(leased_refunds(conn, too_early).await, []);
+    assert_eq!(leased_refunds(conn, now() + LEASE).await[0].lease_token, 2);
     app.stop().await;
 }
 
@@ -81,8 +93,8 @@ async fn lost_payment_lease_reads_and_writes_nothing() {
     let app = app_with_trips().await;
     due_payment(&app).await;
     let conn = &mut session(&app).await;
-    let stopped = store::lease_payments(conn, lease(now())).await.unwrap().remove(0);
-    let successor = store::lease_payments(conn, lease(now() + LEASE)).await.unwrap().remove(0);
+    let stopped = leased_payments(conn, now()).await.remove(0);
+    let successor = leased_payments(conn, now() + LEASE).await.remove(0);
     let at = DomainTime::new(late());
 
     assert_eq!(store::lock_leased_payment(conn, stopped.id, stopped.lease_token).await.unwrap(), None);
@@ -99,8 +111,8 @@ async fn lost_refund_lease_reads_and_writes_nothing() {
     let app = app_with_trips().await;
     due_refund(&app).await;
     let conn = &mut session(&app).await;
-    let stopped = store::lease_refunds(conn, lease(now())).await.unwrap().remove(0);
-    let successor = store::lease_refunds(conn, lease(now() + LEASE)).await.unwrap().remove(0);
+    let stopped = leased_refunds(conn, now()).await.remove(0);
+    let successor = leased_refunds(conn, now() + LEASE).await.remove(0);
 
     assert_eq!(store::lock_leased_refund(conn, stopped.id, stopped.lease_token).await.unwrap(), None);
     assert_guarded(store::save_refund(conn, &stopped, RetrySchedule::IDLE).await);
@@ -109,12 +121,55 @@ async fn lost_refund_lease_reads_and_writes_nothing() {
     app.stop().await;
 }
 
+/// A hint that arrives while a call is answered is newer than the answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn hint_during_a_lease_leaves_the_row_due() {
+    let app = app_with_trips().await;
+    due_payment(&app).await;
+    app.break_with("update payments set provider_intent_id = 'pi_due' where due_at = '2099-01-01'").await;
+    let conn = &mut session(&app).await;
+    let is_due_now = async |conn: &mut PgConnection| -> bool {
+        let due = "select due_at is not null from payments where provider_intent_id = 'pi_due'";
+        sqlx::query_scalar(due).fetch_one(conn).await.unwrap()
+    };
+    // A captured payment is only concerned by hints about its charge.
+    for (state, hint, is_due) in [
+        (PaymentState::Authorizing, Hint::Intent, true),
+        (PaymentState::Authorizing, Hint::Charge, true),
+        (PaymentState::Captured, Hint::Intent, false),
+        (PaymentState::Captured, Hint::Charge, true),
+    ] {
+        let mut tx = conn.begin().await.unwrap();
+        let leased = leased_payments(&mut tx, now()).await.remove(0);
+        assert_eq!(store::make_due(&mut tx, "pi_due", hint, now()).await.unwrap(), 1);
+        let after =
+            Payment { state, authorized: 1, captured: i64::from(state == PaymentState::Captured), ..leased.clone() };
+        store::save_payment(&mut tx, &leased, &after, RetrySchedule::IDLE, DomainTime::new(late())).await.unwrap();
+        assert_eq!(is_due_now(&mut tx).await, is_due, "{state} after a hint about the {hint}");
+        tx.rollback().await.unwrap();
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hint_before_a_lease_is_answered_by_its_calls() {
+    let app = app_with_trips().await;
+    due_payment(&app).await;
+    app.break_with("update payments set provider_intent_id = 'pi_due' where due_at = '2099-01-01'").await;
+    let conn = &mut session(&app).await;
+    store::make_due(conn, "pi_due", Hint::Intent, now()).await.unwrap();
+    let leased = leased_payments(conn, now()).await.remove(0);
+    store::save_payment(conn, &leased, &leased, RetrySchedule::IDLE, DomainTime::new(late())).await.unwrap();
+    assert_eq!(leased_payments(conn, now() + LEASE).await, []);
+    app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn attempt_is_finished_once_and_under_its_own_lease() {
     let app = app_with_trips().await;
     due_payment(&app).await;
     let conn = &mut session(&app).await;
-    let payment = store::lease_payments(conn, lease(now())).await.unwrap().remove(0);
+    let payment = leased_payments(conn, now()).await.remove(0);
     let started = StartedAttempt {
         id: Uuid::from_u128(7),
         payment_id: payment.id,
@@ -182,6 +237,61 @@ async fn refunds_within_capture() {
     let app = app_with_trips().await;
     let too_much = "update payments set refund_reserved = captured_amount + 1 where state = 'captured'";
     assert_eq!(refused_by(&app, too_much).await.as_deref(), Some("refunds_within_capture"));
+    app.stop().await;
+}
+
+/// Changes the state of one row from `from` to `to`, without the other constraints on states. Returns the name of the constraint that
+/// rejects it.
+async fn state_change_refused_by(conn: &mut PgConnection, table: &str, from: &str, to: &str) -> Option<String> {
+    let (trigger, others) = match table {
+        "payments" => (
+            "ended_payment_keeps_its_state",
+            "drop constraint state_follows_goal, drop constraint captured_has_an_amount, drop constraint terminal_has_no_work",
+        ),
+        _ => ("ended_refund_keeps_its_state", "drop constraint failed_has_no_work"),
+    };
+    let change = format!(
+        "begin;
+         alter table {table} {others}, disable trigger {trigger};
+         update {table} set state = '{from}' where id = (select max(id::text)::uuid from {table});
+         alter table {table} enable trigger {trigger};
+         update {table} set state = '{to}' where id = (select max(id::text)::uuid from {table})"
+    );
+    let end = sqlx::raw_sql(AssertSqlSafe(change)).execute(&mut *conn).await;
+    sqlx::raw_sql("rollback").execute(&mut *conn).await.unwrap();
+    end.err()?.as_database_error()?.constraint().map(str::to_owned)
+}
+
+/// The checks before this trigger: the state machine, and the guards of every write.
+#[tokio::test(flavor = "multi_thread")]
+async fn ended_payment_keeps_its_state() {
+    let app = app_with_trips().await;
+    let conn = &mut session(&app).await;
+    for from in PaymentState::ALL {
+        for to in PaymentState::ALL {
+            let refused = state_change_refused_by(conn, "payments", from.as_str(), to.as_str()).await;
+            let expected = (from.is_terminal() && from != to).then_some("ended_payment_keeps_its_state");
+            assert_eq!(refused.as_deref(), expected, "{from} to {to}");
+        }
+    }
+    app.stop().await;
+}
+
+/// A succeeded refund can fail, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn ended_refund_keeps_its_state() {
+    let app = app_with_trips().await;
+    let conn = &mut session(&app).await;
+    for from in RefundState::ALL {
+        for to in RefundState::ALL {
+            let refused = state_change_refused_by(conn, "refunds", from.as_str(), to.as_str()).await;
+            let is_allowed = from == to
+                || from == RefundState::Pending
+                || (from, to) == (RefundState::Succeeded, RefundState::Failed);
+            let expected = (!is_allowed).then_some("ended_refund_keeps_its_state");
+            assert_eq!(refused.as_deref(), expected, "{from} to {to}");
+        }
+    }
     app.stop().await;
 }
 

@@ -9,6 +9,7 @@ use ridematch::platform::db::Tx;
 use ridematch::platform::error::Result;
 use ridematch::platform::ids::TripId;
 use ridematch::platform::outbox::{self, Delivery};
+use ridematch::platform::work::RunOutcome;
 use serde_json::json;
 use sqlx::PgPool;
 use tokio::sync::Notify;
@@ -70,12 +71,12 @@ async fn event_that_commits_late_is_delivered() {
     published(&platform, 2).await;
 
     let handled = Handled::default();
-    assert_eq!(outbox::run_once(&platform, SUBSCRIBER, Arc::clone(&handled), handle).await.unwrap(), 1);
+    assert_eq!(outbox::run_once(&platform, SUBSCRIBER, || Arc::clone(&handled), handle).await.unwrap(), 1.into());
     gates.1.notify_one();
     slow.await.unwrap().unwrap();
     assert_eq!(
-        outbox::run_once(&platform, SUBSCRIBER, Arc::clone(&handled), handle).await.unwrap(),
-        1,
+        outbox::run_once(&platform, SUBSCRIBER, || Arc::clone(&handled), handle).await.unwrap(),
+        1.into(),
         "the event was skipped"
     );
     assert_eq!(*handled.lock().unwrap(), [2, 1].map(|trip| TripId::from(Uuid::from_u128(trip))));
@@ -100,11 +101,39 @@ async fn lost_delivery_lease_neither_finishes_nor_releases_it() {
     let platform = app.service().platform().clone();
     published(&platform, 1).await;
     published(&platform, 2).await;
-    assert_eq!(outbox::run_once(&platform, SUBSCRIBER, app.sql().clone(), steal_leases).await.unwrap(), 2);
+    let outcome = outbox::run_once(&platform, SUBSCRIBER, || app.sql().clone(), steal_leases).await.unwrap();
+    assert_eq!(outcome, RunOutcome { done: 1, failed: 1 });
     let count = async |what: &str| {
         app.count(&format!("select count(*) from outbox_deliveries where subscriber = 'guards' and {what}")).await
     };
     assert_eq!(count("delivered_at is not null").await, 1, "the lost delivery was marked as done");
     assert_eq!(count("leased_until = '2099-01-01' and last_error is null").await, 1, "the lost delivery was released");
+    app.stop().await;
+}
+
+/// The ids of the rows that a reaction inserts are made before its transaction: two reactions need different ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_reaction_has_a_context_of_its_own() {
+    type Context = (u32, Arc<Mutex<Vec<u32>>>);
+    fn record<'a>(_: &'a mut Tx, (number, seen): &'a Context, _: &'a Delivery) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            seen.lock().unwrap().push(*number);
+            Ok(())
+        })
+    }
+    let app = App::start().await;
+    app.break_with(SUBSCRIBE).await;
+    let platform = app.service().platform().clone();
+    for trip in 1..4 {
+        published(&platform, trip).await;
+    }
+    let (made, seen) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(Vec::new())));
+    let context = || {
+        let mut made = made.lock().unwrap();
+        *made += 1;
+        (*made, Arc::clone(&seen))
+    };
+    assert_eq!(outbox::run_once(&platform, SUBSCRIBER, context, record).await.unwrap(), 3.into());
+    assert_eq!(*seen.lock().unwrap(), [1, 2, 3]);
     app.stop().await;
 }

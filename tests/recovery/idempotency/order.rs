@@ -4,7 +4,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
 use super::{assert_replayed, keys, trip_request};
-use crate::harness::{Actor, ApiResponse, App, id};
+use crate::harness::{Actor, ApiResponse, App, HERE, id, in_progress};
 
 /// A request that fails every check after the token: no key, invalid JSON, invalid tag, unknown object.
 fn invalid_request(actor: &Actor) -> RequestBuilder {
@@ -58,4 +58,25 @@ async fn body_is_checked_before_version_and_version_before_state() {
     let cancel = other.request(Method::POST, &format!("/v1/trips/{}/cancel", id(&trip)));
     let cancel = cancel.header("Idempotency-Key", "k").header("If-Match", "\"77\"").json(&json!({}));
     ApiResponse::of(cancel).await.expect_problem(404, "not_found");
+}
+
+/// A phone that lost the response may have lost the key as well. Its tag is from before the command.
+#[tokio::test(flavor = "multi_thread")]
+async fn repeat_with_the_tag_from_before_is_200() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = in_progress(&app, &rider, &driver).await;
+    let path = format!("/v1/trips/{}", id(&trip));
+    let tag = driver.get(&path).await.header("etag").unwrap().to_owned();
+    let complete = async |actor: &Actor, key: &str| {
+        let request = actor.request(Method::POST, &format!("{path}/complete")).header("Idempotency-Key", key);
+        ApiResponse::of(request.header("If-Match", &tag).json(&json!({}))).await
+    };
+    let first = complete(&driver, "one").await;
+    let repeat = complete(&driver, "two").await;
+    assert_eq!((first.status.as_u16(), repeat.status.as_u16()), (200, 200));
+    assert_eq!((first.header("etag"), &first.bytes), (repeat.header("etag"), &repeat.bytes), "no second effect");
+    // The same command of another caller is no repeat.
+    complete(&app.ops().await, "three").await.expect_problem(412, "version_mismatch");
+    app.assert_clean().await;
 }

@@ -12,7 +12,7 @@ use crate::harness::breakpoint::Breakpoint;
 use crate::harness::breakpoint::database::DatabaseProxy;
 use crate::harness::breakpoint::provider::ProviderProxy;
 use crate::harness::process::{Launch, Process};
-use crate::harness::{PSP_SECRET, database, free_address};
+use crate::harness::{API_VERSION, PSP_SECRET, database, free_address};
 
 /// Everything that survives the process. The provider sends no events, so results are found without them.
 pub struct World {
@@ -40,7 +40,7 @@ impl World {
             log: ("info,ridematch::payments=debug", data_dir.path().join("service.log")),
         };
         let sql = PgPoolOptions::new().max_connections(1).connect(&database.url()).await.unwrap();
-        let http = reqwest::Client::new();
+        let http = launcher::http_client().build().unwrap();
         Self { launch, commits, calls, provider, sql, http, _database: database, data_dir }
     }
 
@@ -109,7 +109,8 @@ impl World {
     /// Returns a list of the provider, which fits on one page.
     async fn list(&self, of: &str) -> Vec<Value> {
         let url = format!("http://{}/v1/{of}?limit=100", self.provider.address());
-        let answer = self.http.get(url).bearer_auth(PSP_SECRET).send().await.unwrap();
+        let answer =
+            self.http.get(url).bearer_auth(PSP_SECRET).header("Stripe-Version", API_VERSION).send().await.unwrap();
         let page: Value = answer.error_for_status().unwrap().json().await.unwrap();
         assert_eq!(page["has_more"], false);
         page["data"].as_array().unwrap().clone()

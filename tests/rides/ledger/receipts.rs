@@ -38,7 +38,7 @@ async fn as_text(rider: &Actor, trip: &str) -> String {
     let path = format!("/v1/trips/{trip}/receipt");
     let answer = ApiResponse::of(rider.request(Method::GET, &path).header("Accept", "text/plain")).await;
     assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
-    assert_eq!(answer.header("vary"), Some("Accept"));
+    assert_eq!(answer.header("vary"), Some("Accept, Authorization"));
     String::from_utf8(answer.bytes).unwrap()
 }
 

@@ -53,6 +53,7 @@ impl Map {
             Message::Binary(frame) => self.apply(&frame),
             Message::Text(text) if text["type"] == "world" => self.world = text,
             Message::Text(text) => self.answer = text,
+            Message::Pong(_) => panic!("nothing was pinged"),
             Message::Close(code) => panic!("the connection was closed with {code}"),
         }
     }

@@ -4,9 +4,8 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
 
-use crate::harness::process::{Launch, RECOVERED_WITHIN};
+use crate::harness::process::{Launch, RECOVERED_WITHIN, program};
 use crate::harness::{
     Actor, ApiResponse, App, HERE, JWT_SECRET, PSP_SECRET, THERE, WEBHOOK_SECRET, free_address, within,
 };
@@ -61,18 +60,15 @@ async fn request_shows_its_sql_without_values() {
 async fn supervised_process_requests_the_kill_and_answers_202() {
     let app = App::start().await;
     let listen = free_address();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ridematch"))
-        .args(["serve", "--supervised", "--sandbox"])
+    let mut child = program(&["serve", "--supervised", "--sandbox"])
         .env("DATABASE_URL", app.database.url())
         .env("RIDEMATCH_LISTEN", listen.to_string())
         .env("RIDEMATCH_JWT_SECRET", JWT_SECRET)
         .env("PSP_BASE_URL", format!("http://{}", app.provider.address()))
         .env("PSP_SECRET_KEY", PSP_SECRET)
         .env("PSP_WEBHOOK_SECRET", WEBHOOK_SECRET)
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .kill_on_drop(true)
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -15,6 +15,7 @@ use crate::api_error::ApiError;
 use crate::event_queue::Event;
 use crate::fault_plan::{FAULTS_MAX, Seeds};
 use crate::faults::Fault;
+use crate::model::DisputeStatus;
 use crate::params::Params;
 use crate::records::JournalLine;
 use crate::state_view::StateSnapshot;
@@ -33,6 +34,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/state", web::get().to(show_state))
         .route("/state", web::delete().to(reset_state))
         .route("/payment_intents/{id}/expire", web::post().to(expire))
+        .route("/payment_intents/{id}/dispute", web::post().to(dispute))
+        .route("/refunds/{id}/fail", web::post().to(fail_refund))
         .route("/events", web::get().to(events))
         .route("/events/{id}/resend", web::post().to(resend))
         .route("/webhooks/flush", web::post().to(flush))
@@ -138,6 +141,27 @@ async fn clear_faults(provider: Shared) -> HttpResponse {
 
 async fn expire(provider: Shared, id: web::Path<String>) -> HttpResponse {
     respond(provider.expire(&id).await)
+}
+
+async fn fail_refund(provider: Shared, id: web::Path<String>) -> HttpResponse {
+    respond(provider.fail_refund(&id).await)
+}
+
+/// Opens a dispute; with `status=won` or `status=lost` in the query, decides the open one.
+async fn dispute(provider: Shared, id: web::Path<String>, request: HttpRequest) -> HttpResponse {
+    let status = Params::parse(request.query_string().as_bytes()).and_then(|mut params| {
+        let status = params.choice("status", &["won", "lost"])?;
+        params.finish()?;
+        Ok(match status.as_deref() {
+            Some("won") => DisputeStatus::Won,
+            Some(_) => DisputeStatus::Lost,
+            None => DisputeStatus::NeedsResponse,
+        })
+    });
+    match status {
+        Ok(status) => respond(provider.dispute(&id, status).await),
+        Err(error) => respond(error.into()),
+    }
 }
 
 /// The most events in a response.

@@ -40,11 +40,12 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/refunds", web::post().to(refund))
         .route("/refunds", web::get().to(list_refunds))
         .route("/refunds/{id}", web::get().to(get_refund))
+        .route("/disputes", web::get().to(list_disputes))
         .default_service(web::to(unrecognized));
     config.service(v1);
 }
 
-/// Checks the credentials of a request, and adds the protocol's headers to its response.
+/// Checks the credentials and the version of a request, and adds the protocol's headers to its response.
 async fn authenticate(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -53,10 +54,17 @@ async fn authenticate(
     let id = RequestId(provider.random.id("req"));
     let echoed = [IDEMPOTENCY_KEY, STRIPE_VERSION].map(|name| (request.headers().get(&name).cloned(), name));
     request.extensions_mut().insert(id.clone());
-    let mut response = if app_data::<web::Data<Credentials>>(&request).accepts(&request) {
-        next.call(request).await?.map_into_boxed_body()
+    let version = request.headers().get(&STRIPE_VERSION).map(|version| version.to_str().unwrap_or_default());
+    let refused = if !app_data::<web::Data<Credentials>>(&request).accepts(&request) {
+        Some(ApiError::unauthorized())
+    } else if !provider.accepts_version(version) {
+        Some(ApiError::version(version))
     } else {
-        request.into_response(respond(ApiError::unauthorized().into()))
+        None
+    };
+    let mut response = match refused {
+        Some(error) => request.into_response(respond(error.into())),
+        None => next.call(request).await?.map_into_boxed_body(),
     };
     tracing::debug!(
         method = %response.request().method(),
@@ -172,6 +180,18 @@ async fn list_refunds(provider: Shared, request: HttpRequest) -> HttpResponse {
             state.records.refunds().page(&PageQuery::take(params)?, |refund| of_intent(&refund.payment_intent))?;
         let data = page.items.iter().map(|refund| render::refund(refund)).collect();
         Ok(render::list("/v1/refunds", data, page.has_more))
+    })
+    .await
+}
+
+async fn list_disputes(provider: Shared, request: HttpRequest) -> HttpResponse {
+    get(&provider, &request, (FaultStep::List, None), |state, params| {
+        let intent = params.text("payment_intent")?;
+        let of_intent = |id: &str| intent.as_ref().is_none_or(|intent| intent == id);
+        let page =
+            state.records.disputes().page(&PageQuery::take(params)?, |dispute| of_intent(&dispute.payment_intent))?;
+        let data = page.items.iter().map(|dispute| render::dispute(dispute)).collect();
+        Ok(render::list("/v1/disputes", data, page.has_more))
     })
     .await
 }

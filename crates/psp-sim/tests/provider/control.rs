@@ -34,6 +34,10 @@ fn invalid() -> Vec<(Value, &'static str)> {
         (json!({ "on": "any", "kind": "latency", "p50_ms": 10, "p99_ms": 9 }), "faults[0][p99_ms]"),
         (json!({ "on": "any", "kind": "decline", "code": "because" }), "faults[0][code]"),
         (json!({ "on": "any", "kind": "error_503", "code": "lost_card" }), "faults[0][code]"),
+        (json!({ "on": "capture", "kind": "rejected", "code": "lost_card" }), "faults[0][code]"),
+        (json!({ "on": "list", "kind": "rejected" }), "faults[0][on]"),
+        (json!({ "on": "capture", "kind": "refund_fails" }), "faults[0][on]"),
+        (json!({ "on": "refund", "kind": "disputed" }), "faults[0][on]"),
     ]
 }
 

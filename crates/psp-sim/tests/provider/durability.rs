@@ -107,7 +107,8 @@ async fn incomplete_last_line_is_removed() {
     let last_line = text[..text.len() - 1].iter().rposition(|&byte| byte == b'\n').unwrap() + 1;
     for end in [last_line + 1, (last_line + text.len()) / 2, text.len() - 1] {
         std::fs::write(&path, &text[..end]).unwrap();
-        let running = psp_sim::start(Settings::new(data_dir.path(), SECRET_KEY)).await.unwrap();
+        let settings = Settings { any_version: true, ..Settings::new(data_dir.path(), SECRET_KEY) };
+        let running = psp_sim::start(settings).await.unwrap();
         let http = crate::harness::Http::to(format!("http://{}", running.address()));
         assert_eq!(http.intent(&complete).await["status"], "requires_capture");
         assert_eq!(http.get(&format!("{INTENTS}/{incomplete}")).await.status, 404);

@@ -32,7 +32,7 @@ impl Sim {
     }
 
     async fn start_in(data_dir: TempDir, change: impl FnOnce(&mut Settings)) -> Self {
-        let mut settings = Settings::new(data_dir.path(), SECRET_KEY);
+        let mut settings = Settings { any_version: true, ..Settings::new(data_dir.path(), SECRET_KEY) };
         change(&mut settings);
         let running = psp_sim::start(settings).await.unwrap();
         Self { http: Http::to(format!("http://{}", running.address())), running, data_dir }
@@ -258,10 +258,11 @@ impl Process {
 
     pub fn start_with(data_dir: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(executable())
-            .args(["--listen", "127.0.0.1:0", "--exit-with-parent", "--secret-key", SECRET_KEY])
+            .args(["--listen", "127.0.0.1:0", "--exit-with-parent", "--any-version", "--secret-key", SECRET_KEY])
             .arg("--data-dir")
             .arg(data_dir)
             .args(arguments)
+            .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -8,6 +8,7 @@ mod durability;
 mod faults;
 mod harness;
 mod idempotency;
+mod late_changes;
 mod object_shapes;
 mod payment_status;
 mod protocol;

@@ -57,7 +57,9 @@ fn readme_commands_print_what_the_readme_says() {
         write!(script, "{commands}\necho '{MARK}'\n").unwrap();
     }
     let script = script.replace("http://127.0.0.1:12111", &process.http.base).replace("sk_test_psp_sim", SECRET_KEY);
-    let output = Command::new("bash").arg("-c").arg(script).output().unwrap();
+    // curl would use the proxy of the environment.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let output = Command::new("bash").arg("-c").arg(script).env_clear().env("PATH", path).output().unwrap();
     let (printed, errors) =
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr).into_owned());
     assert!(output.status.success(), "{printed}\n{errors}");

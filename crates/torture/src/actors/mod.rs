@@ -121,7 +121,7 @@ impl Actors {
             service_urls: [stack.service_proxies[0].url(), stack.service_proxies[1].url()],
             matcher_url: stack.matcher_proxy.url(),
             // The services close connections that were idle for five seconds; none may be reused just then.
-            http: Client::builder().timeout(RESPONSE_WITHIN).pool_idle_timeout(Duration::from_secs(2)).build()?,
+            http: launcher::http_client().timeout(RESPONSE_WITHIN).pool_idle_timeout(Duration::from_secs(2)).build()?,
             record: Record::default(),
             seed: stack.options.seed,
             trips: Mutex::default(),

@@ -30,10 +30,12 @@ const PLANNED_MAX: usize = 3;
 /// Hanging calls end before or after the services' timeout of 10 s.
 const HANGS_MS: std::ops::Range<u64> = 2_000..13_000;
 
-/// Faults of requests. Declines and latency are normal, and are planned apart.
+/// Faults of requests. Declines and latency are normal, and are planned apart. Rejections, failed refunds and disputes wait for
+/// operators, and are not planned.
 pub(crate) fn request_faults() -> Vec<FaultKind> {
-    let of_requests = FaultKind::ALL.iter().copied().filter(|kind| !kind.is_of_webhooks());
-    of_requests.filter(|kind| !matches!(kind, FaultKind::Decline | FaultKind::Latency)).collect()
+    let of_requests =
+        FaultKind::ALL.iter().copied().filter(|kind| !kind.is_of_webhooks() && kind.own_steps().is_none());
+    of_requests.filter(|kind| !matches!(kind, FaultKind::Rejected | FaultKind::Latency)).collect()
 }
 
 /// Draws the next fault plan, in the form of the simulator. `struck`: what is covered.

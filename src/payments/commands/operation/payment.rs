@@ -8,7 +8,7 @@ use super::super::{Replacement, events, replace};
 use super::{CallOutcome, CallRequest, Leased, ResultContext, TargetUpdate};
 use crate::payments::ledger::{self, PostingStamp};
 use crate::payments::model::{
-    Payment, PaymentPurpose, PaymentState, ProviderOperation, UnresolvedAttempt, count_failure,
+    Payment, PaymentPurpose, PaymentState, ProviderOperation, UnresolvedAttempt, count_failure, count_rejection,
 };
 use crate::payments::state_machine::{self, IntentObservation, PaymentStep};
 use crate::payments::store::{self, InsertRefund, LeaseQuery, RetrySchedule};
@@ -62,6 +62,7 @@ impl Leased for Payment {
     fn next_step(&self, unresolved: Option<&UnresolvedAttempt>, now: MachineTime) -> PaymentStep {
         match state_machine::next(self, unresolved, now) {
             // It is due all the same: after an event of the provider, or for a recheck.
+            PaymentStep::Idle if self.state == PaymentState::Captured => PaymentStep::ReadDisputes,
             PaymentStep::Idle => PaymentStep::LookUp,
             step => step,
         }
@@ -73,7 +74,11 @@ impl Leased for Payment {
             PaymentStep::Confirm => (ProviderOperation::Confirm, None, None),
             PaymentStep::Capture(amount) => (ProviderOperation::Capture, None, Some(*amount)),
             PaymentStep::Cancel => (ProviderOperation::Cancel, None, None),
-            PaymentStep::Idle | PaymentStep::Find(_) | PaymentStep::RecordAbsent | PaymentStep::LookUp => return None,
+            PaymentStep::Idle
+            | PaymentStep::Find { .. }
+            | PaymentStep::RecordAbsent
+            | PaymentStep::LookUp
+            | PaymentStep::ReadDisputes => return None,
         };
         Some(CallRequest { operation, key, amount })
     }
@@ -89,7 +94,11 @@ impl Leased for Payment {
             CallOutcome::Observed(ObservedIntent { intent_id, observation }) => {
                 let provider_intent_id = self.provider_intent_id.clone().or_else(|| intent_id.clone());
                 let known = Payment { provider_intent_id, ..self.clone() };
-                continue_with(step, state_machine::observe(&known, observation), now)
+                let rejection = match observation {
+                    IntentObservation::Rejected { code, .. } => Some(code.as_str()),
+                    _ => None,
+                };
+                continue_with((step, self.failures), state_machine::observe(&known, observation), rejection, now)
             }
         };
         let after = Payment { version: self.version + i64::from(is_visible_change(self, &after)), ..after };
@@ -107,7 +116,7 @@ impl Leased for Payment {
         RetrySchedule { recheck_at: recheck_after.map(|after| context.domain_now + after), ..RetrySchedule::IDLE }
     }
 
-    async fn lease(conn: &mut Conn, query: LeaseQuery) -> Result<Vec<Self>> {
+    async fn lease(conn: &mut Conn, query: LeaseQuery) -> Result<Vec<Result<Self>>> {
         store::lease_payments(conn, query).await
     }
 
@@ -152,22 +161,42 @@ impl Leased for Payment {
     }
 }
 
-/// Returns the payment and the step that follows at once, after an observation made by `step`.
-fn continue_with(step: &PaymentStep, after: Payment, now: MachineTime) -> (Payment, Option<PaymentStep>) {
+/// Returns the payment and the step that follows at once, after an observation made by `step`. `failures` are those before the step:
+/// an answer that changes nothing, or a rejection, is one more.
+fn continue_with(
+    (step, failures): (&PaymentStep, i16),
+    after: Payment,
+    rejection: Option<&str>,
+    now: MachineTime,
+) -> (Payment, Option<PaymentStep>) {
+    // A look-up can find an old capture. A hint about its dispute may have come before.
+    if after.state == PaymentState::Captured && *step == PaymentStep::LookUp {
+        return (after, Some(PaymentStep::ReadDisputes));
+    }
     if after.needs_review.is_some() {
         return (after, None);
     }
-    match state_machine::next(&after, None, now) {
-        PaymentStep::Idle => (after, None),
-        next if next == *step => (failed(&after, "the answer changed nothing"), None),
-        next => (after, Some(next)),
+    match (state_machine::next(&after, None, now), rejection) {
+        (PaymentStep::Idle, _) => (after, None),
+        (next, Some(code)) if next == *step => (rejected(Payment { failures, ..after }, code), None),
+        (next, None) if next == *step => (failed(&Payment { failures, ..after }, "the answer changed nothing"), None),
+        (next, _) => (after, Some(next)),
     }
 }
 
+/// Returns the payment after an inconclusive call. One that has ended keeps its reason for a review.
 fn failed(payment: &Payment, why: &str) -> Payment {
     let mut after = payment.clone();
     count_failure(&mut after.failures, &mut after.needs_review, why);
-    after
+    let needs_review = if payment.state.is_terminal() { payment.needs_review.clone() } else { after.needs_review };
+    Payment { needs_review, ..after }
+}
+
+/// Returns the payment after the provider rejected its call. The hold stays, and the call is repeated with a back-off.
+fn rejected(mut payment: Payment, code: &str) -> Payment {
+    let why = format!("the provider rejects the call, and its hold stays: {code}");
+    count_rejection(&mut payment.failures, &mut payment.needs_review, why);
+    payment
 }
 
 /// Returns whether the change is visible to a client, so that it is a new version.

@@ -66,7 +66,9 @@ impl Leased for Refund {
             CallOutcome::Inconclusive(why) => {
                 let mut after = self.clone();
                 count_failure(&mut after.failures, &mut after.needs_review, why);
-                (after, None)
+                // An operator can decide nothing about a refund that succeeded.
+                let needs_review = after.needs_review.filter(|_| self.state == RefundState::Pending);
+                (Refund { needs_review, ..after }, None)
             }
         };
         // A new key is sent only once the attempt under the old one is known to have had no effect.
@@ -83,7 +85,7 @@ impl Leased for Refund {
         }
     }
 
-    async fn lease(conn: &mut Conn, query: LeaseQuery) -> Result<Vec<Self>> {
+    async fn lease(conn: &mut Conn, query: LeaseQuery) -> Result<Vec<Result<Self>>> {
         store::lease_refunds(conn, query).await
     }
 
@@ -96,20 +98,24 @@ impl Leased for Refund {
         store::save_refund(conn, self, schedule).await
     }
 
-    async fn write_effects(&self, tx: &mut Tx, _before: &Self, context: &ResultContext) -> Result<()> {
-        if self.state == RefundState::Pending {
+    async fn write_effects(&self, tx: &mut Tx, before: &Self, context: &ResultContext) -> Result<()> {
+        if self.state == before.state {
             return Ok(());
         }
         let payment = store::lock_payment(tx, self.payment_id).await?;
         let payment = payment.ok_or_else(|| Error::Bug(format!("{} has no payment", self.id)))?;
-        match self.state {
-            RefundState::Succeeded => {
-                let stamp = PostingStamp { id: context.posting_id, at: context.domain_now };
+        let stamp = PostingStamp { id: context.posting_id, at: context.domain_now };
+        match (before.state, self.state) {
+            (RefundState::Pending, RefundState::Succeeded) => {
                 store::post(tx, &ledger::refund(self, &payment, stamp)).await?;
                 store::reserve_refund(tx, &payment, 0).await?;
             }
-            RefundState::Failed => store::reserve_refund(tx, &payment, -self.amount).await?,
-            RefundState::Pending => return Ok(()),
+            (RefundState::Pending, RefundState::Failed) => store::reserve_refund(tx, &payment, -self.amount).await?,
+            (RefundState::Succeeded, RefundState::Failed) => {
+                store::post(tx, &ledger::refund_reversal(self, &payment, stamp)).await?;
+                store::reserve_refund(tx, &payment, -self.amount).await?;
+            }
+            (before, after) => return Err(Error::Bug(format!("{} went from {before} to {after}", self.id))),
         }
         // `reserve_refund` has made a new version of the payment.
         events::refund_changed(tx, (self, &payment), payment.version + 1, context.domain_now, context.now).await
