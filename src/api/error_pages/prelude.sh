@@ -19,6 +19,10 @@ south=$(($(od -An -N2 -tu2 /dev/urandom) % 80 + 10)) west=$(($(od -An -N2 -tu2 /
 PICKUP="{\"lat\": -45.$south, \"lon\": -120.$west}"
 DROPOFF="{\"lat\": -45.$((south + 1)), \"lon\": -120.$west}"
 
+# fault CALL KIND: gives the provider's next answer to a call a fault. no_faults: ends all faults.
+fault() { curl -s "$B/v1/sandbox/provider/faults" -H "$J" -d "{\"faults\": [{\"on\": \"$1\", \"kind\": \"$2\"}]}" >/dev/null; }
+no_faults() { curl -s -X DELETE "$B/v1/sandbox/provider/faults" >/dev/null; }
+
 # advance SECONDS: advances domain time.
 advance() { curl -s "$B/v1/sandbox/clock" -H "$J" -d "{\"advance_s\": $1}" >/dev/null; }
 

@@ -48,7 +48,9 @@ impl StreamLimiter {
         let of_caller = streams.by_caller.get(&caller).copied().unwrap_or(0);
         let refusal = match caller {
             _ if streams.total >= STREAMS_MAX => overloaded(STREAMS_MAX, "process", "streams"),
-            None if of_caller >= ANONYMOUS_STREAMS_MAX => overloaded(ANONYMOUS_STREAMS_MAX, "sandbox", "live maps"),
+            None if of_caller >= ANONYMOUS_STREAMS_MAX => {
+                overloaded(ANONYMOUS_STREAMS_MAX, "process", "streams without a token")
+            }
             Some(_) if of_caller >= STREAMS_PER_CALLER_MAX => {
                 let detail =
                     format!("You have {STREAMS_PER_CALLER_MAX} open streams, the most allowed. Close one first.");
