@@ -30,18 +30,7 @@ async fn second(app: &App) -> Running {
 
 /// Returns the provider's intents with their amounts.
 async fn provider_records(app: &App) -> BTreeMap<String, Value> {
-    let url = format!("http://{}/v1/payment_intents?limit=100", app.provider.address());
-    let list: Value = app
-        .http
-        .get(url)
-        .bearer_auth(PSP_SECRET)
-        .header("Stripe-Version", API_VERSION)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let list = provider_list(app, "payment_intents?limit=100").await;
     let mut records = BTreeMap::new();
     for intent in list["data"].as_array().unwrap() {
         let money = json!([
@@ -55,20 +44,15 @@ async fn provider_records(app: &App) -> BTreeMap<String, Value> {
     records
 }
 
+async fn provider_list(app: &App, query: &str) -> Value {
+    let url = format!("http://{}/v1/{query}", app.provider.address());
+    let request = app.http.get(url).bearer_auth(PSP_SECRET).header("Stripe-Version", API_VERSION);
+    request.send().await.unwrap().json().await.unwrap()
+}
+
 async fn refunded(app: &App, intent: &Value) -> i64 {
     let intent = intent["id"].as_str().unwrap();
-    let url = format!("http://{}/v1/refunds?payment_intent={intent}&limit=100", app.provider.address());
-    let list: Value = app
-        .http
-        .get(url)
-        .bearer_auth(PSP_SECRET)
-        .header("Stripe-Version", API_VERSION)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let list = provider_list(app, &format!("refunds?payment_intent={intent}&limit=100")).await;
     list["data"].as_array().unwrap().iter().map(|refund| refund["amount"].as_i64().unwrap()).sum()
 }
 

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use ridematch::platform::class::VehicleClass;
-use ridematch::platform::ids::DriverId;
+use ridematch::platform::ids::{DriverId, Id};
+use ridematch::platform::work::RunOutcome;
 use ridematch::supply::{self, Status};
 use ridematch::trips::worker::{Inactivity, index};
 use serde_json::json;
@@ -141,6 +142,23 @@ async fn driver_without_a_position_for_15_minutes_is_taken_offline_until_the_nex
     gone.put("/v1/drivers/me/availability", &json!({"available": true})).await.expect(200);
     assert_eq!(gone.send_position(&app, HERE).await, "accepted");
     app.assert_clean().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inactive_driver_whose_row_is_locked_delays_no_other() {
+    let app = App::start().await;
+    let (held, gone) = (app.driver_at(HERE).await, app.driver_at(HERE).await);
+    let inactivity = Inactivity::new(app.service().platform().clone(), app.service().supply().clone());
+    app.advance(15 * 60 + 1).await;
+    inactivity.run_once().await.unwrap();
+    let mut lock = app.sql().begin().await.unwrap();
+    let locked = sqlx::query("select from drivers where id = $1 for update").bind(driver_id(&held).uuid());
+    locked.execute(&mut *lock).await.unwrap();
+
+    assert_eq!(inactivity.run_once().await.unwrap(), RunOutcome { done: 1, failed: 1 });
+    assert_eq!(availability(&gone).await, "offline");
+    lock.rollback().await.unwrap();
     app.stop().await;
 }
 

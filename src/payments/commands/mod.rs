@@ -278,7 +278,9 @@ fn refund_amount(payment: &Payment, requested: Option<Money>) -> Result<i64, Ref
     }
     match requested.amount {
         amount if (1..=left).contains(&amount) => Ok(amount),
-        amount if amount > left => Err(refused(format!("Cannot refund {amount}: {left} can be refunded."))),
+        amount if amount > left => {
+            Err(refused(format!("Cannot refund {requested}: {} can be refunded.", payment.money(left))))
+        }
         _ if left == 0 => Err(refused("Cannot refund: everything is refunded, or pending.".to_owned())),
         _ => Err(Refusal::new(Code::InvalidRequest, "`amount.amount` must be positive.")
             .field("/amount/amount", "must be positive")),

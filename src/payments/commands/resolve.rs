@@ -123,7 +123,8 @@ pub async fn refund(tx: &mut Tx, (id, decision): &(RefundId, ResolveDecision)) -
 async fn replace_refund(tx: &mut Tx, payment: &Payment, failed: &Refund, decision: &ResolveDecision) -> Result<()> {
     let left = payment.refundable();
     if failed.amount > left {
-        let detail = format!("Cannot refund {} again: {left} can be refunded.", failed.amount);
+        let (amount, left) = (payment.money(failed.amount), payment.money(left));
+        let detail = format!("Cannot refund {amount} again: {left} can be refunded.");
         return Err(Refusal::new(Code::NotRefundable, detail).into());
     }
     check_undisputed(payment)?;

@@ -66,47 +66,46 @@ pub struct Inactivity {
     supply: Arc<Supply>,
     /// The inactive drivers of the last run.
     suspects: Mutex<HashSet<DriverId>>,
+    backoff: RowBackoff<DriverId>,
 }
 
 impl Inactivity {
     /// A worker that has not run.
     pub fn new(platform: Platform, supply: Arc<Supply>) -> Self {
-        Self { platform, supply, suspects: Mutex::default() }
+        Self { platform, supply, suspects: Mutex::default(), backoff: RowBackoff::new("inactive-drivers") }
     }
 
-    /// Takes drivers offline that were inactive in this run and in the last. Returns their number.
+    /// Takes drivers offline that were inactive in this run and in the last.
     ///
     /// Two runs, so that a jump of the domain clock takes no driver offline who is about to send the next position.
     ///
     /// # Errors
-    /// If the database fails.
-    pub async fn run_once(&self) -> Result<usize> {
-        let Some(epoch) = self.platform.leadership.epoch() else { return Ok(0) };
+    /// If the drivers cannot be read. A driver who fails is postponed and does not delay others.
+    pub async fn run_once(&self) -> Result<RunOutcome> {
+        let mut outcome = RunOutcome::default();
+        let Some(epoch) = self.platform.leadership.epoch() else { return Ok(outcome) };
         let before = self.platform.clock.domain() - INACTIVE_AFTER;
         let read =
             self.platform.db.read((self.twice_without_position(before), before), |conn, (without_position, before)| {
                 Box::pin(store::free_since(conn, without_position, *before, BATCH_MAX))
             });
-        let mut taken = 0;
+        let db = self.platform.db.waiting_briefly();
         for driver_id in read.await? {
             let inactive = InactiveDriver { driver_id, before, epoch, stamp: Stamp::new(&self.platform) };
-            let command =
-                self.platform.db.transaction(inactive, |tx, inactive| Box::pin(commands::take_offline(tx, inactive)));
-            match command.await {
-                Ok(is_taken) => taken += usize::from(is_taken),
-                Err(error) => tracing::warn!(%error, %driver_id, "the driver was not taken offline"),
-            }
+            let end = db.transaction(inactive, |tx, inactive| Box::pin(commands::take_offline(tx, inactive))).await;
+            outcome += self.backoff.record(&self.platform, &driver_id, end)?;
         }
-        Ok(taken)
+        Ok(outcome)
     }
 
-    /// Returns the free drivers without a position since `before`, now and in the last run.
+    /// Returns the free drivers without a position since `before`, now and in the last run, without the postponed ones.
     fn twice_without_position(&self, before: DomainTime) -> Vec<Uuid> {
         let without_position =
             self.supply.without_position_since(before).into_iter().filter(|(_, status)| !is_busy(*status));
         let without_position: HashSet<DriverId> = without_position.map(|(driver, _)| driver).collect();
         let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
         let last = std::mem::replace(&mut *suspects, without_position);
-        suspects.intersection(&last).map(|driver| driver.uuid()).collect()
+        let postponed = self.backoff.postponed(self.platform.clock.machine());
+        suspects.intersection(&last).filter(|driver| !postponed.contains(driver)).map(|driver| driver.uuid()).collect()
     }
 }
