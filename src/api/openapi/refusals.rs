@@ -193,3 +193,15 @@ fn example(code: Code) -> Example {
         .value(Some(to_value(document).unwrap_or_default()))
         .build()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operation_is_listed_once() {
+        let mut seen = BTreeSet::new();
+        let twice: Vec<_> = OWN.iter().copied().flatten().filter(|(name, _)| !seen.insert(*name)).collect();
+        assert!(twice.is_empty(), "only one entry of an operation counts: {twice:?}");
+    }
+}
