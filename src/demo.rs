@@ -11,6 +11,13 @@ use crate::BoxError;
 use crate::cli::sandbox::Demo;
 use crate::local::{Options, PSP_SECRET_KEY, Stack};
 
+/// The probability that an idle driver of the city follows a hint.
+const REPOSITION: f64 = 0.5;
+
+/// The price elasticity of the city's riders: the middle of 0.4 to 0.6, as measured on Uber's data by Cohen, P. et al. (2016), *Using
+/// Big Data to Estimate Consumer Surplus: The Case of Uber*, NBER working paper 22627.
+const PRICE_ELASTICITY: f64 = 0.5;
+
 /// Runs the demo until it is interrupted.
 ///
 /// # Errors
@@ -29,6 +36,8 @@ pub async fn run(options: Demo, program: PathBuf) -> Result<ExitCode, BoxError> 
         listen: Some(options.listen),
         time_scale: options.time_scale,
         rate_limit: options.rate_limit,
+        environment: Vec::new(),
+        streets: options.streets,
     });
     let stack = tokio::select! {
         stack = stack => stack?,
@@ -38,7 +47,12 @@ pub async fn run(options: Demo, program: PathBuf) -> Result<ExitCode, BoxError> 
     let tokens = Tokens::create(&stack.base_url).await?;
     let text = if options.json { json_line(&stack, &tokens) } else { banner(&stack, &tokens) };
     crate::print(&(text + "\n"))?;
-    let city = city::Drive { base_url: stack.base_url.clone(), drivers: options.drivers, seed: 1 };
+    let city = city::Drive {
+        base_url: stack.base_url.clone(),
+        drivers: options.drivers,
+        seed: 1,
+        reactions: city::Reactions { reposition: REPOSITION, price_elasticity: PRICE_ELASTICITY },
+    };
     tokio::select! {
         end = city::drive(&city), if options.drivers > 0 => end?,
         _ = tokio::signal::ctrl_c() => {}

@@ -4,6 +4,7 @@
 
 mod api;
 pub mod audit;
+pub mod demand;
 pub mod dispatch;
 pub mod geo;
 pub mod payments;

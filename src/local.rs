@@ -42,6 +42,10 @@ pub struct Options {
     pub time_scale: u32,
     /// Requests per second allowed to one caller; `None`: enough for the city's drivers.
     pub rate_limit: Option<u32>,
+    /// Further variables of the service's configuration.
+    pub environment: Vec<(&'static str, String)>,
+    /// The street map; `None`: the one that the city publishes.
+    pub streets: Option<PathBuf>,
 }
 
 /// The running stack.
@@ -132,6 +136,10 @@ impl Stack {
 /// # Errors
 /// If a process does not start.
 pub async fn launch(program: PathBuf, wanted: city::LaunchOptions) -> Result<city::Launched, BoxError> {
+    let switch = |is_on: bool| (if is_on { "on" } else { "off" }).to_owned();
+    let policy = wanted.policy.map(|policy| ("RIDEMATCH_MATCH_POLICY", policy.name().to_owned()));
+    let switches = [("RIDEMATCH_SURGE", switch(wanted.surge)), ("RIDEMATCH_HINTS", switch(wanted.hints))];
+    let environment = switches.into_iter().chain(policy);
     let options = Options {
         program,
         data_dir: None,
@@ -139,6 +147,8 @@ pub async fn launch(program: PathBuf, wanted: city::LaunchOptions) -> Result<cit
         listen: None,
         time_scale: wanted.time_scale,
         rate_limit: None,
+        environment: environment.collect(),
+        streets: None,
     };
     let stack = Stack::start(options).await?;
     let base_url = stack.base_url.clone();
@@ -215,15 +225,19 @@ fn environment(
     // A driver sends a position every 4 s of domain time: at a fast clock the limit per real second grows with it.
     let enough = 100_u32.max(options.time_scale.saturating_mul(4));
     let rate_limit = options.rate_limit.unwrap_or(enough);
-    vec![
+    let streets = options.streets.iter().map(|path| ("RIDEMATCH_STREETS", path.display().to_string()));
+    let fixed = [
         ("DATABASE_URL", database_url.to_owned()),
         ("RIDEMATCH_LISTEN", listen.to_string()),
         ("RIDEMATCH_JWT_SECRET", secret),
         ("RIDEMATCH_RATE_LIMIT", rate_limit.to_string()),
         ("RIDEMATCH_SANDBOX", "true".to_owned()),
+        ("RIDEMATCH_SURGE", "on".to_owned()),
+        ("RIDEMATCH_HINTS", "on".to_owned()),
         ("RIDEMATCH_WEBHOOK_LOOPBACK", "true".to_owned()),
         ("PSP_BASE_URL", psp_url.to_owned()),
         ("PSP_SECRET_KEY", PSP_SECRET_KEY.to_owned()),
         ("PSP_WEBHOOK_SECRET", PSP_WEBHOOK_SECRET.to_owned()),
-    ]
+    ];
+    fixed.into_iter().chain(streets).chain(options.environment.iter().cloned()).collect()
 }

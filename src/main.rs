@@ -15,7 +15,7 @@ use clap::error::ContextKind;
 use tokio::signal::unix::{SignalKind, signal};
 
 use cli::{Cli, Command};
-use ridematch::audit::Auditor;
+use ridematch::platform::error::Error;
 use ridematch::platform::{schema, telemetry};
 use ridematch::startup;
 
@@ -49,7 +49,10 @@ async fn main() -> ExitCode {
     };
     end.unwrap_or_else(|error| {
         eprintln!("ridematch: {error}");
-        ExitCode::FAILURE
+        match error.downcast_ref() {
+            Some(Error::Configuration(_)) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
     })
 }
 
@@ -161,7 +164,10 @@ async fn audit(options: &cli::Audit) -> Result<ExitCode, BoxError> {
     if let Some(at_most) = options.settle().filter(|_| io::stderr().is_terminal()) {
         eprintln!("ridematch: waiting at most {} s until everything is settled", at_most.as_secs());
     }
-    let report = Auditor::run(&auditor, options.settle()).await?;
+    let report = match options.recent {
+        true => auditor.run_recent(options.settle()).await?,
+        false => auditor.run(options.settle()).await?,
+    };
     let text = if options.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.to_string() };
     print(&text)?;
     Ok(if report.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })

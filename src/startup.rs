@@ -14,10 +14,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Auditor;
+use crate::demand::Demand;
+use crate::dispatch::worker::Dispatch;
+use crate::dispatch::zone_cycle::{self, ZoneCycle};
+use crate::geo::Router;
 use crate::payments::{PaymentsContext, ProviderClient, WebhookSecrets};
 use crate::platform::auth::{ExpectedClaims, TokenKey, Tokens};
 use crate::platform::clock::Clock;
-use crate::platform::config::Config;
+use crate::platform::config::{Config, RetentionConfig};
 use crate::platform::db::Db;
 use crate::platform::egress::public::AddressPolicy;
 use crate::platform::error::{Error, Result};
@@ -32,11 +36,12 @@ use crate::platform::limits::Limits;
 use crate::platform::metrics::Metrics;
 use crate::platform::random::RandomSource;
 use crate::platform::wake::WakeHub;
+use crate::platform::work::RunOutcome;
 use crate::platform::{Parts, Platform, schema};
 use crate::supply::{CarHandles, Supply};
 use crate::trips::TripWatch;
 use crate::webhooks::WebhooksContext;
-use crate::{api, audit, dispatch, payments, pricing, reconciliation, supply, trips, webhooks, workers};
+use crate::{api, audit, demand, dispatch, payments, pricing, reconciliation, supply, trips, webhooks, workers};
 
 /// How long open requests get to finish, seconds. Together with the workers' runs less than the 10 s a supervisor waits.
 const DRAIN_S: u64 = 7;
@@ -53,6 +58,7 @@ pub struct Running {
     pub admin_address: Option<SocketAddr>,
     platform: Platform,
     supply: Arc<Supply>,
+    zones: ZoneCycle,
     payments: PaymentsContext,
     webhooks: WebhooksContext,
     server: ServerHandle,
@@ -67,7 +73,8 @@ pub struct Running {
 /// If the configuration has an unusable value.
 pub fn platform(config: &Config) -> Result<Platform> {
     let tokens = tokens(&config.token_key(), config.expected_claims())?;
-    Ok(Platform::new(parts(&config.database_url, config.pool_max, tokens, config.rate_limit)?))
+    let parts = parts(&config.database_url, config.pool_max, tokens, config.rate_limit)?;
+    Ok(Platform::new(Parts { retention: config.retention, ..parts }))
 }
 
 fn tokens(key: &TokenKey, expected: ExpectedClaims) -> Result<Tokens> {
@@ -87,6 +94,7 @@ fn parts(database_url: &str, pool_max: u32, tokens: Tokens, rate_limit: NonZeroU
         streams: StreamLimiter::default(),
         metrics: Metrics::new()?,
         leadership: Leadership::default(),
+        retention: RetentionConfig::default(),
         shutdown: CancellationToken::new(),
         process,
     })
@@ -114,8 +122,10 @@ struct Extension {
 struct Core<'a> {
     platform: &'a Platform,
     supply: &'a Arc<Supply>,
+    router: &'a Arc<Router>,
     payments: &'a PaymentsContext,
     trip_watch: &'a TripWatch,
+    demand: &'a Arc<Demand>,
 }
 
 impl Default for Extension {
@@ -144,7 +154,7 @@ pub fn start_with_sandbox(
     flags: crate::sandbox::Flags,
     recorder: crate::sandbox::SqlRecorder,
 ) -> BoxFuture<'_, Result<Running>> {
-    use crate::sandbox::{self, LiveMap, Sandbox};
+    use crate::sandbox::{self, LiveMap, Sandbox, StreetFollower};
 
     Box::pin(start_extended(config, move |core| {
         let policy = if flags.webhook_loopback { AddressPolicy::PublicAndLoopback } else { AddressPolicy::PublicOnly };
@@ -152,38 +162,52 @@ pub fn start_with_sandbox(
             return Ok(Extension { policy, ..Extension::default() });
         }
         let live = LiveMap::new(core.platform.clone(), Arc::clone(core.supply));
-        let worker = live.clone().run();
+        let followed = config.streets.is_none().then(|| Arc::clone(core.router));
+        let streets = StreetFollower::new(core.platform.clone(), followed);
+        let (map, follower) = (live.clone().run(), streets.clone().run());
+        let streets = web::Data::new(streets);
         let sandbox = web::Data::new(Sandbox::new(config, flags, recorder, core.payments.clone(), live)?);
         Ok(Extension {
             policy,
             routes: Arc::new(move |app| {
                 app.configure(api::configure_metrics);
-                sandbox::routes::configure(app.app_data(sandbox.clone()));
+                sandbox::routes::configure(app.app_data(sandbox.clone()).app_data(streets.clone()));
             }),
-            worker: Some(Box::pin(worker)),
+            worker: Some(Box::pin(async move { tokio::join!(map, follower).0 })),
         })
     }))
 }
 
 async fn start_extended(config: &Config, extend: impl FnOnce(&Core<'_>) -> Result<Extension>) -> Result<Running> {
+    let router = Arc::new(Router::open(config.streets.as_ref())?);
     let platform = platform(config)?;
     prepare(&platform).await?;
     let supply = Arc::new(Supply::default());
-    let payments = PaymentsContext::new(platform.clone(), provider_client(config, &platform)?);
-    let trip_watch = TripWatch::new(platform.clone(), Arc::clone(&supply));
-    let core = Core { platform: &platform, supply: &supply, payments: &payments, trip_watch: &trip_watch };
+    let payments = PaymentsContext::new(&platform, &provider_client(config, &platform)?, config.permits);
+    let trip_watch = TripWatch::new(platform.clone(), Arc::clone(&supply), Arc::clone(&router));
+    let demand = Arc::new(Demand::new(config.surge));
+    let core = Core {
+        platform: &platform,
+        supply: &supply,
+        router: &router,
+        payments: &payments,
+        trip_watch: &trip_watch,
+        demand: &demand,
+    };
     let extension = extend(&core)?;
     let mut serving = JoinSet::new();
     let (server, address) = run(&mut serving, listen(config, &core, &extension)?);
     let (admin, admin_address) = listen_admin(config, &core)?.map(|server| run(&mut serving, server)).unzip();
     let webhooks = WebhooksContext::new(platform.clone(), extension.policy)?;
-    let mut workers = workers::start(&platform, &supply, &payments, &webhooks);
+    let dispatch = Dispatch::new(platform.clone(), Arc::clone(&supply), Arc::clone(&router), config.match_policy);
+    let zones = ZoneCycle { platform: platform.clone(), supply: Arc::clone(&supply), demand, hints: config.hints };
+    let mut workers = workers::start(dispatch, zones.clone(), &payments, &webhooks);
     workers.spawn(trip_watch.run());
     if let Some(worker) = extension.worker {
         workers.spawn(worker);
     }
     tracing::info!(%address, ?admin_address, process = platform.process, "the service has started");
-    Ok(Running { address, admin_address, platform, supply, payments, webhooks, server, admin, serving, workers })
+    Ok(Running { address, admin_address, platform, supply, zones, payments, webhooks, server, admin, serving, workers })
 }
 
 /// Runs a server in a task of its own.
@@ -221,6 +245,8 @@ async fn prepare(platform: &Platform) -> Result<()> {
 fn listen(config: &Config, core: &Core<'_>, extension: &Extension) -> Result<(Server, SocketAddr)> {
     let (platform, payments) = (core.platform, core.payments);
     let (platform_data, supply) = (web::Data::new(platform.clone()), web::Data::from(Arc::clone(core.supply)));
+    let router = web::Data::from(Arc::clone(core.router));
+    let demand = web::Data::from(Arc::clone(core.demand));
     let auditor = web::Data::new(Auditor::new(platform.clone(), payments.client().clone(), Arc::clone(core.supply)));
     let policy = web::Data::new(extension.policy);
     let secrets = WebhookSecrets::parse(config.psp_webhook_secret.expose())
@@ -233,6 +259,8 @@ fn listen(config: &Config, core: &Core<'_>, extension: &Extension) -> Result<(Se
         App::new()
             .app_data(platform_data.clone())
             .app_data(supply.clone())
+            .app_data(router.clone())
+            .app_data(demand.clone())
             .app_data(auditor.clone())
             .app_data(secrets.clone())
             .app_data(policy.clone())
@@ -242,6 +270,7 @@ fn listen(config: &Config, core: &Core<'_>, extension: &Extension) -> Result<(Se
             .wrap(from_fn(answer_head))
             .wrap(from_fn(observe))
             .configure(pricing::routes::configure)
+            .configure(demand::routes::configure)
             .configure(supply::routes::configure)
             .configure(dispatch::routes::configure)
             .configure(trips::routes::configure)
@@ -287,6 +316,22 @@ impl Running {
         &self.platform
     }
 
+    /// Deletes the expired rows now, for tests.
+    ///
+    /// # Errors
+    /// As the worker's run.
+    pub async fn delete_expired(&self) -> Result<RunOutcome> {
+        workers::delete_expired(&self.platform).await
+    }
+
+    /// Runs the zone cycle now, for tests.
+    ///
+    /// # Errors
+    /// As the worker's run.
+    pub async fn run_zones(&self) -> Result<usize> {
+        zone_cycle::run_once(&self.zones).await
+    }
+
     /// The driver index, for tests.
     pub fn supply(&self) -> &Arc<Supply> {
         &self.supply
@@ -294,35 +339,25 @@ impl Running {
 
     /// Stops in order: refuses new requests, ends streams, and finishes open requests and the workers' runs. The administrative listener
     /// says until then that the process is not ready.
-    pub async fn stop(mut self) {
-        self.platform.shutdown.cancel();
-        self.server.stop(true).await;
-        while self.workers.join_next().await.is_some() {}
-        self.payments.finished().await;
-        self.webhooks.finished().await;
-        self.platform.db.drain().await;
-        if let Some(admin) = self.admin {
-            admin.stop(false).await;
-        }
-        while self.serving.join_next().await.is_some() {}
+    pub fn stop(mut self) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            self.platform.shutdown.cancel();
+            self.server.stop(true).await;
+            while self.workers.join_next().await.is_some() {}
+            self.payments.finished().await;
+            self.webhooks.finished().await;
+            self.platform.db.drain().await;
+            if let Some(admin) = self.admin {
+                admin.stop(false).await;
+            }
+            while self.serving.join_next().await.is_some() {}
+        })
     }
 
     /// Returns how a server or a worker ended by itself, once one has. None should: without the worker the process may still be the
     /// matcher, so it must exit and be restarted.
-    pub async fn ended(&mut self) -> String {
-        first_end(&mut self.serving, &mut self.workers).await
-    }
-}
-
-/// Waits for the first end and describes it.
-async fn first_end(serving: &mut JoinSet<()>, workers: &mut JoinSet<()>) -> String {
-    tokio::select! {
-        Some(end) = serving.join_next() => {
-            end.map_or_else(|error| format!("a server ended: {error}"), |()| "a server ended".to_owned())
-        }
-        Some(end) = workers.join_next() => {
-            end.map_or_else(|error| format!("a worker ended: {error}"), |()| "a worker ended".to_owned())
-        }
+    pub fn ended(&mut self) -> BoxFuture<'_, String> {
+        Box::pin(workers::first_end(&mut self.serving, &mut self.workers))
     }
 }
 
@@ -337,24 +372,4 @@ pub fn auditor(access: audit::AuditConfig) -> Result<Auditor> {
     let client = ProviderClient::new(platform.clone(), &access.psp)?;
     // The index is in the memory of the service.
     Ok(Auditor::new(platform, client, Arc::default()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn first_end_reports_panic_return_and_server_end() {
-        let mut serving = JoinSet::new();
-        let server = serving.spawn(std::future::pending());
-        let mut workers = JoinSet::new();
-        workers.spawn(std::future::pending());
-        workers.spawn(async { panic!("bad plan") });
-        let end = first_end(&mut serving, &mut workers).await;
-        assert!(end.starts_with("a worker ended") && end.contains("bad plan"), "{end}");
-        workers.spawn(async {});
-        assert_eq!(first_end(&mut serving, &mut workers).await, "a worker ended");
-        server.abort();
-        assert!(first_end(&mut serving, &mut workers).await.starts_with("a server ended"));
-    }
 }

@@ -1,6 +1,9 @@
 //! The invariants, and what a check of one returns.
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
+use uuid::Uuid;
 
 use crate::platform::clock::MachineTime;
 use crate::platform::ids::TripId;
@@ -76,4 +79,32 @@ pub struct CheckResult {
     pub violations: u64,
     /// The first violations, at most twenty.
     pub examples: Vec<ViolationExample>,
+}
+
+/// The most examples of one invariant.
+const EXAMPLES_MAX: usize = 20;
+
+/// The results of an audit by invariant.
+#[derive(Debug, Clone, Default)]
+pub struct CheckResults(pub BTreeMap<Invariant, CheckResult>);
+
+impl CheckResults {
+    /// Adds the results of a window.
+    pub fn add(&mut self, results: impl IntoIterator<Item = (Invariant, CheckResult)>) {
+        for (invariant, result) in results {
+            let total = self.0.entry(invariant).or_default();
+            total.violations = total.violations.saturating_add(result.violations);
+            let room = EXAMPLES_MAX.saturating_sub(total.examples.len());
+            total.examples.extend(result.examples.into_iter().take(room));
+        }
+    }
+}
+
+/// The trips whose ids are `first` or greater, and less than `end`; also the idempotency keys, whose ids start with their time too.
+#[derive(Debug, Clone, Copy)]
+pub struct TripWindow {
+    /// The first id.
+    pub first: Uuid,
+    /// The end, which does not belong to it.
+    pub end: Uuid,
 }

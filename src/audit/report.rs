@@ -6,13 +6,13 @@ use std::fmt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::model::{CheckResult, Invariant, ViolationExample};
+use super::model::{CheckResult, CheckResults, Invariant, ViolationExample};
 use crate::platform::clock::MachineTime;
 use crate::platform::ids::TripId;
 use crate::platform::names::string_enum;
-use crate::reconciliation::compare::RecordComparison;
-use crate::reconciliation::model::CurrencyTotals;
+use crate::reconciliation::compare::WindowScan;
 use crate::reconciliation::model::differences::Difference;
+use crate::reconciliation::model::{CurrencyTotals, add_amount};
 
 /// The most examples for one invariant.
 const EXAMPLES_MAX: usize = 20;
@@ -84,19 +84,15 @@ pub struct ExampleBody {
 
 impl AuditReport {
     /// Builds the report. With `must_be_settled`, an unsettled trip makes it unclean.
-    pub(super) fn new(
-        comparison: &RecordComparison,
-        results: Vec<(Invariant, CheckResult)>,
-        must_be_settled: bool,
-    ) -> Self {
+    pub(super) fn new(comparison: &RecordComparison, results: CheckResults, must_be_settled: bool) -> Self {
         let mut violations: BTreeMap<_, _> = Invariant::ALL.into_iter().map(|invariant| (invariant, 0)).collect();
         let mut examples = Vec::new();
-        for (invariant, result) in results {
+        for (invariant, result) in results.0 {
             violations.insert(invariant, result.violations);
             examples.extend(result.examples.into_iter().map(ExampleBody::from));
         }
         let has_none = violations.values().all(|count| *count == 0);
-        let is_checked = comparison.unchecked.is_none();
+        let is_checked = comparison.is_checked;
         Self {
             clean: has_none && is_checked && (comparison.unsettled == 0 || !must_be_settled),
             checked_at: comparison.checked_at,
@@ -122,6 +118,44 @@ impl From<ViolationExample> for ExampleBody {
     fn from(example: ViolationExample) -> Self {
         let ViolationExample { invariant, subject, trip_id, detail } = example;
         Self { invariant, subject, trip_id, detail }
+    }
+}
+
+/// What the comparison with the provider has shown, besides the differences.
+#[derive(Debug)]
+pub(super) struct RecordComparison {
+    /// When it began.
+    checked_at: MachineTime,
+    /// Whether the provider's records could be read: otherwise the result is unknown.
+    is_checked: bool,
+    /// The number of trips that are over and have open work.
+    unsettled: usize,
+    /// The captured amounts in our records.
+    captured_here: CurrencyTotals,
+    /// The captured amounts in the provider's records, without foreign intents.
+    captured_at_provider: CurrencyTotals,
+}
+
+impl RecordComparison {
+    /// Creates a comparison of no window.
+    pub(super) fn new(checked_at: MachineTime, unsettled: usize) -> Self {
+        let (captured_here, captured_at_provider) = (CurrencyTotals::new(), CurrencyTotals::new());
+        Self { checked_at, is_checked: true, unsettled, captured_here, captured_at_provider }
+    }
+
+    /// Adds a window.
+    pub(super) fn add(&mut self, scan: &WindowScan) {
+        for (totals, window) in [
+            (&mut self.captured_here, &scan.captured_here),
+            (&mut self.captured_at_provider, &scan.captured_at_provider),
+        ] {
+            window.iter().for_each(|(currency, amount)| add_amount(totals, currency, *amount));
+        }
+    }
+
+    /// Returns the comparison after a window of the provider's records could not be read.
+    pub(super) fn unchecked(self) -> Self {
+        Self { is_checked: false, captured_at_provider: CurrencyTotals::new(), ..self }
     }
 }
 

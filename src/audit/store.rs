@@ -1,7 +1,9 @@
 //! The audit's SQL: one query per invariant that selects what breaks it.
 //!
-//! All queries run in one snapshot ([`crate::platform::db::Db::snapshot`]), so they see the same moment.
+//! The queries about trips and keys check a window of ids, in one snapshot ([`crate::platform::db::Db::snapshot`]) for all of them. Each
+//! table is read by an index that starts with the trip or the key.
 
+mod balances;
 mod money;
 mod rides;
 mod work;
@@ -9,7 +11,7 @@ mod work;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::model::{AuditLimits, CheckResult, Invariant, ViolationExample};
+use super::model::{AuditLimits, CheckResult, CheckResults, Invariant, TripWindow, ViolationExample};
 use crate::platform::error::Result;
 use crate::platform::ids::TripId;
 use crate::reconciliation::model::subject;
@@ -40,26 +42,57 @@ macro_rules! violations {
 }
 use violations;
 
-/// Checks every invariant but [`Invariant::Provider`]. Three of them skip the `unsettled` trips.
+/// Returns the first trip after a window of `trips` trips from `first` on; `None` if there are not so many.
 ///
 /// # Errors
 /// If the database does not answer in time.
-pub(super) async fn check(
+pub(super) async fn end_of_window(conn: &mut PgConnection, first: Uuid, trips: i64) -> Result<Option<Uuid>> {
+    let end = sqlx::query_scalar!(
+        r#"select id as "id: Uuid" from trips where id >= $1 order by id offset $2 limit 1"#,
+        first,
+        trips
+    );
+    Ok(end.fetch_optional(conn).await?)
+}
+
+/// Checks the invariants about what is now.
+///
+/// # Errors
+/// If the database does not answer in time.
+pub(super) async fn check_present(conn: &mut PgConnection, limits: AuditLimits) -> Result<CheckResults> {
+    let rows = [
+        (Invariant::Engagements, rides::engagements(conn).await?),
+        (Invariant::Offers, rides::pending_offers(conn).await?),
+        (Invariant::Ledger, balances::balances(conn).await?),
+        (Invariant::StaleWork, work::stale(conn, limits).await?),
+    ];
+    Ok(results(rows))
+}
+
+/// Checks the invariants about each trip of a window, and about the keys that were made in its time. Two of them skip the `unsettled` trips.
+///
+/// # Errors
+/// If the database does not answer in time.
+pub(super) async fn check_window(
     conn: &mut PgConnection,
-    unsettled: &[Uuid],
+    (window, unsettled): (TripWindow, &[Uuid]),
     limits: AuditLimits,
 ) -> Result<Vec<(Invariant, CheckResult)>> {
     let rows = [
-        (Invariant::Engagements, rides::engagements(conn).await?),
-        (Invariant::Offers, rides::offers(conn).await?),
-        (Invariant::Receipts, money::receipts(conn, unsettled).await?),
-        (Invariant::Ledger, money::ledger(conn, unsettled).await?),
-        (Invariant::Limits, money::limits(conn).await?),
-        (Invariant::Keys, work::keys(conn, limits.keyed).await?),
-        (Invariant::Events, rides::events(conn).await?),
-        (Invariant::StaleWork, work::stale(conn, limits).await?),
+        (Invariant::Offers, rides::offers(conn, window).await?),
+        (Invariant::Receipts, money::receipts(conn, window, unsettled).await?),
+        (Invariant::Ledger, money::ledger(conn, window, unsettled).await?),
+        (Invariant::Limits, money::limits(conn, window).await?),
+        (Invariant::Keys, work::keys(conn, window, limits.keyed).await?),
+        (Invariant::Events, rides::events(conn, window).await?),
     ];
     Ok(rows.into_iter().map(|(invariant, rows)| (invariant, result(invariant, rows))).collect())
+}
+
+fn results<const N: usize>(rows: [(Invariant, Vec<Row>); N]) -> CheckResults {
+    let mut results = CheckResults::default();
+    results.add(rows.map(|(invariant, rows)| (invariant, result(invariant, rows))));
+    results
 }
 
 fn result(invariant: Invariant, rows: Vec<Row>) -> CheckResult {

@@ -156,6 +156,9 @@ pub struct Audit {
     /// Wait until everything is settled, at most this many seconds
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "60")]
     settle: Option<u64>,
+    /// Audit only the trips of the last eight days
+    #[arg(long)]
+    pub recent: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

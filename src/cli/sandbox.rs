@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use futures_util::FutureExt as _;
 use launcher::environment::shed_libpq;
+use ridematch::geo;
+use ridematch::platform::config::StreetFile;
 
 use crate::{BoxError, demo, local, parent_exit, program};
 
@@ -49,12 +52,22 @@ pub struct Demo {
     /// Domain seconds per real second
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub time_scale: u32,
+    /// Street map for drive times: node-link JSON, as of OSMnx; by default the streets that the city publishes
+    #[arg(long, value_name = "FILE", value_parser = street_file)]
+    pub streets: Option<PathBuf>,
     /// Requests per second allowed to one caller; by default enough for the city
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub rate_limit: Option<u32>,
     /// Print addresses and tokens as one line of JSON once the service is ready
     #[arg(long)]
     pub json: bool,
+}
+
+/// Checks a street map: the service would be restarted again and again.
+fn street_file(path: &str) -> Result<PathBuf, String> {
+    let file = StreetFile::read(path)?;
+    geo::streets::file::read(&file.json).map_err(|error| error.to_string())?;
+    Ok(file.path)
 }
 
 impl Command {
@@ -67,9 +80,9 @@ impl Command {
         match self {
             Self::Demo(options) => demo::run(options, program()).await,
             Self::City(options) => {
-                let launcher = async |wanted: city::LaunchOptions| local::launch(program(), wanted).await;
+                let launcher = |wanted: city::LaunchOptions| local::launch(program(), wanted).boxed_local();
                 tokio::select! {
-                    end = city::run(&options, launcher) => Ok(end?),
+                    end = city::run(&options, Box::new(launcher)) => Ok(end?),
                     () = parent_exit(options.exit_with_parent) => Ok(ExitCode::SUCCESS),
                 }
             }

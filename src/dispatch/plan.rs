@@ -1,38 +1,47 @@
 //! The plan of a match cycle: for each searching trip the drivers to offer it to, best first. Pure.
 //!
-//! Trips choose in the order of their waiting time; each takes the nearest driver that no earlier trip has taken. This is a
-//! greedy assignment. A minimum-cost assignment would shorten the sum of all pickups in a dense batch, but has to wait for the
-//! batch to form. See `docs/decisions/greedy-plan.md`.
+//! See `docs/decisions/batched-assignment.md`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use crate::geo::Position;
-use crate::geo::roads;
+use super::assignment::{Edge, SkipCost, assign};
+use crate::geo::Eta;
 use crate::platform::clock::DomainTime;
 use crate::platform::ids::{DriverId, TripId};
+use crate::platform::match_policy::MatchPolicy;
 use crate::platform::names::string_enum;
-use crate::supply::Candidate;
 
-/// The maximum great-circle distance from the pickup to a candidate, in meters.
-pub const SEARCH_RADIUS_M: f64 = 8_000.0;
+/// The longest drive to a pickup for which a driver is a candidate, in milliseconds.
+pub const ETA_MAX_MS: i64 = 900_000;
 
-/// The maximum number of candidates per trip, excluded drivers not counted.
-///
-/// Enough to find a free one when the other trips of a match cycle have taken the nearest.
-pub const CANDIDATES_MAX: usize = 16;
+/// The cost of leaving a trip without a driver in a cycle: no driver who could serve a trip serves one that has waited
+/// three minutes less.
+pub const SKIP_COST: SkipCost = SkipCost { eta_max_ms: ETA_MAX_MS, passed_over_max_ms: 180_000 };
 
-/// A searching trip and the drivers near it.
-#[derive(Debug, Clone)]
+/// A driver that a trip may be offered to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// The driver.
+    pub driver: DriverId,
+    /// Great-circle distance to the pickup, in meters.
+    pub distance_m: i64,
+    /// The drive to the pickup.
+    pub eta: Eta,
+    /// Age of the driver's position, in milliseconds of domain time.
+    pub position_age_ms: i64,
+}
+
+/// A searching trip and its candidates.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Search {
     /// The trip.
     pub trip: TripId,
-    /// The pickup.
-    pub pickup: Position,
-    /// When the rider requested the trip.
+    /// When it was first searched for.
     pub since: DomainTime,
     /// Drivers that must not be offered this trip again.
     pub excluded: HashSet<DriverId>,
-    /// Drivers near the pickup, nearest first, including excluded ones.
+    /// The candidates by their drive to the pickup, shortest first, including excluded ones.
     pub candidates: Vec<Candidate>,
 }
 
@@ -41,152 +50,232 @@ string_enum! {
     pub enum CandidateVerdict {
         /// The trip is offered to this driver.
         Chosen = "chosen",
-        /// Another driver is nearer.
+        /// Another driver was chosen.
         Farther = "farther",
-        /// A trip that has waited longer chose this driver.
+        /// Another trip of the cycle gets this driver.
         TakenByAnother = "taken_by_another",
         /// The driver declined this trip, let its offer expire, or was unassigned from it.
         Excluded = "excluded",
     }
 }
 
-/// A driver that a match cycle considered for a trip.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A candidate with the decision about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConsideredCandidate {
-    /// The driver.
-    pub driver_id: DriverId,
-    /// Great-circle distance to the pickup, in meters.
-    pub distance_m: i64,
-    /// Estimated drive to the pickup, in seconds.
-    pub eta_s: i64,
-    /// Age of the driver's position, in milliseconds of domain time.
-    pub position_age_ms: i64,
+    /// The candidate.
+    pub candidate: Candidate,
     /// The decision.
     pub verdict: CandidateVerdict,
+    /// The trip that gets this driver instead.
+    pub taken_by: Option<TakenBy>,
 }
 
-/// The decision for one trip.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+/// Another trip of the cycle that gets a candidate, compared with an exchange: this trip gets the candidate, and the other one what
+/// this trip has got, if that is one of its candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TakenBy {
     /// The trip.
     pub trip: TripId,
-    /// The drivers to offer it to: the first one, and the next one whenever the database refuses a driver.
-    pub order: Vec<Candidate>,
-    /// All candidates, with the decision about each.
-    pub considered: Vec<ConsideredCandidate>,
+    /// The drive of the driver to that trip's pickup, in milliseconds.
+    pub eta_ms: i64,
+    /// The costs of both trips by the plan, in milliseconds.
+    pub cost_ms: i64,
+    /// The costs of both trips after the exchange. Never less under [`MatchPolicy::Batched`].
+    pub exchanged_cost_ms: i64,
+}
+
+/// How large a match cycle is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CycleSize {
+    /// Searching trips.
+    pub trips: usize,
+    /// Drivers whom at least one of the trips can be offered to.
+    pub drivers: usize,
+    /// Pairs of them.
+    pub edges: usize,
+}
+
+/// The plan of one match cycle.
+#[derive(Debug, PartialEq)]
+pub struct CyclePlan {
+    /// The longest waiting first.
+    searches: Vec<Search>,
+    /// The cost of leaving out each trip, in milliseconds.
+    skip_ms: Vec<i64>,
+    /// The driver of each trip.
+    chosen: Vec<Option<DriverId>>,
+    /// The index of the trip that gets a driver.
+    taken: HashMap<DriverId, usize>,
+    /// How it was planned.
+    pub policy: MatchPolicy,
+    /// The time of the cycle.
+    pub now: DomainTime,
+    /// Its size.
+    pub size: CycleSize,
+}
+
+/// The decision for one trip. A cheap handle on the plan of the cycle.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    cycle: Arc<CyclePlan>,
+    index: usize,
 }
 
 /// Plans a match cycle.
-pub fn plan(mut searches: Vec<Search>) -> Vec<Plan> {
+pub fn plan(policy: MatchPolicy, mut searches: Vec<Search>, now: DomainTime) -> Arc<CyclePlan> {
     searches.sort_by_key(|search| (search.since, search.trip));
-    let mut taken = HashSet::new();
-    searches
-        .into_iter()
-        .map(|search| {
-            let plan = plan_one(&search, &taken);
-            taken.extend(plan.order.first().map(|first| first.driver));
-            plan
-        })
-        .collect()
+    let skip_ms: Vec<i64> = searches.iter().map(|search| SKIP_COST.of(waited_ms(search, now))).collect();
+    let drivers = drivers(&searches);
+    let edges = edges(&searches, &drivers);
+    let size = CycleSize { trips: searches.len(), drivers: drivers.len(), edges: edges.len() };
+    let chosen = match policy {
+        MatchPolicy::Nearest => nearest(&searches),
+        MatchPolicy::Batched => {
+            let assigned = assign(&skip_ms, drivers.len(), &edges);
+            assigned.into_iter().map(|driver| driver.and_then(|index| drivers.get(index as usize).copied())).collect()
+        }
+    };
+    let taken = chosen.iter().enumerate().filter_map(|(index, driver)| Some(((*driver)?, index))).collect();
+    Arc::new(CyclePlan { searches, skip_ms, chosen, taken, policy, now, size })
 }
 
-fn plan_one(search: &Search, taken: &HashSet<DriverId>) -> Plan {
-    let mut order = Vec::new();
-    let mut considered = Vec::with_capacity(search.candidates.len());
-    for candidate in &search.candidates {
-        let verdict = if search.excluded.contains(&candidate.driver) {
+/// Returns the drivers whom at least one trip can be offered to, by id.
+fn drivers(searches: &[Search]) -> Vec<DriverId> {
+    let mut drivers: Vec<DriverId> = searches.iter().flat_map(allowed).map(|candidate| candidate.driver).collect();
+    drivers.sort_unstable();
+    drivers.dedup();
+    drivers
+}
+
+fn edges(searches: &[Search], drivers: &[DriverId]) -> Vec<Edge> {
+    let indices: HashMap<DriverId, u32> = drivers.iter().copied().zip(0..).collect();
+    let of_trip = |(search, trip)| {
+        let indices = &indices;
+        let edge = move |one: &Candidate| Edge { trip, driver: indices[&one.driver], eta_ms: one.eta.ms };
+        allowed(search).map(edge)
+    };
+    searches.iter().zip(0..).flat_map(of_trip).collect()
+}
+
+/// Each trip in turn gets the nearest driver that no earlier one has.
+fn nearest(searches: &[Search]) -> Vec<Option<DriverId>> {
+    let mut taken = HashSet::new();
+    let choose =
+        |search: &Search| allowed(search).map(|candidate| candidate.driver).find(|driver| taken.insert(*driver));
+    searches.iter().map(choose).collect()
+}
+
+fn allowed(search: &Search) -> impl Iterator<Item = &Candidate> {
+    search.candidates.iter().filter(|candidate| !search.excluded.contains(&candidate.driver))
+}
+
+fn waited_ms(search: &Search, now: DomainTime) -> i64 {
+    now.since(search.since).num_milliseconds().max(0)
+}
+
+impl CyclePlan {
+    /// Returns the decisions, that of the trip that has waited longest first.
+    pub fn plans(self: &Arc<Self>) -> Vec<Plan> {
+        (0..self.searches.len()).map(|index| Plan { cycle: Arc::clone(self), index }).collect()
+    }
+
+    /// Returns the cost of a trip with this driver: the drive, or the skip cost if the trip cannot have the driver.
+    fn cost_ms(&self, index: usize, driver: Option<DriverId>) -> i64 {
+        let drive = driver.and_then(|driver| {
+            let found = allowed(&self.searches[index]).find(|candidate| candidate.driver == driver);
+            found.map(|candidate| candidate.eta.ms)
+        });
+        drive.unwrap_or(self.skip_ms[index])
+    }
+}
+
+impl Plan {
+    /// The trip.
+    pub fn trip(&self) -> TripId {
+        self.search().trip
+    }
+
+    /// The plan of the whole cycle.
+    pub fn cycle(&self) -> &CyclePlan {
+        &self.cycle
+    }
+
+    /// How long the trip had waited since it was first searched for, in milliseconds.
+    pub fn waited_ms(&self) -> i64 {
+        waited_ms(self.search(), self.cycle.now)
+    }
+
+    /// The cost of leaving the trip out, in milliseconds.
+    pub fn skip_ms(&self) -> i64 {
+        self.cycle.skip_ms[self.index]
+    }
+
+    /// Whether the plan leaves the trip without a driver.
+    pub fn is_left_out(&self) -> bool {
+        self.chosen().is_none()
+    }
+
+    /// The number of candidates, including excluded ones.
+    pub fn candidates(&self) -> usize {
+        self.search().candidates.len()
+    }
+
+    /// Returns the drivers to offer the trip to: the first one, and the next one whenever the database refuses a driver. Empty if the
+    /// trip is left out.
+    pub fn order(&self) -> Vec<Candidate> {
+        let Some(chosen) = self.chosen() else { return Vec::new() };
+        let all = || self.search().candidates.iter().copied();
+        let is_next = |candidate: &Candidate| self.verdict(candidate) == CandidateVerdict::Farther;
+        all().filter(|candidate| candidate.driver == chosen).chain(all().filter(is_next)).collect()
+    }
+
+    /// Returns the first `max` candidates and the chosen one, with the decision about each.
+    pub fn considered(&self, max: usize) -> Vec<ConsideredCandidate> {
+        let decide = |candidate: &Candidate| ConsideredCandidate {
+            candidate: *candidate,
+            verdict: self.verdict(candidate),
+            taken_by: self.taken_by(candidate),
+        };
+        let is_wanted =
+            |(index, candidate): &(usize, &Candidate)| *index < max || Some(candidate.driver) == self.chosen();
+        self.search().candidates.iter().enumerate().filter(is_wanted).map(|(_, candidate)| decide(candidate)).collect()
+    }
+
+    fn search(&self) -> &Search {
+        &self.cycle.searches[self.index]
+    }
+
+    fn chosen(&self) -> Option<DriverId> {
+        self.cycle.chosen[self.index]
+    }
+
+    fn verdict(&self, candidate: &Candidate) -> CandidateVerdict {
+        if self.search().excluded.contains(&candidate.driver) {
             CandidateVerdict::Excluded
-        } else if taken.contains(&candidate.driver) {
-            CandidateVerdict::TakenByAnother
-        } else if order.is_empty() {
+        } else if self.chosen() == Some(candidate.driver) {
             CandidateVerdict::Chosen
+        } else if self.cycle.taken.contains_key(&candidate.driver) {
+            CandidateVerdict::TakenByAnother
         } else {
             CandidateVerdict::Farther
-        };
-        if matches!(verdict, CandidateVerdict::Chosen | CandidateVerdict::Farther) {
-            order.push(*candidate);
         }
-        considered.push(ConsideredCandidate {
-            driver_id: candidate.driver,
-            distance_m: candidate.distance_m.round() as i64,
-            eta_s: roads::estimate(candidate.position, search.pickup).duration_s,
-            position_age_ms: candidate.age_ms,
-            verdict,
-        });
     }
-    Plan { trip: search.trip, order, considered }
+
+    fn taken_by(&self, candidate: &Candidate) -> Option<TakenBy> {
+        if self.verdict(candidate) != CandidateVerdict::TakenByAnother {
+            return None;
+        }
+        let (cycle, driver) = (&self.cycle, candidate.driver);
+        let other = *cycle.taken.get(&driver)?;
+        let eta_ms = cycle.cost_ms(other, Some(driver));
+        Some(TakenBy {
+            trip: cycle.searches[other].trip,
+            eta_ms,
+            cost_ms: eta_ms.saturating_add(cycle.cost_ms(self.index, self.chosen())),
+            exchanged_cost_ms: candidate.eta.ms.saturating_add(cycle.cost_ms(other, self.chosen())),
+        })
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use chrono::DateTime;
-    use proptest::prelude::*;
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::platform::class::VehicleClass;
-
-    fn driver(n: u128) -> DriverId {
-        DriverId::from(Uuid::from_u128(n))
-    }
-
-    fn candidate(n: u128, distance_m: f64) -> Candidate {
-        let position = Position::new(40.7, -74.0).expect("in range");
-        Candidate { driver: driver(n), class: VehicleClass::Standard, position, distance_m, age_ms: 1_000 }
-    }
-
-    fn search(trip: u128, since_s: i64, excluded: &[u128], candidates: &[(u128, f64)]) -> Search {
-        Search {
-            trip: TripId::from(Uuid::from_u128(trip)),
-            pickup: Position::new(40.7, -74.0).expect("in range"),
-            since: DomainTime::new(DateTime::from_timestamp(since_s, 0).expect("in range")),
-            excluded: excluded.iter().map(|n| driver(*n)).collect(),
-            candidates: candidates.iter().map(|(n, distance_m)| candidate(*n, *distance_m)).collect(),
-        }
-    }
-
-    fn choices(plans: &[Plan]) -> Vec<Option<DriverId>> {
-        plans.iter().map(|plan| plan.order.first().map(|first| first.driver)).collect()
-    }
-
-    #[test]
-    fn nearest_driver_is_chosen_and_the_others_are_next_in_order() {
-        let plans = plan(vec![search(1, 0, &[], &[(7, 300.0), (8, 900.0)])]);
-        assert_eq!(choices(&plans), [Some(driver(7))]);
-        assert_eq!(plans[0].order.len(), 2);
-        assert_eq!(
-            plans[0].considered.iter().map(|c| c.verdict).collect::<Vec<_>>(),
-            [CandidateVerdict::Chosen, CandidateVerdict::Farther]
-        );
-    }
-
-    #[test]
-    fn trip_that_waits_longest_chooses_first() {
-        let plans = plan(vec![search(1, 100, &[], &[(7, 10.0), (8, 900.0)]), search(2, 0, &[], &[(7, 3_000.0)])]);
-        assert_eq!(plans[0].trip, TripId::from(Uuid::from_u128(2)));
-        assert_eq!(choices(&plans), [Some(driver(7)), Some(driver(8))]);
-        assert_eq!(plans[1].considered[0].verdict, CandidateVerdict::TakenByAnother);
-    }
-
-    #[test]
-    fn excluded_driver_is_not_chosen_again() {
-        let plans = plan(vec![search(1, 0, &[7], &[(7, 10.0)])]);
-        assert_eq!(choices(&plans), [None]);
-        assert_eq!(plans[0].considered[0].verdict, CandidateVerdict::Excluded);
-    }
-
-    proptest! {
-        #[test]
-        fn no_driver_is_first_in_order_for_two_trips(
-            searches in prop::collection::vec((0..50_i64, prop::collection::vec(0..12_u128, 0..8)), 1..12),
-        ) {
-            let searches = searches.into_iter().enumerate().map(|(n, (since, drivers))| {
-                let near: Vec<_> = drivers.into_iter().collect::<HashSet<_>>().into_iter().map(|d| (d, 10.0 * d as f64)).collect();
-                search(n as u128, since, &[], &near)
-            });
-            let plans = plan(searches.collect());
-            let chosen: Vec<_> = choices(&plans).into_iter().flatten().collect();
-            prop_assert_eq!(chosen.iter().collect::<HashSet<_>>().len(), chosen.len());
-        }
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
-use super::store::{self, CandidateRow, MatchCycle};
+use super::store::{self, CandidateRow, CycleRow, MatchCycle};
 use crate::platform::auth::{Caller, Role};
 use crate::platform::clock::DomainTime;
 use crate::platform::db::Conn;
@@ -35,12 +35,35 @@ struct MatchCycleBody {
     offer_id: Option<OfferId>,
     /// The driver with the offer; `null` as for the offer.
     driver_id: Option<DriverId>,
+    /// The cycle that decided; `null` if it was before these were recorded.
+    cycle: Option<CycleRow>,
+    /// Domain time since the trip was first searched for, in milliseconds; `null` as for the cycle.
+    #[schema(minimum = 0)]
+    waited_ms: Option<i64>,
+    /// What leaving the trip without a driver adds to the sum that the cycle minimizes, in milliseconds. It grows with the time waited;
+    /// `null` as for the cycle.
+    #[schema(minimum = 0)]
+    skip_cost_ms: Option<i64>,
+    /// What this search waited for until its offer; `null` without an offer.
+    search_time: Option<SearchTime>,
     /// The number of candidates considered.
     #[schema(minimum = 0)]
     considered: usize,
-    /// The candidates. Operators see all of them; riders and drivers see only the one with the offer.
+    /// The candidates. Operators see all of them; a rider sees only the one with the offer, a driver only themselves, and neither sees
+    /// another trip.
     #[schema(value_type = Vec<CandidateRow>, max_items = 1000)]
     candidates: Vec<Value>,
+}
+
+/// The real time of a search until its offer, in milliseconds.
+#[derive(Debug, Serialize, ToSchema)]
+struct SearchTime {
+    /// Until a driver could be found.
+    #[schema(minimum = 0)]
+    for_driver_ms: i64,
+    /// From then on: the cycle before, this cycle, and writing the offer.
+    #[schema(minimum = 0)]
+    for_service_ms: i64,
 }
 
 /// How a trip was matched.
@@ -55,8 +78,10 @@ struct ExplainBody {
 
 /// Explain a match
 ///
-/// Returns every match cycle of the trip: the candidates with their distance, their position's age, and why each was chosen or not. These
-/// are the decisions as they were made; nothing is computed anew.
+/// Returns the match cycles of the trip that decided about an offer: how large the cycle was, how long the trip had waited, the
+/// candidates with their drive and cost, and why each was chosen or not. If another trip got a nearer driver, `exchange` has what both
+/// trips cost by the plan, and what they would cost if they exchanged drivers. These are the decisions as they were made; nothing is
+/// computed anew. Of the cycles without an offer in a row the last one is kept.
 #[utoipa::path(get, path = "/v1/trips/{trip_id}/explain", tag = "trips", operation_id = "explain_trip",
     security(("rider" = []), ("driver" = []), ("ops" = [])),
     params(("trip_id" = TripId, Path, description = "The trip")),
@@ -88,12 +113,30 @@ fn render(cycle: MatchCycle, caller: Caller) -> MatchCycleBody {
         }
     };
     let shows_offer = caller.role != Role::Driver || cycle.driver_id == caller.driver();
+    let search_time = cycle.waited_for_driver_ms.zip(cycle.waited_for_service_ms);
     MatchCycleBody {
+        cycle: cycle.cycle.map(|cycle| cycle.0),
+        waited_ms: cycle.waited_ms,
+        skip_cost_ms: cycle.skip_cost_ms,
+        search_time: search_time.map(|(for_driver_ms, for_service_ms)| SearchTime { for_driver_ms, for_service_ms }),
         offers_before: cycle.offers_before,
         decided_at: cycle.decided_at,
         offer_id: cycle.offer_id.filter(|_| shows_offer),
         driver_id: cycle.driver_id.filter(|_| shows_offer),
         considered,
-        candidates: all.into_iter().filter(is_visible).collect(),
+        candidates: all
+            .into_iter()
+            .filter(is_visible)
+            .map(|candidate| without_other_trips(candidate, caller))
+            .collect(),
     }
+}
+
+/// Removes what a candidate says of another trip, which only operators may see: its id, and by the costs how long its rider has waited.
+fn without_other_trips(mut candidate: Value, caller: Caller) -> Value {
+    if let (Value::Object(fields), true) = (&mut candidate, caller.role != Role::Ops) {
+        fields.remove("taken_by");
+        fields.remove("exchange");
+    }
+    candidate
 }

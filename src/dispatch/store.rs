@@ -1,76 +1,93 @@
 //! The SQL of searching trips and of match cycles.
 
-use serde::Serialize;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::plan::{CandidateVerdict, ConsideredCandidate, Plan};
-use crate::geo::Position;
+use super::hints::SentHint;
+use super::plan::{CandidateVerdict, ConsideredCandidate, CycleSize, Plan, TakenBy};
+use crate::geo::cells::Cell;
+use crate::geo::{EtaSource, Position};
 use crate::platform::class::VehicleClass;
-use crate::platform::clock::DomainTime;
+use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{DriverId, Id, OfferId, TripId};
+use crate::platform::match_policy::MatchPolicy;
+use crate::platform::retention::{BATCH, RetentionRule};
+use crate::trips;
 
 /// A trip in state `searching`.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct SearchingTrip {
-    pub trip: TripId,
+    pub id: TripId,
     pub pickup: Position,
     pub class: VehicleClass,
+    /// When it was first searched for.
     pub since: DomainTime,
+    /// When its payment was authorized (real time).
+    pub authorized_at: Option<MachineTime>,
+    /// The number of offers it has had.
+    pub offers_made: i16,
+    /// The drivers who must not be offered the trip again.
+    pub excluded: HashSet<DriverId>,
 }
 
-/// Returns up to `limit` trips whose search is due at `now`, without `postponed`: the least recently considered first, so that each
-/// has its turn. A trip whose row is invalid is an error beside the others.
+/// Returns the ids of the searching trips, the oldest first.
 ///
 /// # Errors
-/// If the database fails.
-pub async fn due_trips(
+/// If the database does not answer.
+pub async fn searching_ids(conn: &mut PgConnection, limit: i64) -> Result<Vec<TripId>> {
+    let ids = sqlx::query_scalar!(
+        r#"select id as "id: TripId" from trips where state = 'searching' order by id limit $1"#,
+        limit
+    );
+    Ok(ids.fetch_all(conn).await?)
+}
+
+/// Returns those of these trips that are searching. A trip whose row is invalid is an error beside the others.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn searching_trips(
     conn: &mut PgConnection,
-    now: DomainTime,
-    postponed: &[TripId],
-    limit: i64,
+    ids: &[Uuid],
 ) -> Result<Vec<Result<SearchingTrip, (TripId, Error)>>> {
     let rows = sqlx::query!(
-        "select id, pickup_lat, pickup_lon, class, requested_at from trips
-         where state = 'searching' and search_at <= $1 and id <> all($2) order by search_at, id limit $3",
-        now as _,
-        &uuids(postponed),
-        limit,
+        r#"select id as "id: TripId", pickup_lat, pickup_lon, class, searching_since as "since: DomainTime",
+                  authorized_at as "authorized_at: MachineTime", offers_made
+           from trips where id = any($1) and state = 'searching'"#,
+        ids,
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
+    let mut excluded: HashMap<TripId, HashSet<DriverId>> = HashMap::new();
+    if !rows.is_empty() {
+        for (trip, driver) in trips::store::excluded_drivers(conn, ids).await? {
+            excluded.entry(trip).or_default().insert(driver);
+        }
+    }
     let trips = rows.into_iter().map(|row| {
         let impossible = |column, value| (row.id, Error::impossible_row("trips", column, row.id, value));
         let position = Position::new(row.pickup_lat, row.pickup_lon);
         let class = VehicleClass::parse(&row.class);
         Ok(SearchingTrip {
-            trip: row.id,
+            id: row.id,
             pickup: position.map_err(|error| impossible("pickup_lat", error.to_string()))?,
             class: class.ok_or_else(|| impossible("class", row.class.clone()))?,
-            since: row.requested_at,
+            since: row.since.ok_or_else(|| impossible("searching_since", "null while searching".to_owned()))?,
+            authorized_at: row.authorized_at,
+            offers_made: row.offers_made,
+            excluded: excluded.remove(&row.id).unwrap_or_default(),
         })
     });
     Ok(trips.collect())
-}
-
-/// Returns when the next search is due, without those of `postponed`.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn next_search(conn: &mut PgConnection, postponed: &[TripId]) -> Result<Option<DomainTime>> {
-    let due = sqlx::query_scalar!(
-        r#"select min(search_at) as "due: DomainTime" from trips where state = 'searching' and id <> all($1)"#,
-        &uuids(postponed),
-    );
-    Ok(due.fetch_one(conn).await?)
-}
-
-fn uuids(trips: &[TripId]) -> Vec<Uuid> {
-    trips.iter().map(|trip| trip.uuid()).collect()
 }
 
 /// Locks a trip that is still searching, without waiting for another transaction. Returns false if it is not searching.
@@ -96,98 +113,206 @@ pub struct CandidateRow {
     /// Great-circle distance to the pickup, in meters.
     #[schema(minimum = 0)]
     distance_m: i64,
-    /// Estimated drive to the pickup, in seconds.
+    /// The drive to the pickup, in seconds.
     #[schema(minimum = 0)]
     eta_s: i64,
+    /// What the drive was computed from. Decisions of an earlier version have estimates, and lack it.
+    #[schema(required = false)]
+    eta_source: EtaSource,
+    /// What this pair adds to the sum that the cycle minimizes: the drive, in milliseconds. Decisions of an earlier version lack it.
+    #[schema(minimum = 0, required = false)]
+    cost_ms: i64,
     /// Age of the driver's position, in milliseconds of domain time.
     #[schema(minimum = 0)]
     position_age_ms: i64,
     /// The decision.
     verdict: CandidateVerdict,
+    /// The trip that got this driver in the same cycle. Only with `taken_by_another`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    taken_by: Option<TripId>,
+    /// The plan against an exchange of drivers with that trip. Only with `taken_by_another`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    exchange: Option<Exchange>,
 }
 
-fn rows(plan: &Plan) -> Vec<CandidateRow> {
-    let row = |candidate: &ConsideredCandidate| {
-        let ConsideredCandidate { driver_id, distance_m, eta_s, position_age_ms, verdict } = *candidate;
-        CandidateRow { driver_id, distance_m, eta_s, position_age_ms, verdict }
-    };
-    plan.considered.iter().map(row).collect()
+/// The costs of two trips by the plan, and if they exchanged their drivers. A trip without a driver costs what leaving it out costs.
+#[derive(Debug, Serialize, ToSchema)]
+struct Exchange {
+    /// Estimated drive of the driver to the other trip's pickup, in seconds.
+    #[schema(minimum = 0)]
+    eta_s: i64,
+    /// The cost of both trips by the plan, in milliseconds.
+    #[schema(minimum = 0)]
+    cost_ms: i64,
+    /// The cost of both trips after the exchange, in milliseconds. Under the policy `batched` never less than `cost_ms`.
+    #[schema(minimum = 0)]
+    exchanged_cost_ms: i64,
 }
 
-/// Saves a plan that led to an offer. It replaces cycles without an offer since the previous one.
+/// The match cycle of a decision, as it is stored and published.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = CycleSummary)]
+pub struct CycleRow {
+    /// How drivers were assigned.
+    policy: MatchPolicy,
+    /// Searching trips in the cycle.
+    #[schema(minimum = 0)]
+    trips: usize,
+    /// Free drivers that at least one of them could be offered to.
+    #[schema(minimum = 0)]
+    drivers: usize,
+    /// Pairs of a trip and a driver that were compared.
+    #[schema(minimum = 0)]
+    edges: usize,
+    /// Real time to find the pairs and to assign, in microseconds. Writing the offers is not included.
+    #[schema(minimum = 0)]
+    computed_us: u64,
+}
+
+/// A decision about a trip, and what it took.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// The decision.
+    pub plan: Plan,
+    /// The real time that finding the edges and the assignment took.
+    pub computed: Duration,
+}
+
+impl Decision {
+    fn cycle(&self) -> CycleRow {
+        let cycle = self.plan.cycle();
+        let CycleSize { trips, drivers, edges } = cycle.size;
+        let computed_us = u64::try_from(self.computed.as_micros()).unwrap_or(u64::MAX);
+        CycleRow { policy: cycle.policy, trips, drivers, edges, computed_us }
+    }
+
+    fn candidates(&self) -> Vec<CandidateRow> {
+        self.plan.considered(SAVED_MAX).into_iter().map(CandidateRow::from).collect()
+    }
+}
+
+/// The most candidates saved for one trip in one cycle: the nearest.
+const SAVED_MAX: usize = 32;
+
+impl From<ConsideredCandidate> for CandidateRow {
+    fn from(considered: ConsideredCandidate) -> Self {
+        let ConsideredCandidate { candidate, verdict, taken_by } = considered;
+        let exchange = |other: TakenBy| Exchange {
+            eta_s: whole_seconds(other.eta_ms),
+            cost_ms: other.cost_ms,
+            exchanged_cost_ms: other.exchanged_cost_ms,
+        };
+        Self {
+            driver_id: candidate.driver,
+            distance_m: candidate.distance_m,
+            eta_s: candidate.eta.seconds(),
+            eta_source: candidate.eta.source,
+            cost_ms: candidate.eta.ms,
+            position_age_ms: candidate.position_age_ms,
+            verdict,
+            taken_by: taken_by.map(|other| other.trip),
+            exchange: taken_by.map(exchange),
+        }
+    }
+}
+
+fn whole_seconds(ms: i64) -> i64 {
+    (ms + 999) / 1_000
+}
+
+/// An offer that a decision led to.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the migration describes the columns")]
+pub struct Chosen {
+    pub offer: OfferId,
+    pub driver: DriverId,
+    pub offers_before: i16,
+    pub waited_for_driver_ms: i64,
+    pub waited_for_service_ms: i64,
+}
+
+/// Saves a decision that led to an offer. It replaces cycles without an offer since the previous one.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn save_cycle(
-    conn: &mut PgConnection,
-    plan: &Plan,
-    (offer, driver): (OfferId, DriverId),
-    offers_before: i16,
-    now: DomainTime,
-) -> Result<()> {
+pub async fn save_cycle(conn: &mut PgConnection, decision: &Decision, chosen: Chosen, now: DomainTime) -> Result<()> {
     sqlx::query!(
-        "insert into match_cycles (trip_id, offers_before, decided_at, offer_id, driver_id, candidates)
-         values ($1, $2, $3, $4, $5, $6)
+        "insert into match_cycles (trip_id, offers_before, decided_at, offer_id, driver_id, candidates, cycle, waited_ms,
+                                   skip_cost_ms, waited_for_driver_ms, waited_for_service_ms)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          on conflict (trip_id, offers_before) do update
          set decided_at = excluded.decided_at, offer_id = excluded.offer_id, driver_id = excluded.driver_id,
-             candidates = excluded.candidates",
-        plan.trip.uuid(),
-        offers_before,
+             candidates = excluded.candidates, cycle = excluded.cycle, waited_ms = excluded.waited_ms,
+             skip_cost_ms = excluded.skip_cost_ms, waited_for_driver_ms = excluded.waited_for_driver_ms,
+             waited_for_service_ms = excluded.waited_for_service_ms",
+        decision.plan.trip().uuid(),
+        chosen.offers_before,
         now as _,
-        offer.uuid(),
-        driver.uuid(),
-        json!(rows(plan)),
+        chosen.offer.uuid(),
+        chosen.driver.uuid(),
+        json!(decision.candidates()),
+        json!(decision.cycle()),
+        decision.plan.waited_ms(),
+        decision.plan.skip_ms(),
+        chosen.waited_for_driver_ms,
+        chosen.waited_for_service_ms,
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// Saves plans that led to no offer, and postpones the next search of their trips until `retry_at`. One statement for all. Returns
-/// the trips; those that another transaction has locked, or that no longer search, are skipped.
+/// Saves decisions that led to no offer. One statement for all; trips that another transaction has locked, or that no longer search, are
+/// skipped.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn save_empty_cycles(
-    conn: &mut PgConnection,
-    plans: &[Plan],
-    now: DomainTime,
-    retry_at: DomainTime,
-) -> Result<Vec<TripId>> {
-    let trips: Vec<Uuid> = plans.iter().map(|plan| plan.trip.uuid()).collect();
-    let candidates: Vec<Value> = plans.iter().map(|plan| json!(rows(plan))).collect();
-    let saved = sqlx::query_scalar!(
-        r#"with empty as (select * from unnest($1::uuid[], $2::jsonb[]) as empty (trip_id, candidates)),
+pub async fn save_empty_cycles(conn: &mut PgConnection, decisions: &[Decision], now: DomainTime) -> Result<()> {
+    let column = |value: fn(&Decision) -> Value| -> Vec<Value> { decisions.iter().map(value).collect() };
+    let trips: Vec<Uuid> = decisions.iter().map(|decision| decision.plan.trip().uuid()).collect();
+    let waited_ms: Vec<i64> = decisions.iter().map(|decision| decision.plan.waited_ms()).collect();
+    let skip_cost_ms: Vec<i64> = decisions.iter().map(|decision| decision.plan.skip_ms()).collect();
+    sqlx::query!(
+        "with empty as (
+             select * from unnest($1::uuid[], $2::jsonb[], $4::jsonb[], $5::bigint[], $6::bigint[])
+                 as empty (trip_id, candidates, cycle, waited_ms, skip_cost_ms)),
          unlocked as (
-             select id from trips where id = any($1) and state = 'searching' order by id for no key update skip locked),
-         postponed as (
-             update trips set search_at = $4 from empty join unlocked on unlocked.id = empty.trip_id
-             where trips.id = unlocked.id and trips.state = 'searching'
-             returning trips.id, trips.offers_made, empty.candidates)
-         insert into match_cycles (trip_id, offers_before, decided_at, candidates)
-         select id, offers_made, $3, candidates from postponed
+             select id, offers_made from trips where id = any($1) and state = 'searching' order by id for key share skip locked)
+         insert into match_cycles (trip_id, offers_before, decided_at, candidates, cycle, waited_ms, skip_cost_ms)
+         select id, offers_made, $3, candidates, cycle, waited_ms, skip_cost_ms
+         from unlocked join empty on empty.trip_id = unlocked.id
          on conflict (trip_id, offers_before) do update
-         set decided_at = excluded.decided_at, candidates = excluded.candidates
-         returning trip_id as "trip_id: TripId""#,
+         set decided_at = excluded.decided_at, candidates = excluded.candidates, cycle = excluded.cycle,
+             waited_ms = excluded.waited_ms, skip_cost_ms = excluded.skip_cost_ms
+         where match_cycles.offer_id is null",
         &trips,
-        &candidates,
+        &column(|decision| json!(decision.candidates())),
         now as _,
-        retry_at as _,
+        &column(|decision| json!(decision.cycle())),
+        &waited_ms,
+        &skip_cost_ms,
     )
-    .fetch_all(conn)
+    .execute(conn)
     .await?;
-    Ok(saved)
+    Ok(())
 }
 
 /// A saved match cycle of one trip.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the migration describes the columns")]
+#[expect(missing_docs, reason = "the migrations describe the columns")]
 pub struct MatchCycle {
     pub offers_before: i16,
     pub decided_at: DomainTime,
     pub offer_id: Option<OfferId>,
     pub driver_id: Option<DriverId>,
     pub candidates: Value,
+    pub cycle: Option<Json<CycleRow>>,
+    pub waited_ms: Option<i64>,
+    pub skip_cost_ms: Option<i64>,
+    pub waited_for_driver_ms: Option<i64>,
+    pub waited_for_service_ms: Option<i64>,
 }
 
 /// Returns the match cycles of a trip, oldest first.
@@ -197,11 +322,58 @@ pub struct MatchCycle {
 pub async fn match_cycles(conn: &mut PgConnection, trip: TripId) -> Result<Vec<MatchCycle>> {
     let rows = sqlx::query_as!(
         MatchCycle,
-        "select offers_before, decided_at, offer_id, driver_id, candidates
-         from match_cycles where trip_id = $1 order by offers_before",
+        r#"select offers_before, decided_at, offer_id, driver_id, candidates, cycle as "cycle: Json<CycleRow>", waited_ms,
+                  skip_cost_ms, waited_for_driver_ms, waited_for_service_ms
+           from match_cycles where trip_id = $1 order by offers_before"#,
         trip.uuid(),
     )
     .fetch_all(conn)
     .await?;
     Ok(rows)
+}
+
+/// The type of the events that are hints.
+pub const HINT_CREATED: &str = "hint.created";
+
+/// Returns the hints sent since `since`. One of an impossible cell counts for none.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn sent_hints(conn: &mut PgConnection, since: DomainTime) -> Result<Vec<SentHint>> {
+    let rows = sqlx::query!(
+        r#"select driver_id as "driver: DriverId", data->>'cell' as cell, at as "at: DomainTime"
+           from driver_events where type = 'hint.created' and at > $1"#,
+        since as _,
+    )
+    .fetch_all(conn)
+    .await?;
+    let hint = |(driver, cell, at): (DriverId, Option<String>, DomainTime)| {
+        Some(SentHint { driver, cell: Cell::parse(&cell?)?, at })
+    };
+    Ok(rows.into_iter().filter_map(|row| hint((row.driver, row.cell, row.at))).collect())
+}
+
+/// The retention of match cycles.
+pub const RETENTION: RetentionRule = RetentionRule {
+    rows: "match_cycles",
+    delete: |conn, expiry| {
+        let before = expiry.domain_days(|kept| kept.keep_match_cycles_days);
+        Box::pin(delete_expired_match_cycles(conn, before, expiry.batch()))
+    },
+    batch: BATCH,
+};
+
+/// Deletes at most `limit` match cycles that were decided before `before`, of trips that are over.
+async fn delete_expired_match_cycles(conn: &mut PgConnection, before: DomainTime, limit: i64) -> Result<u64> {
+    let done = sqlx::query!(
+        "delete from match_cycles where ctid = any (array(
+             select cycle.ctid from match_cycles cycle join trips on trips.id = cycle.trip_id
+             where cycle.decided_at < $1 and trips.ended_at is not null
+             order by cycle.decided_at limit $2 for update of cycle skip locked))",
+        before as _,
+        limit,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
 }

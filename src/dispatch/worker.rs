@@ -1,27 +1,29 @@
-//! The match cycle: reads the searching trips, finds drivers near each, plans, and writes the offers.
+//! The match cycle: brings the backlog up to date, finds candidates, plans, and writes the offers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 
-use super::plan::{CANDIDATES_MAX, Plan, SEARCH_RADIUS_M, Search, plan};
-use super::store::{self, SearchingTrip};
+use super::backlog::Backlog;
+use super::candidates;
+use super::plan::{Candidate, Search, plan};
+use super::store::{self, Chosen, Decision, SearchingTrip};
+use super::wait::Wait;
+use crate::geo::{EtaSource, Router};
 use crate::platform::Platform;
-use crate::platform::clock::DomainTime;
+use crate::platform::clock::{DomainTime, MachineTime, Stopwatch};
 use crate::platform::error::{Code, Error, Result};
 use crate::platform::ids::{DriverId, Id, TripId};
 use crate::platform::leader;
+use crate::platform::match_policy::MatchPolicy;
+use crate::platform::metrics::Metrics;
 use crate::platform::wake::Wake;
 use crate::platform::work::{Obstacle, RowBackoff, RunOutcome};
-use crate::supply::{Candidate, Query, Supply};
+use crate::supply::Supply;
 use crate::trips::commands::{self, NewOffer, Stamp};
-use crate::trips::state_machine::SEARCH_RETRY_AFTER;
 use crate::trips::{Offer, Trip};
-
-/// The maximum number of trips per match cycle. If more are due, the next cycle starts at once.
-const BATCH_MAX: i64 = 64;
 
 /// The maximum number of offers written concurrently.
 const CONCURRENT_MAX: usize = 8;
@@ -32,132 +34,117 @@ const CONCURRENT_MAX: usize = 8;
 pub struct Dispatch {
     pub platform: Platform,
     pub supply: Arc<Supply>,
-    /// The trips that could not be offered or postponed.
+    pub router: Arc<Router>,
+    pub policy: MatchPolicy,
+    /// The trips that could not be read or offered.
     pub backoff: Arc<RowBackoff<TripId>>,
 }
 
-/// Runs one match cycle. A trip is done when it is offered, or when its next search is postponed because there is no driver.
+impl Dispatch {
+    /// Builds the worker's dependencies.
+    pub fn new(platform: Platform, supply: Arc<Supply>, router: Arc<Router>, policy: MatchPolicy) -> Self {
+        Self { platform, supply, router, policy, backoff: Arc::new(RowBackoff::new("dispatch")) }
+    }
+}
+
+/// Runs one match cycle: the whole backlog against all free drivers. The outcome counts offers. `triggered_at` is when the event that
+/// started the cycle came.
 ///
 /// # Errors
 /// If the database does not answer. A trip that fails is left for later and does not delay others.
-pub async fn run_once(dispatch: &Dispatch) -> Result<RunOutcome> {
-    let Dispatch { platform, supply, backoff } = dispatch;
-    let Some(epoch) = platform.leadership.epoch() else { return Ok(RunOutcome::default()) };
-    let now = platform.clock.domain();
-    let input = (now, backoff.postponed(platform.clock.machine()));
-    let due = platform.db.read(input, |conn, (now, postponed)| Box::pin(due(conn, *now, postponed))).await?;
-    let mut outcome = RunOutcome::default();
-    for (trip, error) in due.unreadable {
-        outcome += backoff.record(platform, &trip, Err(error))?;
-    }
-    let batch_size = batch_size(due.trips.len());
-    let plans = plan(searches(supply, due.trips, due.excluded, now));
-    let (found, mut empty): (Vec<Plan>, Vec<Plan>) = plans.into_iter().partition(|plan| !plan.order.is_empty());
-    let taken = Mutex::new(HashSet::new());
-    let cycle = RunningCycle { dispatch, epoch, batch_size, taken: &taken };
-    let offers = stream::iter(found).map(|plan| cycle.offer_in_order(plan)).buffer_unordered(CONCURRENT_MAX);
-    for end in offers.collect::<Vec<_>>().await {
-        match end {
-            OfferEnd::Ended(trip, end) => outcome += backoff.record(platform, &trip, end)?,
-            OfferEnd::DriverLocked(trip) => {
-                outcome += backoff.postpone(platform, &trip, Obstacle::Locked, &"a driver is locked");
-            }
-            OfferEnd::NoDriver(plan) => empty.push(plan),
-        }
-    }
-    outcome += save_empty(dispatch, empty, now).await?;
-    Ok(outcome)
-}
-
-/// Saves the plans without an offer, and postpones the next search of their trips.
-async fn save_empty(dispatch: &Dispatch, empty: Vec<Plan>, now: DomainTime) -> Result<RunOutcome> {
+pub async fn run_once(dispatch: &Dispatch, backlog: &mut Backlog, triggered_at: MachineTime) -> Result<RunOutcome> {
     let Dispatch { platform, backoff, .. } = dispatch;
-    let mut outcome = RunOutcome::default();
-    if empty.is_empty() {
+    let Some(epoch) = platform.leadership.epoch() else {
+        backlog.clear(dispatch);
+        return Ok(RunOutcome::default());
+    };
+    let mut outcome = backlog.update(dispatch, epoch).await?;
+    let trips = backlog.trips(&backoff.postponed(platform.clock.machine()));
+    if trips.is_empty() {
         return Ok(outcome);
     }
-    let trips: Vec<TripId> = empty.iter().map(|plan| plan.trip).collect();
-    let input = (empty, now, now + SEARCH_RETRY_AFTER);
-    let saved = platform
-        .db
-        .waiting_briefly()
-        .transaction(input, |tx, (empty, now, retry_at)| Box::pin(store::save_empty_cycles(tx, empty, *now, *retry_at)))
-        .await?;
-    for trip in trips {
-        outcome += if saved.contains(&trip) {
-            backoff.record(platform, &trip, Ok(true))?
-        } else {
-            backoff.postpone(platform, &trip, Obstacle::Locked, &"the trip is locked")
-        };
+    let batch_size = batch_size(trips.len());
+    let (began_at, now) = (platform.clock.machine(), platform.clock.domain());
+    let decisions = decide(dispatch, trips, now).await?;
+    let watch = Stopwatch::start();
+    let (mut empty, found): (Vec<_>, Vec<_>) = decisions.into_iter().partition(|decision| decision.plan.is_left_out());
+    let found = found.into_iter().map(|decision| (backlog.wait(decision.plan.trip(), triggered_at), decision));
+    let found: Vec<(Wait, Decision)> = found.collect();
+    backlog.leave_out(empty.iter().map(|decision| &decision.plan), began_at);
+    let taken = Mutex::new(HashSet::new());
+    let cycle = &RunningCycle { dispatch, epoch, batch_size, taken: &taken };
+    let offers =
+        stream::iter(found).map(|(wait, decision)| async move { (wait, cycle.offer_in_order(decision, wait).await) });
+    for (wait, end) in offers.buffer_unordered(CONCURRENT_MAX).collect::<Vec<_>>().await {
+        match end {
+            OfferEnd::Ended(trip, end) => {
+                match &end {
+                    Ok(_) => backlog.remove(trip),
+                    Err(_) => backlog.keep_waiting(trip, wait),
+                }
+                outcome += backoff.record(platform, &trip, end)?;
+            }
+            OfferEnd::DriverLocked(trip) => {
+                backlog.keep_waiting(trip, wait);
+                outcome += backoff.postpone(platform, &trip, Obstacle::Locked, &"a driver is locked");
+            }
+            OfferEnd::NoDriver(decision) => empty.push(decision),
+        }
     }
+    save_empty(dispatch, backlog, empty, now).await?;
+    platform.metrics.dispatch.observe_phase("writes", watch.elapsed());
     Ok(outcome)
 }
 
-/// Returns the real time until the next search is due, or until a trip that was left for later is tried again; `None` if no trip is
-/// searching, or if another process is the matcher.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn until_next(dispatch: &Dispatch) -> Result<Option<Duration>> {
-    let Dispatch { platform, backoff, .. } = dispatch;
-    if platform.leadership.epoch().is_none() {
-        return Ok(None);
-    }
-    let now = platform.clock.machine();
-    let postponed = backoff.postponed(now);
-    let due = platform.db.read(postponed, |conn, postponed| Box::pin(store::next_search(conn, postponed))).await?;
-    let until_due = due.map(|due| platform.clock.until(due));
-    Ok(until_due.into_iter().chain(backoff.until_next(now)).min())
+/// Finds the candidates of the trips and plans, on a thread of its own: it computes for up to a tenth of a second.
+async fn decide(dispatch: &Dispatch, trips: Vec<SearchingTrip>, now: DomainTime) -> Result<Vec<Decision>> {
+    let Dispatch { platform, supply, router, policy, .. } = dispatch.clone();
+    let decisions = tokio::task::spawn_blocking(move || {
+        let metrics = &platform.metrics.dispatch;
+        let watch = Stopwatch::start();
+        let searches = candidates::find(&supply, &router.map(), &trips, now);
+        observe_drives(&platform.metrics, &searches);
+        let found = watch.elapsed();
+        metrics.observe_phase("candidates", found);
+        let cycle = plan(policy, searches, now);
+        let computed = watch.elapsed();
+        metrics.observe_phase("assignment", computed.saturating_sub(found));
+        metrics.observe_size(cycle.size.trips, cycle.size.drivers, cycle.size.edges);
+        cycle.plans().into_iter().map(|plan| Decision { plan, computed }).collect()
+    });
+    decisions.await.map_err(|error| Error::Bug(format!("the plan of a match cycle: {error}")))
 }
 
-/// The trips whose search is due, the excluded drivers of each, and the trips that cannot be read.
-struct Due {
-    trips: Vec<SearchingTrip>,
-    excluded: HashMap<TripId, HashSet<DriverId>>,
-    unreadable: Vec<(TripId, Error)>,
+/// Counts the drives of the candidates.
+fn observe_drives(metrics: &Metrics, searches: &[Search]) {
+    for source in EtaSource::ALL {
+        let drives = searches.iter().flat_map(|search| &search.candidates);
+        let count = drives.filter(|candidate| candidate.eta.source == source).count();
+        metrics.drives.with_label_values(&[source.as_str()]).inc_by(count as u64);
+    }
 }
 
-async fn due(conn: &mut crate::platform::db::Conn, now: DomainTime, postponed: &[TripId]) -> Result<Due> {
-    let (mut trips, mut unreadable) = (Vec::new(), Vec::new());
-    for row in store::due_trips(conn, now, postponed, BATCH_MAX).await? {
-        match row {
-            Ok(trip) => trips.push(trip),
-            Err(impossible) => unreadable.push(impossible),
-        }
+/// Saves the decisions without an offer, each trip's every few seconds, for `explain`.
+async fn save_empty(dispatch: &Dispatch, backlog: &mut Backlog, empty: Vec<Decision>, now: DomainTime) -> Result<()> {
+    let due = backlog.to_record(empty, dispatch.platform.clock.machine());
+    if due.is_empty() {
+        return Ok(());
     }
-    let ids: Vec<_> = trips.iter().map(|search| search.trip.uuid()).collect();
-    let mut excluded: HashMap<TripId, HashSet<DriverId>> = HashMap::new();
-    if !ids.is_empty() {
-        for (trip, driver) in crate::trips::store::excluded_drivers(conn, &ids).await? {
-            excluded.entry(trip).or_default().insert(driver);
-        }
-    }
-    Ok(Due { trips, excluded, unreadable })
+    dispatch
+        .platform
+        .db
+        .waiting_briefly()
+        .transaction((due, now), |tx, (due, now)| Box::pin(store::save_empty_cycles(tx, due, *now)))
+        .await
 }
 
-fn searches(
-    supply: &Supply,
-    trips: Vec<SearchingTrip>,
-    mut excluded: HashMap<TripId, HashSet<DriverId>>,
-    now: DomainTime,
-) -> Vec<Search> {
-    let search = |SearchingTrip { trip, pickup, class, since }| {
-        let excluded = excluded.remove(&trip).unwrap_or_default();
-        let candidates = supply.nearest(&Query {
-            center: pickup,
-            radius_m: SEARCH_RADIUS_M,
-            class: Some(class),
-            // Excluded drivers are found too, so that `explain` shows them.
-            limit: CANDIDATES_MAX + excluded.len(),
-            now,
-        });
-        Search { trip, pickup, since, excluded, candidates }
-    };
-    trips.into_iter().map(search).collect()
+/// Returns the real time until a trip that was left for later is tried again; `None` if there is none.
+pub fn until_next(dispatch: &Dispatch) -> Option<Duration> {
+    dispatch.backoff.until_next(dispatch.platform.clock.machine())
 }
 
 /// Returns the label of the match latency histogram for a cycle with this many trips.
-fn batch_size(trips: usize) -> &'static str {
+pub(super) fn batch_size(trips: usize) -> &'static str {
     match trips {
         0..=1 => "1",
         2..=5 => "2-5",
@@ -181,27 +168,28 @@ enum OfferEnd {
     /// No driver was accepted, and another transaction has locked one of them.
     DriverLocked(TripId),
     /// No driver was accepted.
-    NoDriver(Plan),
+    NoDriver(Decision),
 }
 
 impl RunningCycle<'_> {
     /// Offers a trip to the drivers of its plan in order, until the database accepts one.
-    async fn offer_in_order(&self, plan: Plan) -> OfferEnd {
+    async fn offer_in_order(&self, decision: Decision, wait: Wait) -> OfferEnd {
         let platform = &self.dispatch.platform;
+        let trip_id = decision.plan.trip();
         let mut is_driver_locked = false;
-        for candidate in plan.order.clone() {
+        for candidate in decision.plan.order() {
             if !self.taken.lock().unwrap_or_else(PoisonError::into_inner).insert(candidate.driver) {
                 continue;
             }
-            match self.offer(&plan, &candidate).await {
+            match self.offer(&decision, &candidate, wait).await {
                 Ok(Some((_, trip))) => {
-                    self.observe(&trip);
-                    return OfferEnd::Ended(plan.trip, Ok(true));
+                    self.observe(&trip, wait);
+                    return OfferEnd::Ended(trip_id, Ok(true));
                 }
-                Ok(None) => return OfferEnd::Ended(plan.trip, Ok(true)),
+                Ok(None) => return OfferEnd::Ended(trip_id, Ok(true)),
                 Err(Error::Refused(refusal)) if refusal.code == Code::DriverUnavailable => {
                     let why = refusal.more.get("why").and_then(|why| why.as_str()).unwrap_or("unknown").to_owned();
-                    platform.metrics.candidates_refused.with_label_values(&[&why]).inc();
+                    platform.metrics.dispatch.candidates_refused.with_label_values(&[&why]).inc();
                     if why == "locked" {
                         is_driver_locked = true;
                         continue;
@@ -212,49 +200,59 @@ impl RunningCycle<'_> {
                     self.expire_offer_of(candidate.driver).await;
                 }
                 // The trip is locked or cannot be read, another process has become the matcher, or the database failed.
-                Err(error) => return OfferEnd::Ended(plan.trip, Err(error)),
+                Err(error) => return OfferEnd::Ended(trip_id, Err(error)),
             }
         }
-        if is_driver_locked { OfferEnd::DriverLocked(plan.trip) } else { OfferEnd::NoDriver(plan) }
+        if is_driver_locked { OfferEnd::DriverLocked(trip_id) } else { OfferEnd::NoDriver(decision) }
     }
 
     /// Writes the offer and the match cycle in one transaction, fenced by the epoch. Returns `None` if the trip stopped searching.
-    async fn offer(&self, plan: &Plan, candidate: &Candidate) -> Result<Option<(Offer, Trip)>> {
+    async fn offer(&self, decision: &Decision, candidate: &Candidate, wait: Wait) -> Result<Option<(Offer, Trip)>> {
         let platform = &self.dispatch.platform;
         let stamp = Stamp::new(platform);
         let new = NewOffer {
             id: platform.random.id(stamp.machine_now),
-            trip_id: plan.trip,
+            trip_id: decision.plan.trip(),
             driver_id: candidate.driver,
-            pickup_distance_m: candidate.distance_m.round() as i64,
+            pickup_distance_m: candidate.distance_m,
+            pickup_eta: candidate.eta,
             epoch: self.epoch,
             stamp,
         };
         platform
             .db
             .waiting_briefly()
-            .transaction((new, plan.clone()), |tx, (new, plan)| {
+            .transaction((new, decision.clone(), wait), |tx, (new, decision, wait)| {
                 Box::pin(async move {
-                    if !store::lock_searching(tx, plan.trip).await? {
+                    if !store::lock_searching(tx, new.trip_id).await? {
                         return Ok(None);
                     }
                     leader::fence(tx, new.epoch).await?;
-                    let trip = commands::lock_trip(tx, plan.trip).await?;
+                    let trip = commands::lock_trip(tx, new.trip_id).await?;
                     let (offer, after) = commands::offer(tx, &trip, new).await?;
-                    let chosen = (offer.id, offer.driver_id);
-                    store::save_cycle(tx, plan, chosen, trip.offers_made, new.stamp.now).await?;
+                    let chosen = Chosen {
+                        offer: offer.id,
+                        driver: offer.driver_id,
+                        offers_before: trip.offers_made,
+                        waited_for_driver_ms: wait.for_driver().num_milliseconds(),
+                        waited_for_service_ms: wait.for_service(new.stamp.machine_now).num_milliseconds(),
+                    };
+                    store::save_cycle(tx, decision, chosen, new.stamp.now).await?;
                     Ok(Some((offer, after)))
                 })
             })
             .await
     }
 
-    /// Records the match latency: from the authorization to the trip's first offer.
-    fn observe(&self, trip: &Trip) {
+    /// Records the waits for a driver and for the service, and the match latency: from the authorization to the trip's first offer.
+    fn observe(&self, trip: &Trip, wait: Wait) {
         let platform = &self.dispatch.platform;
+        let (metrics, now) = (&platform.metrics.dispatch, platform.clock.machine());
+        metrics.observe_wait("driver", wait.for_driver());
+        metrics.observe_wait("service", wait.for_service(now));
         if let (1, Some(authorized_at)) = (trip.offers_made, trip.authorized_at) {
-            let latency = platform.clock.machine().since(authorized_at).to_std().unwrap_or_default();
-            platform.metrics.match_latency.with_label_values(&[self.batch_size]).observe(latency.as_secs_f64());
+            let latency = now.since(authorized_at).to_std().unwrap_or_default();
+            metrics.match_latency.with_label_values(&[self.batch_size]).observe(latency.as_secs_f64());
         }
     }
 

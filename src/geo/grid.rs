@@ -7,7 +7,8 @@ const ROWS: f64 = 180_000.0;
 
 /// The maximum distance from a position to its [`cell_center`] in meters.
 ///
-/// It is 81 m up to 89° of latitude. Cells beside a pole are triangles, whose wide end is farther from the center.
+/// It is 83 m up to 89° of latitude: half of a diagonal, and up to 5.6 m for the rounding of the longitude. Cells beside a
+/// pole are triangles, whose wide end is farther from the center.
 pub const CELL_RADIUS_MAX_M: f64 = 150.0;
 
 /// Returns the center of the grid cell that a position is in.
@@ -53,9 +54,9 @@ mod tests {
         }
 
         #[test]
-        fn center_is_within_81_m_except_near_the_poles(lat in -89.0..=89.0, lon in -180.0..=180.0) {
+        fn center_is_within_83_m_except_near_the_poles(lat in -89.0..=89.0, lon in -180.0..=180.0) {
             let position = at(lat, lon);
-            prop_assert!(distance_m(position, cell_center(position)) <= 81.5);
+            prop_assert!(distance_m(position, cell_center(position)) <= 83.0);
         }
 
         #[test]
@@ -65,6 +66,12 @@ mod tests {
             let other = at(center.lat() + north * 0.001, center.lon() - west * lon_step);
             prop_assert_eq!(cell_center(other), center);
         }
+    }
+
+    #[test]
+    fn rounding_of_the_longitude_adds_to_the_diagonal() {
+        let corner = at(-11.319_007_294_356_274, -3.980_941_815_550_835);
+        assert!((81.5..83.0).contains(&distance_m(corner, cell_center(corner))));
     }
 
     #[test]

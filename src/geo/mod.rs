@@ -1,13 +1,17 @@
 //! Geometry on the sphere: positions, distances and drive estimates. Pure.
 //!
-//! [`distance_m`] is the only definition of distance, and [`roads::estimate`] the only model of roads. No distance is computed with
-//! degrees, which give wrong results near the poles and the antimeridian.
+//! [`distance_m`] is the only definition of distance. A [`Router`] answers how long a drive takes: along the [`streets`] of a map, or by
+//! the estimate of [`roads`]. No distance is computed with degrees, which give wrong results near the poles and the antimeridian.
 
+pub mod cells;
 pub mod grid;
 mod position;
 pub mod roads;
+mod router;
+pub mod streets;
 
 pub use position::{InvalidPosition, Position};
+pub use router::{Arrival, Departure, Drive, Eta, EtaSource, Router, StreetMap};
 
 /// The Earth's mean radius R₁ in meters.
 ///

@@ -1,6 +1,6 @@
 //! Estimates of drives without a street graph.
 //!
-//! Quotes and ETAs need an estimate before a route is known. A router would replace it here and nowhere else.
+//! [`Router`](super::Router) falls back to them where there is no map.
 
 use super::{Position, distance_m};
 
@@ -43,6 +43,24 @@ pub fn estimate(from: Position, to: Position) -> Leg {
     Leg { distance_m, duration_s: duration_s(distance_m) }
 }
 
+/// Estimates the driving time between two positions in milliseconds, for comparisons. [`estimate`] is what people are shown.
+pub fn duration_ms(from: Position, to: Position) -> i64 {
+    (distance_m(from, to) * MS_PER_M).round() as i64
+}
+
+/// Estimates the driving time of a great-circle distance: seconds for meters, rounded up.
+pub fn drive_s(distance_m: i64) -> i64 {
+    (distance_m as f64 * MS_PER_M / 1_000.0).ceil() as i64
+}
+
+/// Returns the great-circle distance in meters that is driven in a time, by the same estimate.
+pub fn reach_m(duration_ms: i64) -> f64 {
+    duration_ms as f64 / MS_PER_M
+}
+
+/// The driving time for a great-circle meter, in milliseconds.
+const MS_PER_M: f64 = CIRCUITY_FACTOR * 3_600.0 / URBAN_SPEED_KMH as f64;
+
 /// Returns ⌈distance / speed⌉, where 1 km/h is 5/18 m/s.
 fn duration_s(distance_m: i64) -> i64 {
     let divisor = 5 * URBAN_SPEED_KMH;
@@ -66,6 +84,14 @@ mod tests {
     #[test]
     fn seconds_are_rounded_up() {
         assert_eq!([0, 1, 6, 7, 125, 126].map(duration_s), [0, 1, 1, 2, 18, 19]);
+    }
+
+    #[test]
+    fn milliseconds_agree_with_the_estimate_and_with_the_reach() {
+        let (here, there) = (at(40.75, -73.98), at(40.70, -74.01));
+        let ms = duration_ms(here, there);
+        assert_eq!((ms + 999) / 1_000, estimate(here, there).duration_s);
+        assert!((reach_m(ms) - distance_m(here, there)).abs() < 0.01);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! committed before it is made. An unknown result stays unknown until a look-up shows it, or an operator decides.
 //!
 //! For the modules above: [`commands`] to open, settle and release payments, [`store::payments_of_trip`] to read them,
-//! [`provider_records`] to compare with the provider's. Trips react to the events `payment.authorized` and `payment.declined`, which
+//! [`record_page`] and [`records_of`] to compare with the provider's. Trips react to the events `payment.authorized` and `payment.declined`, which
 //! are published for fares only.
 
 pub mod commands;
@@ -23,7 +23,9 @@ pub use commands::{NewPayment, Settlement};
 pub use model::{Goal, Payment, PaymentPurpose, PaymentState};
 pub use provider::ProviderClient;
 pub use provider::records::{
-    DisputeRecord, IntentRecord, IntentStage, ProviderRecords, RefundRecord, RefundStage, provider_records,
+    CreatedRange, DisputeRecord, IntentRecord, IntentStage, ProviderRecords, RecordList, RefundRecord, RefundStage,
+    intent_record, record_page, records_of,
 };
+pub use store::RETENTION;
 pub use webhooks::WebhookSecrets;
 pub use worker::PaymentsContext;

@@ -4,6 +4,7 @@ use crate::platform::clock::MachineTime;
 use crate::platform::ids::{DriverId, PaymentId, RefundId, RiderId, TripId};
 use crate::platform::money::Money;
 use crate::platform::names::string_enum;
+use crate::platform::wake::Wake;
 
 string_enum! {
     /// What a payment is for. A trip has at most one live payment for each purpose.
@@ -257,6 +258,42 @@ pub struct Refund {
     pub allow_new_key: bool,
     /// The fencing token of the latest lease.
     pub lease_token: i64,
+}
+
+/// The pool of permits that the provider calls of a payment or a refund take. An authorization has a deadline, and a rider waits for
+/// it. So it never waits for a call that can be made later (`docs/decisions/authorizations-first.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallPool {
+    /// Authorizations of holds, with their look-ups.
+    Authorizations,
+    /// Everything else: captures, cancellations, refunds, tips and debts, with their look-ups.
+    Settlement,
+}
+
+impl CallPool {
+    /// All values.
+    pub const ALL: [Self; 2] = [Self::Authorizations, Self::Settlement];
+
+    /// Returns the pool of a payment. The queries in `store/leases.rs` say the same in SQL.
+    pub fn of(state: PaymentState, goal: Goal) -> Self {
+        if state == PaymentState::Authorizing && goal == Goal::Hold { Self::Authorizations } else { Self::Settlement }
+    }
+
+    /// Returns the label in logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Authorizations => "authorizations",
+            Self::Settlement => "settlement",
+        }
+    }
+
+    /// Returns the wake of the worker that leases for this pool.
+    pub const fn wake(self) -> Wake {
+        match self {
+            Self::Authorizations => Wake::Authorizations,
+            Self::Settlement => Wake::Settlement,
+        }
+    }
 }
 
 /// The latest of the attempts at one call whose result is unknown.

@@ -2,12 +2,13 @@
 //! and decides nothing about payments.
 //!
 //! A call is made once. The worker retries, at the rate of the [`retry_budget`]. The [`breaker`] stops calls to a failing provider
-//! until a probe succeeds.
+//! until a probe succeeds. Each [`CallPool`] has a budget and a breaker of its own, so that failing captures stop no authorization.
 
 pub mod breaker;
 mod classify;
 mod client_guard;
 pub mod records;
+mod result;
 pub mod retry_budget;
 mod wire;
 
@@ -22,8 +23,9 @@ use serde::de::DeserializeOwned;
 use self::breaker::ProviderAvailability;
 use self::classify::classify;
 use self::client_guard::ClientGuard;
+pub use self::result::ProviderResult;
 pub(super) use self::wire::{Listed, ProviderPage, WireDispute, WireIntent, WireRefund};
-use super::model::{DisputeState, Payment, ProviderOperation, Refund};
+use super::model::{CallPool, DisputeState, Payment, ProviderOperation, Refund};
 use super::state_machine::IntentSnapshot;
 use super::state_machine::refund::ProviderRefundStatus;
 use crate::platform::Platform;
@@ -45,85 +47,11 @@ const FIND_PAGES_MAX: usize = 100;
 /// How long a search goes on to further pages. A search and its last call end well within a lease.
 const FIND_WITHIN: Duration = Duration::from_secs(5);
 
-/// Pages of a whole list: a million intents.
-pub(super) const RECORD_PAGES_MAX: usize = 10_000;
-
 /// How far the provider's clock may differ from ours, seconds.
-pub(super) const CLOCK_SLACK_S: i64 = 300;
+const CLOCK_SLACK_S: i64 = 300;
 
 /// The longest code or reason that is kept of a response.
 const REASON_CHARS_MAX: usize = 120;
-
-/// The result of a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProviderResult<T> {
-    /// Done; the object after the call.
-    Done(T),
-    /// Refused for good, and not done.
-    Refused {
-        /// The reason of the provider or the bank.
-        code: String,
-        /// The object, where the refusal shows it.
-        object: Option<T>,
-    },
-    /// Not done, for a reason that proves nothing about a later call.
-    Rejected {
-        /// The reason of the provider.
-        code: String,
-        /// The object, where the error shows it.
-        object: Option<T>,
-    },
-    /// Done or not done.
-    Unknown {
-        /// Whether the provider answered, though inconclusively. It replays that answer under the same key.
-        answered: bool,
-        /// Why, for logs and operators.
-        why: String,
-    },
-    /// Did not reach the provider, or the provider did not process it.
-    NotSent {
-        /// Why, for logs and operators.
-        why: String,
-    },
-}
-
-impl<T> ProviderResult<T> {
-    fn and_then<U>(self, read: impl Fn(T) -> Result<U, String>) -> ProviderResult<U> {
-        match self {
-            Self::Done(object) => match read(object) {
-                Ok(object) => ProviderResult::Done(object),
-                Err(why) => ProviderResult::Unknown { answered: true, why },
-            },
-            Self::Refused { code, object } => {
-                ProviderResult::Refused { code, object: object.and_then(|it| read(it).ok()) }
-            }
-            Self::Rejected { code, object } => {
-                ProviderResult::Rejected { code, object: object.and_then(|it| read(it).ok()) }
-            }
-            Self::Unknown { answered, why } => ProviderResult::Unknown { answered, why },
-            Self::NotSent { why } => ProviderResult::NotSent { why },
-        }
-    }
-
-    /// Returns why it is inconclusive; empty if it is not.
-    fn why(&self) -> &str {
-        match self {
-            Self::Unknown { why, .. } | Self::NotSent { why } => why,
-            Self::Done(_) | Self::Refused { .. } | Self::Rejected { .. } => "",
-        }
-    }
-
-    /// Returns the metric's label.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Done(_) => "done",
-            Self::Refused { .. } => "refused",
-            Self::Rejected { .. } => "rejected",
-            Self::Unknown { .. } => "unknown",
-            Self::NotSent { .. } => "not_sent",
-        }
-    }
-}
 
 /// The provider's intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,9 +71,9 @@ pub struct ProviderRefund {
     pub status: ProviderRefundStatus,
 }
 
-/// A client of the provider. Clones share connections, breaker and retry budget.
+/// A client of the provider for the calls of one pool. Clones share connections, breakers and retry budgets.
 #[derive(Clone)]
-pub struct ProviderClient(Arc<Parts>);
+pub struct ProviderClient(Arc<Parts>, CallPool);
 
 struct Parts {
     platform: Platform,
@@ -153,7 +81,8 @@ struct Parts {
     base_url: BaseUrl,
     secret_key: Secret,
     call_max: TimeDelta,
-    guard: ClientGuard,
+    authorizations: ClientGuard,
+    settlement: ClientGuard,
 }
 
 impl fmt::Debug for ProviderClient {
@@ -163,7 +92,7 @@ impl fmt::Debug for ProviderClient {
 }
 
 impl ProviderClient {
-    /// Returns a client of the configured provider.
+    /// Returns a client of the configured provider, for calls of [`CallPool::Settlement`].
     ///
     /// # Errors
     /// If the HTTP client cannot be built.
@@ -175,10 +104,29 @@ impl ProviderClient {
             base_url: config.base_url.clone(),
             secret_key: config.secret_key.clone(),
             call_max,
-            guard: ClientGuard::new(platform.clone(), call_max),
+            authorizations: ClientGuard::new(platform.clone(), CallPool::Authorizations, call_max),
+            settlement: ClientGuard::new(platform.clone(), CallPool::Settlement, call_max),
             platform,
         };
-        Ok(Self(Arc::new(parts)))
+        Ok(Self(Arc::new(parts), CallPool::Settlement))
+    }
+
+    /// Returns this client for the calls of `pool`.
+    #[must_use]
+    pub fn of(&self, pool: CallPool) -> Self {
+        Self(Arc::clone(&self.0), pool)
+    }
+
+    /// Returns the pool of its calls.
+    pub fn pool(&self) -> CallPool {
+        self.1
+    }
+
+    fn guard(&self) -> &ClientGuard {
+        match self.1 {
+            CallPool::Authorizations => &self.0.authorizations,
+            CallPool::Settlement => &self.0.settlement,
+        }
     }
 
     /// Returns the longest duration of a call.
@@ -189,17 +137,17 @@ impl ProviderClient {
     /// Returns whether the provider can be called. The breaker blocks calls in any case; asking first avoids committing attempts at
     /// calls that would not be made.
     pub fn availability(&self) -> ProviderAvailability {
-        self.0.guard.availability()
+        self.guard().availability()
     }
 
     /// Counts first tries: a share of them may be retried.
     pub(super) fn count_first_tries(&self, count: usize) {
-        self.0.guard.count_first_tries(count);
+        self.guard().count_first_tries(count);
     }
 
     /// Plans a retry; returns how long it waits for its turn, besides its own back-off.
     pub(super) fn plan_retry(&self) -> TimeDelta {
-        self.0.guard.plan_retry()
+        self.guard().plan_retry()
     }
 
     /// Creates an unconfirmed intent for the payment: no money moves. Its metadata has our id, so that it can be found.
@@ -373,7 +321,7 @@ impl ProviderClient {
         operation: Option<ProviderOperation>,
         call: Call<'_>,
     ) -> ProviderResult<T> {
-        let Parts { platform, egress, guard, .. } = &*self.0;
+        let (Parts { platform, egress, .. }, guard) = (&*self.0, self.guard());
         let Some(admitted) = guard.admit() else {
             return ProviderResult::NotSent { why: "not made: the circuit breaker is open".to_owned() };
         };

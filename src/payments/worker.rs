@@ -2,6 +2,9 @@
 //!
 //! Its only input is the database, so any number of processes can run it. The leases of a process that died run out; its unfinished
 //! calls then become unknown, and are looked up.
+//!
+//! Authorizations and all other work are leased apart, each for the permits of its own [`CallPool`]. So a rider's authorization never
+//! waits for a capture, whatever an outage has left behind.
 
 mod calls;
 
@@ -17,19 +20,17 @@ use uuid::Uuid;
 
 use self::calls::ProviderCalls;
 use super::commands::operation::{self, CallOutcome, LEASE, LeasedOperation, ResultContext, StepResult};
-use super::model::{Payment, Refund};
+use super::model::{CallPool, Payment, Refund};
 use super::provider::breaker::ProviderAvailability;
 use super::provider::{ProviderClient, ProviderResult};
 use super::store;
 use crate::platform::Platform;
 use crate::platform::clock::MachineTime;
+use crate::platform::config::PermitsConfig;
 use crate::platform::egress::TIMEOUT_MAX;
 use crate::platform::error::Result;
 use crate::platform::telemetry;
 use crate::platform::work::{Obstacle, RunOutcome, report_obstacle};
-
-/// The maximum number of payments and refunds that a process works on at once, and so of concurrent provider calls.
-pub const PERMITS: usize = 16;
 
 /// The back-off after the first failure; it doubles with each.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
@@ -47,23 +48,34 @@ const LEASE_SLACK_S: u64 = 3;
 // No configuration lets a call outlast its lease.
 const _: () = assert!(TIMEOUT_MAX.as_secs() + LEASE_SLACK_S <= LEASE.num_seconds().unsigned_abs());
 
-/// What the worker needs. Clones share the permits.
+/// What the workers of both pools need. Clones share the permits.
 #[derive(Debug, Clone)]
 pub struct PaymentsContext {
-    platform: Platform,
-    client: ProviderClient,
-    permits: Arc<Semaphore>,
+    authorizations: PoolContext,
+    settlement: PoolContext,
 }
 
 impl PaymentsContext {
-    /// Returns a worker with [`PERMITS`] permits.
-    pub fn new(platform: Platform, client: ProviderClient) -> Self {
-        Self { platform, client, permits: Arc::new(Semaphore::new(PERMITS)) }
+    /// Returns the context of workers that call `client`'s provider with `permits`.
+    pub fn new(platform: &Platform, client: &ProviderClient, permits: PermitsConfig) -> Self {
+        let pool = |pool, permits| PoolContext::new(platform.clone(), client.of(pool), permits);
+        Self {
+            authorizations: pool(CallPool::Authorizations, permits.authorizations),
+            settlement: pool(CallPool::Settlement, permits.settlement),
+        }
+    }
+
+    /// Returns what the worker of a pool needs.
+    pub fn pool(&self, pool: CallPool) -> &PoolContext {
+        match pool {
+            CallPool::Authorizations => &self.authorizations,
+            CallPool::Settlement => &self.settlement,
+        }
     }
 
     /// Returns the provider's client.
     pub fn client(&self) -> &ProviderClient {
-        &self.client
+        &self.settlement.client
     }
 
     /// Waits until everything that was started is finished.
@@ -71,10 +83,29 @@ impl PaymentsContext {
         let _all = self.paused().await;
     }
 
-    /// Waits as [`PaymentsContext::finished`] does, and starts nothing until the permit is dropped.
-    pub async fn paused(&self) -> Option<OwnedSemaphorePermit> {
-        let all = u32::try_from(PERMITS).unwrap_or(u32::MAX);
-        Arc::clone(&self.permits).acquire_many_owned(all).await.ok()
+    /// Waits as [`PaymentsContext::finished`] does, and starts nothing until the permits are dropped.
+    pub async fn paused(&self) -> [Option<OwnedSemaphorePermit>; 2] {
+        tokio::join!(self.authorizations.all_permits(), self.settlement.all_permits()).into()
+    }
+}
+
+/// What the worker of one pool needs. Clones share the permits.
+#[derive(Debug, Clone)]
+pub struct PoolContext {
+    platform: Platform,
+    client: ProviderClient,
+    permits: Arc<Semaphore>,
+    permits_max: u32,
+}
+
+impl PoolContext {
+    fn new(platform: Platform, client: ProviderClient, permits_max: u32) -> Self {
+        let permits = Semaphore::new(usize::try_from(permits_max).unwrap_or(Semaphore::MAX_PERMITS));
+        Self { platform, client, permits: Arc::new(permits), permits_max }
+    }
+
+    async fn all_permits(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).acquire_many_owned(self.permits_max).await.ok()
     }
 
     /// Waits for a permit, and takes all that are free then; none at shutdown.
@@ -146,7 +177,7 @@ impl PaymentsContext {
     }
 }
 
-/// Leases what is due, as much as there are free permits, and starts it. Does nothing if nothing is due, or the provider is
+/// Leases what is due of a pool, as much as there are free permits, and starts it. Does nothing if nothing is due, or the provider is
 /// unavailable: an outage takes no leases and starts no attempts.
 ///
 /// It does not wait for the provider, so a slow answer delays only its own payment; [`PaymentsContext::finished`] waits. Exception:
@@ -154,7 +185,7 @@ impl PaymentsContext {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn run_once(context: &PaymentsContext) -> Result<RunOutcome> {
+pub async fn run_once(context: &PoolContext) -> Result<RunOutcome> {
     let mut permits = context.free_permits().await;
     let availability = context.client.availability();
     match availability {
@@ -180,12 +211,13 @@ pub async fn run_once(context: &PaymentsContext) -> Result<RunOutcome> {
     Ok(outcome)
 }
 
-/// Returns how long until something is due and the provider available; `None` if nothing will be due.
+/// Returns how long until something of a pool is due and the provider available; `None` if nothing will be due.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn until_next(context: &PaymentsContext) -> Result<Option<Duration>> {
-    let due = context.platform.db.read((), |conn, ()| Box::pin(store::next_due(conn))).await?;
+pub async fn until_next(context: &PoolContext) -> Result<Option<Duration>> {
+    let due =
+        context.platform.db.read(context.client.pool(), |conn, pool| Box::pin(store::next_due(conn, *pool))).await?;
     let now = context.platform.clock.machine();
     let unavailable_for = match context.client.availability() {
         ProviderAvailability::Available | ProviderAvailability::Probe => TimeDelta::zero(),
@@ -197,22 +229,31 @@ pub async fn until_next(context: &PaymentsContext) -> Result<Option<Duration>> {
 type RunFuture = BoxFuture<'static, Result<()>>;
 
 /// Leases up to `limit` payments and refunds, payments first. Returns the work on them, and how many cannot be read.
-async fn lease(context: &PaymentsContext, limit: usize) -> Result<(Vec<RunFuture>, usize)> {
+async fn lease(context: &PoolContext, limit: usize) -> Result<(Vec<RunFuture>, usize)> {
     let (clock, random) = (&context.platform.clock, &context.platform.random);
     let now = clock.machine();
     let attempt_ids: Vec<Uuid> = (0..limit).map(|_| random.uuid(now)).collect();
-    let leased = context.platform.db.transaction((attempt_ids, (now, clock.domain())), |tx, (attempt_ids, times)| {
+    let input = (context.client.pool(), attempt_ids, (now, clock.domain()));
+    let leased = context.platform.db.transaction(input, |tx, (pool, attempt_ids, times)| {
         Box::pin(async move {
-            let payments = operation::lease::<Payment>(tx, *times, attempt_ids).await?;
-            let left = attempt_ids.get(payments.operations.len()..).unwrap_or_default();
-            Ok((payments, operation::lease::<Refund>(tx, *times, left).await?))
+            let payments = operation::lease::<Payment>(tx, *pool, *times, attempt_ids).await?;
+            let left = match pool {
+                CallPool::Authorizations => &[],
+                CallPool::Settlement => attempt_ids.get(payments.operations.len()..).unwrap_or_default(),
+            };
+            Ok((payments, operation::lease::<Refund>(tx, *pool, *times, left).await?))
         })
     });
     let (payments, refunds) = leased.await?;
     let unreadable = payments.unreadable.iter().chain(&refunds.unreadable);
     let count = unreadable.clone().count();
     unreadable.for_each(|why| {
-        report_obstacle(&context.platform, "payments", (&"a payment or a refund", why), Obstacle::of(why))
+        report_obstacle(
+            &context.platform,
+            context.client.pool().as_str(),
+            (&"a payment or a refund", why),
+            Obstacle::of(why),
+        )
     });
     let (payments, refunds) = (payments.operations, refunds.operations);
     let failures = payments.iter().map(|one| one.target.failures).chain(refunds.iter().map(|one| one.target.failures));
@@ -223,7 +264,7 @@ async fn lease(context: &PaymentsContext, limit: usize) -> Result<(Vec<RunFuture
 }
 
 /// Takes steps under one lease until nothing more can be done now. Each step ends in a commit, which returns the next.
-async fn run<T: ProviderCalls>(context: PaymentsContext, operation: LeasedOperation<T>) -> Result<()> {
+async fn run<T: ProviderCalls>(context: PoolContext, operation: LeasedOperation<T>) -> Result<()> {
     let mut next = Some(operation);
     while let Some(operation) = next {
         let target = &operation.target;
@@ -244,7 +285,7 @@ async fn run<T: ProviderCalls>(context: PaymentsContext, operation: LeasedOperat
 }
 
 /// Gives a run a trace id of its own. A run that fails is resumed once its lease has run out.
-fn traced(context: &PaymentsContext, run: RunFuture) -> BoxFuture<'static, ()> {
+fn traced(context: &PoolContext, run: RunFuture) -> BoxFuture<'static, ()> {
     let trace_id = context.platform.random.uuid(context.platform.clock.machine()).simple().to_string();
     let trace = telemetry::Context { trace_id: trace_id.into(), path: "payments".into() };
     let span = telemetry::span(&trace);

@@ -1,16 +1,24 @@
 //! The configuration of the service: flags and environment variables. `main.rs` and `startup.rs` read all of it; each module gets
 //! only its own part.
 
+mod permits;
 mod provider;
+pub mod retention;
+mod streets;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 use clap::Args;
 
+pub use self::permits::PermitsConfig;
 pub use self::provider::ProviderConfig;
+pub use self::retention::RetentionConfig;
+pub use self::streets::StreetFile;
 use super::auth::{ExpectedClaims, TokenKey, Tokens};
+use super::match_policy::MatchPolicy;
 use super::secret::Secret;
+use super::switch::Switch;
 
 /// The maximum number of webhook secrets that are valid at the same time. During a rotation there are two.
 pub const WEBHOOK_SECRETS_MAX: usize = 4;
@@ -59,6 +67,10 @@ pub struct Config {
     #[command(flatten)]
     pub psp: ProviderConfig,
 
+    /// How much of the provider is used at once.
+    #[command(flatten)]
+    pub permits: PermitsConfig,
+
     /// Secret to verify the provider's webhooks with; `new,old` during a rotation
     #[arg(long, env = "PSP_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true, value_parser = secrets)]
     pub psp_webhook_secret: Secret,
@@ -66,6 +78,26 @@ pub struct Config {
     /// Requests per second that each caller may send, on average
     #[arg(long, env = "RIDEMATCH_RATE_LIMIT", default_value = "100")]
     pub rate_limit: NonZeroU32,
+
+    /// How drivers are assigned to trips: all trips at once (`batched`), or each in turn gets the nearest (`nearest`)
+    #[arg(long, env = "RIDEMATCH_MATCH_POLICY", default_value = "batched", value_parser = match_policy)]
+    pub match_policy: MatchPolicy,
+
+    /// Street map for drive times: node-link JSON, as of OSMnx; without it, drive times are estimated from distances
+    #[arg(long, env = "RIDEMATCH_STREETS", value_name = "FILE", value_parser = StreetFile::read)]
+    pub streets: Option<StreetFile>,
+
+    /// Whether prices rise where demand exceeds supply: `on` or `off`
+    #[arg(long, env = "RIDEMATCH_SURGE", default_value = "off", value_name = "on|off", value_parser = switch)]
+    pub surge: Switch,
+
+    /// Whether idle drivers get hints where demand exceeds supply: `on` or `off`
+    #[arg(long, env = "RIDEMATCH_HINTS", default_value = "off", value_name = "on|off", value_parser = switch)]
+    pub hints: Switch,
+
+    /// The retention.
+    #[command(flatten)]
+    pub retention: RetentionConfig,
 
     /// Log filter: a level, or `info,ridematch=debug`
     #[arg(long, env = "RIDEMATCH_LOG", default_value = "info")]
@@ -104,6 +136,15 @@ fn database_url(text: &str) -> Result<String, String> {
 fn jwt_secret(text: &str) -> Result<String, String> {
     // RFC 7518, 3.2: a key of HS256 is at least as long as the hash.
     if text.len() >= 32 { Ok(text.to_owned()) } else { Err("must have at least 32 bytes".to_owned()) }
+}
+
+fn match_policy(text: &str) -> Result<MatchPolicy, String> {
+    MatchPolicy::parse(text)
+        .ok_or_else(|| format!("must be one of: {}", MatchPolicy::ALL.map(MatchPolicy::as_str).join(", ")))
+}
+
+fn switch(text: &str) -> Result<Switch, String> {
+    Switch::parse(text).ok_or_else(|| format!("must be one of: {}", Switch::ALL.map(Switch::as_str).join(", ")))
 }
 
 fn claim(text: &str) -> Result<String, String> {

@@ -165,6 +165,9 @@ pub enum Error {
         /// The value.
         value: String,
     },
+    /// An option or a file that it names cannot be used; the text names it. Only at start.
+    #[error("{0}")]
+    Configuration(String),
     /// A broken invariant; the text is for the log.
     #[error("{0}")]
     Bug(String),
@@ -218,7 +221,11 @@ impl Error {
             Self::Database(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut) => true,
             Self::Database(_) => false,
             Self::Refused(refusal) => refusal.code == Code::Overloaded,
-            Self::StaleWrite(_) | Self::IncompatibleSchema { .. } | Self::ImpossibleRow { .. } | Self::Bug(_) => false,
+            Self::StaleWrite(_)
+            | Self::IncompatibleSchema { .. }
+            | Self::ImpossibleRow { .. }
+            | Self::Configuration(_)
+            | Self::Bug(_) => false,
         }
     }
 }

@@ -161,6 +161,8 @@ ids! {
     FindingId = "fnd";
     /// A device gateway that sends the positions of many drivers.
     GatewayId = "gwy";
+    /// A hint to a driver where demand is short of cars.
+    HintId = "hnt";
 }
 
 #[cfg(test)]

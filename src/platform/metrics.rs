@@ -8,6 +8,10 @@ use prometheus::{
 use super::error::{Error, Result};
 use super::{Platform, outbox};
 
+mod dispatch;
+
+pub use dispatch::DispatchMetrics;
+
 /// The buckets of latencies, seconds: 0.5 ms to 10 s, about two per octave in the common range.
 const LATENCY_BUCKETS_S: [f64; 18] =
     [0.000_5, 0.001, 0.002, 0.003, 0.005, 0.007_5, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 10.0];
@@ -27,18 +31,20 @@ pub struct Metrics {
     registry: Registry,
     pub http_requests: IntCounterVec,
     pub http_latency: HistogramVec,
-    pub match_latency: HistogramVec,
+    pub dispatch: DispatchMetrics,
     pub supply: SupplyMetrics,
-    pub candidates_refused: IntCounterVec,
+    pub drives: IntCounterVec,
     pub provider_calls: IntCounterVec,
     pub provider_latency: HistogramVec,
-    pub psp_breaker_state: IntGauge,
+    pub psp_breaker_state: IntGaugeVec,
     pub psp_breaker_transitions: IntCounterVec,
-    pub psp_retry_budget: IntGauge,
+    pub psp_retry_budget: IntGaugeVec,
     pub webhooks: WebhookMetrics,
     pub workers: WorkerMetrics,
+    pub retention: RetentionMetrics,
     pub reconciliation_open: IntGaugeVec,
     pub reconciliation_age: IntGauge,
+    pub reconciliation_watermark_age: IntGauge,
     pub pool_connections: IntGaugeVec,
     pub tasks: IntGauge,
     pub outbox_open: IntGauge,
@@ -145,6 +151,27 @@ impl WorkerMetrics {
     }
 }
 
+/// The metrics of the retention.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each metric has a help text")]
+pub struct RetentionMetrics {
+    pub deleted: IntCounterVec,
+    pub behind: IntGaugeVec,
+}
+
+impl RetentionMetrics {
+    fn new(make: &Registrar<'_>) -> Result<Self> {
+        Ok(Self {
+            deleted: make.counter("ridematch_retention_deleted_total", "Expired rows that were deleted", &["rows"])?,
+            behind: make.gauges(
+                "ridematch_retention_behind",
+                "1 if the last batch of expired rows was full or failed: there may be more; otherwise 0",
+                &["rows"],
+            )?,
+        })
+    }
+}
+
 impl Metrics {
     /// Registers all metrics.
     ///
@@ -160,16 +187,12 @@ impl Metrics {
                 "HTTP request latency",
                 &["method", "route"],
             )?,
-            match_latency: make.histogram(
-                "ridematch_match_latency_seconds",
-                "Time from the payment's authorization to the first offer, by the number of trips matched in one cycle",
-                &["batch_size"],
-            )?,
+            dispatch: DispatchMetrics::new(&make)?,
             supply: SupplyMetrics::new(&make)?,
-            candidates_refused: make.counter(
-                "ridematch_candidates_refused_total",
-                "Candidates that were free in the index but not in the database, by reason",
-                &["reason"],
+            drives: make.counter(
+                "ridematch_drives_total",
+                "Drives computed, by source: streets, or estimate without a map and off it",
+                &["source"],
             )?,
             provider_calls: make.counter(
                 "ridematch_provider_calls_total",
@@ -181,21 +204,24 @@ impl Metrics {
                 "Latency of calls to the payment provider, by operation and outcome",
                 &["operation", "outcome"],
             )?,
-            psp_breaker_state: make.gauge(
+            psp_breaker_state: make.gauges(
                 "ridematch_psp_breaker_state",
-                "State of the payment provider's circuit breaker: 0 closed, 1 half-open, 2 open",
+                "State of the circuit breaker for a pool of calls to the payment provider: 0 closed, 1 half-open, 2 open",
+                &["pool"],
             )?,
             psp_breaker_transitions: make.counter(
                 "ridematch_psp_breaker_transitions_total",
-                "Transitions of the payment provider's circuit breaker, by new state",
-                &["to"],
+                "Transitions of a pool's circuit breaker, by new state",
+                &["pool", "to"],
             )?,
-            psp_retry_budget: make.gauge(
+            psp_retry_budget: make.gauges(
                 "ridematch_psp_retry_budget",
-                "Retries that may be sent to the payment provider now; if negative, the number of waiting retries",
+                "Retries of a pool that may be sent to the payment provider now; if negative, the number of waiting retries",
+                &["pool"],
             )?,
             webhooks: WebhookMetrics::new(&make)?,
             workers: WorkerMetrics::new(&make)?,
+            retention: RetentionMetrics::new(&make)?,
             reconciliation_open: make.gauges(
                 "ridematch_reconciliation_findings_open",
                 "Open reconciliation findings, by kind",
@@ -204,6 +230,10 @@ impl Metrics {
             reconciliation_age: make.gauge(
                 "ridematch_reconciliation_last_checked_age_seconds",
                 "Time since the start of the last reconciliation run that read the provider's records; -1 if none did",
+            )?,
+            reconciliation_watermark_age: make.gauge(
+                "ridematch_reconciliation_watermark_age_seconds",
+                "Age of the latest payment before which every payment was compared after its trip was settled; -1 before the first",
             )?,
             pool_connections: make.gauges("ridematch_pool_connections", "Database connections", &["state"])?,
             tasks: make.gauge("ridematch_tasks", "Running commands and queries")?,
@@ -240,7 +270,11 @@ impl Registrar<'_> {
     }
 
     fn histogram(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec> {
-        let opts = HistogramOpts::new(name, help).buckets(LATENCY_BUCKETS_S.to_vec());
+        self.histogram_in(name, help, labels, &LATENCY_BUCKETS_S)
+    }
+
+    fn histogram_in(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<HistogramVec> {
+        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
         self.register(HistogramVec::new(opts, labels).map_err(bug)?)
     }
 

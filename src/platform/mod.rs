@@ -14,6 +14,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod leader;
 pub mod limits;
+pub mod match_policy;
 pub mod metrics;
 pub mod money;
 pub mod names;
@@ -23,6 +24,7 @@ pub mod random;
 pub mod retention;
 pub mod schema;
 pub mod secret;
+pub mod switch;
 pub mod telemetry;
 pub mod text;
 pub mod wake;
@@ -48,6 +50,7 @@ pub struct Parts {
     pub streams: http::stream_permit::StreamLimiter,
     pub metrics: metrics::Metrics,
     pub leadership: leader::Leadership,
+    pub retention: config::RetentionConfig,
     /// Cancelled at shutdown: streams end, workers finish their run.
     pub shutdown: tokio_util::sync::CancellationToken,
     /// The id of this process, new at each start.

@@ -2,6 +2,7 @@
 //!
 //! A migration that has landed is never edited: its checksum is stored in each database that has it.
 
+use futures_util::future::BoxFuture;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
@@ -22,14 +23,16 @@ const ATTEMPTS_MAX: u32 = 20;
 ///
 /// # Errors
 /// [`Error::IncompatibleSchema`], and then the database is unchanged; if the database does not respond, or a migration fails.
-pub async fn migrate(url: &str) -> Result<()> {
-    let mut attempts = 1;
-    loop {
-        match migrate_once(url).await {
-            Err(error) if error.is_locked() && attempts < ATTEMPTS_MAX => attempts += 1,
-            end => return end,
+pub fn migrate(url: &str) -> BoxFuture<'_, Result<()>> {
+    Box::pin(async move {
+        let mut attempts = 1;
+        loop {
+            match migrate_once(url).await {
+                Err(error) if error.is_locked() && attempts < ATTEMPTS_MAX => attempts += 1,
+                end => return end,
+            }
         }
-    }
+    })
 }
 
 async fn migrate_once(url: &str) -> Result<()> {

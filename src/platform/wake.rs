@@ -14,11 +14,13 @@ use uuid::Uuid;
 /// What has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Wake {
-    /// A payment or a refund has work due.
-    Payments,
+    /// The authorization of a payment is due.
+    Authorizations,
+    /// Other work on a payment or a refund is due.
+    Settlement,
     /// The outbox has new deliveries.
     Outbox,
-    /// A trip is searching.
+    /// Something that a match cycle depends on has changed.
     Dispatch,
     /// A deadline was set that may be the earliest one.
     Deadlines,
@@ -32,11 +34,14 @@ pub enum Wake {
     Trip(Uuid),
     /// This driver has new events, or became free or busy.
     Driver(Uuid),
+    /// This trip began or ended a search.
+    Search(Uuid),
 }
 
 /// The wakes without an id, each with its letter in a NOTIFY payload.
-const PLAIN: [(Wake, char); 7] = [
-    (Wake::Payments, 'p'),
+const PLAIN: [(Wake, char); 8] = [
+    (Wake::Authorizations, 'a'),
+    (Wake::Settlement, 'p'),
     (Wake::Outbox, 'o'),
     (Wake::Dispatch, 's'),
     (Wake::Deadlines, 'd'),
@@ -57,6 +62,13 @@ const LISTENER_CHECK: Duration = Duration::from_secs(5);
 /// The name of the NOTIFY channel.
 pub const CHANNEL: &str = "ridematch_wake";
 
+/// The drivers that changed, for the index.
+#[derive(Debug, Default)]
+struct Changes {
+    ids: Mutex<HashSet<Uuid>>,
+    added: Notify,
+}
+
 /// Distributes wakes: commits send, workers and streams wait.
 #[derive(Debug, Clone, Default)]
 pub struct WakeHub(Arc<Inner>);
@@ -65,8 +77,8 @@ pub struct WakeHub(Arc<Inner>);
 struct Inner {
     plain: [Notify; PLAIN.len()],
     objects: Mutex<HashMap<Wake, watch::Sender<()>>>,
-    drivers_changed: Mutex<HashSet<Uuid>>,
-    driver_changed: Notify,
+    drivers: Changes,
+    searches: Mutex<HashSet<Uuid>>,
     outgoing: Mutex<HashSet<Wake>>,
     outgoing_added: Notify,
 }
@@ -89,9 +101,16 @@ impl WakeHub {
                 self.0.plain[index].notify_one();
                 continue;
             }
-            if let Wake::Driver(id) = wake {
-                lock(&self.0.drivers_changed).insert(*id);
-                self.0.driver_changed.notify_one();
+            match wake {
+                Wake::Driver(id) => {
+                    lock(&self.0.drivers.ids).insert(*id);
+                    self.0.drivers.added.notify_one();
+                }
+                Wake::Search(id) => {
+                    lock(&self.0.searches).insert(*id);
+                    self.wake_here(&[Wake::Dispatch]);
+                }
+                _ => {}
             }
             if let Some(sender) = lock(&self.0.objects).get(wake) {
                 sender.send_replace(());
@@ -108,12 +127,17 @@ impl WakeHub {
 
     /// Waits until a driver changes. [`WakeHub::take_changed_drivers`] returns which ones.
     pub async fn wait_for_drivers(&self) {
-        self.0.driver_changed.notified().await;
+        self.0.drivers.added.notified().await;
     }
 
     /// Returns the drivers that changed since the last call.
     pub fn take_changed_drivers(&self) -> Vec<Uuid> {
-        lock(&self.0.drivers_changed).drain().collect()
+        lock(&self.0.drivers.ids).drain().collect()
+    }
+
+    /// Returns the trips that began or ended a search since the last call. [`Wake::Dispatch`] follows each.
+    pub fn take_changed_searches(&self) -> Vec<Uuid> {
+        lock(&self.0.searches).drain().collect()
     }
 
     /// Subscribes to the wakes of one trip or one driver.
@@ -150,6 +174,7 @@ pub fn unpack(text: &str) -> Vec<Wake> {
             match kind {
                 't' => id().map(Wake::Trip),
                 'v' => id().map(Wake::Driver),
+                'q' => id().map(Wake::Search),
                 _ => PLAIN.iter().find(|(_, letter)| *letter == kind).map(|(wake, _)| *wake),
             }
         })
@@ -194,6 +219,7 @@ fn pack(wakes: HashSet<Wake>) -> String {
         let word = match wake {
             Wake::Trip(id) => format!("t{}", id.simple()),
             Wake::Driver(id) => format!("v{}", id.simple()),
+            Wake::Search(id) => format!("q{}", id.simple()),
             plain => PLAIN.iter().filter(|(wake, _)| *wake == plain).map(|(_, letter)| *letter).collect(),
         };
         if text.len() + word.len() < NOTIFY_BYTES_MAX {
@@ -243,10 +269,12 @@ mod tests {
     #[test]
     fn wakes_round_trip_through_a_payload() {
         let wakes = HashSet::from([
-            Wake::Payments,
+            Wake::Authorizations,
+            Wake::Settlement,
             Wake::Dispatch,
             Wake::Trip(Uuid::from_u128(7)),
             Wake::Driver(Uuid::from_u128(8)),
+            Wake::Search(Uuid::from_u128(9)),
         ]);
         assert_eq!(unpack(&pack(wakes.clone())).into_iter().collect::<HashSet<_>>(), wakes);
         assert_eq!(unpack("nonsense,t123,"), vec![]);

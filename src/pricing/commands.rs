@@ -2,9 +2,10 @@
 
 use chrono::TimeDelta;
 
-use super::model::{NO_SURGE_BP, price};
+use super::model::price;
 use super::store::{self, Quote};
-use crate::geo::{Position, roads};
+use crate::demand::PlaceSurge;
+use crate::geo::{Drive, Position};
 use crate::platform::class::VehicleClass;
 use crate::platform::clock::DomainTime;
 use crate::platform::db::Tx;
@@ -23,6 +24,9 @@ pub struct NewQuote {
     pub class: VehicleClass,
     pub pickup: Position,
     pub dropoff: Position,
+    /// From the pickup to the dropoff.
+    pub drive: Drive,
+    pub surge: PlaceSurge,
     pub now: DomainTime,
 }
 
@@ -31,8 +35,8 @@ pub struct NewQuote {
 /// # Errors
 /// 422 if the price of so long a drive overflows.
 pub async fn quote(tx: &mut Tx, new: &NewQuote) -> Result<Quote> {
-    let leg = roads::estimate(new.pickup, new.dropoff);
-    let fare = price(new.class, leg, NO_SURGE_BP).ok_or_else(|| {
+    let Drive { leg, source } = new.drive;
+    let fare = price(new.class, leg, new.surge.multiplier_bp).ok_or_else(|| {
         Refusal::new(Code::InvalidRequest, "The drive is too long to price. Choose a closer `dropoff`.")
             .field("/dropoff", "too far from the pickup")
     })?;
@@ -43,8 +47,9 @@ pub async fn quote(tx: &mut Tx, new: &NewQuote) -> Result<Quote> {
         pickup: new.pickup,
         dropoff: new.dropoff,
         leg,
+        eta_source: source,
         fare,
-        surge_bp: NO_SURGE_BP,
+        surge: new.surge.clone(),
         created_at: new.now,
         expires_at: new.now + QUOTE_TTL,
         used_at: None,

@@ -5,7 +5,6 @@ pub mod commands;
 pub mod model;
 pub mod routes;
 pub mod store;
-pub mod worker;
 
 pub use model::{Fare, Tariff, driver_share, price, waiting_charge};
-pub use store::Quote;
+pub use store::{Quote, RETENTION};

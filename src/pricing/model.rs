@@ -1,5 +1,6 @@
 //! The prices and their rules. Pure and in integers: meters, seconds and minor units in, minor units out.
 
+use crate::demand::surge::NO_SURGE_BP;
 use crate::geo::roads::Leg;
 use crate::platform::class::VehicleClass;
 use crate::platform::money::{Currency, Money, scaled};
@@ -34,9 +35,6 @@ pub const WAITING_CHARGED_S_MAX: i64 = 1_200;
 
 /// The driver's share of the rider's charge, percent. The platform gets the rest and the rounding.
 pub const DRIVER_SHARE_PERCENT: i64 = 75;
-
-/// The surge factor without surge, basis points.
-pub const NO_SURGE_BP: i32 = 10_000;
 
 impl Tariff {
     /// Returns the tariff of a class.

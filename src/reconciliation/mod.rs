@@ -11,5 +11,6 @@ pub mod routes;
 mod store;
 pub mod worker;
 
+pub use store::RETENTION;
 pub(crate) use store::unsettled_trips;
 pub use worker::ReconciliationContext;

@@ -4,10 +4,11 @@ pub mod differences;
 mod disputes;
 pub mod findings;
 pub mod kinds;
+pub mod windows;
 
 use std::collections::BTreeMap;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
 use uuid::{Builder, Uuid};
 
 use crate::platform::clock::MachineTime;
@@ -40,19 +41,27 @@ impl SettlementLimits {
 /// Sums of money in minor units, by currency.
 pub type CurrencyTotals = BTreeMap<String, i64>;
 
-/// Sums amounts by currency. Saturates at the bounds of `i64`.
-pub fn totals_by_currency<'a>(amounts: impl Iterator<Item = (&'a str, i64)>) -> CurrencyTotals {
-    amounts.fold(CurrencyTotals::new(), |mut totals, (currency, amount)| {
-        let total = totals.entry(currency.to_owned()).or_default();
-        *total = total.saturating_add(amount);
-        totals
-    })
+/// Adds an amount to the total of its currency. Saturates at the bounds of `i64`.
+pub fn add_amount(totals: &mut CurrencyTotals, currency: &str, amount: i64) {
+    match totals.get_mut(currency) {
+        Some(total) => *total = total.saturating_add(amount),
+        None => {
+            totals.insert(currency.to_owned(), amount);
+        }
+    }
 }
 
 /// Returns the least id that can have been made at `time` or later: ids are UUIDs of version 7 and start with their time.
 pub fn first_id_at(time: MachineTime) -> Uuid {
     let millis = u64::try_from(time.utc().timestamp_millis()).unwrap_or(0);
     Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
+}
+
+/// Returns the time in an id that [`first_id_at`] could have made; `None` if it has none.
+pub fn time_of_id(id: Uuid) -> Option<MachineTime> {
+    let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
+    let time = DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)?;
+    Some(MachineTime::new(time))
 }
 
 /// Returns the published name of an object: `trip_01jd…` if its kind has an id prefix, else `posting 0190…`.
@@ -79,8 +88,10 @@ mod tests {
 
     #[test]
     fn totals_are_kept_by_currency_and_saturate() {
-        let all = totals_by_currency([("USD", 1), ("EUR", 2), ("USD", 3)].into_iter());
-        assert_eq!(all, CurrencyTotals::from([("EUR".to_owned(), 2), ("USD".to_owned(), 4)]));
-        assert_eq!(totals_by_currency([("USD", i64::MAX), ("USD", 1)].into_iter())["USD"], i64::MAX);
+        let mut totals = CurrencyTotals::new();
+        for (currency, amount) in [("USD", 1), ("EUR", 2), ("USD", 3), ("EUR", i64::MAX)] {
+            add_amount(&mut totals, currency, amount);
+        }
+        assert_eq!(totals, CurrencyTotals::from([("EUR".to_owned(), i64::MAX), ("USD".to_owned(), 4)]));
     }
 }

@@ -44,7 +44,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
 /// Get the reconciliation overview
 ///
-/// The open findings of the last run, and the objects that need an operator's decision. A run starts every 15 minutes;
+/// The open findings, and the objects that need an operator's decision. A run starts every 15 minutes and compares what changed since the
+/// last one;
 /// `POST /v1/ops/reconciliation/runs` requests one now. Each list has the first hundred items and the total number.
 #[utoipa::path(get, path = "/v1/ops/reconciliation", tag = "ops", operation_id = "get_reconciliation", security(("ops" = [])),
     responses((status = 200, description = "The open findings and the review queue", body = OverviewBody)))]
@@ -243,7 +244,7 @@ async fn run(request: Request<Operators>) -> HttpResult {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RunRequest {
-    /// `all`, the default, or `recent` for payments of the last eight days.
+    /// `all`, the default, or `recent` for what was made in the last eight days, refunds and disputes of older payments included.
     #[schema(value_type = Option<RunScope>)]
     scope: Option<String>,
 }

@@ -1,59 +1,48 @@
-//! Runs reconciliation: on a schedule, and when an operator requests it. Also deletes expired runs and updates the gauges.
+//! Runs reconciliation: on a schedule, and when an operator requests it. Also updates the gauges.
 //!
-//! At most one run is in progress, in any process. Its lease is extended by each of its writes, and while it reads. If the process
-//! stops, the next one abandons the run and starts another; writes of the abandoned run are rejected. Nothing is lost, because a
-//! run reads everything again.
+//! At most one run is in progress, in any process. It compares window by window ([`Sweep`]) and commits after each where it goes on. Its
+//! lease is extended by each of its writes, and while it reads. If the process stops, the next one continues at that window, under a
+//! greater token; writes of the former process are rejected.
+
+mod sweep;
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
-use uuid::Uuid;
 
-use super::commands::{self, CancelCall, NewRepair, RunLease, RunObservations, RunSchedule};
-use super::compare::{self, RecordComparison};
-use super::model::findings::{self, Run, RunCounts};
-use super::model::kinds::{DifferenceKind, RepairRule, RunState};
+use self::sweep::Sweep;
+use super::commands::{self, RunLease, RunSchedule};
+use super::compare::Interrupted;
+use super::model::findings::Run;
+use super::model::kinds::{DifferenceKind, RunScope, RunState};
+use super::model::windows::whole_second;
 use super::store::{self, RunStart};
 use crate::payments::ProviderClient;
-use crate::payments::model::AttemptOutcome;
-use crate::payments::provider::ProviderResult;
 use crate::platform::Platform;
 use crate::platform::clock::MachineTime;
-use crate::platform::error::Result;
-use crate::platform::ids::FindingId;
-use crate::platform::retention;
+use crate::platform::error::{Error, Result};
 
 /// The interval of scheduled runs: the longest that a rider's money stays reserved after a free trip if its release was missed.
 const EVERY: TimeDelta = TimeDelta::minutes(15);
 
-/// The interval of runs over all payments. Changes made by hand at the provider mostly concern recent payments.
-const FULL_EVERY: TimeDelta = TimeDelta::hours(24);
+/// The interval of runs that go back for [`RECENT`]: they find changes at the provider whose events were lost.
+const RECENT_EVERY: TimeDelta = TimeDelta::hours(24);
 
-/// The age of the payments in a recent run: one day more than an authorization lives, so every payment that can still change is
-/// included.
+/// The interval of runs over all payments. What changes at the provider after eight days has an event, or is a refund or a dispute,
+/// which each run finds by its own creation.
+const FULL_EVERY: TimeDelta = TimeDelta::days(7);
+
+/// One day more than an authorization lives, so every payment that can still change is included.
 const RECENT: TimeDelta = TimeDelta::days(8);
 
-/// The time without a write after which a run is abandoned.
+/// The time without a write after which another process continues a run.
 const LEASE: TimeDelta = TimeDelta::minutes(5);
 
-/// How often the lease is extended while records are read: a million intents take ten thousand calls. Several extensions may fail
-/// before the lease expires.
+/// How often the lease is extended while records are read: a window of 20,000 payments takes hundreds of calls. Several extensions may
+/// fail before the lease expires.
 const EXTEND_EVERY: Duration = Duration::from_secs(60);
-
-/// The most differences that one run records, repairable ones first. More indicate a wrong account or an empty database.
-const RECORDED_MAX: usize = 10_000;
-
-/// Differences recorded in one transaction.
-const BATCH: usize = 200;
-
-/// Repairs attempted by one run, each with at most one call to the provider; the next run continues.
-const REPAIRS_MAX: i64 = 100;
-
-/// How long a run that repaired nothing is kept (machine time). Findings are kept forever.
-const RUNS_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// What the worker needs.
 #[derive(Debug, Clone)]
@@ -73,43 +62,48 @@ impl ReconciliationContext {
 
     fn lease(&self, run: &Run) -> RunLease {
         let now = self.platform.clock.machine();
-        RunLease { run: run.id, now, until: now + LEASE }
+        RunLease { run: run.id, token: run.lease_token, now, until: now + LEASE }
     }
 }
 
-/// Runs reconciliation if a run is queued or due. Returns the number of runs.
+/// Runs reconciliation if a run is queued, due, or left by another process. Returns the number of runs.
 ///
 /// # Errors
 /// If the database does not answer. An unreachable provider is no error: the run is `unchecked`.
 pub async fn run_once(context: &ReconciliationContext) -> Result<usize> {
     let Some(run) = start(context).await? else { return Ok(0) };
-    let end = execute(context, &run).await;
-    let ended = match &end {
-        Ok(ended) => ended.clone(),
-        // Other processes need not wait for the lease to expire.
-        Err(error) => Run { state: RunState::Abandoned, detail: Some(error.to_string()), ..run },
+    let mut sweep = Sweep::new(context, run);
+    let (state, detail) = match sweep.run_to_end().await {
+        Ok(()) => (RunState::Checked, sweep.incomplete()),
+        Err(Interrupted::Provider(why)) => {
+            tracing::warn!(why, "the provider's records could not be read");
+            (RunState::Unchecked, Some(why))
+        }
+        Err(Interrupted::Shutdown) => return release(context, &sweep.run, None).await.map(|()| 0),
+        Err(Interrupted::Failed(error)) => {
+            // Another process, or this one, continues; after several failures the run is abandoned.
+            if let Err(error) = release(context, &sweep.run, Some(&error)).await {
+                tracing::debug!(%error, "the lease of a run could not be ended; it expires");
+            }
+            return Err(error);
+        }
     };
-    tracing::info!(run_id = %ended.id, state = ended.state.as_str(), counts = ?ended.counts, "reconciliation run ended");
-    let finish = (ended, context.platform.clock.machine());
-    context.platform.db.transaction(finish, |tx, (run, now)| Box::pin(commands::finish(tx, run, *now))).await?;
-    end.map(|_| 1)
-}
-
-/// Compares, records and repairs. Returns the run as it ended.
-async fn execute(context: &ReconciliationContext, run: &Run) -> Result<Run> {
-    let comparison = with_lease(compare_records(context, run), EXTEND_EVERY, || extend_lease(context, run)).await?;
-    match comparison.unchecked.clone() {
-        Some(why) => Ok(Run { state: RunState::Unchecked, detail: Some(why), ..run.clone() }),
-        None => record_and_repair(context, run, comparison).await,
-    }
+    let run = sweep.run;
+    tracing::info!(run_id = %run.id, state = state.as_str(), counts = ?run.counts, "reconciliation run ended");
+    let input = (context.lease(&run), run, detail);
+    let finish = context.platform.db.transaction(input, move |tx, (lease, run, detail)| {
+        Box::pin(commands::finish(tx, *lease, (run, state, detail.as_deref())))
+    });
+    finish.await.map(|()| 1)
 }
 
 async fn start(context: &ReconciliationContext) -> Result<Option<Run>> {
     let (clock, random) = (&context.platform.clock, &context.platform.random);
     let now = clock.machine();
-    let start = RunStart { now, leased_until: now + LEASE, recent_since: now - RECENT };
+    let start = RunStart { now, leased_until: now + LEASE, recent_since: whole_second(now - RECENT) };
     let schedule = RunSchedule {
         due: now - EVERY,
+        recent_due: now - RECENT_EVERY,
         full_due: now - FULL_EVERY,
         first_is_due: now.since(context.started_at) >= EVERY,
         id: random.id(now),
@@ -125,15 +119,25 @@ async fn start(context: &ReconciliationContext) -> Result<Option<Run>> {
     }
 }
 
-/// Runs `work` and extends the lease until it returns. Cancels `work` if the run was abandoned.
+/// Ends the lease of a run that this process does not finish.
+async fn release(context: &ReconciliationContext, run: &Run, error: Option<&Error>) -> Result<()> {
+    let input = (run.id, run.lease_token, error.map(ToString::to_string));
+    let now = context.platform.clock.machine();
+    let release = context.platform.db.transaction(input, move |tx, (run, token, detail)| {
+        Box::pin(store::release_run(tx, (*run, *token), (now, detail.as_deref())))
+    });
+    release.await
+}
+
+/// Runs `work` and extends the lease until it returns. Cancels `work` if the lease was lost.
 ///
 /// # Errors
-/// What `work` returns, or what `extend` returns if the run was abandoned.
-async fn with_lease<T>(
-    work: impl Future<Output = Result<T>>,
+/// What `work` returns, or what `extend` returns if the lease was lost.
+async fn with_lease<T, E: From<Error>>(
+    work: impl Future<Output = Result<T, E>>,
     every: Duration,
     extend: impl Fn() -> BoxFuture<'static, Result<()>>,
-) -> Result<T> {
+) -> Result<T, E> {
     let mut work = pin!(work);
     loop {
         tokio::select! {
@@ -149,128 +153,7 @@ async fn with_lease<T>(
 
 fn extend_lease(context: &ReconciliationContext, run: &Run) -> BoxFuture<'static, Result<()>> {
     let (db, lease) = (context.platform.db.clone(), context.lease(run));
-    Box::pin(async move {
-        db.transaction(lease, |tx, lease| Box::pin(store::extend_lease(tx, lease.run, lease.until))).await
-    })
-}
-
-async fn compare_records(context: &ReconciliationContext, run: &Run) -> Result<RecordComparison> {
-    let (taken_at, since) = (context.platform.clock.machine(), run.since);
-    let read =
-        context.platform.db.snapshot((), move |conn, ()| Box::pin(compare::local_records(conn, taken_at, since)));
-    compare::with_provider(&context.platform, &context.client, read.await?).await
-}
-
-/// Records what differs, closes findings that are gone, and applies the repair rules.
-async fn record_and_repair(
-    context: &ReconciliationContext,
-    run: &Run,
-    mut comparison: RecordComparison,
-) -> Result<Run> {
-    comparison.differences.sort_by_key(|difference| difference.repair == RepairRule::None);
-    let mut counts = RunCounts {
-        payments: whole(comparison.payments),
-        unsettled: whole(comparison.unsettled),
-        intents: whole(comparison.intents),
-        foreign_intents: whole(comparison.foreign_intents),
-        refunds: whole(comparison.refunds),
-        differences: whole(comparison.differences.len()),
-        ..RunCounts::default()
-    };
-    let too_many = comparison.differences.len() > RECORDED_MAX;
-    let (db, random) = (&context.platform.db, &context.platform.random);
-    for batch in comparison.differences.chunks(BATCH).take(RECORDED_MAX / BATCH) {
-        let lease = context.lease(run);
-        let batch: Vec<_> = batch.iter().map(|one| (random.id::<FindingId>(lease.now), one.clone())).collect();
-        counts.found += db
-            .transaction((lease, batch), |tx, (lease, batch)| Box::pin(commands::record_differences(tx, *lease, batch)))
-            .await?;
-    }
-    counts.ended = close_absent_findings(context, run, comparison).await?;
-    counts.repairs = repair(context, run).await?;
-    let detail = too_many.then(|| format!("only the first {RECORDED_MAX} differences were recorded"));
-    Ok(Run { state: RunState::Checked, counts, detail, ..run.clone() })
-}
-
-/// Closes findings whose difference is gone, batch by batch. Returns their number.
-async fn close_absent_findings(
-    context: &ReconciliationContext,
-    run: &Run,
-    comparison: RecordComparison,
-) -> Result<i64> {
-    let differences = comparison.differences.into_iter().map(|one| (one.kind, one.subject)).collect();
-    let observations = Arc::new(RunObservations { differences, coverage: comparison.coverage });
-    let mut closed = 0;
-    let mut next = Some(FindingId::from(Uuid::nil()));
-    while let Some(after) = next {
-        let input = (context.lease(run), after, Arc::clone(&observations));
-        let batch = context
-            .platform
-            .db
-            .transaction(input, |tx, (lease, after, observations)| {
-                Box::pin(commands::close_absent_findings(tx, *lease, *after, observations))
-            })
-            .await?;
-        closed += batch.closed;
-        next = batch.next;
-    }
-    Ok(closed)
-}
-
-/// Applies the rules to the findings of this run. Returns the number of attempts.
-async fn repair(context: &ReconciliationContext, run: &Run) -> Result<i64> {
-    let (db, random, clock) = (&context.platform.db, &context.platform.random, &context.platform.clock);
-    let since = run.started_at.unwrap_or(run.requested_at);
-    let repairable = db.read(since, |conn, since| {
-        Box::pin(store::repairable_findings(conn, *since, findings::REPAIRS_MAX, REPAIRS_MAX))
-    });
-    let mut tried = 0;
-    for finding_id in repairable.await? {
-        if context.platform.shutdown.is_cancelled() {
-            break;
-        }
-        let lease = context.lease(run);
-        let new = NewRepair {
-            finding_id,
-            id: random.uuid(lease.now),
-            refund_id: random.id(lease.now),
-            domain_now: clock.domain(),
-        };
-        let call = db.transaction((lease, new), |tx, (lease, new)| Box::pin(commands::repair(tx, *lease, new))).await?;
-        if let Some(call) = call {
-            let end = cancel(context, &call).await;
-            let input = (context.lease(run), call.repair, end);
-            db.transaction(input, |tx, (lease, id, end)| Box::pin(commands::record_outcome(tx, *lease, *id, end)))
-                .await?;
-        }
-        tried += 1;
-    }
-    Ok(tried)
-}
-
-/// Makes a recorded call. If its outcome is unknown, the next run sees the state of the intent.
-async fn cancel(context: &ReconciliationContext, call: &CancelCall) -> (AttemptOutcome, Option<String>) {
-    let answer = context.client.cancel(&call.intent, &call.key).await;
-    context.platform.metrics.provider_calls.with_label_values(&["cancel", answer.label()]).inc();
-    match answer {
-        ProviderResult::Done(_) => (AttemptOutcome::Succeeded, None),
-        ProviderResult::Refused { code, .. } | ProviderResult::Rejected { code, .. } => {
-            (AttemptOutcome::Declined, Some(code))
-        }
-        ProviderResult::Unknown { why, .. } => (AttemptOutcome::Unknown, Some(why)),
-        ProviderResult::NotSent { why } => (AttemptOutcome::NotSent, Some(why)),
-    }
-}
-
-/// Deletes a batch of expired runs. Returns their number.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn reap_once(platform: &Platform) -> Result<usize> {
-    let before = platform.clock.machine() - RUNS_KEPT;
-    let delete =
-        platform.db.transaction((), move |tx, ()| Box::pin(store::delete_expired_runs(tx, before, retention::BATCH)));
-    Ok(usize::try_from(delete.await?).unwrap_or(usize::MAX))
+    Box::pin(async move { db.transaction(lease, |tx, lease| Box::pin(lease.extend(tx))).await })
 }
 
 /// Updates the gauges of the module's tables.
@@ -278,10 +161,13 @@ pub async fn reap_once(platform: &Platform) -> Result<usize> {
 /// # Errors
 /// If the database does not answer.
 pub async fn gauges(platform: &Platform) -> Result<()> {
-    let (findings, last) = platform
+    let (findings, last, watermark) = platform
         .db
         .read((), |conn, ()| {
-            Box::pin(async move { Ok((store::open_by_kind(conn).await?, store::last_checked(conn).await?)) })
+            Box::pin(async move {
+                let watermark = store::watermark(conn, RunScope::Recent).await?;
+                Ok((store::open_by_kind(conn).await?, store::last_checked(conn).await?, watermark))
+            })
         })
         .await?;
     let metrics = &platform.metrics;
@@ -291,20 +177,19 @@ pub async fn gauges(platform: &Platform) -> Result<()> {
     }
     let started_at = last.and_then(|run| run.started_at);
     metrics.reconciliation_age.set(started_at.map_or(-1, |at| platform.clock.machine().seconds_since(at)));
+    let now = platform.clock.machine();
+    metrics.reconciliation_watermark_age.set(watermark.map_or(-1, |reached| now.seconds_since(reached)));
     Ok(())
-}
-
-fn whole(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::pending;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
-    use crate::platform::error::{Code, Error, Refusal};
+    use crate::platform::error::{Code, Refusal};
 
     const IMMEDIATELY: Duration = Duration::ZERO;
 
@@ -315,7 +200,7 @@ mod tests {
             while extensions.load(Ordering::Relaxed) < 3 {
                 tokio::task::yield_now().await;
             }
-            Ok("read")
+            Ok::<_, Error>("read")
         };
         let extend = || {
             extensions.fetch_add(1, Ordering::Relaxed);
@@ -326,10 +211,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_is_cancelled_if_the_run_was_abandoned() {
+    async fn work_is_cancelled_if_the_lease_was_lost() {
         let abandoned =
             || Box::pin(async { Err(Refusal::new(Code::Internal, "abandoned").into()) }) as BoxFuture<'static, _>;
-        let end = with_lease(pending::<Result<()>>(), IMMEDIATELY, abandoned).await;
+        let end = with_lease(pending::<Result<(), Error>>(), IMMEDIATELY, abandoned).await;
         assert!(matches!(end, Err(Error::Refused(_))), "{end:?}");
     }
 
@@ -340,7 +225,7 @@ mod tests {
             while tries.load(Ordering::Relaxed) < 2 {
                 tokio::task::yield_now().await;
             }
-            Ok("read")
+            Ok::<_, Error>("read")
         };
         let extend = || {
             tries.fetch_add(1, Ordering::Relaxed);

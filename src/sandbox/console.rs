@@ -57,6 +57,7 @@ files! {
     "experiments.js"
     "trip.js"
     "trips.js"
+    "zones.js"
 }
 
 impl File {

@@ -12,6 +12,7 @@ pub mod routes;
 mod sql_recorder;
 pub mod state_machines;
 pub mod store;
+pub mod streets;
 pub mod supervisor;
 
 use crate::payments::PaymentsContext;
@@ -22,6 +23,7 @@ use crate::platform::error::Result;
 pub use live::LiveMap;
 use provider::Provider;
 pub use sql_recorder::SqlRecorder;
+pub use streets::StreetFollower;
 
 /// Flags of `serve` that open parts of the sandbox. None is for production.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Sandbox, store};
+use crate::demand::Demand;
 use crate::platform::Platform;
 use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::wake::Wake;
@@ -19,12 +20,20 @@ const CALLS_END_WITHIN: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// If the provider is not the simulator, a provider call does not end, or the database fails. A reset can be repeated.
-pub async fn run(platform: &Platform, supply: &Supply, sandbox: &Sandbox) -> Result<store::ResetSummary> {
+pub async fn run(
+    platform: &Platform,
+    (supply, demand): (&Supply, &Demand),
+    sandbox: &Sandbox,
+) -> Result<store::ResetSummary> {
     sandbox.provider.clear_faults().await?;
     let paused = tokio::time::timeout(CALLS_END_WITHIN, sandbox.payments.paused()).await;
     let _paused = paused.map_err(|_| {
         Refusal::new(Code::Unavailable, "A call to the payment provider has not ended in time. Retry.").retry_after(5)
     })?;
+    // No run of the zone cycle and no refresh of this process is under way until the demand is cleared on both sides. Cleared before, so
+    // that nothing counted earlier is saved after; and after, so that nothing counted meanwhile stays.
+    let order = demand.in_order().await;
+    demand.clear();
     let summary = platform
         .db
         .transaction((), |tx, ()| {
@@ -35,6 +44,8 @@ pub async fn run(platform: &Platform, supply: &Supply, sandbox: &Sandbox) -> Res
             })
         })
         .await?;
+    demand.clear();
+    drop(order);
     sandbox.provider.clear().await?;
     trips::worker::index::refresh(platform, supply).await?;
     Ok(summary)

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta};
 use uuid::Uuid;
 
+use crate::geo::EtaSource;
 use crate::payments::model::{Goal, Payment, PaymentPurpose, PaymentState, RefundState};
 use crate::payments::state_machine::refund::{self, ProviderRefundStatus};
 use crate::payments::state_machine::resolve::{self, PaymentResolution, ResolveAction};
@@ -179,6 +180,8 @@ fn offer_in(status: OfferStatus, expires_at: DomainTime) -> Offer {
         driver_id: Uuid::nil().into(),
         status,
         pickup_distance_m: 0,
+        pickup_eta_s: 0,
+        eta_source: EtaSource::Estimate,
         withdrawn_because: None,
         created_at: expires_at,
         expires_at,

@@ -63,3 +63,11 @@ pub async fn is_available(tx: &mut Tx, driver: DriverId) -> Result<Option<bool>>
 pub async fn lock_online_since(tx: &mut Tx, driver: DriverId, before: DomainTime) -> Result<bool> {
     store::lock_online_since(tx, driver, before).await
 }
+
+/// Locks the row of a driver who is online, without waiting. Returns false if they are not, or another transaction has locked the row.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn lock_online_now(tx: &mut Tx, driver: DriverId) -> Result<bool> {
+    store::lock_online_now(tx, driver).await
+}

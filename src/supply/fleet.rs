@@ -59,6 +59,8 @@ pub struct Fleet {
     drivers: HashMap<DriverId, Entry>,
     /// Invariant: exactly the [`Entry::leaf`] of every entry that has one.
     free: RTree<Leaf>,
+    /// Counts the drivers that came into the tree.
+    gained: u64,
 }
 
 /// A free driver in the tree: the position as a unit vector, and the id.
@@ -129,6 +131,15 @@ pub struct Candidate {
     pub distance_m: f64,
     /// The position's age in milliseconds, by [`LastKnown::age`]: 0 to 30,000.
     pub age_ms: i64,
+}
+
+/// A free driver with a fresh position.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FreeDriver {
+    /// The driver and the position.
+    pub last: LastKnown,
+    /// The vehicle class.
+    pub class: VehicleClass,
 }
 
 /// An online driver with a position.
@@ -236,6 +247,20 @@ impl Fleet {
         self.drivers.values().filter_map(|entry| Some(OnlineDriver { last: entry.last?, is_free: entry.free }))
     }
 
+    /// Returns the free drivers whose position is fresh at `now`. O(n).
+    pub fn free_drivers(&self, now: DomainTime) -> impl Iterator<Item = FreeDriver> {
+        let is_candidate = move |entry: &&Entry| entry.free && entry.last.is_some_and(|last| last.is_fresh(now));
+        self.drivers
+            .values()
+            .filter(is_candidate)
+            .filter_map(|entry| Some(FreeDriver { last: entry.last?, class: entry.class }))
+    }
+
+    /// Returns how many times a driver became one that searches find. O(1).
+    pub fn gained(&self) -> u64 {
+        self.gained
+    }
+
     /// Returns the number of online drivers. O(1).
     pub fn online(&self) -> usize {
         self.drivers.len()
@@ -319,6 +344,7 @@ impl Fleet {
         }
         if let Some(leaf) = after {
             self.free.insert(leaf);
+            self.gained += u64::from(before.is_none());
         }
     }
 }

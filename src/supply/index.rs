@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::fleet::{
-    Candidate, Fleet, IndexDifference, LastKnown, OnlineDriver, PositionReport, PositionVerdict, Query, Status,
+    Candidate, Fleet, FreeDriver, IndexDifference, LastKnown, OnlineDriver, PositionReport, PositionVerdict, Query,
+    Status,
 };
 use crate::platform::clock::DomainTime;
 use crate::platform::error::{Error, Result};
@@ -21,18 +22,22 @@ pub struct Supply {
     fleet: RwLock<Option<Fleet>>,
     /// Held from the read of a status to its application: a slow read never replaces the result of a later one.
     sync: Semaphore,
+    /// Notified when searches find a driver that they did not find before.
+    gained: Notify,
 }
 
 impl Default for Supply {
     fn default() -> Self {
-        Self { fleet: RwLock::new(None), sync: Semaphore::new(1) }
+        Self { fleet: RwLock::new(None), sync: Semaphore::new(1), gained: Notify::new() }
     }
 }
 
 impl Supply {
     /// See [`Fleet::report`]; `None` without a fleet.
     pub fn report(&self, report: PositionReport, received_at: DomainTime) -> Option<PositionVerdict> {
-        self.write().as_mut().map(|fleet| fleet.report(report, received_at))
+        let mut fleet = self.write();
+        let fleet = fleet.as_mut()?;
+        Some(self.watch_gains(fleet, |fleet| fleet.report(report, received_at)))
     }
 
     /// See [`Fleet::nearest`].
@@ -82,13 +87,36 @@ impl Supply {
     pub fn apply(&self, statuses: Vec<(DriverId, Status)>) -> Vec<(DriverId, IndexDifference)> {
         let mut fleet = self.write();
         let Some(fleet) = fleet.as_mut() else { return Vec::new() };
-        let mut differed = Vec::new();
-        for (driver, status) in statuses {
-            let difference = IndexDifference::between(fleet.status(driver), status);
-            differed.extend(difference.map(|difference| (driver, difference)));
-            fleet.set_status(driver, status);
+        self.watch_gains(fleet, |fleet| {
+            let mut differed = Vec::new();
+            for (driver, status) in statuses {
+                let difference = IndexDifference::between(fleet.status(driver), status);
+                differed.extend(difference.map(|difference| (driver, difference)));
+                fleet.set_status(driver, status);
+            }
+            differed
+        })
+    }
+
+    /// Applies a change, and notifies [`Supply::gained`] if searches find a driver more.
+    fn watch_gains<T>(&self, fleet: &mut Fleet, change: impl FnOnce(&mut Fleet) -> T) -> T {
+        let before = fleet.gained();
+        let result = change(fleet);
+        if fleet.gained() != before {
+            self.gained.notify_one();
         }
-        differed
+        result
+    }
+
+    /// Waits until a driver has become free, or has sent the first position. Returns at once if one has since the last call. Has one
+    /// waiter.
+    pub async fn gained(&self) {
+        self.gained.notified().await;
+    }
+
+    /// See [`Fleet::free_drivers`].
+    pub fn free_drivers(&self, now: DomainTime) -> Vec<FreeDriver> {
+        self.read().as_ref().map(|fleet| fleet.free_drivers(now).collect()).unwrap_or_default()
     }
 
     /// Returns those whose status differs from the index. None without a fleet.
@@ -115,6 +143,7 @@ impl Supply {
         }
         let kept = fleet.restore(positions, now);
         *self.write() = Some(fleet);
+        self.gained.notify_one();
         kept
     }
 

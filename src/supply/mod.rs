@@ -16,8 +16,8 @@ pub mod store;
 pub mod worker;
 
 pub use fleet::{
-    Candidate, Fleet, IndexDifference, LastKnown, MAX_CANDIDATE_AGE_S, MAX_LEAD_S, OnlineDriver, PositionReport,
-    PositionVerdict, Query, Status, differing,
+    Candidate, Fleet, FreeDriver, IndexDifference, LastKnown, MAX_CANDIDATE_AGE_S, MAX_LEAD_S, OnlineDriver,
+    PositionReport, PositionVerdict, Query, Status, differing,
 };
 pub use index::Supply;
 pub use known_position::{KnownPosition, known_position};

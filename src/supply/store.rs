@@ -113,6 +113,15 @@ pub(super) async fn lock_online_since(conn: &mut PgConnection, id: DriverId, bef
     Ok(row.fetch_optional(conn).await?.is_some())
 }
 
+/// Locks the row of a driver who is online, without waiting. Returns false if there is none, or another transaction has locked it.
+pub(super) async fn lock_online_now(conn: &mut PgConnection, id: DriverId) -> Result<bool> {
+    let row = sqlx::query_scalar!(
+        "select id from drivers where id = $1 and available for no key update skip locked",
+        id.uuid()
+    );
+    Ok(row.fetch_optional(conn).await?.is_some())
+}
+
 /// The positions of the index at one time.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {

@@ -3,6 +3,7 @@
 //! (`payments` does; trips reacts to its events in the outbox).
 
 pub mod commands;
+mod eta;
 pub mod model;
 pub mod offer;
 pub mod routes;
@@ -15,4 +16,5 @@ pub mod worker;
 pub use commands::{Actor, Stamp};
 pub use model::{State, Trip};
 pub use offer::Offer;
+pub use store::RETENTION;
 pub use watch::TripWatch;

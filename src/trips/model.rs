@@ -245,7 +245,7 @@ pub struct Trip {
     pub requested_at: DomainTime,
     pub authorized_at: Option<MachineTime>,
     pub search_deadline_at: Option<DomainTime>,
-    pub search_at: Option<DomainTime>,
+    pub searching_since: Option<DomainTime>,
     pub assigned_at: Option<DomainTime>,
     pub arrived_at: Option<DomainTime>,
     pub started_at: Option<DomainTime>,

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 
+use crate::geo::EtaSource;
 use crate::platform::clock::DomainTime;
 use crate::platform::error::{Code, Refusal};
 use crate::platform::ids::{DriverId, OfferId, TripId};
@@ -36,6 +37,8 @@ pub struct Offer {
     pub driver_id: DriverId,
     pub status: OfferStatus,
     pub pickup_distance_m: i64,
+    pub pickup_eta_s: i64,
+    pub eta_source: EtaSource,
     pub withdrawn_because: Option<String>,
     pub created_at: DomainTime,
     pub expires_at: DomainTime,
@@ -114,6 +117,8 @@ mod tests {
             driver_id: DriverId::from(Uuid::nil()),
             status,
             pickup_distance_m: 100,
+            pickup_eta_s: 20,
+            eta_source: EtaSource::Estimate,
             withdrawn_because: None,
             created_at: at(0),
             expires_at: at(15),

@@ -15,8 +15,6 @@ use crate::pricing::{Tariff, waiting_charge};
 pub const PAYMENT_TIMEOUT: TimeDelta = TimeDelta::seconds(60);
 /// The longest search for a driver. It starts again when a driver is unassigned.
 pub const SEARCH_MAX: TimeDelta = TimeDelta::seconds(600);
-/// The pause before the next match cycle of a trip without a candidate.
-pub const SEARCH_RETRY_AFTER: TimeDelta = TimeDelta::seconds(5);
 /// The most offers for one trip.
 pub const OFFERS_MAX: i16 = 20;
 /// The number of unassigned drivers that ends a trip.
@@ -163,7 +161,7 @@ impl Trip {
     fn search_until(&mut self, deadline: DomainTime, now: DomainTime) -> MoneyEffect {
         self.state = State::Searching;
         self.search_deadline_at = Some(deadline);
-        self.search_at = Some(now);
+        self.searching_since.get_or_insert(now);
         self.due_at = Some(if self.offers_made >= OFFERS_MAX { now } else { deadline });
         MoneyEffect::None
     }
@@ -209,7 +207,6 @@ impl Trip {
         self.state = state;
         self.ended_at = Some(now);
         self.due_at = None;
-        self.search_at = None;
         self.total = Some(0);
         MoneyEffect::Release
     }

@@ -47,7 +47,7 @@ fn trip(state: State) -> Trip {
         requested_at: at(0),
         authorized_at: None,
         search_deadline_at: Some(at(1_600)),
-        search_at: (state == State::Searching).then(|| at(1_000)),
+        searching_since: (state == State::Searching).then(|| at(1_000)),
         assigned_at: state.has_driver().then(|| at(900)),
         arrived_at: (state == State::Arrived || state.rider_in_car()).then(|| at(950)),
         started_at: state.rider_in_car().then(|| at(960)),
@@ -294,13 +294,13 @@ fn each_transition_of_a_ride_sets_its_fields() {
     let authorized_at = MachineTime::new(DateTime::from_timestamp(1, 0).expect("in range"));
     let searching = apply(&trip(State::Requested), Command::Authorized { at: authorized_at }, 10);
     assert_eq!((searching.version, searching.authorized_at), (6, Some(authorized_at)));
-    assert_eq!((searching.search_at, searching.search_deadline_at), (Some(at(10)), Some(at(610))));
+    assert_eq!((searching.searching_since, searching.search_deadline_at), (Some(at(10)), Some(at(610))));
     assert_eq!(searching.due_at, Some(at(610)));
 
     let offered = apply(&searching, Command::Offer { expires_at: at(25) }, 10);
     assert_eq!((offered.offers_made, offered.due_at), (2, Some(at(25))));
     let again = apply(&offered, Command::Expire, 25);
-    assert_eq!((again.search_at, again.due_at), (Some(at(25)), Some(at(610))), "the deadline stays");
+    assert_eq!((again.searching_since, again.due_at), (Some(at(10)), Some(at(610))), "both stay");
 
     let driver = DriverId::from(Uuid::from_u128(9));
     let assigned = apply(&apply(&again, Command::Offer { expires_at: at(40) }, 30), Command::Accept { driver }, 31);

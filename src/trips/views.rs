@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::offer::{Offer, OfferStatus};
 use super::state_machine::{ActorKind, CommandKind, State, Trip};
 use super::store::TripEvent;
-use crate::geo::Position;
+use crate::geo::{Eta, EtaSource, Position};
 use crate::platform::class::VehicleClass;
 use crate::platform::clock::DomainTime;
 use crate::platform::ids::{DriverId, OfferId, PaymentId, QuoteId, RiderId, TripId};
@@ -34,6 +34,15 @@ pub struct TripBody {
     pickup: Position,
     /// The end of the ride.
     dropoff: Position,
+    /// How long the car still drives: to the pickup, and then to the end of the ride; seconds. Only from `GET /v1/trips/{trip_id}`, while the
+    /// car is on its way and its position is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 0)]
+    eta_s: Option<i64>,
+    /// What `eta_s` was computed from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    eta_source: Option<EtaSource>,
     /// The redeemed quote.
     quote_id: QuoteId,
     /// The price, fixed by the quote.
@@ -96,6 +105,8 @@ impl TripBody {
             class: trip.class,
             pickup: trip.pickup,
             dropoff: trip.dropoff,
+            eta_s: None,
+            eta_source: None,
             quote_id: trip.quote_id,
             price: trip.price,
             pin: (viewer == Viewer::Rider).then(|| trip.pin.clone()),
@@ -109,6 +120,11 @@ impl TripBody {
             started_at: trip.started_at,
             ended_at: trip.ended_at,
         }
+    }
+
+    /// Adds how long the car still drives.
+    pub fn with_eta(self, eta: Option<Eta>) -> Self {
+        Self { eta_s: eta.map(Eta::seconds), eta_source: eta.map(|eta| eta.source), ..self }
     }
 }
 
@@ -132,6 +148,11 @@ pub struct OfferBody {
     /// Great-circle distance from the driver to the pickup, meters.
     #[schema(minimum = 0)]
     distance_to_pickup_m: i64,
+    /// The drive from the driver to the pickup when the offer was made, seconds.
+    #[schema(minimum = 0)]
+    pickup_eta_s: i64,
+    /// What the drive was computed from.
+    eta_source: EtaSource,
     /// When the offer was made (domain time).
     created_at: DomainTime,
     /// The deadline to answer, 15 s after the offer was made (domain time).
@@ -154,6 +175,8 @@ impl OfferBody {
             class: trip.class,
             fare: Money::new(driver_share(trip.price.amount), trip.price.currency),
             distance_to_pickup_m: offer.pickup_distance_m,
+            pickup_eta_s: offer.pickup_eta_s,
+            eta_source: offer.eta_source,
             created_at: offer.created_at,
             expires_at: offer.expires_at,
             withdrawn_because: offer.withdrawn_because.clone(),

@@ -1,7 +1,7 @@
 //! The watched trips of a process: one query a second reads all trips that have an open stream, however many streams there are.
 //!
-//! A stream learns from it that it missed a wake, that its caller may no longer see the trip, and where the driver is. The events
-//! themselves are read by each stream when there are new ones.
+//! A stream learns from it that it missed a wake, that its caller may no longer see the trip, where the driver is, and how long they still
+//! drive. The events themselves are read by each stream when there are new ones.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::eta;
+use super::state_machine::UNRESPONSIVE_AFTER;
 use super::store::{self, TripSummary};
+use crate::geo::{Eta, Position, Router};
 use crate::platform::Platform;
 use crate::platform::error::Result;
 use crate::platform::ids::{DriverId, TripId};
@@ -26,6 +29,17 @@ pub struct WatchedTrip {
     pub trip: TripSummary,
     /// The position of its driver.
     pub position: DriverPosition,
+    /// How long the car still drives; `None` if it drives nowhere, or has no known position.
+    pub eta: Option<Eta>,
+    drive: Option<WatchedDrive>,
+}
+
+/// What an ETA was computed for. It is computed again only if this differs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct WatchedDrive {
+    from: Position,
+    to: Position,
+    map: u64,
 }
 
 /// The position of a trip's driver.
@@ -44,6 +58,7 @@ pub enum DriverPosition {
 pub struct TripWatch {
     platform: Platform,
     supply: Arc<Supply>,
+    router: Arc<Router>,
     senders: Senders,
 }
 
@@ -66,8 +81,8 @@ impl TripSubscription {
 
 impl TripWatch {
     /// Creates a watch without trips.
-    pub fn new(platform: Platform, supply: Arc<Supply>) -> Self {
-        Self { platform, supply, senders: Senders::default() }
+    pub fn new(platform: Platform, supply: Arc<Supply>, router: Arc<Router>) -> Self {
+        Self { platform, supply, router, senders: Senders::default() }
     }
 
     /// Subscribes to a trip. The first read follows within [`READ_EVERY`].
@@ -99,18 +114,44 @@ impl TripWatch {
             return Ok(());
         }
         let read = self.platform.db.read(watched.clone(), |conn, ids| Box::pin(store::summaries(conn, ids)));
-        let mut found: HashMap<TripId, TripSummary> = read.await?.into_iter().map(|trip| (trip.id, trip)).collect();
+        let found = read.await?;
         let is_matcher = self.platform.leadership.epoch().is_some();
+        let map = self.router.map();
+        let mut found: Vec<WatchedTrip> =
+            found.into_iter().map(|trip| self.with_drive(trip, is_matcher, map.version())).collect();
+        let (changed, ends): (Vec<usize>, Vec<_>) = found
+            .iter()
+            .enumerate()
+            .filter_map(|(index, trip)| Some((index, trip.drive.filter(|_| trip.eta.is_none())?)))
+            .map(|(index, drive)| (index, (drive.from, drive.to)))
+            .unzip();
+        for (index, eta) in changed.into_iter().zip(eta::drives(&self.platform, map, ends).await?) {
+            found[index].eta = Some(eta);
+        }
+        let mut found: HashMap<TripId, WatchedTrip> = found.into_iter().map(|trip| (trip.trip.id, trip)).collect();
         let senders = self.lock();
         for trip in watched {
             let Some(sender) = senders.get(&trip) else { continue };
-            sender.send_replace(
-                found
-                    .remove(&trip)
-                    .map(|trip| WatchedTrip { position: self.position(trip.current_driver(), is_matcher), trip }),
-            );
+            sender.send_replace(found.remove(&trip));
         }
         Ok(())
+    }
+
+    /// Adds the driver's position and, unless it is that of an unresponsive driver, where they drive; and the ETA if the last read had
+    /// the same drive.
+    fn with_drive(&self, trip: TripSummary, is_matcher: bool, map: u64) -> WatchedTrip {
+        let position = self.position(trip.current_driver(), is_matcher);
+        let to = eta::destination(trip.state, trip.pickup, trip.dropoff);
+        let drive = match position {
+            DriverPosition::Known(known) if known.age(self.platform.clock.domain()) <= UNRESPONSIVE_AFTER => {
+                to.map(|to| WatchedDrive { from: known.position, to, map })
+            }
+            DriverPosition::Known(_) | DriverPosition::None | DriverPosition::Unavailable => None,
+        };
+        let senders = self.lock();
+        let last = senders.get(&trip.id).and_then(|sender| sender.borrow().as_ref().map(|last| (last.drive, last.eta)));
+        let eta = last.filter(|(last, _)| *last == drive).and_then(|(_, eta)| eta);
+        WatchedTrip { trip, position, eta, drive }
     }
 
     /// Returns the trips with subscribers, and forgets the others.

@@ -7,24 +7,19 @@ pub use unresponsive::{Inactivity, unassign_unresponsive_once};
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
-
 use super::commands::{self, Stamp};
 use super::store;
 use crate::platform::error::Result;
 use crate::platform::ids::TripId;
 use crate::platform::outbox::{self, Delivery};
 use crate::platform::work::{RowBackoff, RunOutcome};
-use crate::platform::{Platform, db::Tx, retention};
+use crate::platform::{Platform, db::Tx};
 
 /// The most trips per run.
 const BATCH_MAX: i64 = 100;
 
 /// The outbox subscriber of trips.
 pub const SUBSCRIBER: &str = "trips";
-
-/// The retention of driver events (machine time), and so the time in which a stream can be resumed.
-const DRIVER_EVENTS_KEPT: TimeDelta = TimeDelta::hours(24);
 
 /// Reacts to a batch of outbox events, each with a stamp of its own.
 ///
@@ -89,16 +84,4 @@ pub async fn until_next_deadline(platform: &Platform, backoff: &RowBackoff<TripI
     let due = platform.db.read(postponed, |conn, postponed| Box::pin(store::next_due(conn, postponed))).await?;
     let until_due = due.map(|due| platform.clock.until(due));
     Ok(until_due.into_iter().chain(backoff.until_next(now)).min())
-}
-
-/// Deletes a batch of driver events that can no longer be replayed to a stream. Returns their number.
-///
-/// # Errors
-/// If the database fails.
-pub async fn reap_once(platform: &Platform) -> Result<usize> {
-    let before = platform.clock.machine() - DRIVER_EVENTS_KEPT;
-    let delete = platform
-        .db
-        .transaction((), move |tx, ()| Box::pin(store::delete_expired_driver_events(tx, before, retention::BATCH)));
-    Ok(usize::try_from(delete.await?).unwrap_or(usize::MAX))
 }

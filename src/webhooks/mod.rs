@@ -13,4 +13,5 @@ mod store;
 mod views;
 pub mod worker;
 
+pub use store::RETENTION;
 pub use worker::WebhooksContext;

@@ -15,13 +15,12 @@ use crate::platform::db::Tx;
 use crate::platform::egress::public::{AddressPolicy, Post, PostFailure, PublicEgress, TOTAL_TIMEOUT, Target};
 use crate::platform::error::Result;
 use crate::platform::outbox::{self, Delivery};
-use crate::platform::retention;
 use crate::platform::telemetry;
 use crate::platform::wake::Wake;
 use crate::platform::work::RunOutcome;
 
-/// How long events and their delivery logs are kept (machine time).
-const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
+/// Batches of undeliverable deliveries that one sweep discards at most; the next one follows within seconds.
+const SWEEP_BATCHES_MAX: usize = 100;
 
 /// What the worker needs. Clones share the deliveries in flight.
 #[derive(Debug, Clone)]
@@ -144,15 +143,24 @@ async fn post(context: &WebhooksContext, task: &DeliveryTask) -> AttemptResult {
     })
 }
 
-/// Discards undeliverable deliveries. Returns their number.
+/// Discards undeliverable deliveries, batch by batch while there are more. Returns their number.
 ///
 /// # Errors
 /// If the database does not answer.
 pub async fn sweep_once(platform: &Platform) -> Result<usize> {
-    let now = platform.clock.machine();
-    let count = platform.db.transaction((), move |tx, ()| Box::pin(commands::discard_undeliverable(tx, now))).await?;
-    platform.metrics.webhooks.attempts.with_label_values(&["swept"]).inc_by(count);
-    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    let mut total = 0;
+    for _ in 0..SWEEP_BATCHES_MAX {
+        let now = platform.clock.machine();
+        let discard = platform.db.transaction((), move |tx, ()| Box::pin(commands::discard_undeliverable(tx, now)));
+        let count = discard.await?;
+        platform.metrics.webhooks.attempts.with_label_values(&["swept"]).inc_by(count);
+        total += usize::try_from(count).unwrap_or(usize::MAX);
+        let is_full = i64::try_from(count).is_ok_and(|count| count >= store::DISCARD_BATCH);
+        if !is_full || platform.shutdown.is_cancelled() {
+            break;
+        }
+    }
+    Ok(total)
 }
 
 /// Updates the gauges of the module's tables.
@@ -164,15 +172,4 @@ pub async fn gauges(platform: &Platform) -> Result<()> {
     platform.metrics.webhooks.deliveries.with_label_values(&["pending"]).set(pending);
     platform.metrics.webhooks.deliveries.with_label_values(&["dead"]).set(dead);
     Ok(())
-}
-
-/// Deletes a batch of expired events with their deliveries. Returns the number of events.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn reap_once(platform: &Platform) -> Result<usize> {
-    let before = platform.clock.machine() - EVENTS_KEPT;
-    let delete =
-        platform.db.transaction((), move |tx, ()| Box::pin(store::delete_expired_events(tx, before, retention::BATCH)));
-    Ok(usize::try_from(delete.await?).unwrap_or(usize::MAX))
 }

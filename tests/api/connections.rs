@@ -158,7 +158,10 @@ async fn offer_of_another_protocol_is_ignored() {
         {
             let mut stream = connect(&app).await;
             stream.write_all(request.as_bytes()).await.unwrap();
-            assert_eq!(statuses(&read_all(&mut stream).await), [status], "{request}");
+            let response = read_all(&mut stream).await;
+            assert_eq!(statuses(&response), [status], "{request}");
+            // Otherwise a client would send its next request into a connection that is being closed.
+            assert!(response.to_lowercase().contains("connection: close"), "{response}");
         }
     }
     // A WebSocket is offered for some paths only; elsewhere the offer is ignored as well.

@@ -109,7 +109,7 @@ fn every_operation_has_a_unique_id_texts_and_one_tag() {
 /// The explorer and the document present the tags and operations in the order of a ride.
 #[test]
 fn document_is_in_the_order_of_a_ride() {
-    let order = ["quotes", "trips", "offers", "drivers", "payments", "webhooks", "ops", "health", "sandbox"];
+    let order = ["quotes", "trips", "offers", "drivers", "zones", "payments", "webhooks", "ops", "health", "sandbox"];
     let document = document();
     let tags: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap()).collect();
     assert_eq!(tags, order);

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::harness::socket::Socket;
-use crate::harness::{Actor, ApiResponse, App, HERE, assigned, id, in_progress};
+use crate::harness::{Actor, ApiResponse, App, HERE, THERE, assigned, id, in_progress};
 use reqwest::{Method, RequestBuilder, Response};
 use ridematch::platform::auth::Role;
 use serde_json::{Value, json};
@@ -68,13 +68,13 @@ impl Stream {
         }
     }
 
-    /// Reads until the stream has sent this position.
-    async fn until_position(&mut self, (lat, lon): (f64, f64)) {
+    /// Reads until the stream has sent this position. Returns the event's data.
+    async fn until_position(&mut self, (lat, lon): (f64, f64)) -> Value {
         let position = json!({"lat": lat, "lon": lon});
         loop {
             let frame = self.next_of_all().await.expect("a position");
             if frame.event == "driver_position" && frame.data["position"] == position {
-                return;
+                return frame.data;
             }
         }
     }
@@ -152,6 +152,28 @@ async fn trip_stream_delivers_driver_positions() {
     driver.send_position(&app, there).await;
     stream.until_position(there).await;
     driver.command(id(&trip), "complete").await.expect(200);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eta_on_the_stream_falls_as_the_car_moves() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = in_progress(&app, &rider, &driver).await;
+    let path = format!("/v1/trips/{}/events", id(&trip));
+    let mut stream = Stream::open(&rider, &path, Some(trip["version"].as_i64().unwrap())).await;
+    let mut last = stream.until_position(HERE).await["eta_s"].as_i64().unwrap();
+    for step in 1..=4 {
+        let share = f64::from(step) / 4.0;
+        let there = (HERE.0 + share * (THERE.0 - HERE.0), HERE.1 + share * (THERE.1 - HERE.1));
+        driver.send_position(&app, there).await;
+        let data = stream.until_position(there).await;
+        assert_eq!(data["eta_source"], "estimate");
+        let eta_s = data["eta_s"].as_i64().unwrap();
+        assert!(eta_s < last, "{eta_s} s after {last} s");
+        last = eta_s;
+    }
+    assert_eq!(last, 0, "at the end of the ride");
     app.stop().await;
 }
 

@@ -25,6 +25,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("geo", 0),
     ("platform", 0),
     ("supply", 1),
+    ("demand", 1),
     ("payments", 1),
     ("pricing", 2),
     ("trips", 3),
@@ -223,6 +224,10 @@ const BANS: &[Ban] = &[
 /// Decisions without I/O: state machines, plans, models, and single pure files.
 const PURE: &[&str] = &[
     "geo/**",
+    "demand/sketch.rs",
+    "demand/surge.rs",
+    "demand/zones.rs",
+    "dispatch/hints.rs",
     "supply/checkpoint.rs",
     "supply/fleet.rs",
     "supply/fleet/**",

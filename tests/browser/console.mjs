@@ -55,6 +55,7 @@ async function journeys() {
   await journey("a ride by three clicks", laptop, rideByClicks);
   await journey("the ride to its end", laptop, rideToTheEnd);
   await journey("a ride by keyboard", laptop, rideByKeyboard);
+  await journey("demand and surge", laptop, demandAndSurge);
   await journey("the focus goes everywhere", laptop, focusOrder);
   await journey("every tab", laptop, tabs);
   await journey("the machines are drawn", laptop, drawings);
@@ -163,6 +164,80 @@ async function rideByKeyboard(page) {
   await page.getByRole("button", { name: "Cancel the ride" }).click();
   await until("the ride", () => rideState(page), "cancelled");
   return "requested and cancelled";
+}
+
+/** The heat layer shows zones and can be hidden; a quote in a zone with surge says so. */
+async function demandAndSurge(page) {
+  const layer = page.locator("canvas[data-zones]");
+  const some = (name) => async () => Number(await layer.getAttribute(name)) > 0;
+  await until("the zones", some("data-zones"), true, { ms: 20_000 * PATIENCE });
+  const heat = page.getByRole("button", { name: "Demand and surge" });
+  await heat.click();
+  await until("the hidden zones", () => layer.getAttribute("data-zones"), "0");
+  await page.getByRole("button", { name: "Ride again" }).click();
+  const pickup = await quoteByClicks(page);
+  assert.equal(await page.locator("#surge").count(), 0, "no surge yet");
+  const cell = await requestAndSurge(pickup);
+  await page.getByRole("button", { name: "Start over" }).click();
+  await heat.click();
+  await until("the surge on the map", some("data-surging"), true, { ms: 20_000 * PATIENCE });
+  await quoteByClicks(page);
+  const surge = await page.locator("#surge").textContent();
+  assert.match(surge, /^Surge ×1\.5 /);
+  await page.screenshot({ path: join(shots, "console-zones.png") });
+  await page.getByRole("button", { name: "Start over" }).click();
+  return `${cell}: "${surge}"`;
+}
+
+/** Requests a price by two clicks. Returns the pickup. */
+async function quoteByClicks(page) {
+  const asked = page.waitForRequest((request) => request.url().endsWith("/v1/quotes"));
+  for (const [x, y] of [
+    [0.5, 0.5],
+    [0.66, 0.36],
+  ]) {
+    const spot = await emptySpot(page, x, y);
+    await page.mouse.click(spot.x, spot.y);
+  }
+  await until("the price", () => rideState(page), "quoted");
+  return (await asked).postDataJSON().pickup;
+}
+
+/** Requests a trip of another rider at a place, and sets the surge of its zone. Returns the zone's cell. */
+async function requestAndSurge(pickup) {
+  const send = async (method, path, token, body) => {
+    const headers = { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID() };
+    if (token) headers.Authorization = `Bearer ${token}`;
+    const answer = await fetch(demo.url + path, { method, headers, body: body && JSON.stringify(body) });
+    assert.ok(answer.ok, `${method} ${path}: ${answer.status}`);
+    return answer.json();
+  };
+  const token = async (role) => (await send("POST", "/v1/sandbox/tokens", null, { role })).token;
+  const [rider, ops] = [await token("rider"), await token("ops")];
+  const dropoff = { lat: pickup.lat + 0.01, lon: pickup.lon };
+  const quote = await send("POST", "/v1/quotes", rider, { pickup, dropoff });
+  await send("POST", "/v1/trips", rider, { quote_id: quote.id, payment_method: "pm_card_chargeDeclined" });
+  const find = async () => {
+    const { items } = await send("GET", "/v1/zones/trending?limit=100", ops);
+    return items.find(({ boundary }) => isWithin(pickup, boundary.coordinates[0]))?.cell;
+  };
+  await until("the zone of the pickup", async () => Boolean(await find()), true, { ms: 20_000 * PATIENCE });
+  const { domain } = await send("GET", "/v1/sandbox/clock", null);
+  const expires_at = new Date(Date.parse(domain) + 3_600_000).toISOString();
+  const cell = await find();
+  await send("PUT", `/v1/ops/surge/${cell}`, ops, { multiplier_bp: 15_000, expires_at, reason: "The console's test." });
+  return cell;
+}
+
+/** Whether a ring of [longitude, latitude] contains a place: a ray to the east crosses it an odd number of times. */
+function isWithin({ lat, lon }, ring) {
+  let crossings = 0;
+  for (let i = 1; i < ring.length; i++) {
+    const [[fromLon, fromLat], [toLon, toLat]] = [ring[i - 1], ring[i]];
+    if (fromLat > lat === toLat > lat) continue;
+    if (fromLon + ((lat - fromLat) / (toLat - fromLat)) * (toLon - fromLon) > lon) crossings++;
+  }
+  return crossings % 2 === 1;
 }
 
 async function focusOrder(page) {

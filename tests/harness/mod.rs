@@ -25,9 +25,11 @@ use std::time::Duration;
 
 use embedded_postgres::{Database, TestCluster};
 use reqwest::Client;
-use ridematch::platform::config::{Config, ProviderConfig};
+use ridematch::platform::config::{Config, PermitsConfig, ProviderConfig, RetentionConfig, StreetFile};
+use ridematch::platform::match_policy::MatchPolicy;
 use ridematch::platform::schema;
 use ridematch::platform::secret::Secret;
+use ridematch::platform::switch::Switch;
 use ridematch::sandbox::{Flags, SqlRecorder};
 use ridematch::startup::{self, Running};
 use serde_json::{Value, json};
@@ -91,11 +93,24 @@ pub struct Options {
     pub psp_base_url: Option<String>,
     /// Timeout of a provider call, milliseconds; as in production if absent.
     pub psp_timeout_ms: Option<u32>,
+    /// Street map of the service.
+    pub streets: Option<StreetFile>,
+    /// Whether surge is computed and drivers get hints.
+    pub surge: Switch,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { pool_max: 8, rate_limit: 100_000, sql: "", events_to: None, psp_base_url: None, psp_timeout_ms: None }
+        Self {
+            pool_max: 8,
+            rate_limit: 100_000,
+            sql: "",
+            events_to: None,
+            psp_base_url: None,
+            psp_timeout_ms: None,
+            streets: None,
+            surge: Switch::Off,
+        }
     }
 }
 
@@ -287,8 +302,14 @@ pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, opti
         jwt_issuer: None,
         jwt_audience: None,
         psp,
+        permits: PermitsConfig::default(),
         psp_webhook_secret: Secret::new(WEBHOOK_SECRET),
         rate_limit: NonZeroU32::new(options.rate_limit).unwrap(),
+        match_policy: MatchPolicy::Batched,
+        streets: options.streets.clone(),
+        surge: options.surge,
+        hints: options.surge,
+        retention: RetentionConfig::default(),
         log: "warn".to_owned(),
         exit_with_parent: false,
     }

@@ -121,6 +121,18 @@ async fn ledger_violation_is_reported() {
                  update ledger_postings set kind = 'capture' where id in (select posting_id from kept);
                  drop table kept",
             ),
+            (
+                "update ledger_balances set debits = debits + 1 where owner_id in (select rider_id from trips)",
+                "update ledger_balances set debits = debits - 1 where owner_id in (select rider_id from trips)",
+            ),
+            (
+                "create table kept as table ledger_balances; delete from ledger_balances where account = 'clearing'",
+                "insert into ledger_balances select * from kept where account = 'clearing'; drop table kept",
+            ),
+            (
+                "update ledger_days set credits = credits - 1 where account = 'platform_revenue'",
+                "update ledger_days set credits = credits + 1 where account = 'platform_revenue'",
+            ),
         ],
     )
     .await;

@@ -89,12 +89,17 @@ async fn rejected_capture_keeps_the_hold_and_waits_for_review() {
     plan(&app, json!([{"on": "capture", "kind": "rejected", "code": "parameter_unknown"}])).await;
     driver.command(id(&trip), "complete").await.expect(200);
     let payment_id = trip["payment_id"].as_str().unwrap();
+    let attempts = "select count(*) from payment_attempts where operation = 'capture' and outcome = 'declined'";
+    until("it is rejected", async || (app.count(attempts).await >= 1).then_some(())).await;
+    let payment = until("it is repeated, or the payment is in another state", async || {
+        let is_repeated = app.count(attempts).await >= 3;
+        let payment = rider.get(&format!("/v1/payments/{payment_id}")).await.expect(200);
+        (is_repeated || payment["state"] != "capturing").then_some(payment)
+    })
+    .await;
+    assert_eq!(payment["state"], "capturing", "{payment:#}");
     let reason = until_review(&app.ops().await, payment_id).await;
     assert!(reason.contains("parameter_unknown"), "{reason}");
-    let attempts = "select count(*) from payment_attempts where operation = 'capture' and outcome = 'declined'";
-    until("it is repeated", async || (app.count(attempts).await >= 3).then_some(())).await;
-    let payment = rider.get(&format!("/v1/payments/{payment_id}")).await.expect(200);
-    assert_eq!(payment["state"], "capturing", "{payment:#}");
     assert_eq!(app.count("select count(*) from payment_attempts where operation = 'cancel'").await, 0);
     assert_eq!(app.count("select failures::bigint from payments").await.min(3), 3, "the back-off grows");
 

@@ -9,6 +9,7 @@ mod audit_program;
 mod bad_money;
 mod captures;
 mod fixtures;
+mod generated_trips;
 mod late_changes;
 mod provider;
 mod reconciliation;

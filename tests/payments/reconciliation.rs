@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod runs;
+mod windows;
 mod world;
 
 use crate::harness::{ApiResponse, id, until};

@@ -203,8 +203,8 @@ async fn held_key_is_left_by_the_retention_and_the_others_are_deleted() {
         trip_uuid(&held)
     );
     let lock = HeldRows::lock(&app, key).await;
-    let deleted = ridematch::platform::retention::reap_once(app.service().platform()).await.unwrap();
-    assert_eq!((deleted, app.count("select count(*) from idempotency_keys").await), (1, 1));
+    let deleted = app.service().delete_expired().await.unwrap();
+    assert_eq!((deleted.done, app.count("select count(*) from idempotency_keys").await), (1, 1));
     lock.release().await;
     app.stop().await;
 }

@@ -189,7 +189,7 @@ async fn key_expires_after_24_hours_but_quote_stays_used() {
     };
     app.break_with(&age("old", 24 * 60 + 1)).await;
     app.break_with(&age("young", 24 * 60 - 1)).await;
-    ridematch::platform::retention::reap_once(app.service().platform()).await.unwrap();
+    app.service().delete_expired().await.unwrap();
     assert_eq!(app.count("select count(*) from idempotency_keys where key = 'old'").await, 0);
 
     rider.post_with("old", "/v1/trips", &body).await.expect_problem(409, "quote_used");

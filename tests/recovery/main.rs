@@ -12,5 +12,6 @@ mod held_locks;
 mod idempotency;
 mod kill_points;
 mod matcher_change;
+mod retention;
 mod unreadable_rows;
 mod worker_runs;

@@ -1,9 +1,11 @@
 //! A row with a value that the code never writes delays itself and nothing else. It is counted, and tried again after a growing
 //! pause.
 
+use ridematch::platform::ids::{Id, TripId};
+use ridematch::platform::wake::Wake;
 use serde_json::Value;
 
-use crate::harness::{Actor, App, HERE, assigned, id, until};
+use crate::harness::{Actor, App, HERE, Options, assigned, free_address, id, until};
 use crate::worker_runs::{postponed, runs_meanwhile};
 
 /// Makes the first trip unreadable.
@@ -27,9 +29,11 @@ async fn offered(app: &App) -> (Actor, Value) {
 async fn unreadable_searching_trip_delays_no_match() {
     let app = App::start().await;
     let rider = app.rider().await;
-    rider.until_state(id(&rider.request_trip().await), "searching").await;
+    let trip = rider.request_trip().await;
+    rider.until_state(id(&trip), "searching").await;
     break_first_trip(&app).await;
-    app.break_with("update trips set search_at = requested_at").await;
+    let trip: TripId = id(&trip).parse().unwrap();
+    app.service().platform().db.wake_hub().wake(&[Wake::Search(trip.uuid())]);
     until("the row is found", async || (postponed(&app, "dispatch", "unreadable").await > 0).then_some(())).await;
 
     let (_, offer) = offered(&app).await;
@@ -61,7 +65,8 @@ async fn unreadable_trip_delays_no_other_deadline_and_is_tried_ever_less_often()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unreadable_payment_delays_no_other_payment() {
-    let app = App::start().await;
+    // Without events of the provider nothing looks the payment up while it is broken.
+    let app = App::with(Options { events_to: Some(free_address()), ..Options::default() }).await;
     let rider = app.rider().await;
     rider.until_state(id(&rider.request_trip().await), "searching").await;
     app.break_with(
@@ -69,7 +74,7 @@ async fn unreadable_payment_delays_no_other_payment() {
          update payments set purpose = 'gift', due_at = now() - interval '1 hour'",
     )
     .await;
-    until("the row is found", async || (postponed(&app, "payments", "unreadable").await > 0).then_some(())).await;
+    until("the row is found", async || (postponed(&app, "settlement", "unreadable").await > 0).then_some(())).await;
 
     let other = app.rider().await;
     other.until_state(id(&other.request_trip().await), "searching").await;

@@ -1,30 +1,114 @@
-//! Dispatch behavior that a single ride does not show.
-#![allow(clippy::unwrap_used, reason = "tests")]
+//! Matching that a single ride does not show.
 
-use crate::harness::{App, id};
-use ridematch::dispatch::store::due_trips;
+use std::collections::HashSet;
+use std::time::Duration;
 
-/// More trips may be searching than a match cycle takes. If the longest waiting trips, perhaps without drivers nearby, always came first,
-/// the others would starve.
+use serde_json::{Value, json};
+
+use crate::harness::{Actor, App, HERE, id, until, within};
+
+/// Requests a trip, and returns its rider too when it is searched for.
+async fn searching(app: &App) -> (Actor, Value) {
+    let rider = app.rider().await;
+    let trip = rider.request_trip().await;
+    rider.until_state(id(&trip), "searching").await;
+    (rider, trip)
+}
+
+/// More trips wait at one place than a trip has candidates, so that most find all of them taken.
 #[tokio::test(flavor = "multi_thread")]
-async fn trip_that_was_just_considered_comes_after_the_others() {
+async fn each_of_many_trips_at_one_place_gets_a_driver_at_once() {
+    const TRIPS: usize = 40;
     let app = App::start().await;
-    let (first, second) = (app.rider().await, app.rider().await);
-    let (old, young) = (first.request_trip().await, second.request_trip().await);
-    first.until_state(id(&old), "searching").await;
-    second.until_state(id(&young), "searching").await;
-    let service = app.service().platform().clone();
-    service.shutdown.cancel();
-    app.break_with("update trips set search_at = requested_at + interval '1 hour' where requested_at = (select min(requested_at) from trips)")
-        .await;
-    app.break_with(
-        "update trips set search_at = requested_at where requested_at = (select max(requested_at) from trips)",
-    )
+    for _ in 0..TRIPS {
+        searching(&app).await;
+    }
+    for _ in 0..TRIPS {
+        app.driver_at(HERE).await;
+    }
+    until("every trip has an offer", async || {
+        (app.count("select count(*) from offers where status = 'pending'").await == TRIPS as i64).then_some(())
+    })
     .await;
-    let later = service.clock.domain() + chrono::TimeDelta::hours(2);
-    let mut conn = app.sql().acquire().await.unwrap();
-    let due = due_trips(&mut conn, later, &[], 1).await.unwrap();
-    assert_eq!(due.into_iter().map(|search| search.unwrap().trip.to_string()).collect::<Vec<_>>(), [id(&young)]);
-    drop(conn);
+    app.stop().await;
+}
+
+/// A trip that was searched for before has waited longer than one that is new, whatever happened between.
+#[tokio::test(flavor = "multi_thread")]
+async fn wait_counts_from_the_first_search_across_declines() {
+    let app = App::start().await;
+    let (first, driver) = (searching(&app).await, app.driver_at(HERE).await);
+    let offer = driver.until_offered().await;
+    app.advance(10).await;
+    let second = searching(&app).await;
+    driver.post(&format!("/v1/offers/{}/decline", id(&offer)), &json!({})).await.expect(200);
+    until("the second trip has the driver", async || {
+        (app.count("select count(*) from offers where status = 'pending'").await == 1).then_some(())
+    })
+    .await;
+
+    let other = app.driver_at(HERE).await;
+    assert_eq!(other.until_offered().await["trip_id"], first.1["id"]);
+    second.0.until_state(id(&second.1), "offered").await;
+    app.stop().await;
+}
+
+/// The backlog is compared every ten seconds, and a difference is looked at twice.
+const RECONCILED: Duration = Duration::from_secs(30);
+
+/// A change that was written without a wake, as if the wake had been lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn trip_whose_wake_was_lost_is_found_and_counted() {
+    let app = App::start().await;
+    let (_, trip) = searching(&app).await;
+    let hidden = "update trips set state = 'requested' where state = 'searching'";
+    app.break_with(hidden).await;
+    within(RECONCILED, "the trip leaves the backlog", async || (repairs(&app, "ended").await == 1).then_some(())).await;
+
+    app.break_with("update trips set state = 'searching' where state = 'requested'").await;
+    within(RECONCILED, "the trip is back", async || (repairs(&app, "missing").await == 1).then_some(())).await;
+    let driver = app.driver_at(HERE).await;
+    assert_eq!(driver.until_offered().await["trip_id"], trip["id"]);
+    app.stop().await;
+}
+
+async fn repairs(app: &App, kind: &str) -> u64 {
+    let text = app.http.get(app.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    let name = format!("ridematch_backlog_repairs_total{{kind=\"{kind}\"}} ");
+    text.lines().find_map(|line| line.strip_prefix(&name)).map_or(0, |count| count.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_names_the_trip_that_took_a_driver() {
+    let app = App::start().await;
+    let (trips, ops) = ([searching(&app).await.1, searching(&app).await.1], app.ops().await);
+    let driver = app.driver_at(HERE).await;
+    let offer = driver.until_offered().await;
+    let served = offer["trip_id"].clone();
+    let ids: HashSet<_> = trips.iter().map(|trip| id(trip).to_owned()).collect();
+    let left_out = ids.iter().find(|trip| **trip != served).unwrap();
+
+    let candidate = until("the decision is saved", async || {
+        let explained = ops.get(&format!("/v1/trips/{left_out}/explain")).await.expect(200);
+        explained["match_cycles"][0]["candidates"].get(0).cloned()
+    })
+    .await;
+    assert_eq!(candidate["verdict"], "taken_by_another");
+    assert_eq!(candidate["taken_by"], served);
+    driver.post(&format!("/v1/offers/{}/accept", id(&offer)), &json!({})).await.expect(200);
+    let own = driver.get(&format!("/v1/trips/{}/explain", served.as_str().unwrap())).await.expect(200);
+    let shown = own["match_cycles"].to_string();
+    assert!(!shown.contains("taken_by") && !shown.contains("exchange"), "a driver sees no other trip: {shown}");
+    let exchange = &candidate["exchange"];
+    let (cost_ms, exchanged_ms) =
+        (exchange["cost_ms"].as_i64().unwrap(), exchange["exchanged_cost_ms"].as_i64().unwrap());
+    assert!(
+        0 < cost_ms && cost_ms <= exchanged_ms,
+        "both are at one place, and the one that waited longer is served: {exchange:#}"
+    );
+    let served_cycles = ops.get(&format!("/v1/trips/{}/explain", served.as_str().unwrap())).await.expect(200);
+    let decided = served_cycles["match_cycles"].as_array().unwrap().iter().find(|cycle| cycle["offer_id"].is_string());
+    let search_time = &decided.unwrap()["search_time"];
+    assert!(search_time["for_driver_ms"].as_i64().unwrap() > 0, "the driver came after the request: {search_time:#}");
     app.stop().await;
 }

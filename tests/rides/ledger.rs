@@ -1,6 +1,7 @@
 //! The ledger: constraints, balances as of a time, paged statements, and receipts.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod balances;
 mod receipts;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@
 mod harness;
 
 mod dispatch;
+mod drive_times;
 mod index;
 mod ledger;
 mod nearby;
@@ -13,3 +14,4 @@ mod races;
 mod tips;
 mod trip_states;
 mod trips;
+mod zones;

@@ -287,6 +287,15 @@ async fn explain_shows_the_chosen_and_the_farther_driver() {
     let verdicts: Vec<_> =
         all["match_cycles"][0]["candidates"].as_array().unwrap().iter().map(|one| one["verdict"].clone()).collect();
     assert_eq!(verdicts, ["chosen", "farther"]);
+    let cycle = &all["match_cycles"][0];
+    assert_eq!(cycle["cycle"]["policy"], "batched");
+    assert_eq!(["trips", "drivers", "edges"].map(|of| cycle["cycle"][of].clone()), [json!(1), json!(2), json!(2)]);
+    assert_eq!(cycle["waited_ms"].as_i64().unwrap() * 5 + 900_001, cycle["skip_cost_ms"], "w = 900 s / 180 s");
+    let nearest = &cycle["candidates"][0];
+    let drive_ms = nearest["cost_ms"].as_i64().unwrap();
+    assert_eq!((drive_ms + 999) / 1_000, nearest["eta_s"]);
+    assert_eq!(cycle["search_time"]["for_driver_ms"], 0, "a driver was free before the request");
+    assert!(cycle["search_time"]["for_service_ms"].as_i64().unwrap() < 10_000, "{cycle:#}");
     let own = rider.get(&path).await.expect(200);
     assert_eq!(own["match_cycles"][0]["considered"], 2);
     assert_eq!(own["match_cycles"][0]["candidates"].as_array().unwrap().len(), 1);

@@ -67,6 +67,48 @@ async fn invalid_streets_are_422_with_a_pointer() {
 }
 
 #[tokio::test]
+async fn invalid_drives_are_422_with_a_pointer() {
+    let app = App::start().await;
+    let client = anonymous(&app);
+    let good = || json!({"forward_ms": [1_000, 2_000], "backward_ms": [1_000, 2_000]});
+    let with = |member: &str, value: Value| {
+        let mut drives = good();
+        drives[member] = value;
+        json!([good(), drives])
+    };
+    let line = json!([[0.0, 0.0], [0.0, 0.001], [0.0, 0.002]]);
+    let body = |drives: Value| {
+        let mut body = streets(&json!([line, line]));
+        body["drives"] = drives;
+        body
+    };
+    for (drives, pointer) in [
+        (json!([good()]), "/drives"),
+        (json!("fast"), "/drives"),
+        (with("forward_ms", json!([1_000])), "/drives/1/forward_ms"),
+        (with("backward_ms", json!([1_000, 2_000, 3_000])), "/drives/1/backward_ms"),
+        (with("forward_ms", json!([1_000, 0])), "/drives/1/forward_ms/1"),
+        (with("forward_ms", json!([1_000, -5])), "/drives/1/forward_ms/1"),
+        (with("forward_ms", json!([1_000, 86_400_001])), "/drives/1/forward_ms/1"),
+        (with("backward_ms", json!([1.5, 2_000])), "/drives/1/backward_ms/0"),
+        (with("lengths_m", json!([100])), "/drives/1/lengths_m"),
+        (with("lengths_m", json!([100, -1])), "/drives/1/lengths_m/1"),
+        (with("speed_kmh", json!([50, 50])), "/drives/1/speed_kmh"),
+    ] {
+        let problem = client.put("/v1/sandbox/streets", &body(drives)).await.expect_problem(422, "invalid_request");
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem:#}");
+    }
+
+    // A dead end that can only be entered.
+    let drives = json!([{"forward_ms": [1_000, 2_000], "backward_ms": [null, null]}, {"forward_ms": [1_000, 2_000]}]);
+    let problem = client.put("/v1/sandbox/streets", &body(drives)).await.expect_problem(422, "invalid_request");
+    assert_eq!(problem["errors"][0]["pointer"], "/drives");
+    assert!(problem["detail"].as_str().unwrap().contains("at most 1 of 3 junctions"), "{problem:#}");
+    client.put("/v1/sandbox/streets", &body(json!([good(), good()]))).await.expect(204);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn driver_appears_moves_and_disappears() {
     let app = App::start().await;
     let driver = app.driver_at(HERE).await;

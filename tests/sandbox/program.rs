@@ -60,6 +60,40 @@ async fn malformed_option_is_one_line_without_its_value() {
     }
 }
 
+/// A whole map would be longer than the message; these are the mistakes that it can have.
+#[tokio::test]
+async fn unusable_street_map_is_one_line_with_its_place_and_exit_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("streets.json");
+    let node = |id| format!(r#"{{"id": {id}, "x": -73.9{id}, "y": 40.7}}"#);
+    let link =
+        |from, to, speed| format!(r#"{{"source": {from}, "target": {to}, "length": 90, "speed_kmph": {speed}}}"#);
+    let map = |links: &str| format!(r#"{{"nodes": [{}, {}], "links": [{links}]}}"#, node(1), node(2));
+    let both = |speed| format!("{}, {}", link(1, 2, "40"), link(2, 1, speed));
+    for (text, expected) in [
+        (map(&both("0")), "`links[1].speed_kmph` must be more than 0, not 0"),
+        (map(&link(1, 3, "40")), "`links[0].target` names no node: 3"),
+        (map(&link(1, 2, "40")), "the streets are not connected: at most 1 of 2 junctions can reach each other"),
+        (map(&both("40")).replace("\"y\": 40.7}]", "\"y\": 140.7}]"), "`nodes[1].y` must be from -90 to 90"),
+        (map(&both("40")).replace("\"target\": 1, ", ""), "`links[1]`: missing field `target` at line 1"),
+        (map(&both("40")).replace("]}", ""), "EOF while parsing"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        for mut command in [configured(&["serve"]), program(&["demo"])] {
+            command.env("RIDEMATCH_STREETS", &path);
+            if command.as_std().get_args().next().is_some_and(|first| first == "demo") {
+                command.arg("--streets").arg(&path);
+            }
+            let message = refused(command).await;
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+    let mut command = configured(&["serve"]);
+    command.args(["--streets", "/nowhere/streets.json"]);
+    let message = refused(command).await;
+    assert!(message.contains("--streets") && message.contains("cannot be read"), "{message}");
+}
+
 #[tokio::test]
 async fn help_lists_the_environment() {
     let Output { status, stdout, .. } = program(&["serve", "--help"]).output().await.unwrap();
@@ -71,6 +105,7 @@ async fn help_lists_the_environment() {
         "RIDEMATCH_JWT_SECRET",
         "RIDEMATCH_JWT_ISSUER",
         "RIDEMATCH_JWT_AUDIENCE",
+        "RIDEMATCH_STREETS",
         "PSP_BASE_URL",
         "PSP_SECRET_KEY",
         "PSP_WEBHOOK_SECRET",

@@ -4,11 +4,19 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
+use crate::cli::Policy;
+
 /// The options of a private service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LaunchOptions {
     /// Domain seconds per real second.
     pub time_scale: u32,
+    /// How a match cycle assigns drivers to trips; `None`: the default of the service.
+    pub policy: Option<Policy>,
+    /// Whether prices rise where drivers are short.
+    pub surge: bool,
+    /// Whether idle drivers get hints.
+    pub hints: bool,
 }
 
 /// A service that was started for a replay, with its dependencies.

@@ -5,13 +5,14 @@
 //!
 //! A module imports only from modules above it in this list:
 //!
-//! - `clock`, `position`, `random`, `sync`, `launch`, `metrics`
-//! - `streets`, `behavior`, `statistics`, `pin_exchange`, then `model` (a city) and `cli`
+//! - `clock`, `position`, `random`, `sync`, `metrics`
+//! - `streets`, `statistics`, `pin_exchange`, then `model` (a city), `cli`, `launch` and `behavior`
 //! - `web` (the client of the service), `run_context` (what the tasks of a run share)
-//! - `driver`, `fleet`, `rider`, `riders`, `publish`, `progress`, `report`
-//! - `replay` and `procedural_city`: the commands
+//! - `driver`, `fleet`, `rider`, `riders`, `publish`, `progress`, `quality`, `report`, `summary`, `settle`
+//! - `replay`, `burst` and `procedural_city`: the commands
 
 mod behavior;
+mod burst;
 mod cli;
 mod clock;
 mod driver;
@@ -24,25 +25,31 @@ mod position;
 mod procedural_city;
 mod progress;
 mod publish;
+mod quality;
 mod random;
 mod replay;
 mod report;
 mod rider;
 mod riders;
 mod run_context;
+mod settle;
 mod statistics;
 mod streets;
+mod summary;
 mod sync;
 mod web;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-pub use cli::{Cli, Command, Drive, Replay};
+use futures_util::future::LocalBoxFuture;
+
+pub use cli::{Burst, Cli, Command, Drive, Habits, Policy, Reactions, Replay};
 pub use launch::{LaunchOptions, Launched};
 pub use model::{CENTER, TimeOfDay};
 pub use position::Position;
 pub use procedural_city::drive;
+pub use streets::RoadNetwork;
 pub use web::api::is_trip_over;
 
 /// Any error of the launcher of the private service.
@@ -78,18 +85,22 @@ pub enum Error {
     },
 }
 
+/// Starts a private service, one for each run.
+pub type Launcher = Box<dyn Fn(LaunchOptions) -> LocalBoxFuture<'static, Result<Launched, BoxError>>>;
+
 /// Runs a command. `launcher` starts a private service for a replay without a base URL.
 ///
-/// The exit code is a success only if every request of a replay is accounted for and the audit of the service is clean.
+/// The exit code is a success only if every request of a replay is accounted for and the audit of the service is clean, and if every
+/// invariant of a burst holds. The future is boxed, so that it is compiled with this library and not with the program.
 ///
 /// # Errors
 /// See [`Error`].
-pub async fn run(
-    cli: &Cli,
-    launcher: impl AsyncFnOnce(LaunchOptions) -> Result<Launched, BoxError>,
-) -> Result<ExitCode, Error> {
-    match &cli.command {
-        Command::Replay(options) => replay::replay(options, launcher).await,
-        Command::Drive(options) => drive(options).await.map(|()| ExitCode::SUCCESS),
-    }
+pub fn run(cli: &Cli, launcher: Launcher) -> LocalBoxFuture<'_, Result<ExitCode, Error>> {
+    Box::pin(async move {
+        match &cli.command {
+            Command::Replay(options) => replay::replay(options, &launcher).await,
+            Command::Burst(options) => burst::burst(options, &launcher).await,
+            Command::Drive(options) => drive(options).await.map(|()| ExitCode::SUCCESS),
+        }
+    })
 }

@@ -24,9 +24,9 @@ pub fn drive(options: &Drive) -> LocalBoxFuture<'_, Result<(), Error>> {
 }
 
 async fn drive_until_stopped(options: &Drive) -> Result<(), Error> {
-    let Drive { base_url, drivers, seed } = options;
+    let Drive { base_url, drivers, seed, reactions } = options;
     let city = procedural::city(*seed, usize::try_from(*drivers).unwrap_or(usize::MAX));
-    let context = Arc::new(RunContext::new(city, base_url, *seed, Behavior::with_cruising()).await?);
+    let context = Arc::new(RunContext::new(city, base_url, *seed, Behavior::with_cruising(*reactions)).await?);
     publish::streets(&context).await;
     let fleet = Fleet::start(&context, &context.city.fleet).await;
     let opened = context.clock.now();

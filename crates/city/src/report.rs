@@ -1,21 +1,20 @@
 //! The report of a replay: a table, and JSON.
 
+mod table;
+
 use std::collections::BTreeMap;
-use std::fmt::{self, Display};
 
 use chrono::{NaiveDateTime, TimeDelta};
 use serde::Serialize;
 
+use crate::cli::{Habits, Policy};
 use crate::clock::as_seconds;
-use crate::metrics::{MatchLatencyReport, Quantiles, rounded};
+use crate::metrics::{MatchLatencyReport, rounded};
 use crate::model::RejectedRow;
-use crate::rider::RideOutcome;
+use crate::quality::{Degradation, Quality, degradations};
+use crate::rider::{RideEnd, RideOutcome};
 use crate::statistics::{Counts, Offers};
 use crate::web::api::{Audit, Captured, TripState};
-
-/// The limit of the 99th percentile of the lateness, in domain seconds. Beyond it, the run measures this machine instead of
-/// the service.
-const LATENESS_MAX_S: f64 = 1.0;
 
 /// The report of a replay. Times are domain time unless stated otherwise.
 #[derive(Debug, Clone, Serialize)]
@@ -28,6 +27,8 @@ pub struct Report {
     pub until: NaiveDateTime,
     /// The seed of all random numbers.
     pub seed: u64,
+    /// What the run varies.
+    pub settings: Settings,
     /// Domain seconds per real second.
     pub time_scale: f64,
     /// The number of drivers.
@@ -46,14 +47,19 @@ pub struct Report {
     /// The outcomes of the requests.
     #[serde(flatten)]
     pub outcomes: Outcomes,
+    /// The figures to compare with other runs.
+    #[serde(flatten)]
+    pub quality: Quality,
     /// The time from the request to the driver's arrival, of served requests; `null` if there are none.
     pub pickup_wait_s: Option<WaitQuantiles>,
     /// The time from the authorization to the written offer, in real time; `null` if there are no offers.
     pub match_latency: Option<MatchLatencyReport>,
     /// The lateness of position reports, in seconds of domain time.
     pub lateness: LatenessReport,
-    /// Whether the lateness was too high (p99 above 1 s) for the run to measure the service.
+    /// Whether the run measures this machine instead of the service.
     pub degraded: bool,
+    /// Why: the lateness was too high (p99 above 1 s), or more than one in a thousand offers expired in transit.
+    pub degraded_by: Vec<Degradation>,
     /// The outcomes of offers.
     pub offers: Offers,
     /// Offers that a driver would have accepted, but that expired on the way.
@@ -66,6 +72,12 @@ pub struct Report {
     pub http_errors: BTreeMap<String, u64>,
     /// Distance driven without a rider.
     pub deadhead_km: f64,
+    /// The part of it that was driven to the places of hints.
+    pub repositioning_km: f64,
+    /// Hints that a driver followed.
+    pub hints_followed: u64,
+    /// Quotes with surge.
+    pub surge_quotes: u64,
     /// Distance driven with a rider.
     pub loaded_km: f64,
     /// Routes for which the map has no connection.
@@ -78,6 +90,21 @@ pub struct Report {
     pub unsettled: Option<u64>,
     /// Whether the audit is clean.
     pub clean: bool,
+}
+
+/// What the runs of an experiment vary.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Settings {
+    /// The habits of riders and drivers.
+    pub behavior: Habits,
+    /// How the service assigns drivers to trips; `null`: its own configuration.
+    pub policy: Option<Policy>,
+    /// Whether the streets were published to the service.
+    pub streets: bool,
+    /// The probability that an idle driver follows a hint.
+    pub reposition: f64,
+    /// The price elasticity of riders.
+    pub price_elasticity: f64,
 }
 
 /// Requests by outcome; the sum is the number of requests.
@@ -95,6 +122,8 @@ pub struct Outcomes {
     pub no_show: u64,
     /// Aborted by the operator.
     pub aborted: u64,
+    /// The rider did not accept the price.
+    pub lost_to_price: u64,
     /// All others; must be zero.
     pub unaccounted: u64,
 }
@@ -127,14 +156,18 @@ impl Report {
             max_s: rounded(counts.lateness.max_s()),
         };
         self.lateness = lateness;
-        self.degraded = lateness.p99_s > LATENESS_MAX_S;
+        self.degraded_by = degradations(counts);
+        self.degraded = !self.degraded_by.is_empty();
         self.offers = counts.offers;
         self.offers_expired_in_transit = counts.offers.expired_in_transit;
         self.driver_cancelled = counts.driver_cancelled;
         self.positions.clone_from(&counts.positions);
         self.http_errors.clone_from(&counts.http_errors);
         self.deadhead_km = rounded(counts.deadhead_m / 1000.0);
+        self.repositioning_km = rounded(counts.repositioned_m / 1000.0);
         self.loaded_km = rounded(counts.loaded_m / 1000.0);
+        self.hints_followed = counts.hints_followed;
+        self.surge_quotes = counts.surge_quotes;
         self.drives_off_streets = counts.drives_off_streets;
     }
 
@@ -158,18 +191,20 @@ impl Report {
 
 /// Counts the outcomes.
 pub(crate) fn outcomes(requests: u64, rides: &[RideOutcome]) -> Outcomes {
-    let count = |state| rides.iter().filter(|ride| ride.state == Some(state)).count() as u64;
+    let count = |end| rides.iter().filter(|ride| ride.end == end).count() as u64;
     let mut outcomes = Outcomes {
-        served: count(TripState::Completed),
-        no_driver: count(TripState::NoDriver),
-        cancelled: count(TripState::Cancelled),
-        declined: count(TripState::PaymentFailed),
-        no_show: count(TripState::NoShow),
-        aborted: count(TripState::Aborted),
+        served: count(RideEnd::Trip(TripState::Completed)),
+        no_driver: count(RideEnd::Trip(TripState::NoDriver)),
+        cancelled: count(RideEnd::Trip(TripState::Cancelled)),
+        declined: count(RideEnd::Trip(TripState::PaymentFailed)),
+        no_show: count(RideEnd::Trip(TripState::NoShow)),
+        aborted: count(RideEnd::Trip(TripState::Aborted)),
+        lost_to_price: count(RideEnd::LostToPrice),
         unaccounted: 0,
     };
-    let Outcomes { served, no_driver, cancelled, declined, no_show, aborted, .. } = outcomes;
-    outcomes.unaccounted = requests.saturating_sub(served + no_driver + cancelled + declined + no_show + aborted);
+    let Outcomes { served, no_driver, cancelled, declined, no_show, aborted, lost_to_price, .. } = outcomes;
+    let accounted = served + no_driver + cancelled + declined + no_show + aborted + lost_to_price;
+    outcomes.unaccounted = requests.saturating_sub(accounted);
     outcomes
 }
 
@@ -183,86 +218,7 @@ pub(crate) fn waits(rides: &[RideOutcome]) -> Option<WaitQuantiles> {
     Some(WaitQuantiles { p50: seconds(50)?, p90: seconds(90)?, p99: seconds(99)? })
 }
 
-impl Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut row = |name: &str, value: &dyn Display| writeln!(f, "{name:<28}{value}");
-        let Outcomes { served, no_driver, cancelled, declined, no_show, aborted, unaccounted } = self.outcomes;
-        row("scenario", &format_args!("{}, {} to {}", self.scenario, self.from, self.until))?;
-        row("vehicles, seed", &format_args!("{}, {}", self.vehicles, self.seed))?;
-        row("time scale, wall time", &format_args!("{}, {} s", self.time_scale, self.wall_s))?;
-        if self.interrupted {
-            row("", &"interrupted")?;
-        }
-        row("requests", &self.requests)?;
-        row("rejected rows, streets", &format_args!("{}, {}", self.rejected_rows.len(), self.skipped_streets))?;
-        row("served", &format_args!("{served} ({:.1} %)", share(served, self.requests)))?;
-        row("no driver", &no_driver)?;
-        row("cancelled, no-show", &format_args!("{cancelled}, {no_show}"))?;
-        row("declined, aborted", &format_args!("{declined}, {aborted}"))?;
-        row("unaccounted", &unaccounted)?;
-        match self.pickup_wait_s {
-            Some(WaitQuantiles { p50, p90, p99 }) => {
-                row("pickup wait p50/p90/p99", &format_args!("{p50} / {p90} / {p99} s"))?
-            }
-            None => row("pickup wait", &"no pickups")?,
-        }
-        if let Some(MatchLatencyReport { all, by_batch_size }) = &self.match_latency {
-            row("match latency", all)?;
-            let mut by_batch_size: Vec<_> = by_batch_size.iter().collect();
-            by_batch_size.sort_by_key(|(batch_size, _)| lower_bound(batch_size));
-            for (batch_size, quantiles) in by_batch_size {
-                row(&format!("  in match cycles of {batch_size}"), quantiles)?;
-            }
-        }
-        let verdict = if self.degraded { "degraded" } else { "not degraded" };
-        row(
-            "lateness of positions",
-            &format_args!("p99 {} s, max {} s: {verdict}", self.lateness.p99_s, self.lateness.max_s),
-        )?;
-        let Offers { received, accepted, declined, ignored, expired_in_transit, lost } = self.offers;
-        row(
-            "offers",
-            &format_args!("{received}: {accepted} accepted, {declined} declined, {ignored} ignored, {lost} lost"),
-        )?;
-        row("offers expired in transit", &expired_in_transit)?;
-        row("cancelled by the driver", &self.driver_cancelled)?;
-        row("deadhead, loaded", &format_args!("{} km, {} km", self.deadhead_km, self.loaded_km))?;
-        row("positions", &counters(&self.positions))?;
-        row("HTTP errors", &counters(&self.http_errors))?;
-        match (&self.captured, &self.audit) {
-            (Some(captured), Some(audit)) => {
-                row("captured, minor units", &format_args!("service {}", counters(&captured.service)))?;
-                row("", &format_args!("provider {}", counters(&captured.provider)))?;
-                row("audit", &counters(audit))?;
-                row("", if self.clean { &"clean" } else { &"NOT CLEAN" })
-            }
-            _ => row("audit", &"could not be read"),
-        }
-    }
-}
-
-impl Display for Quantiles {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { count, p50_ms, p99_ms } = self;
-        write!(f, "p50 {p50_ms} ms, p99 {p99_ms} ms of real time ({count} offers)")
-    }
-}
-
-/// The lower bound of a size class such as `2-5`, for sorting.
-fn lower_bound(batch_size: &str) -> u64 {
-    let digits: String = batch_size.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().unwrap_or(u64::MAX)
-}
-
-fn counters(counters: &BTreeMap<String, impl Display>) -> String {
-    let each: Vec<String> = counters.iter().map(|(name, count)| format!("{name} {count}")).collect();
-    if each.is_empty() { "none".into() } else { each.join(", ") }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "a percentage")]
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
-}
+pub(crate) use table::counters;
 
 #[cfg(test)]
 #[path = "report_tests.rs"]

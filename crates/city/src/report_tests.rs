@@ -1,15 +1,16 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::metrics::Quantiles;
 
 fn ride(state: TripState, wait_s: Option<i64>) -> RideOutcome {
-    RideOutcome { state: Some(state), pickup_wait: wait_s.map(TimeDelta::seconds) }
+    RideOutcome { end: RideEnd::Trip(state), pickup_wait: wait_s.map(TimeDelta::seconds), history: None }
 }
 
 fn rides() -> Vec<RideOutcome> {
     let served = (1..=100).map(|s| ride(TripState::Completed, Some(s)));
     let others = [TripState::NoDriver, TripState::Cancelled, TripState::Cancelled, TripState::PaymentFailed];
-    served.chain(others.map(|state| ride(state, None))).chain([RideOutcome::unknown()]).collect()
+    served.chain(others.map(|state| ride(state, None))).chain([RideOutcome::default()]).collect()
 }
 
 fn report() -> Report {
@@ -21,6 +22,13 @@ fn report() -> Report {
         from: midnight,
         until: midnight + TimeDelta::hours(2),
         seed: 1,
+        settings: Settings {
+            behavior: Habits::Hive,
+            policy: Some(Policy::Batched),
+            streets: true,
+            reposition: 0.5,
+            price_elasticity: 0.0,
+        },
         time_scale: 20.0,
         vehicles: 200,
         wall_s: 400.25,
@@ -29,6 +37,7 @@ fn report() -> Report {
         rejected_rows: vec![row],
         skipped_streets: 0,
         outcomes: outcomes(106, &rides()),
+        quality: Quality { served_percent: Some(94.34), offers_per_ride: Some(1.3), ..Quality::default() },
         pickup_wait_s: waits(&rides()),
         match_latency: Some(MatchLatencyReport {
             all: quantiles,
@@ -36,12 +45,16 @@ fn report() -> Report {
         }),
         lateness: LatenessReport { p99_s: 0.0, max_s: 0.0 },
         degraded: false,
+        degraded_by: Vec::new(),
         offers: Offers::default(),
         offers_expired_in_transit: 0,
         driver_cancelled: 0,
         positions: [("accepted".into(), 360_000)].into(),
         http_errors: [].into(),
         deadhead_km: 0.0,
+        repositioning_km: 0.0,
+        hints_followed: 0,
+        surge_quotes: 0,
         loaded_km: 0.0,
         drives_off_streets: 0,
         captured: None,
@@ -107,14 +120,9 @@ fn replay_succeeds_only_with_a_clean_audit_and_no_unaccounted_request() {
 }
 
 #[test]
-fn high_lateness_degrades_a_run() {
-    let mut report = report();
-    let mut counts = Counts::default();
-    (0..1_000).for_each(|_| counts.lateness.record(TimeDelta::milliseconds(10)));
-    counts.lateness.record(TimeDelta::seconds(3));
-    report.set_counts(&counts);
-    assert!(!report.degraded, "one late report of a thousand");
-    (0..20).for_each(|_| counts.lateness.record(TimeDelta::seconds(3)));
-    report.set_counts(&counts);
-    assert!(report.degraded);
+fn rider_who_does_not_accept_the_price_is_accounted_for() {
+    let lost = RideOutcome { end: RideEnd::LostToPrice, ..RideOutcome::default() };
+    let rides: Vec<RideOutcome> = rides().into_iter().chain([lost]).collect();
+    let outcomes = outcomes(107, &rides);
+    assert_eq!((outcomes.lost_to_price, outcomes.unaccounted), (1, 2));
 }

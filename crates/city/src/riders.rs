@@ -10,7 +10,7 @@ use crate::rider::{RideOutcome, ride};
 use crate::run_context::RunContext;
 
 /// The longest time from a departure to the end of the ride. A search takes up to ten minutes, at most four times; a rider
-/// waits up to 45 minutes for the pickup; a ride across the city takes less than an hour.
+/// hardly ever waits for the pickup for more than 45 minutes; a ride across the city takes less than an hour.
 const LAST_RIDE_MAX: TimeDelta = TimeDelta::hours(3);
 
 /// A departure more overdue than this was skipped by a jump of the clock. A busy machine is never this late.
@@ -54,7 +54,7 @@ pub(crate) async fn run_riders(
         tokio::select! {
             Some(outcome) = riders.join_next() => ended(outcome.unwrap_or_else(|error| {
                 tracing::error!("a rider's task failed: {error}");
-                RideOutcome::unknown()
+                RideOutcome::default()
             })),
             () = context.clock.sleep_until(wakes_at), if departs_at.is_some() || !riders.is_empty() => {
                 let Some(request) = demand.next() else { return };

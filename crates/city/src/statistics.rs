@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clock::as_seconds;
 use crate::sync::lock;
@@ -13,6 +13,17 @@ use crate::sync::lock;
 #[derive(Debug, Default)]
 pub(crate) struct Statistics {
     counts: Mutex<Counts>,
+    /// Every offer, if they are kept. A city without an end keeps none.
+    offer_log: Mutex<Option<Vec<ReceivedOffer>>>,
+}
+
+/// An offer that reached a driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReceivedOffer {
+    pub trip_id: String,
+    /// The name of the vehicle.
+    pub driver: String,
+    pub at: DateTime<Utc>,
 }
 
 /// The counters.
@@ -37,7 +48,16 @@ pub(crate) struct Counts {
     pub http_errors: BTreeMap<String, u64>,
     pub lateness: Lateness,
     pub deadhead_m: f64,
+    /// The part of `deadhead_m` that was driven to the places of hints.
+    pub repositioned_m: f64,
     pub loaded_m: f64,
+    /// Driving times of all cars within the window, in seconds.
+    pub to_pickup_s: f64,
+    pub loaded_s: f64,
+    /// Hints that a driver followed.
+    pub hints_followed: u64,
+    /// Quotes with surge.
+    pub surge_quotes: u64,
     /// Routes for which the map has no connection.
     pub drives_off_streets: u64,
 }
@@ -67,6 +87,23 @@ impl Statistics {
     /// A copy of the counters.
     pub fn counts(&self) -> Counts {
         lock(&self.counts).clone()
+    }
+
+    /// Keeps every offer from now on.
+    pub fn keep_offers(&self) {
+        lock(&self.offer_log).get_or_insert_default();
+    }
+
+    /// Adds an offer to those that are kept, if they are.
+    pub fn log_offer(&self, offer: impl FnOnce() -> ReceivedOffer) {
+        if let Some(log) = &mut *lock(&self.offer_log) {
+            log.push(offer());
+        }
+    }
+
+    /// The offers that were kept.
+    pub fn kept_offers(&self) -> Vec<ReceivedOffer> {
+        lock(&self.offer_log).clone().unwrap_or_default()
     }
 
     /// Counts a failed call.

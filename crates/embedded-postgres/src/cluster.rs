@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    pin::Pin,
     process::Child,
     sync::Arc,
     time::Duration,
@@ -99,8 +100,8 @@ impl Cluster {
     /// # Errors
     ///
     /// Any [`Error`]; [`Error::NoServer`] and [`Error::InUse`] tell the user what to do.
-    pub async fn start(settings: Settings) -> Result<Self, Error> {
-        Self::start_lingering(settings, 0).await
+    pub fn start(settings: Settings) -> Pin<Box<dyn Future<Output = Result<Self, Error>> + Send>> {
+        Box::pin(Self::start_lingering(settings, 0))
     }
 
     /// As [`Cluster::start`]; the server outlives its last owner by `linger_s` seconds, in which others can join.

@@ -1,6 +1,7 @@
 //! A supervisor owns one process and restarts it when it dies.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,11 +14,13 @@ use crate::{Process, Spec};
 /// Between a death and the restart.
 const RESTART_AFTER: Duration = Duration::from_millis(200);
 
+/// What happens while a process is paused.
+type Meanwhile = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// A command to the supervisor. The reply says whether the process was running.
-#[derive(Debug)]
 enum Command {
     Kill(oneshot::Sender<bool>),
-    Pause(Duration, oneshot::Sender<bool>),
+    Pause(Meanwhile, oneshot::Sender<bool>),
 }
 
 /// A process that is kept running until [`Supervisor::stop`].
@@ -71,7 +74,12 @@ impl Supervisor {
 
     /// Pauses the process with SIGSTOP for `time`. Returns whether it was running.
     pub async fn pause(&self, time: Duration) -> bool {
-        self.send(|done| Command::Pause(time, done)).await
+        self.pause_while(tokio::time::sleep(time)).await
+    }
+
+    /// Pauses the process with SIGSTOP until `meanwhile` has ended. Returns whether it was running.
+    pub async fn pause_while(&self, meanwhile: impl Future<Output = ()> + Send + 'static) -> bool {
+        self.send(|done| Command::Pause(Box::pin(meanwhile), done)).await
     }
 
     /// Stops the process in order, for good.
@@ -137,9 +145,9 @@ impl<F: Fn(&str)> Supervised<F> {
                     let _closed = done.send(true);
                     return true;
                 }
-                Some(Command::Pause(time, done)) => {
+                Some(Command::Pause(meanwhile, done)) => {
                     let paused = process.pause().await;
-                    tokio::time::sleep(time).await;
+                    meanwhile.await;
                     let _closed = done.send(paused.is_ok());
                 }
                 None => return false,

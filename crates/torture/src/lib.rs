@@ -17,13 +17,15 @@ mod report;
 mod run;
 mod settle;
 mod stack;
+mod stadium;
 pub mod wire;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use cli::Cli;
+pub use cli::{Cli, Command, Stadium};
 pub use launcher::BoxError;
 pub use run::run;
+pub use stadium::run as run_stadium;
 
 /// Locks a mutex, also after a panic: every critical section here is a single step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,10 +1,10 @@
 //! `cargo torture`.
 
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::{self, ExitCode};
 
 use clap::Parser;
-use torture::{BoxError, Cli};
+use torture::{BoxError, Cli, Command};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -13,10 +13,15 @@ async fn main() -> ExitCode {
         eprintln!("torture: cannot run without the PG* variables of the shell: {error}");
         return ExitCode::FAILURE;
     }
-    let program = cli.program.clone().map_or_else(build_service, Ok);
-    let ended = match program {
-        Ok(program) => torture::run(&cli, program).await,
-        Err(error) => Err(error),
+    let named = match &cli.command {
+        Some(Command::Stadium(stadium)) => &stadium.program,
+        None => &cli.program,
+    };
+    let program = named.clone().map_or_else(build_service, Ok);
+    let ended = match (program, &cli.command) {
+        (Ok(program), None) => torture::run(&cli, program).await,
+        (Ok(program), Some(Command::Stadium(stadium))) => torture::run_stadium(stadium, program).await,
+        (Err(error), _) => Err(error),
     };
     ended.unwrap_or_else(|error| {
         eprintln!("torture: {error}");
@@ -32,7 +37,7 @@ fn build_service() -> Result<PathBuf, BoxError> {
     if let Some(cargo) = std::env::var_os("CARGO") {
         let profile: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
         let arguments = ["build", "--quiet", "--package", "ridematch", "--bin", "ridematch"];
-        let status = Command::new(cargo).args(arguments).args(profile).status()?;
+        let status = process::Command::new(cargo).args(arguments).args(profile).status()?;
         if !status.success() {
             return Err("the service does not compile".into());
         }

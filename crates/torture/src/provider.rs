@@ -107,6 +107,8 @@ impl Intent {
 pub(crate) struct ProviderRecords {
     pub intents: Vec<Intent>,
     pub refunds: Vec<Refund>,
+    /// Intents whose charge was disputed.
+    pub disputed: BTreeSet<String>,
     /// Idempotency keys of all requests that moved money.
     pub moved_by: BTreeSet<String>,
 }
@@ -128,6 +130,13 @@ struct Movement {
 #[derive(Debug, Deserialize)]
 struct State {
     payment_intents: Vec<IntentState>,
+}
+
+/// A dispute.
+#[derive(Debug, Deserialize)]
+struct Dispute {
+    id: String,
+    payment_intent: String,
 }
 
 /// A refund.
@@ -217,6 +226,8 @@ impl Provider {
     pub async fn records(&self, url: &str) -> Result<ProviderRecords, BoxError> {
         let mut intents = self.list(url, "payment_intents", |intent: &Intent| intent.id.clone()).await?;
         let refunds = self.list(url, "refunds", |refund: &Refund| refund.id.clone()).await?;
+        let disputes = self.list(url, "disputes", |dispute: &Dispute| dispute.id.clone()).await?;
+        let disputed = disputes.into_iter().map(|dispute| dispute.payment_intent).collect();
         let state = self.request(Method::GET, url, "/sim/state").send().await?.error_for_status()?;
         let State { payment_intents } = state.json().await?;
         let (mut kinds, mut moved_by) = (BTreeMap::<String, BTreeSet<String>>::new(), BTreeSet::new());
@@ -230,7 +241,7 @@ impl Provider {
         for intent in &mut intents {
             intent.moved = kinds.remove(&intent.id).unwrap_or_default();
         }
-        Ok(ProviderRecords { intents, refunds, moved_by })
+        Ok(ProviderRecords { intents, refunds, disputed, moved_by })
     }
 
     async fn list<T: DeserializeOwned>(&self, url: &str, what: &str, id: fn(&T) -> String) -> Result<Vec<T>, BoxError> {

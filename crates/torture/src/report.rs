@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::fault_injector::{FREEZE, HOLD_ROWS, LOSE_WAKES, alone};
 use crate::fault_log::InjectedFault;
 use crate::ledger_check::Violations;
 use crate::wire::ShapeRecord;
@@ -50,6 +51,8 @@ pub(crate) struct TortureReport {
     pub open_trips: Vec<String>,
     /// What should have happened and did not, so that the run proves nothing.
     pub insufficient: Vec<&'static str>,
+    /// Workers, trips and drivers that stood still under a fault that did not concern them.
+    pub stood_still: Vec<String>,
     /// Violations that the comparison found.
     pub violations: Violations,
     /// Report of the service's own audit.
@@ -73,12 +76,16 @@ impl TortureReport {
 
     /// What should have happened in a run of this length, and did not.
     fn insufficient(&self) -> Vec<&'static str> {
+        let struck = |kind: &str| self.faults.get(&alone(kind)).is_some_and(|count| *count > 0);
         let has = |states: &BTreeMap<String, u64>, state: &str| states.get(state).is_some_and(|count| *count > 0);
         let is_full = self.seconds >= FULL_RUN_S;
         let conditions = [
             (self.fault_count > 0, "no fault has struck"),
             (!is_full || has(&self.payments, "captured"), "no payment was captured"),
             (!is_full || has(&self.refunds, "succeeded"), "no refund was made"),
+            (!is_full || struck(FREEZE), "no service was stopped in a transaction, alone"),
+            (!is_full || struck(HOLD_ROWS), "no rows were held, alone"),
+            (!is_full || struck(LOSE_WAKES), "no wake was lost, alone"),
         ];
         conditions.into_iter().filter(|(is_met, _)| !is_met).map(|(_, what)| what).collect()
     }
@@ -88,6 +95,7 @@ impl TortureReport {
         let is_settled = self.open_trips.is_empty()
             && self.needs_review.is_empty()
             && self.unexpected_exits.is_empty()
+            && self.stood_still.is_empty()
             && self.unanswered == 0;
         self.violations.count() == 0 && is_settled && self.insufficient.is_empty() && self.audit["clean"] == true
     }
@@ -137,7 +145,11 @@ impl fmt::Display for TortureReport {
         if !self.unexpected_exits.is_empty() {
             writeln!(f, "Processes that ended without an order {}", States(&self.unexpected_exits))?;
         }
-        for (title, list) in [("Needs review", &self.needs_review), ("Did not end", &self.open_trips)] {
+        for (title, list) in [
+            ("Needs review", &self.needs_review),
+            ("Did not end", &self.open_trips),
+            ("Stood still", &self.stood_still),
+        ] {
             for one in list {
                 writeln!(f, "{title}: {one}")?;
             }
@@ -197,7 +209,7 @@ mod tests {
             seconds: FULL_RUN_S,
             total_seconds: 0,
             fault_count: 0,
-            faults: counts("kill -9 a service"),
+            faults: [FREEZE, HOLD_ROWS, LOSE_WAKES].map(|kind| (alone(kind), 1)).into(),
             provider_faults: BTreeMap::new(),
             provider_operations: BTreeMap::new(),
             trips: counts("completed"),
@@ -213,6 +225,7 @@ mod tests {
             needs_review: Vec::new(),
             open_trips: Vec::new(),
             insufficient: Vec::new(),
+            stood_still: Vec::new(),
             violations: Violations::none(),
             audit: json!({"clean": true}),
             shapes: Vec::new(),
@@ -229,6 +242,12 @@ mod tests {
     }
 
     #[test]
+    fn run_in_which_something_stood_still_is_not_clean() {
+        let (is_clean, text) = judged(|report| report.stood_still.push("the worker outbox ran 0 times".into()));
+        assert!(!is_clean && text.contains("Stood still: the worker outbox ran 0 times"));
+    }
+
+    #[test]
     fn run_without_faults_or_money_is_not_clean() {
         assert!(judged(|_| {}).0);
         let fails_with = |(is_clean, text): (bool, String), what: &str| !is_clean && text.contains(what);
@@ -239,6 +258,10 @@ mod tests {
         ));
         assert!(fails_with(judged(|report| report.payments = counts("declined")), "no payment was captured"));
         assert!(fails_with(judged(|report| report.refunds.clear()), "no refund was made"));
+        for kind in [FREEZE, HOLD_ROWS, LOSE_WAKES] {
+            let without = judged(|report| report.faults.retain(|name, _| *name != alone(kind)));
+            assert!(fails_with(without, "Proves nothing: no "), "{kind}");
+        }
         let short = |report: &mut TortureReport| {
             report.seconds = 20;
             report.refunds.clear();

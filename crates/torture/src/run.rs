@@ -13,10 +13,10 @@ use psp_sim::FaultKind;
 use tempfile::TempDir;
 
 use crate::BoxError;
-use crate::actors::{Actors, KeyHistory};
+use crate::actors::{Actors, Context, KeyHistory};
 use crate::cli::Cli;
 use crate::clock::Stopwatch;
-use crate::fault_injector::{FaultInjector, OPERATIONS, PROVIDER_PLAN, request_faults};
+use crate::fault_injector::{FaultInjector, OPERATIONS, PROVIDER_PLAN, kinds_of};
 use crate::ledger_check::{self, OurRecords};
 use crate::provider::{Cell, Provider};
 use crate::report::TortureReport;
@@ -32,11 +32,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// # Errors
 /// If something does not start, does not recover, or does not stop.
 pub async fn run(cli: &Cli, program: PathBuf) -> Result<ExitCode, BoxError> {
-    // reqwest needs one even for plain HTTP. An error means that one is installed already.
-    let _installed = rustls::crypto::ring::default_provider().install_default();
-    // PostgreSQL may run under another account, which needs access to its data below.
-    let dir =
-        tempfile::Builder::new().prefix("ridematch-torture-").permissions(Permissions::from_mode(0o755)).tempdir()?;
+    let dir = prepare()?;
     let options = Options {
         program,
         dir: dir.path().to_owned(),
@@ -61,8 +57,18 @@ pub async fn run(cli: &Cli, program: PathBuf) -> Result<ExitCode, BoxError> {
     end.map(|report| if report.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Installs what HTTP clients need, and creates the directory of a run.
+pub(crate) fn prepare() -> Result<TempDir, BoxError> {
+    // reqwest needs one even for plain HTTP. An error means that one is installed already.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    // PostgreSQL may run under another account, which needs access to its data below.
+    let permissions = Permissions::from_mode(0o755);
+    Ok(tempfile::Builder::new().prefix("ridematch-torture-").permissions(permissions).tempdir()?)
+}
+
 async fn run_in(cli: &Cli, options: Options) -> Result<TortureReport, BoxError> {
     let whole = Stopwatch::start();
+    let say = |what: &str| eprintln!("torture: {:>3} s  {what}", whole.elapsed().as_secs());
     say(&format!("starting, seed {}: database, provider, two services, a city", cli.seed));
     let stack = Arc::new(Stack::start(options).await?);
     let provider = Provider::new(stack.provider_key())?;
@@ -76,19 +82,12 @@ async fn run_in(cli: &Cli, options: Options) -> Result<TortureReport, BoxError> 
     finish_line();
 
     say("ending all faults but the provider's");
-    heal(&injector, cli.seed).await?;
-    say("advancing the domain clock: trips end, keys get their responses");
-    actors.close();
-    let mut operator = settle::operator(&actors.context);
-    settle::end_trips(&stack, &mut operator).await?;
-    let context = actors.finish().await;
-    // The city may still run, and would start more trips. And a request that was in progress may have become a trip meanwhile.
-    stack.city().stop().await;
-    let open_trips = settle::end_trips(&stack, &mut operator).await?;
-    stack.database_proxy.heal();
-    heal_provider(&injector).await;
-    say("settling: leases expire, back-offs end, an operator resolves what needs review");
-    let needs_review = settle::resolve_open_work(&stack, &mut operator).await?;
+    stack.heal();
+    stack.ready().await?;
+    say("holding rows, losing a wake and stopping a service in a transaction, each alone");
+    let stood_still = injector.check_progress(&actors.context).await?;
+    plan_remaining(&injector, cli.seed).await?;
+    let Settled { context, open_trips, needs_review } = settle_all(&injector, actors, &say).await?;
     say("auditing");
     let audit = stack.audit(SETTLE).await?;
 
@@ -120,6 +119,7 @@ async fn run_in(cli: &Cli, options: Options) -> Result<TortureReport, BoxError> 
         needs_review,
         open_trips,
         insufficient: Vec::new(),
+        stood_still,
         violations,
         audit,
         shapes: stack.database_proxy.shapes().rows(),
@@ -131,13 +131,36 @@ async fn run_in(cli: &Cli, options: Options) -> Result<TortureReport, BoxError> 
     Ok(report)
 }
 
-/// Ends all faults but the provider's, and waits until all processes are ready. The provider's remaining faults strike the captures
-/// and refunds of the last trips, so that every operation is covered.
-async fn heal(injector: &FaultInjector, seed: u64) -> Result<(), BoxError> {
+/// What is left once everything has settled.
+struct Settled {
+    context: Arc<Context>,
+    open_trips: Vec<String>,
+    needs_review: Vec<String>,
+}
+
+/// Lets all trips end, and all work on them.
+async fn settle_all(injector: &FaultInjector, actors: Actors, say: &impl Fn(&str)) -> Result<Settled, BoxError> {
     let stack = &injector.stack;
-    stack.heal();
-    stack.ready().await?;
-    if let Some(url) = stack.provider_url() {
+    say("advancing the domain clock: trips end, keys get their responses");
+    actors.close();
+    let mut operator = settle::operator(&actors.context);
+    settle::end_trips(stack, &mut operator).await?;
+    let context = actors.finish().await;
+    // The city may still run, and would start more trips. And a request that was in progress may have become a trip meanwhile.
+    stack.city().stop().await;
+    let open_trips = settle::end_trips(stack, &mut operator).await?;
+    stack.database_proxy.heal();
+    heal_provider(injector).await;
+    say("settling: leases expire, back-offs end, an operator resolves what needs review");
+    let needs_review = settle::resolve_open_work(stack, &mut operator).await?;
+    say("reconciling: what lost events have hidden is found");
+    let needs_review = settle::reconcile(stack, &mut operator, needs_review).await?;
+    Ok(Settled { context, open_trips, needs_review })
+}
+
+/// Plans the provider's remaining faults. They strike the captures and refunds of the last trips, so that every operation is covered.
+async fn plan_remaining(injector: &FaultInjector, seed: u64) -> Result<(), BoxError> {
+    if let Some(url) = injector.stack.provider_url() {
         injector.provider.count(&url).await;
         injector.plan_remaining(&url, seed).await?;
     }
@@ -175,7 +198,7 @@ fn faults(injector: &FaultInjector) -> BTreeMap<String, u64> {
 fn operations(struck: &BTreeMap<Cell, u64>) -> BTreeMap<&'static str, BTreeMap<&'static str, u64>> {
     let count = |cell| struck.get(&cell).copied().unwrap_or(0);
     let kinds =
-        |operation| request_faults().into_iter().map(|kind| (kind.as_str(), count((operation, kind)))).collect();
+        |operation| kinds_of(operation).into_iter().map(|kind| (kind.as_str(), count((operation, kind)))).collect();
     OPERATIONS.into_iter().map(|operation| (operation.as_str(), kinds(operation))).collect()
 }
 
@@ -200,10 +223,6 @@ fn counts<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<String, u64> {
 fn unexpected_exits(stack: &Stack) -> BTreeMap<&'static str, u64> {
     let processes = [&stack.services[0], &stack.services[1], &stack.provider];
     processes.into_iter().map(|process| (process.name, process.deaths())).filter(|(_, deaths)| *deaths > 0).collect()
-}
-
-fn say(what: &str) {
-    eprintln!("torture: {what}");
 }
 
 /// Shows the progress on a single line, on a terminal only.
@@ -249,7 +268,8 @@ mod tests {
     #[test]
     fn command_line_repeats_all_options() {
         let program = Some(PathBuf::from("a b/ridematch"));
-        let cli = Cli { seconds: 20, seed: 7, report: None, keep: false, program, drivers: 4, time_scale: 3 };
+        let cli =
+            Cli { seconds: 20, seed: 7, report: None, keep: false, program, drivers: 4, time_scale: 3, command: None };
         let expected = "cargo torture --seconds 20 --seed 7 --drivers 4 --time-scale 3 --program 'a b/ridematch'";
         assert_eq!(command_line(&cli), expected);
         let plain = command_line(&Cli { program: None, ..cli });

@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::types::Uuid;
 
 use crate::BoxError;
-use crate::actors::{Actor, Context, OPERATORS, Role};
+use crate::actors::{Actor, Context, OPERATORS, Response, Role};
 use crate::clock::Stopwatch;
 use crate::ledger_check::{OurRecords, type_id};
 use crate::stack::Stack;
@@ -35,6 +35,12 @@ const RETRY_HELPS_WITHIN: Duration = Duration::from_secs(20);
 
 /// Retries for one purpose of a trip. After these, the bank's refusal is final.
 const RETRIES_MAX: u32 = 3;
+
+/// Runs of the reconciliation: one finds what was lost, the next that nothing is left, and one more if trips were unsettled.
+const RECONCILIATIONS_MAX: u32 = 4;
+
+/// How long a run may take.
+const RECONCILES_WITHIN: Duration = Duration::from_secs(30);
 
 /// Advances the domain clock until every trip has ended. Returns the trips that have not after a minute and a half.
 ///
@@ -79,9 +85,11 @@ pub(crate) async fn resolve_open_work(stack: &Stack, operator: &mut Actor) -> Re
                 .map(|one| format!("{}: {}", type_id(one.prefix, one.id), one.reason))
                 .collect());
         }
-        for Review { prefix, id, of, .. } in waiting {
+        for Review { prefix, id, of, is_settled, .. } in waiting {
             let retries = retries.entry(of).or_default();
             let action = match tried.get(&id) {
+                // Nothing of it is owed: the operator has seen the dispute.
+                _ if is_settled => "close",
                 None if *retries < RETRIES_MAX => "retry",
                 Some(since) if since.elapsed() < RETRY_HELPS_WITHIN => continue,
                 None | Some(_) => "close",
@@ -99,6 +107,35 @@ pub(crate) async fn resolve_open_work(stack: &Stack, operator: &mut Actor) -> Re
     }
 }
 
+/// Reconciles our records with the provider's until there is no difference, and settles the work that this makes: refunds and disputes
+/// whose events were lost are looked at again. Returns what still needs review.
+///
+/// # Errors
+/// If the database or the services do not respond.
+pub(crate) async fn reconcile(
+    stack: &Stack,
+    operator: &mut Actor,
+    mut needs_review: Vec<String>,
+) -> Result<Vec<String>, BoxError> {
+    for _ in 0..RECONCILIATIONS_MAX {
+        let run = operator.command("/v1/ops/reconciliation/runs", &json!({"scope": "all"})).await;
+        let Some(run) = run.filter(Response::is_success) else { continue };
+        let path = format!("/v1/ops/reconciliation/runs/{}", run.text("id"));
+        let waited = Stopwatch::start();
+        let mut differences = None;
+        while differences.is_none() && waited.elapsed() < RECONCILES_WITHIN {
+            tokio::time::sleep(STEP_EVERY).await;
+            let run = operator.get(&path).await.filter(|run| run.body["finished_at"].is_string());
+            differences = run.and_then(|run| run.body["differences"].as_i64());
+        }
+        needs_review = resolve_open_work(stack, operator).await?;
+        if differences == Some(0) {
+            break;
+        }
+    }
+    Ok(needs_review)
+}
+
 /// A payment or a refund that needs review.
 struct Review {
     /// Of its TypeID.
@@ -106,6 +143,8 @@ struct Review {
     id: Uuid,
     /// What it is an attempt at: a purpose of a trip, or itself.
     of: (Uuid, String),
+    /// Whether it is a captured payment: what needs review is its dispute.
+    is_settled: bool,
     reason: String,
 }
 
@@ -122,10 +161,12 @@ async fn open_work(stack: &Stack) -> Result<i64, BoxError> {
 async fn reviews(stack: &Stack) -> Result<Vec<Review>, BoxError> {
     let ours = OurRecords::read(&mut stack.database.session().await?).await?;
     let payments = ours.payments.into_iter().filter_map(|one| {
-        Some(Review { prefix: "pay", id: one.id, of: (one.trip_id, one.purpose), reason: one.needs_review? })
+        let (of, is_settled) = ((one.trip_id, one.purpose), one.state == "captured");
+        Some(Review { prefix: "pay", id: one.id, of, is_settled, reason: one.needs_review? })
     });
     let refunds = ours.refunds.into_iter().filter_map(|one| {
-        Some(Review { prefix: "rfd", id: one.id, of: (one.id, "refund".to_owned()), reason: one.needs_review? })
+        let of = (one.id, "refund".to_owned());
+        Some(Review { prefix: "rfd", id: one.id, of, is_settled: false, reason: one.needs_review? })
     });
     Ok(payments.chain(refunds).collect())
 }

@@ -23,7 +23,7 @@ use crate::database::Database;
 use crate::wire::{Shapes, WireProxy};
 
 /// Shared secrets. The processes talk over the loopback interface of one machine.
-const PSP_SECRET_KEY: &str = "sk_test_torture";
+pub(crate) const PSP_SECRET_KEY: &str = "sk_test_torture";
 const PSP_WEBHOOK_SECRET: &str = "whsec_torture";
 const JWT_SECRET: &str = "torture: a secret that protects nothing";
 
@@ -95,11 +95,12 @@ impl Stack {
         on_change(database.place(), move |place| shared.set_target(place.map(|place| place.target)));
 
         let matcher_proxy = Proxy::plain().await?;
-        let provider = supervise(provider(&options, &matcher_proxy));
+        let provider = supervise(provider(&options, &matcher_proxy.url()));
         let provider_proxy = Proxy::plain().await?;
         follow(&provider, &provider_proxy);
 
-        let service = |name| supervise(service(&options, name, &database_proxy, &provider_proxy));
+        let (database_url, provider_url) = (database_proxy.url("postgres", "ridematch"), provider_proxy.url());
+        let service = |name| supervise(service(&options, name, (&database_url, &provider_url)));
         let services = [service("service-a"), service("service-b")];
         let service_proxies = [Proxy::plain().await?, Proxy::plain().await?];
         for (service, proxy) in services.iter().zip(&service_proxies) {
@@ -168,6 +169,22 @@ impl Stack {
         }
     }
 
+    /// Which of the services is the matcher, if one is known.
+    pub fn matcher_number(&self) -> Option<usize> {
+        let matcher = self.matcher_address()?;
+        self.services.iter().position(|service| *service.address().borrow() == Some(matcher))
+    }
+
+    /// Reads the domain clock, without a proxy for the request.
+    ///
+    /// # Errors
+    /// If the matcher does not answer.
+    pub async fn domain_now(&self) -> Result<String, BoxError> {
+        let address = self.matcher_address().ok_or("no service is the matcher")?;
+        let clock = self.http.get(format!("http://{address}/v1/sandbox/clock")).send().await?.json::<Value>().await?;
+        Ok(clock["domain"].as_str().ok_or("the clock has no domain time")?.to_owned())
+    }
+
     /// Changes the domain clock, without a proxy for the request. Its COMMIT may be lost, so it retries.
     ///
     /// # Errors
@@ -192,6 +209,7 @@ impl Stack {
     /// seen now, when abandoned trips end.
     pub fn heal(&self) {
         let [first, second] = &self.service_proxies;
+        self.database_proxy.lose_notifications(false);
         for proxy in [self.database_proxy.proxy(), &self.provider_proxy, &self.matcher_proxy, first, second] {
             proxy.set_mode(Mode::Pass);
         }
@@ -237,7 +255,7 @@ impl Stack {
     }
 }
 
-async fn migrate(program: &Path, url: &str) -> Result<(), BoxError> {
+pub(crate) async fn migrate(program: &Path, url: &str) -> Result<(), BoxError> {
     let output = self::program(program).arg("migrate").env("DATABASE_URL", url).kill_on_drop(true).output().await?;
     if output.status.success() {
         return Ok(());
@@ -271,34 +289,36 @@ fn spec(
     }
 }
 
-fn provider(options: &Options, matcher_proxy: &Proxy) -> Spec {
+/// How to start the provider, which sends its webhooks to the service at `service_url`.
+pub(crate) fn provider(options: &Options, service_url: &str) -> Spec {
     let data_dir = options.dir.join("psp-sim");
     let data_dir = data_dir.to_string_lossy();
     let arguments = ["psp-sim", "--listen", "127.0.0.1:0", "--exit-with-parent", "--data-dir", &data_dir];
     let environment = vec![
         ("PSP_SECRET_KEY", PSP_SECRET_KEY.to_owned()),
-        ("PSP_WEBHOOK_URL", format!("{}/v1/webhooks/psp", matcher_proxy.url())),
+        ("PSP_WEBHOOK_URL", format!("{service_url}/v1/webhooks/psp")),
         ("PSP_WEBHOOK_SECRET", PSP_WEBHOOK_SECRET.to_owned()),
     ];
     spec(options, "psp-sim", &arguments, environment, true)
 }
 
-fn service(options: &Options, name: &'static str, database_proxy: &WireProxy, provider_proxy: &Proxy) -> Spec {
+/// How to start a service.
+pub(crate) fn service(options: &Options, name: &'static str, (database_url, provider_url): (&str, &str)) -> Spec {
     let environment = vec![
-        ("DATABASE_URL", database_proxy.url("postgres", "ridematch")),
+        ("DATABASE_URL", database_url.to_owned()),
         ("RIDEMATCH_LISTEN", "127.0.0.1:0".to_owned()),
         ("RIDEMATCH_JWT_SECRET", JWT_SECRET.to_owned()),
         // The limits are tested elsewhere; here they would hide other failures.
         ("RIDEMATCH_RATE_LIMIT", "100000".to_owned()),
         ("RIDEMATCH_SANDBOX", "true".to_owned()),
-        ("PSP_BASE_URL", provider_proxy.url()),
+        ("PSP_BASE_URL", provider_url.to_owned()),
         ("PSP_SECRET_KEY", PSP_SECRET_KEY.to_owned()),
         ("PSP_WEBHOOK_SECRET", PSP_WEBHOOK_SECRET.to_owned()),
     ];
     spec(options, name, &["serve", "--exit-with-parent"], environment, true)
 }
 
-fn supervise(spec: Spec) -> Supervisor {
+pub(crate) fn supervise(spec: Spec) -> Supervisor {
     Supervisor::start(spec, |_| {})
 }
 
@@ -317,7 +337,7 @@ fn on_change<T: Clone + Send + Sync + 'static>(
 }
 
 /// Keeps a proxy's target at the address of a process.
-fn follow(process: &Supervisor, proxy: &Proxy) {
+pub(crate) fn follow(process: &Supervisor, proxy: &Proxy) {
     let proxy = proxy.clone();
     on_change(process.address(), move |address| proxy.set_target(address.map(Target::Tcp)));
 }
@@ -336,7 +356,8 @@ async fn follow_matcher(proxy: Proxy, services: [watch::Receiver<Option<SocketAd
     }
 }
 
-async fn readyz(http: &Client, address: SocketAddr) -> Option<Value> {
+/// What a service says of its readiness; `None` if it is not ready.
+pub(crate) async fn readyz(http: &Client, address: SocketAddr) -> Option<Value> {
     let response = http.get(format!("http://{address}/readyz")).send().await.ok()?;
     if response.status().is_success() { response.json().await.ok() } else { None }
 }

@@ -3,6 +3,7 @@
 
 use embedded_postgres::{Database, TestCluster};
 use launcher::{Mode, Target};
+use sqlx::postgres::PgListener;
 use sqlx::{Connection, Executor, PgConnection};
 use torture::wire::{ShapeRecord, Shapes, Side, WireProxy};
 
@@ -134,4 +135,25 @@ async fn connections_can_be_held_cut_and_refused() {
     let url = world.proxy.url("postgres", world.database.name());
     assert!(PgConnection::connect(&url).await.is_err());
     assert_eq!(world.proxy.proxy().counts().1, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notification_is_lost_with_its_connection() {
+    let world = World::new(1).await;
+    let url = world.proxy.url("postgres", world.database.name());
+    let mut listener = PgListener::connect(&url).await.unwrap();
+    listener.listen("wake").await.unwrap();
+    // Not through the proxy: its own connection is not cut.
+    let mut sender = PgConnection::connect(&world.database.url()).await.unwrap();
+    world.proxy.lose_notifications(true);
+    sender.execute("select pg_notify('wake', 'lost')").await.unwrap();
+    assert!(listener.try_recv().await.unwrap().is_none(), "the connection broke instead");
+    assert_eq!(world.proxy.lost_notifications(), 1);
+
+    world.proxy.lose_notifications(false);
+    // Connects again.
+    listener.listen("wake").await.unwrap();
+    sender.execute("select pg_notify('wake', 'received')").await.unwrap();
+    assert_eq!(listener.recv().await.unwrap().payload(), "received");
+    assert_eq!(world.proxy.lost_notifications(), 1);
 }

@@ -14,10 +14,11 @@ get() { curl -s "$B$2" -H "Authorization: Bearer $1"; }
 put() { curl -s -X PUT "$B$2" -H "Authorization: Bearer $1" -H "$J" -d "$3"; }
 post() { curl -s "$B$2" -H "Authorization: Bearer $1" -H "$J" -H "Idempotency-Key: ${4:-$(key)}" -d "${3:-"{}"}"; }
 
-# A random place in the South Pacific, far from the other drivers of the demo.
-south=$(($(od -An -N2 -tu2 /dev/urandom) % 80 + 10)) west=$(($(od -An -N2 -tu2 /dev/urandom) % 80 + 10))
-PICKUP="{\"lat\": -45.$south, \"lon\": -120.$west}"
-DROPOFF="{\"lat\": -45.$((south + 1)), \"lon\": -120.$west}"
+# A random place in the South Pacific, far from the drivers of the demo, and from trips of earlier examples that still search.
+random() { echo $(($(od -An -N2 -tu2 /dev/urandom) % $1 + $2)); }
+south=$(random 80 10) degrees=$(random 25 30) west=$(random 50 100).$(random 80 10)
+PICKUP="{\"lat\": -$degrees.$south, \"lon\": -$west}"
+DROPOFF="{\"lat\": -$degrees.$((south + 1)), \"lon\": -$west}"
 
 # fault CALL KIND: gives the provider's next answer to a call a fault. no_faults: ends all faults.
 fault() { curl -s "$B/v1/sandbox/provider/faults" -H "$J" -d "{\"faults\": [{\"on\": \"$1\", \"kind\": \"$2\"}]}" >/dev/null; }

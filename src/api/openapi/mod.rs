@@ -25,7 +25,7 @@ use crate::platform::auth::Role;
 use crate::platform::error::Error;
 use crate::platform::http::HttpResult;
 use crate::platform::http::problem::ProblemDocument;
-use crate::{api, audit, dispatch, payments, pricing, reconciliation, supply, trips};
+use crate::{api, audit, demand, dispatch, payments, pricing, reconciliation, supply, trips};
 
 /// The parts of the document that belong to no module. The order of the tags is the order of the document.
 #[derive(utoipa::OpenApi)]
@@ -42,6 +42,7 @@ use crate::{api, audit, dispatch, payments, pricing, reconciliation, supply, tri
         (name = "trips", description = "Request a ride and follow it to the receipt."),
         (name = "offers", description = "Accept or decline a trip as a driver."),
         (name = "drivers", description = "Driver profile, availability, positions and events."),
+        (name = "zones", description = "Where rides are requested, and surge."),
         (name = "payments", description = "Payments and refunds of a trip, and the payment provider's events."),
         (name = "webhooks", description = "Webhook endpoints and their deliveries, for operators."),
         (name = "ops", description = "Ledger, audit, reconciliation and manual decisions, for operators."),
@@ -83,6 +84,7 @@ pub fn document() -> OpenApi {
         pricing::routes::Api::openapi(),
         trips::routes::Api::openapi(),
         dispatch::routes::Api::openapi(),
+        demand::routes::Api::openapi(),
         supply::routes::Api::openapi(),
         payments::routes::Api::openapi(),
         crate::webhooks::routes::Api::openapi(),

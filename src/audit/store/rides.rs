@@ -2,6 +2,7 @@
 
 use sqlx::PgConnection;
 
+use super::super::model::TripWindow;
 use super::{Row, violations};
 use crate::platform::error::Result;
 use crate::platform::ids::TripId;
@@ -32,7 +33,7 @@ pub(super) async fn engagements(conn: &mut PgConnection) -> Result<Vec<Row>> {
         union all
         select 'trip', t.id::text, t.id, format('is %s, and has no engagement with a matching offer', t.state)
         from trips t join trip_states s on s.name = t.state
-        where (t.state = 'offered' or s.has_driver)
+        where t.ended_at is null and (t.state = 'offered' or s.has_driver)
           and not exists (select from agreed where agreed.trip_id = t.id)
         union all
         select 'driver', e.driver_id::text, t.id, format('is engaged (%s) for a trip that is %s', e.kind, t.state)
@@ -48,15 +49,11 @@ pub(super) async fn engagements(conn: &mut PgConnection) -> Result<Vec<Row>> {
     )?)
 }
 
-/// Invariant 2: a trip has at most one accepted and one pending offer, a driver has at most one pending offer, and a trip that is over
-/// has no pending offer.
-pub(super) async fn offers(conn: &mut PgConnection) -> Result<Vec<Row>> {
+/// Invariant 2, what is now: a trip and a driver have at most one pending offer, and a trip that is over has none.
+pub(super) async fn pending_offers(conn: &mut PgConnection) -> Result<Vec<Row>> {
     Ok(violations!(
         conn,
         r#"
-        select 'trip', trip_id::text, trip_id, format('has %s accepted offers', count(*))
-        from offers where status = 'accepted' and released_at is null group by trip_id having count(*) > 1
-        union all
         select 'trip', trip_id::text, trip_id, format('has %s pending offers', count(*))
         from offers where status = 'pending' group by trip_id having count(*) > 1
         union all
@@ -70,9 +67,23 @@ pub(super) async fn offers(conn: &mut PgConnection) -> Result<Vec<Row>> {
     )?)
 }
 
+/// Invariant 2, of each trip: it has at most one accepted offer.
+pub(super) async fn offers(conn: &mut PgConnection, window: TripWindow) -> Result<Vec<Row>> {
+    Ok(violations!(
+        conn,
+        r#"
+        select 'trip', trip_id::text, trip_id, format('has %s accepted offers', count(*))
+        from offers where status = 'accepted' and released_at is null and trip_id >= $1 and trip_id < $2
+        group by trip_id having count(*) > 1
+        "#,
+        window.first,
+        window.end,
+    )?)
+}
+
 /// Invariant 7: the events of a trip are numbered without gaps, each starts in the state where the previous one ended and is a legal
-/// transition, and the last one has the trip's state and version.
-pub(super) async fn events(conn: &mut PgConnection) -> Result<Vec<Row>> {
+/// transition, and the last one has the trip's state and version. A trip whose history was deleted has none.
+pub(super) async fn events(conn: &mut PgConnection, window: TripWindow) -> Result<Vec<Row>> {
     Ok(violations!(
         conn,
         r#"
@@ -80,7 +91,7 @@ pub(super) async fn events(conn: &mut PgConnection) -> Result<Vec<Row>> {
             select trip_id, seq, command, from_state, to_state,
                    lag(seq, 1, 0::bigint) over (partition by trip_id order by seq) as seq_before,
                    lag(to_state, 1, 'none') over (partition by trip_id order by seq) as state_before
-            from trip_events)
+            from trip_events where trip_id >= $1 and trip_id < $2)
         select 'trip', trip_id::text, trip_id, format('has event %s after event %s', seq, seq_before)
         from steps where seq <> seq_before + 1
         union all
@@ -96,7 +107,10 @@ pub(super) async fn events(conn: &mut PgConnection) -> Result<Vec<Row>> {
                                                  t.state, t.version, coalesce(last.to_state, 'nothing'), coalesce(last.seq, 0))
         from trips t
         left join lateral (select seq, to_state from trip_events where trip_id = t.id order by seq desc limit 1) last on true
-        where last.seq is distinct from t.version or last.to_state is distinct from t.state
-        "#
+        where t.id >= $1 and t.id < $2 and t.history_deleted_at is null
+          and (last.seq is distinct from t.version or last.to_state is distinct from t.state)
+        "#,
+        window.first,
+        window.end,
     )?)
 }

@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::super::model::AuditLimits;
+use super::super::model::{AuditLimits, TripWindow};
 use super::{Row, violations};
 use crate::platform::clock::MachineTime;
 use crate::platform::error::Result;
@@ -11,43 +11,46 @@ use crate::reconciliation::model::first_id_at;
 
 /// Invariant 6: a key has at most one effect, a key with the response `201 Created` has an effect, and an effect that is younger than
 /// the retention of keys has its key.
-pub(super) async fn keys(conn: &mut PgConnection, keyed: MachineTime) -> Result<Vec<Row>> {
+pub(super) async fn keys(conn: &mut PgConnection, window: TripWindow, keyed: MachineTime) -> Result<Vec<Row>> {
     Ok(violations!(
         conn,
         r#"
         with effects (key_id, kind, id, trip_id, description) as (
-            select request_key_id, 'trip', id, id, 'was requested' from trips where request_key_id is not null
+            select request_key_id, 'trip', id, id, 'was requested' from trips where request_key_id >= $2 and request_key_id < $3
             union all
             -- The first event of a trip has the same key as the trip.
-            select key_id, 'trip', trip_id, trip_id, 'had event ' || seq from trip_events where key_id is not null and command <> 'request'
+            select key_id, 'trip', trip_id, trip_id, 'had event ' || seq from trip_events
+            where key_id >= $2 and key_id < $3 and command <> 'request'
             union all
             select refunds.key_id, 'refund', refunds.id, payments.trip_id, 'was made'
-            from refunds join payments on payments.id = refunds.payment_id where refunds.key_id is not null
+            from refunds join payments on payments.id = refunds.payment_id where refunds.key_id >= $2 and refunds.key_id < $3
             union all
-            select key_id, 'payment', id, trip_id, 'was opened' from payments where key_id is not null
+            select key_id, 'payment', id, trip_id, 'was opened' from payments where key_id >= $2 and key_id < $3
             union all
             select resolution.key_id, 'payment', payments.id, payments.trip_id, 'was resolved'
             from payment_resolutions resolution join payments on payments.id = resolution.payment_id
-            where resolution.key_id is not null
+            where resolution.key_id >= $2 and resolution.key_id < $3
             union all
             select request_key_id, 'webhook endpoint', id, null, 'was registered'
-            from webhook_endpoints where request_key_id is not null
+            from webhook_endpoints where request_key_id >= $2 and request_key_id < $3
             union all
-            select key_id, 'run', id, null, 'was requested' from reconciliation_runs where key_id is not null
+            select key_id, 'run', id, null, 'was requested' from reconciliation_runs where key_id >= $2 and key_id < $3
             union all
-            select key_id, 'finding', id, trip_id, 'was resolved' from reconciliation_findings where key_id is not null)
+            select key_id, 'finding', id, trip_id, 'was resolved' from reconciliation_findings where key_id >= $2 and key_id < $3)
         select 'key', key_id::text, min(trip_id::text)::uuid, format('has %s effects', count(*))
         from effects group by key_id having count(*) > 1
         union all
         select 'key', id::text, null, 'was answered with 201 Created and has no effect'
         from idempotency_keys
-        where status = 201 and not exists (select from effects where effects.key_id = idempotency_keys.id)
+        where status = 201 and id >= $2 and id < $3 and not exists (select from effects where effects.key_id = idempotency_keys.id)
         union all
         select kind, id::text, trip_id, format('%s under key %s, which does not exist', description, key_id)
         from effects
         where key_id >= $1 and not exists (select from idempotency_keys where idempotency_keys.id = effects.key_id)
         "#,
         first_id_at(keyed),
+        window.first,
+        window.end,
     )?)
 }
 

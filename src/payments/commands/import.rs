@@ -66,6 +66,6 @@ pub async fn import_refund(
         }
         store::reserve_refund(tx, &payment, found.amount).await?;
     }
-    tx.wake(Wake::Payments);
+    tx.wake(Wake::Settlement);
     Ok(RefundImport::Imported)
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::ledger::{self, PostingStamp, TripCharge};
-use super::model::{Goal, Hint, Payment, PaymentPurpose, PaymentState, Refund, RefundState};
+use super::model::{CallPool, Goal, Hint, Payment, PaymentPurpose, PaymentState, Refund, RefundState};
 use super::state_machine::{self, GoalRefused};
 use super::store::{self, InsertPayment, InsertRefund};
 use crate::platform::clock::{DomainTime, MachineTime};
@@ -62,7 +62,7 @@ pub async fn open(tx: &mut Tx, new: &NewPayment, now: DomainTime, machine_now: M
         key_id: tx.key_id().filter(|_| new.purpose == PaymentPurpose::Tip),
     };
     store::insert_payment(tx, &insert).await?;
-    tx.wake(Wake::Payments);
+    tx.wake(CallPool::of(PaymentState::Authorizing, new.goal).wake());
     Ok(())
 }
 
@@ -101,7 +101,7 @@ async fn replace(
         key_id: None,
     };
     store::insert_payment(tx, &insert).await?;
-    tx.wake(Wake::Payments);
+    tx.wake(CallPool::of(PaymentState::Authorizing, new.goal).wake());
     Ok(())
 }
 
@@ -145,7 +145,7 @@ pub async fn settle(tx: &mut Tx, settlement: &Settlement, now: DomainTime, machi
     let charge = TripCharge { trip_id, rider_id, driver_id, total, driver_share };
     let posting = ledger::charge(&charge, PostingStamp { id: settlement.posting_id, at: now })
         .map_err(|error| Error::Bug(format!("{trip_id}: {error}")))?;
-    store::post(tx, &posting).await?;
+    store::post(tx, &[posting]).await?;
 
     let covered = capture_fare(tx, &fare, total.amount, machine_now).await?;
     if covered < total.amount {
@@ -171,7 +171,7 @@ async fn capture_fare(tx: &mut Tx, fare: &Payment, total: i64, now: MachineTime)
     match state_machine::set_goal(fare, Goal::Capture(amount)) {
         Ok(state) => {
             store::set_goal(tx, fare, Goal::Capture(amount), state, now).await?;
-            tx.wake(Wake::Payments);
+            tx.wake(Wake::Settlement);
             Ok(amount)
         }
         // Captured in the provider's dashboard.
@@ -189,7 +189,7 @@ pub async fn release(tx: &mut Tx, trip_id: TripId, now: MachineTime) -> Result<(
     for payment in store::lock_payments_of_trip(tx, trip_id).await? {
         if let Ok(state) = state_machine::set_goal(&payment, Goal::Release) {
             store::set_goal(tx, &payment, Goal::Release, state, now).await?;
-            tx.wake(Wake::Payments);
+            tx.wake(Wake::Settlement);
         }
     }
     Ok(())
@@ -234,7 +234,7 @@ pub async fn refund(
         due_at: machine_now,
     };
     store::insert_refund(tx, &insert).await?;
-    tx.wake(Wake::Payments);
+    tx.wake(Wake::Settlement);
     let refund = Refund {
         id: new.id,
         payment_id: payment.id,
@@ -294,7 +294,7 @@ fn refund_amount(payment: &Payment, requested: Option<Money>) -> Result<i64, Ref
 /// If the database fails.
 pub async fn recheck_intent(tx: &mut Tx, intent_id: &str, hint: Hint, now: MachineTime) -> Result<()> {
     if store::make_due(tx, intent_id, hint, now).await? > 0 {
-        tx.wake(Wake::Payments);
+        CallPool::ALL.into_iter().for_each(|pool| tx.wake(pool.wake()));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 pub use self::payment::ObservedIntent;
-use crate::payments::model::{ProviderOperation, UnresolvedAttempt};
+use crate::payments::model::{CallPool, ProviderOperation, UnresolvedAttempt};
 use crate::payments::store::{self, FinishedAttempt, LeaseQuery, RetrySchedule, StartedAttempt};
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::{Conn, Tx};
@@ -187,7 +187,7 @@ pub struct LeasedRows<T: Leased> {
     pub unreadable: Vec<Error>,
 }
 
-/// Leases due rows, at most one for each attempt id, and commits the attempts that the next steps need.
+/// Leases due rows of a pool, at most one for each attempt id, and commits the attempts that the next steps need.
 ///
 /// The unfinished attempts of former lease holders become unknown.
 ///
@@ -195,12 +195,16 @@ pub struct LeasedRows<T: Leased> {
 /// If the database fails.
 pub async fn lease<T: Leased>(
     tx: &mut Tx,
+    pool: CallPool,
     (now, domain_now): (MachineTime, DomainTime),
     attempt_ids: &[Uuid],
 ) -> Result<LeasedRows<T>> {
-    let limit = i64::try_from(attempt_ids.len()).unwrap_or(i64::MAX);
     let (mut targets, mut unreadable) = (Vec::new(), Vec::new());
-    for row in T::lease(tx, LeaseQuery { now, domain_now, until: now + LEASE, limit }).await? {
+    if attempt_ids.is_empty() {
+        return Ok(LeasedRows { operations: Vec::new(), unreadable });
+    }
+    let limit = i64::try_from(attempt_ids.len()).unwrap_or(i64::MAX);
+    for row in T::lease(tx, LeaseQuery { pool, now, domain_now, until: now + LEASE, limit }).await? {
         match row {
             Ok(target) => targets.push(target),
             Err(impossible) => unreadable.push(impossible),

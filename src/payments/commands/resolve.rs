@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{Replacement, check_undisputed, events, replace};
 use crate::payments::ledger::{self, PostingStamp};
-use crate::payments::model::{Goal, Payment, Refund};
+use crate::payments::model::{CallPool, Goal, Payment, Refund};
 use crate::payments::state_machine::resolve::{
     self as state_machine, NotResolvable, PaymentResolution, RefundResolution, ResolveAction,
 };
@@ -49,7 +49,7 @@ pub async fn payment(tx: &mut Tx, (id, decision): &(PaymentId, ResolveDecision))
     let written_off = match state_machine::payment(&before, decision.action).map_err(refused)? {
         PaymentResolution::Retry(_) => {
             store::retry_payment(tx, &before, decision.machine_now).await?;
-            tx.wake(Wake::Payments);
+            tx.wake(CallPool::of(before.state, before.goal).wake());
             0
         }
         PaymentResolution::Replace(after, amount) => {
@@ -70,7 +70,7 @@ pub async fn payment(tx: &mut Tx, (id, decision): &(PaymentId, ResolveDecision))
             }
             if amount > 0 {
                 let stamp = PostingStamp { id: decision.posting_id, at: decision.now };
-                store::post(tx, &ledger::write_off(&after, amount, stamp)).await?;
+                store::post(tx, &[ledger::write_off(&after, amount, stamp)]).await?;
             }
             amount
         }
@@ -96,7 +96,7 @@ pub async fn refund(tx: &mut Tx, (id, decision): &(RefundId, ResolveDecision)) -
         RefundResolution::Retry(after) => {
             store::retry_refund(tx, &after, decision.machine_now).await?;
             store::reserve_refund(tx, &payment, 0).await?;
-            tx.wake(Wake::Payments);
+            tx.wake(Wake::Settlement);
         }
         RefundResolution::Replace(after) => {
             store::close_refund(tx, &after, decision.machine_now).await?;
@@ -138,7 +138,7 @@ async fn replace_refund(tx: &mut Tx, payment: &Payment, failed: &Refund, decisio
         due_at: decision.machine_now,
     };
     store::insert_refund(tx, &insert).await?;
-    tx.wake(Wake::Payments);
+    tx.wake(Wake::Settlement);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The circuit breaker and the retry budget of one process, behind a lock that is never held across an `.await`.
+//! The circuit breaker and the retry budget of a pool of calls, behind a lock that is never held across an `.await`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,12 +6,13 @@ use chrono::TimeDelta;
 
 use super::breaker::{AdmittedCall, Breaker, BreakerState, CallHealth, ProviderAvailability};
 use super::retry_budget::RetryBudget;
+use crate::payments::model::CallPool;
 use crate::platform::Platform;
-use crate::platform::wake::Wake;
 
 /// Decides which calls are made, and records their results.
 pub(super) struct ClientGuard {
     platform: Platform,
+    pool: CallPool,
     /// The longest call; a probe that takes longer is lost.
     call_max: TimeDelta,
     inner: Mutex<Inner>,
@@ -23,9 +24,12 @@ struct Inner {
 }
 
 impl ClientGuard {
-    pub(super) fn new(platform: Platform, call_max: TimeDelta) -> Self {
-        let budget = RetryBudget::new(platform.clock.machine());
-        Self { platform, call_max, inner: Mutex::new(Inner { breaker: Breaker::default(), budget }) }
+    pub(super) fn new(platform: Platform, pool: CallPool, call_max: TimeDelta) -> Self {
+        let inner = Inner { breaker: Breaker::default(), budget: RetryBudget::new(platform.clock.machine()) };
+        let guard = Self { platform, pool, call_max, inner: Mutex::new(inner) };
+        guard.show_state(BreakerState::Closed);
+        guard.show_budget(&guard.inner());
+        guard
     }
 
     /// Returns whether the provider can be called.
@@ -54,14 +58,14 @@ impl ClientGuard {
     pub(super) fn count_first_tries(&self, count: usize) {
         let mut inner = self.inner();
         inner.budget.count_first_tries(count, self.platform.clock.machine());
-        self.platform.metrics.psp_retry_budget.set(inner.budget.level());
+        self.show_budget(&inner);
     }
 
     /// Plans a retry; returns how long it waits for its turn.
     pub(super) fn plan_retry(&self) -> TimeDelta {
         let mut inner = self.inner();
         let wait = inner.budget.plan(self.platform.clock.machine());
-        self.platform.metrics.psp_retry_budget.set(inner.budget.level());
+        self.show_budget(&inner);
         wait
     }
 
@@ -72,19 +76,33 @@ impl ClientGuard {
         let result = act(&mut inner);
         let after = inner.breaker.state();
         if before != after {
-            self.platform.metrics.psp_breaker_state.set(after as i64);
-            self.platform.metrics.psp_breaker_transitions.with_label_values(&[after.as_str()]).inc();
+            self.show_state(after);
+            let pool = self.pool.as_str();
+            self.platform.metrics.psp_breaker_transitions.with_label_values(&[pool, after.as_str()]).inc();
             drop(inner);
             match after {
-                BreakerState::Open => tracing::warn!(why, "provider calls are failing: the circuit breaker is open"),
-                BreakerState::HalfOpen => tracing::info!("the circuit breaker is half open: probing the provider"),
+                BreakerState::Open => {
+                    tracing::warn!(pool, why, "provider calls are failing: the circuit breaker is open");
+                }
+                BreakerState::HalfOpen => {
+                    tracing::info!(pool, "the circuit breaker is half open: probing the provider");
+                }
                 BreakerState::Closed => {
-                    tracing::info!("the provider answers again: the circuit breaker is closed");
-                    self.platform.db.wake_hub().wake_here(&[Wake::Payments]);
+                    tracing::info!(pool, "the provider answers again: the circuit breaker is closed");
+                    self.platform.db.wake_hub().wake_here(&[self.pool.wake()]);
                 }
             }
         }
         result
+    }
+
+    fn show_state(&self, state: BreakerState) {
+        self.platform.metrics.psp_breaker_state.with_label_values(&[self.pool.as_str()]).set(state as i64);
+    }
+
+    fn show_budget(&self, inner: &Inner) {
+        let budget = self.platform.metrics.psp_retry_budget.with_label_values(&[self.pool.as_str()]);
+        budget.set(inner.budget.level());
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

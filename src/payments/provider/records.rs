@@ -1,14 +1,20 @@
 //! The provider's records, which reconciliation and the audit compare with ours.
 
-use super::{
-    CLOCK_SLACK_S, Listed, ProviderClient, ProviderResult, RECORD_PAGES_MAX, WireDispute, WireIntent, WireRefund,
-};
+use std::collections::BTreeSet;
+
+use super::{ProviderClient, ProviderResult, WireDispute, WireIntent, WireRefund};
 use crate::payments::model::DisputeState;
 use crate::platform::clock::MachineTime;
 use crate::platform::error::{Code, Error, Refusal, Result};
 use crate::platform::ids::{PaymentId, RefundId};
 
-/// The provider's intents, refunds and disputes.
+/// The provider's code for an object that does not exist.
+const MISSING: &str = "resource_missing";
+
+/// The most pages of refunds of one intent: a thousand refunds.
+const PAGES_OF_INTENT_MAX: usize = 10;
+
+/// Intents, refunds and disputes of the provider.
 #[derive(Debug, Clone, Default)]
 pub struct ProviderRecords {
     /// Intents, newest first. At most one of the intents of a payment was ever confirmed.
@@ -117,25 +123,116 @@ pub struct DisputeRecord {
     pub state: DisputeState,
 }
 
-/// Reads the provider's intents, refunds and disputes, page by page: those created since about `since`, or all. Records created meanwhile may
-/// be missing.
+/// A list of the provider's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordList {
+    /// Disputes.
+    Disputes,
+    /// Refunds.
+    Refunds,
+    /// Intents.
+    Intents,
+}
+
+impl RecordList {
+    /// All lists.
+    pub const ALL: [Self; 3] = [Self::Disputes, Self::Refunds, Self::Intents];
+}
+
+/// Records created from `from` on and before `until`, in whole seconds; open if absent.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CreatedRange {
+    /// The start.
+    pub from: Option<MachineTime>,
+    /// The end, which does not belong to it.
+    pub until: Option<MachineTime>,
+}
+
+/// Reads one page of a list, newest first, and the cursor of the next page. Records created meanwhile may be missing.
 ///
 /// # Errors
-/// [`Code::Unavailable`] if the provider does not show them, or has more than a million.
-pub async fn provider_records(client: &ProviderClient, since: Option<MachineTime>) -> Result<ProviderRecords> {
-    let since: Vec<_> = since
-        .map(|since| ("created[gte]", (since.utc().timestamp() - CLOCK_SLACK_S).to_string()))
-        .into_iter()
-        .collect();
-    // The refunds and disputes first, so that each has its intent in the list.
-    let disputes: Vec<WireDispute> = read_all(client, &since).await?;
-    let refunds: Vec<WireRefund> = read_all(client, &since).await?;
-    let intents: Vec<WireIntent> = read_all(client, &since).await?;
-    Ok(ProviderRecords {
-        intents: intents.into_iter().map(IntentRecord::from).collect(),
-        refunds: refunds.into_iter().map(RefundRecord::from).collect(),
-        disputes: disputes.into_iter().filter_map(DisputeRecord::of).collect(),
-    })
+/// [`Code::Unavailable`] if the provider does not show it.
+pub async fn record_page(
+    client: &ProviderClient,
+    list: RecordList,
+    range: CreatedRange,
+    after: Option<String>,
+) -> Result<(ProviderRecords, Option<String>)> {
+    let seconds = |time: MachineTime| time.utc().timestamp().to_string();
+    let bounds = [("created[gte]", range.from.map(seconds)), ("created[lt]", range.until.map(seconds))];
+    let query: Vec<_> = bounds.into_iter().filter_map(|(name, bound)| Some((name, bound?))).collect();
+    read_page(client, list, &query, after).await
+}
+
+async fn read_page(
+    client: &ProviderClient,
+    list: RecordList,
+    query: &[(&str, String)],
+    after: Option<String>,
+) -> Result<(ProviderRecords, Option<String>)> {
+    let mut records = ProviderRecords::default();
+    let next = match list {
+        RecordList::Disputes => {
+            let page = done(client.page::<WireDispute>(query, after).await)?;
+            let next = page.next();
+            records.disputes.extend(page.data.into_iter().filter_map(DisputeRecord::of));
+            next
+        }
+        RecordList::Refunds => {
+            let page = done(client.page::<WireRefund>(query, after).await)?;
+            let next = page.next();
+            records.refunds.extend(page.data.into_iter().map(RefundRecord::from));
+            next
+        }
+        RecordList::Intents => {
+            let page = done(client.page::<WireIntent>(query, after).await)?;
+            let next = page.next();
+            records.intents.extend(page.data.into_iter().map(IntentRecord::from));
+            next
+        }
+    };
+    Ok((records, next))
+}
+
+/// Reads these intents, without those that do not exist, and their refunds and disputes.
+///
+/// # Errors
+/// [`Code::Unavailable`] if the provider does not show them, or if one intent has more than [`PAGES_OF_INTENT_MAX`] pages of refunds.
+pub async fn records_of(client: &ProviderClient, intents: &BTreeSet<String>) -> Result<ProviderRecords> {
+    let mut records = ProviderRecords::default();
+    for id in intents {
+        let Some(intent) = intent_record(client, id).await? else { continue };
+        records.intents.push(intent);
+        let of_intent = [("payment_intent", id.clone())];
+        for list in [RecordList::Refunds, RecordList::Disputes] {
+            let (mut after, mut pages) = (None, 0);
+            loop {
+                let (page, next) = read_page(client, list, &of_intent, after).await?;
+                records.refunds.extend(page.refunds);
+                records.disputes.extend(page.disputes);
+                pages += 1;
+                match next {
+                    None => break,
+                    Some(_) if pages >= PAGES_OF_INTENT_MAX => {
+                        return Err(unavailable("an intent has too many refunds"));
+                    }
+                    next => after = next,
+                }
+            }
+        }
+    }
+    Ok(records)
+}
+
+/// Reads an intent; `None` if it does not exist.
+///
+/// # Errors
+/// [`Code::Unavailable`] if the provider does not show it.
+pub async fn intent_record(client: &ProviderClient, id: &str) -> Result<Option<IntentRecord>> {
+    match client.get::<WireIntent>("get", &format!("/v1/payment_intents/{id}"), &[]).await {
+        ProviderResult::Refused { code, .. } if code == MISSING => Ok(None),
+        other => Ok(Some(IntentRecord::from(done(other)?))),
+    }
 }
 
 impl DisputeRecord {
@@ -172,27 +269,14 @@ impl From<WireRefund> for RefundRecord {
     }
 }
 
-async fn read_all<T: Listed>(client: &ProviderClient, query: &[(&str, String)]) -> Result<Vec<T>> {
-    let mut all = Vec::new();
-    let mut after = None;
-    for _ in 0..RECORD_PAGES_MAX {
-        let page = match client.page(query, after).await {
-            ProviderResult::Done(page) => page,
-            ProviderResult::Refused { code: why, .. }
-            | ProviderResult::Rejected { code: why, .. }
-            | ProviderResult::Unknown { why, .. }
-            | ProviderResult::NotSent { why } => {
-                return Err(unavailable(&why));
-            }
-        };
-        let next = page.next();
-        all.extend(page.data);
-        if next.is_none() {
-            return Ok(all);
-        }
-        after = next;
+fn done<T>(result: ProviderResult<T>) -> Result<T> {
+    match result {
+        ProviderResult::Done(object) => Ok(object),
+        ProviderResult::Refused { code: why, .. }
+        | ProviderResult::Rejected { code: why, .. }
+        | ProviderResult::Unknown { why, .. }
+        | ProviderResult::NotSent { why } => Err(unavailable(&why)),
     }
-    Err(unavailable("too many pages"))
 }
 
 fn unavailable(why: &str) -> Error {

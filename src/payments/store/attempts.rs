@@ -137,6 +137,28 @@ pub async fn unresolved_attempts(
     Ok(attempts.collect())
 }
 
+/// Deletes at most `limit` attempts that started before `before` and whose result is known. Keeps those of a payment that can still
+/// change, or that an operator or a dispute needs.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete_expired_attempts(conn: &mut PgConnection, before: MachineTime, limit: i64) -> Result<u64> {
+    // `offset 0` keeps the planner from reading all payments in use at once: the view is probed for each expired attempt.
+    let done = sqlx::query!(
+        "delete from payment_attempts where id = any (array(
+             select attempt.id from payment_attempts attempt
+             where attempt.started_at < $1
+               and (attempt.outcome in ('succeeded', 'declined', 'not_sent') or attempt.resolved_at is not null)
+               and not exists (select from payments_in_use used where used.payment_id = attempt.payment_id offset 0)
+             order by attempt.started_at limit $2 for update skip locked))",
+        before as _,
+        limit,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Marks the unknown attempts of a target as resolved: their result is known.
 ///
 /// # Errors

@@ -154,9 +154,9 @@ pub async fn event_counts(conn: &mut PgConnection) -> Result<(i64, i64)> {
 /// If the database fails.
 pub async fn delete_expired_events(conn: &mut PgConnection, before: MachineTime, limit: i64) -> Result<u64> {
     let done = sqlx::query!(
-        "delete from provider_events where event_id in (
+        "delete from provider_events where event_id = any (array(
              select event_id from provider_events where received_at < $1 and due_at is null order by received_at limit $2
-             for update skip locked)",
+             for update skip locked))",
         before as _,
         limit,
     )

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 
 use super::payments::{PaymentRow, payments};
 use super::refunds::{RefundRow, refunds};
-use crate::payments::model::{DisputeState, Payment, Refund};
+use crate::payments::model::{CallPool, DisputeState, Payment, Refund};
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::one_row;
 use crate::platform::error::{Code, Refusal, Result};
@@ -19,6 +19,8 @@ use crate::platform::ids::{Id, PaymentId, RefundId};
 /// Which leases to take.
 #[derive(Debug, Clone, Copy)]
 pub struct LeaseQuery {
+    /// Whose calls they are for.
+    pub pool: CallPool,
     /// Rows that are due by now, and not leased.
     pub now: MachineTime,
     /// Holds whose recheck is due by now.
@@ -29,7 +31,8 @@ pub struct LeaseQuery {
     pub limit: i64,
 }
 
-/// Leases the rows of `$table` for which `$due` holds, the most overdue first. Rows that another transaction is leasing are skipped.
+/// Leases the rows of `$table` for which `$due` holds, the most overdue first. Rows that another transaction is leasing are skipped. The
+/// ids are an array, because PostgreSQL plans for any `$3`: it would expect a third of all rows to be due, and join the whole table.
 macro_rules! lease {
     ($table:tt, $due:tt, $query:expr, $($argument:tt)*) => {
         sqlx::query_scalar!(
@@ -39,7 +42,7 @@ macro_rules! lease {
                  order by due_at limit $3
                  for no key update skip locked)
              update " + $table + " leased set lease_token = lease_token + 1, leased_until = $2, hint = null
-             from due where leased.id = due.id
+             where leased.id = any (array(select id from due))
              returning leased.id",
             $query.now as _,
             $query.until as _,
@@ -49,19 +52,29 @@ macro_rules! lease {
     };
 }
 
-/// Leases due payments, and then holds whose recheck is due. A leased row that is invalid is an error beside the others: nothing
-/// happens to it while its lease lasts.
+/// Leases due payments of a pool. To [`CallPool::Settlement`] belong holds whose recheck is due, after all others. A leased row that is
+/// invalid is an error beside the others: nothing happens to it while its lease lasts.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn lease_payments(conn: &mut PgConnection, query: LeaseQuery) -> Result<Vec<Result<Payment>>> {
-    let due_or_to_recheck = lease!(
-        "payments",
-        "due_at <= $1 or (due_at is null and state = 'authorized' and recheck_at <= $4)",
-        query,
-        query.domain_now as _
-    );
-    let ids: Vec<_> = due_or_to_recheck.fetch_all(&mut *conn).await?.into_iter().map(Id::uuid).collect();
+    let ids = match query.pool {
+        CallPool::Authorizations => {
+            let due = lease!("payments", "due_at <= $1 and state = 'authorizing' and goal = 'hold'", query,);
+            due.fetch_all(&mut *conn).await?
+        }
+        CallPool::Settlement => {
+            let due_or_to_recheck = lease!(
+                "payments",
+                "(due_at <= $1 and not (state = 'authorizing' and goal = 'hold'))
+                 or (due_at is null and state = 'authorized' and recheck_at <= $4)",
+                query,
+                query.domain_now as _
+            );
+            due_or_to_recheck.fetch_all(&mut *conn).await?
+        }
+    };
+    let ids: Vec<_> = ids.into_iter().map(Id::uuid).collect();
     let rows = payments!("where p.id = any($1) order by p.due_at", &ids).fetch_all(conn).await?;
     Ok(rows.into_iter().map(Payment::try_from).collect())
 }
@@ -196,18 +209,29 @@ pub async fn save_refund(conn: &mut PgConnection, after: &Refund, schedule: Retr
     one_row(&done, lease_lost)
 }
 
-/// Returns when the next payment or refund can be leased.
+/// Returns when the next payment or refund of a pool can be leased.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn next_due(conn: &mut PgConnection) -> Result<Option<MachineTime>> {
-    let due = sqlx::query_scalar!(
-        r#"select least((select min(greatest(due_at, leased_until)) from payments where due_at is not null),
-                        (select min(greatest(due_at, leased_until)) from refunds where due_at is not null))
-               as "due: MachineTime""#
-    )
-    .fetch_one(conn)
-    .await?;
+pub async fn next_due(conn: &mut PgConnection, pool: CallPool) -> Result<Option<MachineTime>> {
+    let due = match pool {
+        CallPool::Authorizations => {
+            let next = sqlx::query_scalar!(
+                r#"select min(greatest(due_at, leased_until)) as "due: MachineTime" from payments
+                   where due_at is not null and state = 'authorizing' and goal = 'hold'"#
+            );
+            next.fetch_one(conn).await?
+        }
+        CallPool::Settlement => {
+            let next = sqlx::query_scalar!(
+                r#"select least((select min(greatest(due_at, leased_until)) from payments
+                                 where due_at is not null and not (state = 'authorizing' and goal = 'hold')),
+                                (select min(greatest(due_at, leased_until)) from refunds where due_at is not null))
+                       as "due: MachineTime""#
+            );
+            next.fetch_one(conn).await?
+        }
+    };
     Ok(due)
 }
 

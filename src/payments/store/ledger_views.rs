@@ -52,45 +52,99 @@ pub struct AccountBalance {
     pub credits: i64,
 }
 
-/// Sums accounts over the entries that `$access` selects by `$1`, restricted by the rest of the filter. Each access path is a statement
-/// of its own: for a single statement PostgreSQL chooses the plan that reads everything.
+/// Sums the accounts of the rows `(account, currency, debits, credits)` that `$rows` selects by `$1` and, where given, by the account
+/// `$2`. Each access path is a statement of its own: for a single statement PostgreSQL chooses the plan that reads everything.
 macro_rules! accounts {
-    ($access:literal, $one:expr, $filter:expr) => {
+    ($rows:literal, $($argument:tt)*) => {
         sqlx::query_as!(
             AccountBalance,
-            r#"select account.code, account.meaning, entry.currency,
-                      coalesce(sum(entry.amount) filter (where entry.amount > 0), 0)::bigint as "debits!",
-                      coalesce(-sum(entry.amount) filter (where entry.amount < 0), 0)::bigint as "credits!"
-               from ledger_entries entry
-               join ledger_accounts account on account.code = entry.account
-               join ledger_postings posting on posting.id = entry.posting_id
-               where "#
-                + $access
-                + r#"
-                 and ($2::text is null or entry.account = $2)
-                 and ($3::uuid is null or entry.owner_id = $3)
-                 and ($4::timestamptz is null or posting.posted_at <= $4)
-               group by account.code, entry.currency
-               order by account.code, entry.currency"#,
-            $one,
-            $filter.account,
-            $filter.owner_id,
-            $filter.as_of as _,
+            r#"select account.code as "code!", account.meaning as "meaning!", part.currency as "currency!", sum(part.debits)::bigint as "debits!",
+                      sum(part.credits)::bigint as "credits!"
+               from ("# + $rows + r#") part
+               join ledger_accounts account on account.code = part.account
+               group by account.code, part.currency
+               order by account.code, part.currency"#,
+            $($argument)*
         )
     };
 }
+
+/// The owner in the rows of whole accounts.
+const WHOLE_ACCOUNT: Uuid = Uuid::nil();
 
 /// Returns the accounts with entries in this part of the ledger.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn accounts(conn: &mut PgConnection, filter: &LedgerFilter) -> Result<Vec<AccountBalance>> {
-    let accounts = match (filter.trip_id.map(Id::uuid), filter.owner_id) {
-        (Some(trip), _) => accounts!("posting.trip_id = $1", trip, filter).fetch_all(conn).await?,
-        (None, Some(owner)) => accounts!("entry.owner_id = $1", owner, filter).fetch_all(conn).await?,
-        (None, None) => accounts!("$1::uuid is null", None::<Uuid>, filter).fetch_all(conn).await?,
-    };
-    Ok(accounts)
+    match (filter.trip_id, filter.owner_id, filter.as_of) {
+        (Some(trip), _, _) => of_trip(conn, trip, filter).await,
+        (None, owner, None) => current(conn, owner.unwrap_or(WHOLE_ACCOUNT), filter).await,
+        (None, Some(owner), Some(as_of)) => of_owner_at(conn, owner, as_of, filter).await,
+        (None, None, Some(as_of)) => whole_at(conn, as_of, filter).await,
+    }
+}
+
+/// Sums the entries of a trip: it has few.
+async fn of_trip(conn: &mut PgConnection, trip: TripId, filter: &LedgerFilter) -> Result<Vec<AccountBalance>> {
+    let accounts = accounts!(
+        "select entry.account, entry.currency, greatest(entry.amount, 0) as debits, greatest(-entry.amount, 0) as credits
+         from ledger_postings posting join ledger_entries entry on entry.posting_id = posting.id
+         where posting.trip_id = $1 and ($2::text is null or entry.account = $2)
+           and ($3::uuid is null or entry.owner_id = $3) and ($4::timestamptz is null or posting.posted_at <= $4)",
+        trip.uuid(),
+        filter.account,
+        filter.owner_id,
+        filter.as_of as _,
+    );
+    Ok(accounts.fetch_all(conn).await?)
+}
+
+/// Sums the kept balances of an owner, or of whole accounts.
+async fn current(conn: &mut PgConnection, owner: Uuid, filter: &LedgerFilter) -> Result<Vec<AccountBalance>> {
+    let accounts = accounts!(
+        "select account, currency, debits, credits from ledger_balances
+         where owner_id = $1 and ($2::text is null or account = $2)",
+        owner,
+        filter.account,
+    );
+    Ok(accounts.fetch_all(conn).await?)
+}
+
+/// Sums the entries of an owner up to a time.
+async fn of_owner_at(
+    conn: &mut PgConnection,
+    owner: Uuid,
+    as_of: DomainTime,
+    filter: &LedgerFilter,
+) -> Result<Vec<AccountBalance>> {
+    let accounts = accounts!(
+        "select entry.account, entry.currency, greatest(entry.amount, 0) as debits, greatest(-entry.amount, 0) as credits
+         from ledger_entries entry join ledger_postings posting on posting.id = entry.posting_id
+         where entry.owner_id = $1 and ($2::text is null or entry.account = $2) and posting.posted_at <= $3",
+        owner,
+        filter.account,
+        as_of as _,
+    );
+    Ok(accounts.fetch_all(conn).await?)
+}
+
+/// Sums the days before a time, and the entries of its own day. `offset 0` makes PostgreSQL find the entries by their posting, however
+/// many postings it expects.
+async fn whole_at(conn: &mut PgConnection, as_of: DomainTime, filter: &LedgerFilter) -> Result<Vec<AccountBalance>> {
+    let accounts = accounts!(
+        "select account, currency, debits, credits from ledger_days
+         where day < ($1::timestamptz at time zone 'UTC')::date and ($2::text is null or account = $2)
+         union all
+         select entry.account, entry.currency, greatest(entry.amount, 0), greatest(-entry.amount, 0)
+         from ledger_postings posting
+         cross join lateral (select * from ledger_entries where posting_id = posting.id offset 0) entry
+         where posting.posted_at >= date_trunc('day', $1::timestamptz at time zone 'UTC') at time zone 'UTC'
+           and posting.posted_at <= $1 and ($2::text is null or entry.account = $2)",
+        as_of as _,
+        filter.account,
+    );
+    Ok(accounts.fetch_all(conn).await?)
 }
 
 /// A posting with its entries.
@@ -134,32 +188,26 @@ struct PostingRow {
     posted_at: DomainTime,
 }
 
-/// Selects a page of the postings that `$from` selects by `$1`, the latest first. The table of the source tells its kind, so a new
+/// Selects a page of the postings that `$latest` selects by `$1`, in descending order. The table of the source tells its kind, so a new
 /// posting kind needs no change here.
+///
+/// 101 is the longest page and one more. PostgreSQL plans for any `$3`: it would expect to return a tenth of all postings, and sort them.
 macro_rules! page {
-    ($from:literal, $one:expr, $filter:expr, $before:expr, $limit:expr) => {
+    ($latest:literal, $one:expr, $filter:expr, $page:expr $(, $argument:expr)*) => {
         sqlx::query_as!(
             PostingRow,
             r#"select posting.id, posting.kind, posting.source_id, posting.trip_id, posting.posted_at,
-                      case when exists (select from refunds where refunds.id = posting.source_id) then 'refund'
-                           when exists (select from payments where payments.id = posting.source_id) then 'payment'
-                           else 'trip' end as "source!"
-               from "#
-                + $from
-                + r#"
-                 and posting.id < $4
-                 and ($2::text is null or exists (
-                     select from ledger_entries entry where entry.posting_id = posting.id and entry.account = $2))
-                 and ($3::timestamptz is null or posting.posted_at <= $3)
-                 and ($6::uuid is null or exists (
-                     select from ledger_entries entry where entry.posting_id = posting.id and entry.owner_id = $6))
-               order by posting.id desc limit $5"#,
+                      coalesce((select 'refund' from refunds where refunds.id = posting.source_id),
+                               (select 'payment' from payments where payments.id = posting.source_id), 'trip') as "source!"
+               from ("#
+                + $latest
+                + r#" limit 101) posting
+               order by posting.id desc limit $3"#,
             $one,
-            $filter.account,
+            $page.0,
+            $page.1,
             $filter.as_of as _,
-            $before,
-            $limit,
-            $filter.owner_id,
+            $($argument),*
         )
     };
 }
@@ -174,46 +222,87 @@ pub async fn postings(
     before: Uuid,
     limit: i64,
 ) -> Result<Vec<PostedEntries>> {
+    let page = (before, limit);
     let rows = match filter {
-        LedgerFilter { trip_id: Some(trip), .. } => {
-            page!("ledger_postings posting where posting.trip_id = $1", trip.uuid(), filter, before, limit)
-                .fetch_all(&mut *conn)
-                .await?
-        }
-        LedgerFilter { owner_id: Some(owner), .. } => {
-            page!(
-                "(select distinct own.posting_id from ledger_entries own
-              where own.owner_id = $1 and own.posting_id < $4 and ($2::text is null or own.account = $2)
-              order by own.posting_id desc) own
-             join ledger_postings posting on posting.id = own.posting_id where true",
-                owner,
-                filter,
-                before,
-                limit
-            )
-            .fetch_all(&mut *conn)
-            .await?
-        }
-        LedgerFilter { account: Some(account), .. } => {
-            page!(
-                "(select distinct own.posting_id from ledger_entries own where own.account = $1 and own.posting_id < $4
-              order by own.posting_id desc) own
-             join ledger_postings posting on posting.id = own.posting_id where true",
-                account,
-                filter,
-                before,
-                limit
-            )
-            .fetch_all(&mut *conn)
-            .await?
-        }
+        LedgerFilter { trip_id: Some(trip), .. } => postings_of_trip(&mut *conn, *trip, filter, page).await?,
+        LedgerFilter { owner_id: Some(owner), .. } => postings_of_owner(&mut *conn, *owner, filter, page).await?,
+        LedgerFilter { account: Some(account), .. } => postings_of_account(&mut *conn, account, filter, page).await?,
         LedgerFilter { .. } => {
-            page!("ledger_postings posting where $1::uuid is null", None::<Uuid>, filter, before, limit)
-                .fetch_all(&mut *conn)
-                .await?
+            page!(
+                "select * from ledger_postings
+                 where $1::uuid is null and id < $2 and ($4::timestamptz is null or posted_at <= $4) order by id desc",
+                None::<Uuid>,
+                filter,
+                page
+            )
+            .fetch_all(&mut *conn)
+            .await?
         }
     };
     with_lines(conn, rows).await
+}
+
+async fn postings_of_trip(
+    conn: &mut PgConnection,
+    trip: TripId,
+    filter: &LedgerFilter,
+    page: (Uuid, i64),
+) -> Result<Vec<PostingRow>> {
+    let rows = page!(
+        "select * from ledger_postings posting
+         where trip_id = $1 and id < $2 and ($4::timestamptz is null or posted_at <= $4)
+           and (($5::text is null and $6::uuid is null) or exists (
+               select from ledger_entries entry
+               where entry.posting_id = posting.id and ($5 is null or entry.account = $5) and ($6 is null or entry.owner_id = $6)))
+         order by id desc",
+        trip.uuid(),
+        filter,
+        page,
+        filter.account,
+        filter.owner_id
+    );
+    Ok(rows.fetch_all(conn).await?)
+}
+
+async fn postings_of_owner(
+    conn: &mut PgConnection,
+    owner: Uuid,
+    filter: &LedgerFilter,
+    page: (Uuid, i64),
+) -> Result<Vec<PostingRow>> {
+    let rows = page!(
+        "select distinct on (own.posting_id) posting.*
+         from ledger_entries own join ledger_postings posting on posting.id = own.posting_id
+         where own.owner_id = $1 and own.posting_id < $2 and ($5::text is null or own.account = $5)
+           and ($4::timestamptz is null or posting.posted_at <= $4)
+         order by own.posting_id desc",
+        owner,
+        filter,
+        page,
+        filter.account
+    );
+    Ok(rows.fetch_all(conn).await?)
+}
+
+/// Selects the postings with an entry of an account. The range and the order make PostgreSQL use the index of the account's entries: for
+/// equality it would walk through all entries.
+async fn postings_of_account(
+    conn: &mut PgConnection,
+    account: &str,
+    filter: &LedgerFilter,
+    page: (Uuid, i64),
+) -> Result<Vec<PostingRow>> {
+    let rows = page!(
+        "select distinct on (own.account, own.posting_id) posting.*
+         from ledger_entries own join ledger_postings posting on posting.id = own.posting_id
+         where own.account between $1 and $1 and own.posting_id < $2
+           and ($4::timestamptz is null or posting.posted_at <= $4)
+         order by own.account desc, own.posting_id desc",
+        account,
+        filter,
+        page
+    );
+    Ok(rows.fetch_all(conn).await?)
 }
 
 /// Postings with their lines.

@@ -13,14 +13,15 @@ mod movements;
 mod payments;
 mod refunds;
 mod resolutions;
+mod retention;
 
 pub use attempts::{
     FinishedAttempt, StartedAttempt, expire_attempts, finish_attempt, resolve_attempts, start_attempt,
     unresolved_attempts,
 };
 pub use events::{
-    DueEvent, delete_expired_events, due_events, event_counts, finish_event, insert_event, knows_intent,
-    lock_due_event, next_event_due, postpone_event, set_aside_event,
+    DueEvent, due_events, event_counts, finish_event, insert_event, knows_intent, lock_due_event, next_event_due,
+    postpone_event, set_aside_event,
 };
 pub use leases::{
     LeaseQuery, RetrySchedule, lease_payments, lease_refunds, lock_leased_payment, lock_leased_refund, next_due,
@@ -37,3 +38,4 @@ pub use refunds::{
     InsertRefund, insert_imported, insert_refund, lock_refund, refund, refunds_of_payment, set_provider_refund_id,
 };
 pub use resolutions::{ResolutionRow, close_payment, close_refund, insert_resolution, retry_payment, retry_refund};
+pub use retention::RETENTION;

@@ -27,12 +27,6 @@ const RETRY_SCHEDULE: [TimeDelta; 4] =
 /// The maximum number of events handled in one run.
 const BATCH_MAX: i64 = 64;
 
-/// How long events are kept (machine time). The provider repeats an event for three days at most.
-const KEPT: TimeDelta = TimeDelta::days(7);
-
-/// Rows that one transaction deletes. Small enough to delay no other transaction.
-const DELETE_BATCH: i64 = 1_000;
-
 /// Stores an event. Returns whether it is new; a repeated event changes nothing.
 ///
 /// # Errors
@@ -76,19 +70,6 @@ pub async fn until_next(platform: &Platform, backoff: &RowBackoff<String>) -> Re
     let due = platform.db.read(postponed, |conn, postponed| Box::pin(store::next_event_due(conn, postponed))).await?;
     let until_due = due.map(|due| due.since(now).to_std().unwrap_or_default());
     Ok(until_due.into_iter().chain(backoff.until_next(now)).min())
-}
-
-/// Deletes a batch of events that were kept long enough, and returns their number.
-///
-/// # Errors
-/// If the database fails.
-pub async fn reap_once(platform: &Platform) -> Result<usize> {
-    let before = platform.clock.machine() - KEPT;
-    let deleted = platform
-        .db
-        .transaction((), move |tx, ()| Box::pin(store::delete_expired_events(tx, before, DELETE_BATCH)))
-        .await?;
-    Ok(usize::try_from(deleted).unwrap_or(usize::MAX))
 }
 
 /// Updates the gauges of the inbox's table.

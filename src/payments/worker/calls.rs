@@ -1,6 +1,6 @@
 //! The provider call of each step, and what its result shows.
 
-use super::PaymentsContext;
+use super::PoolContext;
 use crate::payments::commands::operation::{CallOutcome, CommittedAttempt, Leased, LeasedOperation, ObservedIntent};
 use crate::payments::model::{AttemptOutcome, Payment, Refund};
 use crate::payments::provider::{ProviderIntent, ProviderRefund, ProviderResult};
@@ -14,12 +14,11 @@ type CallEnd<T> = (Option<FinishedAttempt>, CallOutcome<<T as Leased>::Observati
 /// A row whose steps are calls to the provider.
 pub(super) trait ProviderCalls: Leased {
     /// Makes the call of a step.
-    fn call(context: &PaymentsContext, operation: &LeasedOperation<Self>)
-    -> impl Future<Output = CallEnd<Self>> + Send;
+    fn call(context: &PoolContext, operation: &LeasedOperation<Self>) -> impl Future<Output = CallEnd<Self>> + Send;
 }
 
 impl ProviderCalls for Payment {
-    async fn call(context: &PaymentsContext, operation: &LeasedOperation<Self>) -> CallEnd<Self> {
+    async fn call(context: &PoolContext, operation: &LeasedOperation<Self>) -> CallEnd<Self> {
         let (client, payment) = (&context.client, &operation.target);
         let intent_id = payment.provider_intent_id.as_deref().unwrap_or_default();
         let Some(attempt) = &operation.attempt else {
@@ -58,7 +57,7 @@ impl ProviderCalls for Payment {
 
 /// Takes a step that changes nothing at the provider.
 async fn look_up(
-    context: &PaymentsContext,
+    context: &PoolContext,
     operation: &LeasedOperation<Payment>,
     intent_id: &str,
 ) -> CallOutcome<ObservedIntent> {
@@ -125,7 +124,7 @@ fn with_intent(
 }
 
 impl ProviderCalls for Refund {
-    async fn call(context: &PaymentsContext, operation: &LeasedOperation<Self>) -> CallEnd<Self> {
+    async fn call(context: &PoolContext, operation: &LeasedOperation<Self>) -> CallEnd<Self> {
         let (client, refund) = (&context.client, &operation.target);
         let Some(intent_id) = &refund.provider_intent_id else {
             return (None, CallOutcome::Observed(RefundObservation::NoIntent));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, VARY};
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, ResponseError, web};
 use futures_util::FutureExt;
@@ -101,7 +101,17 @@ fn finish(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     if !fields.is_empty() {
         set(headers, "vary", &fields.join(", "));
     }
+    announce_close(&mut response);
     response
+}
+
+/// Says that the connection is closed after a request that offered another protocol and got a plain response: actix closes it, and a
+/// client that does not know might send its next request into the closing connection.
+fn announce_close(response: &mut ServiceResponse<BoxBody>) {
+    let offered = response.request().head().connection_type() == ConnectionType::Upgrade;
+    if offered && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
 }
 
 fn is_bare_error(response: &ServiceResponse<BoxBody>) -> bool {

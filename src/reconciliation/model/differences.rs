@@ -97,10 +97,7 @@ pub fn partition_foreign<'a>(
 }
 
 /// Returns the differences of settled payments, and of intents that name a payment that we do not have.
-///
-/// Skips intents that name a payment before `first`, the first payment that was read. Ids start with their time, so whatever
-/// the provider has for a later payment was made later.
-pub fn compare(ours: &[LocalPayment], theirs: &ProviderRecords, first: Option<PaymentId>) -> Vec<Difference> {
+pub fn compare(ours: &[LocalPayment], theirs: &ProviderRecords) -> Vec<Difference> {
     let by_id: HashMap<PaymentId, &LocalPayment> = ours.iter().map(|payment| (payment.id, payment)).collect();
     let by_intent: HashMap<&str, &LocalPayment> =
         ours.iter().filter_map(|payment| Some((payment.intent_id.as_deref()?, payment))).collect();
@@ -111,8 +108,7 @@ pub fn compare(ours: &[LocalPayment], theirs: &ProviderRecords, first: Option<Pa
         let detail = "is named by a payment, and the provider does not list it".to_owned();
         Some(difference(payment, DifferenceKind::MissingAtProvider, intent, detail).with_intent(intent))
     });
-    let in_scope = |intent: &&IntentRecord| intent.payment_id >= first || intent.payment_id.is_none();
-    let of_intents = theirs.intents.iter().filter(in_scope).flat_map(|intent| {
+    let of_intents = theirs.intents.iter().flat_map(|intent| {
         let owner = match intent.payment_id {
             Some(id) => by_id.get(&id),
             None => by_intent.get(intent.id.as_str()),
@@ -323,7 +319,7 @@ fn compare_refunds_of(payment: &LocalPayment, theirs: &[&RefundRecord]) -> Vec<D
 
 /// Returns whether both records are of one refund. Ours is matched by its own id only until the provider's id is known: two
 /// refunds of the provider with one id of ours are two refunds.
-fn is_same(ours: &LocalRefund, theirs: &RefundRecord) -> bool {
+pub fn is_same(ours: &LocalRefund, theirs: &RefundRecord) -> bool {
     match &ours.provider_id {
         Some(id) => *id == theirs.id,
         None => theirs.refund_id == Some(ours.id),

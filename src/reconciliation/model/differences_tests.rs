@@ -71,19 +71,19 @@ fn summary(differences: &[Difference]) -> Vec<(&'static str, &str, &'static str)
 
 /// The differences of one payment and one intent.
 fn of_one(payment: LocalPayment, intent: IntentRecord) -> Vec<Difference> {
-    compare(&[payment], &records(&[intent]), None)
+    compare(&[payment], &records(&[intent]))
 }
 
 /// The differences of one payment's refunds.
 fn of_refunds(ours_: &[LocalRefund], theirs_: &[RefundRecord]) -> Vec<Difference> {
     let payment = LocalPayment { refunds: ours_.to_vec(), ..ours(1) };
-    compare(&[payment], &ProviderRecords { refunds: theirs_.to_vec(), ..records(&[theirs(1)]) }, None)
+    compare(&[payment], &ProviderRecords { refunds: theirs_.to_vec(), ..records(&[theirs(1)]) })
 }
 
 #[test]
 fn equal_records_have_no_difference() {
-    assert_eq!(compare(&[ours(1), ours(2)], &records(&[theirs(2), theirs(1)]), None), []);
-    assert_eq!(compare(&[], &records(&[]), None), []);
+    assert_eq!(compare(&[ours(1), ours(2)], &records(&[theirs(2), theirs(1)])), []);
+    assert_eq!(compare(&[], &records(&[])), []);
 }
 
 /// Each state of ours with each stage of the provider's, for the payment's own intent and for a second one.
@@ -100,7 +100,6 @@ fn every_pair_of_states() {
                 let found = compare(
                     &[payment],
                     &records(&[at(1, stage), IntentRecord { payment_id: Some(id(1)), ..at(0, IntentStage::Canceled) }]),
-                    None,
                 );
                 let found: Vec<_> = found
                     .iter()
@@ -132,9 +131,9 @@ fn every_amount_is_compared() {
 
 #[test]
 fn record_missing_on_one_side_is_a_difference() {
-    let missing = compare(&[ours(1)], &records(&[]), None);
+    let missing = compare(&[ours(1)], &records(&[]));
     assert_eq!(summary(&missing), [("missing_at_provider", "pi_1", "none")]);
-    assert_eq!(summary(&compare(&[], &records(&[theirs(1)]), None)), [("unknown_to_us", "pi_1", "none")]);
+    assert_eq!(summary(&compare(&[], &records(&[theirs(1)]))), [("unknown_to_us", "pi_1", "none")]);
     let unnamed = LocalPayment { intent_id: None, ..unpaid(1, PaymentState::Authorizing) };
     assert_eq!(summary(&of_one(unnamed, at(1, IntentStage::Held))), [("intent_missing_here", "pi_1", "none")]);
 }
@@ -144,21 +143,21 @@ fn foreign_intent_is_counted_and_is_no_difference() {
     let foreign_one = IntentRecord { payment_id: None, is_marked: false, ..at(2, IntentStage::Held) };
     let theirs_ = records(&[theirs(1), foreign_one.clone()]);
     let foreign = |ours: &[LocalPayment]| partition_foreign(ours, &theirs_).1.len();
-    assert_eq!((compare(&[ours(1)], &theirs_, None), foreign(&[ours(1)])), (vec![], 1));
+    assert_eq!((compare(&[ours(1)], &theirs_), foreign(&[ours(1)])), (vec![], 1));
     // An intent that a payment of ours names is ours, whatever its metadata says.
     let ours_ = [ours(1), unpaid(2, PaymentState::Voided)];
-    assert_eq!(summary(&compare(&ours_, &theirs_, None)), [("held_there_trip_over", "pi_2", "cancel_intent")]);
+    assert_eq!(summary(&compare(&ours_, &theirs_)), [("held_there_trip_over", "pi_2", "cancel_intent")]);
     assert_eq!(foreign(&ours_), 0);
     // An intent with an unreadable payment id was ours.
     let unreadable = records(&[IntentRecord { is_marked: true, ..foreign_one }]);
-    assert_eq!(summary(&compare(&[], &unreadable, None)), [("unknown_to_us", "pi_2", "none")]);
+    assert_eq!(summary(&compare(&[], &unreadable)), [("unknown_to_us", "pi_2", "none")]);
 }
 
 #[test]
 fn unsettled_payment_is_not_compared() {
     let unsettled = LocalPayment { settled: false, ..ours(1) };
     assert_eq!(of_one(unsettled.clone(), at(1, IntentStage::Held)), []);
-    assert_eq!(compare(&[unsettled], &records(&[]), None), []);
+    assert_eq!(compare(&[unsettled], &records(&[])), []);
 }
 
 #[test]
@@ -231,15 +230,9 @@ fn difference_of_a_changed_payment_is_dropped() {
 
 #[test]
 fn intent_newer_than_our_snapshot_is_no_difference() {
-    let differences = compare(&[], &records(&[theirs(1)]), None);
+    let differences = compare(&[], &records(&[theirs(1)]));
     assert_eq!(retain_unchanged(differences.clone(), &[], &[ours(1)]), []);
     assert_eq!(retain_unchanged(differences, &[], &[]).len(), 1);
-}
-
-#[test]
-fn recent_run_skips_intents_of_older_payments() {
-    let found = compare(&[ours(9)], &records(&[theirs(1), theirs(7), theirs(9)]), Some(id(5)));
-    assert_eq!(summary(&found), [("unknown_to_us", "pi_7", "none")]);
 }
 
 /// The records lag behind the provider, which decides: a look-up repairs them.
@@ -248,7 +241,7 @@ fn every_state_of_a_dispute_is_compared() {
     let dispute = |n: u128, state| DisputeRecord { id: format!("du_{n}"), intent_id: Some("pi_1".to_owned()), state };
     let found = |here: Option<DisputeState>, there: &[DisputeRecord]| {
         let payment = LocalPayment { dispute: here, ..ours(1) };
-        compare(&[payment], &ProviderRecords { disputes: there.to_vec(), ..records(&[theirs(1)]) }, None)
+        compare(&[payment], &ProviderRecords { disputes: there.to_vec(), ..records(&[theirs(1)]) })
     };
     for here in [None, Some(DisputeState::Open), Some(DisputeState::Won), Some(DisputeState::Lost)] {
         assert_eq!(found(here, &[]), [], "a run of recent payments may not list it");
@@ -263,5 +256,5 @@ fn every_state_of_a_dispute_is_compared() {
     assert_eq!(summary(&found(Some(DisputeState::Won), &two)), [("dispute_differs", "du_1", "look_again")]);
     let unsettled = LocalPayment { settled: false, ..ours(1) };
     let theirs = ProviderRecords { disputes: two.to_vec(), ..records(&[theirs(1)]) };
-    assert_eq!(compare(&[unsettled], &theirs, None), []);
+    assert_eq!(compare(&[unsettled], &theirs), []);
 }

@@ -1,11 +1,9 @@
 //! Runs and findings, and how a run's differences change earlier findings.
 
-use std::collections::HashSet;
-
 use super::differences::Difference;
-use super::kinds::{DifferenceKind, FindingState, RepairRule, RunScope, RunState};
+use super::kinds::{FindingState, RepairRule, RunScope, RunState};
 use crate::platform::clock::MachineTime;
-use crate::platform::ids::{FindingId, OpsId, PaymentId, RunId};
+use crate::platform::ids::{FindingId, OpsId, RunId};
 
 /// How often a rule is applied to one finding. After five attempts, an operator has to decide.
 pub const REPAIRS_MAX: i64 = 5;
@@ -52,8 +50,12 @@ pub struct Run {
     pub started_at: Option<MachineTime>,
     /// When it ended.
     pub finished_at: Option<MachineTime>,
-    /// Compares only payments made since then; all payments if absent.
+    /// Compares what was made since then, and not yet compared; everything if absent.
     pub since: Option<MachineTime>,
+    /// The start of the next window; `None` before the first one has ended.
+    pub position: Option<MachineTime>,
+    /// The fencing token of its lease.
+    pub lease_token: i64,
     /// What it compared and changed.
     pub counts: RunCounts,
     /// Why it is unchecked or incomplete.
@@ -94,6 +96,10 @@ pub struct RunCounts {
     pub repairs: i64,
     /// Findings whose difference is gone.
     pub ended: i64,
+    /// Windows that were compared.
+    pub windows: i64,
+    /// Findings that could not be recorded, closed or repaired.
+    pub failed: i64,
 }
 
 /// How a difference relates to the latest finding with its kind and subject.
@@ -118,24 +124,9 @@ pub fn recurrence(latest: Option<&Finding>, difference: &Difference) -> Recurren
     }
 }
 
-/// What a run compared: a difference within it that the run did not find is gone.
-#[derive(Debug, Default)]
-pub struct Coverage {
-    /// The payments that were compared.
-    pub payments: HashSet<PaymentId>,
-    /// Whether all of the provider's records were read.
-    pub is_complete: bool,
-}
-
-/// Returns the final state of an open finding that a run did not find again; `None` if the run did not cover it.
-pub fn final_state(finding: &Finding, coverage: &Coverage) -> Option<FindingState> {
-    let is_covered = match finding.difference.payment_id {
-        Some(payment) if coverage.payments.contains(&payment) => true,
-        // An intent without a payment of ours is gone only if it is not in the complete list.
-        Some(_) | None => finding.difference.kind == DifferenceKind::UnknownToUs && coverage.is_complete,
-    };
-    let state = if finding.repairs_tried > 0 { FindingState::Repaired } else { FindingState::Resolved };
-    is_covered.then_some(state)
+/// Returns the state of an open finding whose difference is gone.
+pub fn final_state(finding: &Finding) -> FindingState {
+    if finding.repairs_tried > 0 { FindingState::Repaired } else { FindingState::Resolved }
 }
 
 /// Returns whether a rule can be applied now.
@@ -150,6 +141,7 @@ mod tests {
     use chrono::DateTime;
     use uuid::Uuid;
 
+    use super::super::kinds::DifferenceKind;
     use super::*;
 
     fn difference(amounts: Option<(i64, i64)>) -> Difference {
@@ -202,18 +194,10 @@ mod tests {
     }
 
     #[test]
-    fn finding_ends_only_if_the_run_covered_it() {
+    fn finding_whose_difference_is_gone_is_repaired_if_a_rule_was_applied() {
         let open = finding(FindingState::Open, None);
-        let repaired = Finding { repairs_tried: 1, ..open.clone() };
-        let unknown = Difference { kind: DifferenceKind::UnknownToUs, payment_id: None, ..open.difference.clone() };
-        let without_payment = Finding { difference: unknown, ..open.clone() };
-        let of_payment = Coverage { payments: open.difference.payment_id.into_iter().collect(), is_complete: false };
-        let complete = Coverage { payments: HashSet::new(), is_complete: true };
-        assert_eq!(final_state(&open, &of_payment), Some(FindingState::Resolved));
-        assert_eq!(final_state(&repaired, &of_payment), Some(FindingState::Repaired));
-        assert_eq!(final_state(&open, &complete), None);
-        assert_eq!(final_state(&without_payment, &of_payment), None);
-        assert_eq!(final_state(&without_payment, &complete), Some(FindingState::Resolved));
+        assert_eq!(final_state(&open), FindingState::Resolved);
+        assert_eq!(final_state(&Finding { repairs_tried: 1, ..open }), FindingState::Repaired);
     }
 
     #[test]

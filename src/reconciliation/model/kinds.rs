@@ -70,9 +70,9 @@ string_enum! {
 
     /// The payments that a run compares.
     pub enum RunScope {
-        /// Payments of the last eight days.
+        /// What was made in the last eight days, or since the last run; refunds and disputes of older payments included.
         Recent = "recent",
-        /// All payments.
+        /// Everything, from the first payment on.
         All = "all",
     }
 
@@ -86,7 +86,7 @@ string_enum! {
         Checked = "checked",
         /// The provider's records could not be read: the result is unknown.
         Unchecked = "unchecked",
-        /// The process stopped before the end of the run.
+        /// Several processes in a row failed to go on with the run.
         Abandoned = "abandoned",
     }
 }

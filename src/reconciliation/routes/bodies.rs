@@ -180,9 +180,10 @@ pub(in crate::reconciliation::routes) struct RunBody {
     /// How long it took, milliseconds; `null` before its end.
     #[schema(minimum = 0)]
     duration_ms: Option<i64>,
-    /// It compares payments made since then (machine time); all payments if `null`.
+    /// It compares payments, refunds and disputes made since then (machine time); everything if `null`. A run over all payments that ended
+    /// early is continued by the next one.
     since: Option<MachineTime>,
-    /// Our payments that were read.
+    /// Our payments that were made in the compared windows.
     #[schema(minimum = 0)]
     payments: i64,
     /// Trips that are over and have open work; a later run compares their payments.
@@ -209,6 +210,12 @@ pub(in crate::reconciliation::routes) struct RunBody {
     /// Findings whose difference is gone.
     #[schema(minimum = 0)]
     ended: i64,
+    /// Windows of time that were compared: a day each, or less if it has many payments.
+    #[schema(minimum = 0)]
+    windows: i64,
+    /// Findings that could not be recorded, closed or repaired, for example because they were locked. The next run tries again.
+    #[schema(minimum = 0)]
+    failed: i64,
     /// Why the run is unchecked or incomplete; `null` otherwise.
     #[schema(max_length = 1000)]
     detail: Option<String>,
@@ -216,8 +223,19 @@ pub(in crate::reconciliation::routes) struct RunBody {
 
 impl From<Run> for RunBody {
     fn from(run: Run) -> Self {
-        let RunCounts { payments, unsettled, intents, foreign_intents, refunds, differences, found, repairs, ended } =
-            run.counts;
+        let RunCounts {
+            payments,
+            unsettled,
+            intents,
+            foreign_intents,
+            refunds,
+            differences,
+            found,
+            repairs,
+            ended,
+            windows,
+            failed,
+        } = run.counts;
         let duration = run.started_at.zip(run.finished_at).map(|(from, to)| to.since(from).num_milliseconds());
         Self {
             id: run.id,
@@ -238,6 +256,8 @@ impl From<Run> for RunBody {
             found,
             repairs,
             ended,
+            windows,
+            failed,
             detail: run.detail,
         }
     }

@@ -119,16 +119,34 @@ pub(in crate::reconciliation) async fn latest_finding(
     .transpose()
 }
 
-/// Returns at most `limit` open findings with ids after `after`, the oldest first.
+/// Returns the open findings of these payments.
 ///
 /// # Errors
 /// If the database does not answer.
-pub(in crate::reconciliation) async fn open_findings(
+pub(in crate::reconciliation) async fn open_findings_of(
     conn: &mut PgConnection,
-    after: FindingId,
+    payments: &[Uuid],
+) -> Result<Vec<Finding>> {
+    let rows = findings!("where f.state = 'open' and f.payment_id = any($1) order by f.id", payments);
+    rows.fetch_all(conn).await?.into_iter().map(Finding::try_from).collect()
+}
+
+/// Returns at most `limit` open findings that no run has seen since `before`, the least recently seen first. Leaves out those that
+/// cannot be looked for: they name neither a payment nor an intent.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::reconciliation) async fn unseen_findings(
+    conn: &mut PgConnection,
+    before: MachineTime,
     limit: i64,
 ) -> Result<Vec<Finding>> {
-    let rows = findings!("where f.state = 'open' and f.id > $1 order by f.id limit $2", after.uuid(), limit);
+    let rows = findings!(
+        "where f.state = 'open' and f.last_seen_at < $1 and (f.payment_id is not null or f.kind = 'unknown_to_us')
+         order by f.last_seen_at, f.id limit $2",
+        before as _,
+        limit,
+    );
     rows.fetch_all(conn).await?.into_iter().map(Finding::try_from).collect()
 }
 

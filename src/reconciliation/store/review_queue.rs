@@ -62,7 +62,7 @@ pub(in crate::reconciliation) async fn review_queue(
                from trips where id = any($1)
                union all
                select 'trip', id::text, id, 'has a locked PIN after five wrong attempts'
-               from trips where pin_failures >= 5
+               from trips where pin_failures >= 5 and ended_at is null
                  and state in (select from_state from trip_transitions where command = 'start')
                union all
                select 'delivery', event_id || '/' || subscriber, aggregate_id, format('is dead: %s', coalesce(last_error, 'no reason'))

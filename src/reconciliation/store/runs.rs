@@ -1,5 +1,6 @@
 //! The table of runs. The index `one_run_at_a_time` allows one running and one queued run.
 
+use chrono::TimeDelta;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -10,6 +11,10 @@ use crate::platform::db::one_row;
 use crate::platform::error::{Code, Error, Refusal, Result};
 use crate::platform::ids::{Id, OpsId, RunId};
 use crate::platform::page::PageRequest;
+use crate::platform::retention::{BATCH, RetentionRule};
+
+/// Processes in a row that may end without comparing a window before the run is abandoned.
+const FAILURES_MAX: i16 = 5;
 
 struct Row {
     id: RunId,
@@ -20,6 +25,10 @@ struct Row {
     started_at: Option<MachineTime>,
     finished_at: Option<MachineTime>,
     since: Option<MachineTime>,
+    position: Option<MachineTime>,
+    lease_token: i64,
+    windows: i64,
+    failed: i64,
     payments: i64,
     unsettled: i64,
     intents: i64,
@@ -46,6 +55,8 @@ impl TryFrom<Row> for Run {
             started_at: row.started_at,
             finished_at: row.finished_at,
             since: row.since,
+            position: row.position,
+            lease_token: row.lease_token,
             counts: RunCounts {
                 payments: row.payments,
                 unsettled: row.unsettled,
@@ -56,6 +67,8 @@ impl TryFrom<Row> for Run {
                 found: row.found,
                 repairs: row.repairs,
                 ended: row.ended,
+                windows: row.windows,
+                failed: row.failed,
             },
             detail: row.detail,
         })
@@ -67,8 +80,8 @@ macro_rules! runs {
     ($rest:tt $(, $arguments:expr)* $(,)?) => {
         sqlx::query_as!(
             Row,
-            "select id, scope, requested_by, state, requested_at, started_at, finished_at, since, payments, unsettled, intents, foreign_intents,
-                    refunds, differences, found, repairs, ended, detail
+            "select id, scope, requested_by, state, requested_at, started_at, finished_at, since, position, lease_token, windows, failed, payments, unsettled,
+                    intents, foreign_intents, refunds, differences, found, repairs, ended, detail
              from reconciliation_runs " + $rest,
             $($arguments),*
         )
@@ -112,15 +125,53 @@ pub(in crate::reconciliation) async fn queued_run(conn: &mut PgConnection, scope
     runs!("where state = 'queued' for no key update").fetch_optional(conn).await?.map(Run::try_from).transpose()
 }
 
-/// Abandons the running run if its lease has expired.
+/// Continues the running run if its lease has expired, under a greater token: its process has ended. Abandons it instead if [`FAILURES_MAX`]
+/// processes in a row have not compared a window. Returns the run if it continues.
 ///
 /// # Errors
 /// If the database does not answer.
-pub(in crate::reconciliation) async fn abandon_run(conn: &mut PgConnection, now: MachineTime) -> Result<()> {
+pub(in crate::reconciliation) async fn continue_run(
+    conn: &mut PgConnection,
+    (now, leased_until): (MachineTime, MachineTime),
+) -> Result<Option<Run>> {
     sqlx::query!(
-        "update reconciliation_runs set state = 'abandoned', finished_at = $1, leased_until = null, detail = 'the lease expired'
-         where state = 'running' and leased_until < $1",
-        now as _
+        "update reconciliation_runs
+         set state = 'abandoned', finished_at = $1, leased_until = null, lease_token = lease_token + 1,
+             detail = coalesce(detail, 'the lease expired')
+         where state = 'running' and leased_until < $1 and failures >= $2",
+        now as _,
+        FAILURES_MAX,
+    )
+    .execute(&mut *conn)
+    .await?;
+    let id = sqlx::query_scalar!(
+        "update reconciliation_runs set leased_until = $2, lease_token = lease_token + 1, failures = failures + 1
+         where state = 'running' and leased_until < $1
+         returning id",
+        now as _,
+        leased_until as _,
+    );
+    match id.fetch_optional(&mut *conn).await? {
+        Some(id) => run(conn, id).await,
+        None => Ok(None),
+    }
+}
+
+/// Ends the lease of a run, so that the next process continues it at once. `detail`: why this one does not.
+///
+/// # Errors
+/// If the database does not answer.
+pub(in crate::reconciliation) async fn release_run(
+    conn: &mut PgConnection,
+    (id, token): (RunId, i64),
+    (now, detail): (MachineTime, Option<&str>),
+) -> Result<()> {
+    sqlx::query!(
+        "update reconciliation_runs set leased_until = $3, detail = $4 where id = $1 and lease_token = $2 and state = 'running'",
+        id.uuid(),
+        token,
+        now as _,
+        detail,
     )
     .execute(conn)
     .await?;
@@ -134,7 +185,7 @@ pub(in crate::reconciliation) struct RunStart {
     pub now: MachineTime,
     /// The end of the first lease.
     pub leased_until: MachineTime,
-    /// The time since which a recent run compares.
+    /// The time eight days ago, since which a run of recent payments compares.
     pub recent_since: MachineTime,
 }
 
@@ -145,7 +196,7 @@ pub(in crate::reconciliation) struct RunStart {
 pub(in crate::reconciliation) async fn start_queued(conn: &mut PgConnection, start: RunStart) -> Result<Option<Run>> {
     let id = sqlx::query_scalar!(
         "update reconciliation_runs
-         set state = 'running', started_at = $1, leased_until = $2, since = case scope when 'recent' then $3::timestamptz end
+         set state = 'running', started_at = $1, leased_until = $2, since = case scope when 'recent' then $3::timestamptz else (select reached_at from reconciliation_watermarks where scope = 'all') end
          where id = (select id from reconciliation_runs where state = 'queued' for no key update skip locked)
          returning id",
         start.now as _,
@@ -167,89 +218,101 @@ pub(in crate::reconciliation) async fn start_queued(conn: &mut PgConnection, sta
 pub(in crate::reconciliation) async fn start_scheduled(
     conn: &mut PgConnection,
     id: RunId,
-    scope: RunScope,
+    (scope, since): (RunScope, Option<MachineTime>),
     start: RunStart,
 ) -> Result<Option<Run>> {
     sqlx::query!(
         "insert into reconciliation_runs (id, scope, state, requested_at, started_at, leased_until, since)
-         values ($1, $2, 'running', $3, $3, $4, case $2 when 'recent' then $5::timestamptz end)
+         values ($1, $2, 'running', $3, $3, $4, $5)
          on conflict (state) where state in ('queued', 'running') do nothing",
         id.uuid(),
         scope.as_str(),
         start.now as _,
         start.leased_until as _,
-        start.recent_since as _,
+        since as _,
     )
     .execute(&mut *conn)
     .await?;
     run(conn, id).await
 }
 
-/// Returns the latest start of any run, and of a checked run of all payments.
-///
-/// # Errors
-/// If the database does not answer.
-pub(in crate::reconciliation) async fn last_starts(
-    conn: &mut PgConnection,
-) -> Result<(Option<MachineTime>, Option<MachineTime>)> {
-    let row = sqlx::query!(
-        r#"select max(started_at) as "any: MachineTime",
-                  max(started_at) filter (where scope = 'all' and state = 'checked') as "whole: MachineTime"
-           from reconciliation_runs where started_at is not null"#
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok((row.any, row.whole))
-}
-
 /// Extends the lease of a run. Every write of a run starts with this.
 ///
 /// # Errors
-/// [`Code::Internal`] if another process has abandoned the run.
+/// [`Code::Internal`] if another process has continued or abandoned the run.
 pub(in crate::reconciliation) async fn extend_lease(
     conn: &mut PgConnection,
-    id: RunId,
+    (id, token): (RunId, i64),
     until: MachineTime,
 ) -> Result<()> {
     let done = sqlx::query!(
-        "update reconciliation_runs set leased_until = $2 where id = $1 and state = 'running'",
+        "update reconciliation_runs set leased_until = $3 where id = $1 and state = 'running' and lease_token = $2",
         id.uuid(),
+        token,
         until as _
     )
     .execute(conn)
     .await?;
-    one_row(&done, || Refusal::new(Code::Internal, "The run was abandoned by another process."))
+    one_row(&done, lease_lost)
 }
 
-/// Records a run's counts and ends it.
+fn lease_lost() -> Refusal {
+    Refusal::new(Code::Internal, "Another process has continued or abandoned the run.")
+}
+
+/// Records that a run has compared a window: its counts, and where the next window starts.
 ///
 /// # Errors
-/// [`Code::Internal`] if another process has abandoned it.
-pub(in crate::reconciliation) async fn finish_run(conn: &mut PgConnection, run: &Run, now: MachineTime) -> Result<()> {
-    let RunCounts { payments, unsettled, intents, foreign_intents, refunds, differences, found, repairs, ended } =
-        run.counts;
+/// [`Code::Internal`] if another process has continued or abandoned the run.
+pub(in crate::reconciliation) async fn save_progress(conn: &mut PgConnection, run: &Run) -> Result<()> {
+    let counts = run.counts;
     let done = sqlx::query!(
         "update reconciliation_runs
-         set state = $2, finished_at = $3, leased_until = null, detail = $4, payments = $5, unsettled = $6, intents = $7,
-             refunds = $8, differences = $9, found = $10, repairs = $11, ended = $12, foreign_intents = $13
-         where id = $1 and state = 'running'",
+         set position = $3, failures = 0, payments = $4, unsettled = $5, intents = $6, refunds = $7, differences = $8, found = $9,
+             repairs = $10, ended = $11, foreign_intents = $12, windows = $13, failed = $14
+         where id = $1 and state = 'running' and lease_token = $2",
         run.id.uuid(),
-        run.state.as_str(),
-        now as _,
-        run.detail,
-        payments,
-        unsettled,
-        intents,
-        refunds,
-        differences,
-        found,
-        repairs,
-        ended,
-        foreign_intents,
+        run.lease_token,
+        run.position as _,
+        counts.payments,
+        counts.unsettled,
+        counts.intents,
+        counts.refunds,
+        counts.differences,
+        counts.found,
+        counts.repairs,
+        counts.ended,
+        counts.foreign_intents,
+        counts.windows,
+        counts.failed,
     )
     .execute(conn)
     .await?;
-    one_row(&done, || Refusal::new(Code::Internal, "The run was abandoned by another process."))
+    one_row(&done, lease_lost)
+}
+
+/// Ends a run. Its counts are those of the last saved progress.
+///
+/// # Errors
+/// [`Code::Internal`] if another process has continued or abandoned it.
+pub(in crate::reconciliation) async fn finish_run(
+    conn: &mut PgConnection,
+    (id, token): (RunId, i64),
+    (state, detail): (RunState, Option<&str>),
+    now: MachineTime,
+) -> Result<()> {
+    let done = sqlx::query!(
+        "update reconciliation_runs set state = $3, finished_at = $4, leased_until = null, detail = $5
+         where id = $1 and state = 'running' and lease_token = $2",
+        id.uuid(),
+        token,
+        state.as_str(),
+        now as _,
+        detail,
+    )
+    .execute(conn)
+    .await?;
+    one_row(&done, lease_lost)
 }
 
 /// Returns a run.
@@ -281,21 +344,27 @@ pub(in crate::reconciliation) async fn runs(conn: &mut PgConnection, page: PageR
     rows.into_iter().map(Run::try_from).collect()
 }
 
+/// How long a run that repaired nothing is kept (machine time). Findings are kept forever.
+const RUNS_KEPT: TimeDelta = TimeDelta::days(30);
+
+/// The retention of runs that repaired nothing.
+pub const RETENTION: RetentionRule = RetentionRule {
+    rows: "reconciliation_runs",
+    delete: |conn, expiry| Box::pin(delete_expired_runs(conn, expiry.machine(RUNS_KEPT), expiry.batch())),
+    batch: BATCH,
+};
+
 /// Deletes at most `limit` runs that ended before `before` and repaired nothing.
 ///
 /// # Errors
 /// If the database does not answer.
-pub(in crate::reconciliation) async fn delete_expired_runs(
-    conn: &mut PgConnection,
-    before: MachineTime,
-    limit: i64,
-) -> Result<u64> {
+async fn delete_expired_runs(conn: &mut PgConnection, before: MachineTime, limit: i64) -> Result<u64> {
     let done = sqlx::query!(
-        "delete from reconciliation_runs where id in (
+        "delete from reconciliation_runs where id = any (array(
              select run.id from reconciliation_runs run
-             where run.finished_at < $1
-               and not exists (select from reconciliation_repairs repair where repair.run_id = run.id)
-             order by run.finished_at limit $2 for update skip locked)",
+             where run.finished_at < $1 and run.repairs = 0
+               and not exists (select from reconciliation_repairs repair where repair.run_id = run.id offset 0)
+             order by run.finished_at limit $2 for update skip locked))",
         before as _,
         limit,
     )

@@ -2,7 +2,7 @@
 
 import { call, stream } from "./api.js";
 import { Car, metersBetween, pinOf } from "./car.js";
-import { h, meters, money, short, update } from "./dom.js";
+import { h, meters, money, seconds, short, time, update } from "./dom.js";
 import { domainNow } from "./domain.js";
 import { draw, machines } from "./state_machine.js";
 import { absent, apology, facts, head, section } from "./panel.js";
@@ -20,6 +20,7 @@ let wheel = null;
 export function inspectDriver(element, wanted, map) {
   const badges = h("span");
   const doing = h("div.doing");
+  const hint = h("p.muted.small", { role: "status" });
   const about = h("div");
   const controls = h("div.controls");
   const place = h("span.number");
@@ -40,9 +41,20 @@ export function inspectDriver(element, wanted, map) {
     const id = wanted === "me" ? await myDriver() : wanted;
     if (isStopped || !id) return;
     driver = { id, subject: wanted === "me" ? undefined : id };
-    element.append(head("driver", id, badges), doing, controls, about, offers.details);
-    stopStream = stream({ ...as(), path: "/v1/drivers/me/events", onEvent: () => (refresh(), true) });
+    element.append(head("driver", id, badges), doing, hint, controls, about, offers.details);
+    stopStream = stream({ ...as(), path: "/v1/drivers/me/events", onEvent: heed });
     refresh();
+  }
+
+  /** Shows where the service suggests to go, until the driver has an offer. */
+  function heed(type, data) {
+    if (type === "hint.created") {
+      const { position, reason, expires_at } = data;
+      const place = `${position.lat.toFixed(4)}, ${position.lon.toFixed(4)}`;
+      hint.textContent = `Hint: go to ${place} until ${time(expires_at)}. ${reason}`;
+    } else if (type === "offer.created") hint.textContent = "";
+    refresh();
+    return true;
   }
 
   /** Reads and shows the driver; a call during a read causes one more read. */
@@ -98,7 +110,7 @@ export function inspectDriver(element, wanted, map) {
         "p",
         {},
         h("strong", {}, money(offer.fare)),
-        ` for you, ${meters(offer.distance_to_pickup_m)} to the pickup. `,
+        ` for you, ${seconds(offer.pickup_eta_s)} (${meters(offer.distance_to_pickup_m)}) to the pickup. `,
         left,
       ),
       h(

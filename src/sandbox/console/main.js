@@ -9,6 +9,7 @@ import { startLive } from "./live.js";
 import { createLog } from "./log.js";
 import { createMap } from "./map.js";
 import { createRide } from "./ride.js";
+import { startZones } from "./zones.js";
 
 const element = (id) => document.getElementById(id);
 
@@ -28,6 +29,7 @@ createClock(element("clock"));
 on("select", (selected) => map.select(selected));
 new ResizeObserver(() => map.resize()).observe(element("map"));
 startLive(map);
+startZones(map);
 
 on("connection", (state) => {
   element("connection").textContent = state === "up" ? "" : "The service is not responding. Reconnecting …";

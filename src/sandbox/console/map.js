@@ -1,10 +1,11 @@
-// The map: three stacked canvases. Streets are drawn when the view changes, cars while one moves, and on top, in the page's own
+// The map: four stacked canvases. Streets and zones are drawn when the view changes, cars while one moves, and on top, in the page's own
 // canvas, riders, trips and pins. When nothing moves, nothing is drawn.
 //
-//   createMap({canvas, onClick, onView}) -> {setStreets, update, setPins, select, resize, stats, center, ask, forget}
+//   createMap({canvas, onClick, onView}) -> {setStreets, setZones, update, setPins, select, resize, stats, center, ask, forget}
 //     onClick({lat, lon}, hit)   hit: {kind, id} under the pointer, or null. Enter on the canvas is a click at its center
 //     onView({lat, lon, metersPerPixel, width, height})   after every pan and zoom
 //     setStreets(geometry)       a GeoJSON MultiLineString
+//     setZones(items)            of the trending zones; none hides them
 //     update(message)            from live.js: an ArrayBuffer with cars, or an object with rides
 //     setPins({pickup, dropoff}) each {lat, lon} or null
 //     select({kind, id} | null)  the highlighted object
@@ -20,6 +21,7 @@ import { listen } from "./gestures.js";
 import { metersPerUnit, near, toLat, toLon, toX, toY } from "./mercator.js";
 import { createRides } from "./rides.js";
 import { createStreets } from "./streets.js";
+import { createZones } from "./zones.js";
 
 const SCALE_MAX = 2 ** 28; // 0.15 m to a pixel
 const SCALE_MIN = 256; // the world
@@ -38,6 +40,7 @@ export function createMap({ canvas, onClick, onView }) {
     return made;
   };
   const streets = createStreets(layer());
+  const zones = createZones(layer());
   const cars = createCars(layer());
   const rides = createRides(canvas, cars);
   canvas.classList.add("layer");
@@ -71,7 +74,10 @@ export function createMap({ canvas, onClick, onView }) {
   function frame() {
     const began = performance.now();
     asked = 0;
-    if (areStreetsStale) streets.draw(view, metersPerUnit(view.y));
+    if (areStreetsStale) {
+      streets.draw(view, metersPerUnit(view.y));
+      zones.draw(view);
+    }
     areStreetsStale = false;
     const now = performance.now();
     const isMoving = cars.isMoving(now);
@@ -174,7 +180,7 @@ export function createMap({ canvas, onClick, onView }) {
     const { clientWidth: width, clientHeight: height } = canvas;
     if (width === 0 || height === 0) return;
     Object.assign(size, { width, height });
-    for (const part of [streets, cars, rides]) part.resize(width, height, devicePixelRatio);
+    for (const part of [streets, zones, cars, rides]) part.resize(width, height, devicePixelRatio);
     if (isFitted && !isTouched && streets.bounds()) fit(streets.bounds());
     else viewed();
   }
@@ -233,6 +239,11 @@ export function createMap({ canvas, onClick, onView }) {
     setStreets(geometry) {
       streets.set(geometry);
       if (!isTouched) fit(streets.bounds());
+      areStreetsStale = true;
+      soon();
+    },
+    setZones(items) {
+      zones.set(items);
       areStreetsStale = true;
       soon();
     },

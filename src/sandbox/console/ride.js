@@ -5,6 +5,7 @@ import { emit } from "./bus.js";
 import { h, meters, money, seconds, short, words } from "./dom.js";
 import { hasDriver, isOver, riderInCar } from "./states.js";
 import { followTrip } from "./trips.js";
+import { factor, isSurging } from "./zones.js";
 
 const STEPS = ["requested", "searching", "offered", "assigned", "arrived", "in_progress", "completed"];
 
@@ -40,6 +41,7 @@ const LEADS = {
 export function createRide(element, map) {
   const lead = h("p.lead", { role: "status" });
   const body = h("div.ride-body");
+  const eta = h("p.number");
   element.append(lead, body);
 
   let ride = {};
@@ -112,8 +114,9 @@ export function createRide(element, map) {
       h(
         "p.muted",
         {},
-        `${meters(distance_m)}, about ${seconds(duration_s)}${surge === "1.00" ? "" : `, surge ×${surge}`}. The price is valid for two minutes.`,
+        `${meters(distance_m)}, about ${seconds(duration_s)}. The price is valid for two minutes.`,
       ),
+      isSurging(surge) && h("p.surge", { id: "surge" }, h("strong", {}, `Surge ${factor(surge)}`), ` ${surge.reason}`),
       h("label", {}, "Pay with", method),
       actions(request, again("Start over")),
     );
@@ -136,7 +139,12 @@ export function createRide(element, map) {
     render();
     stop = followTrip(trip.id, {
       as: "rider",
+      onPosition(_, eta_s) {
+        ride.eta_s = eta_s;
+        showEta();
+      },
       async onTrip(now) {
+        ride.eta_s = now.eta_s;
         const needsDriver = now.driver_id && now.driver_id !== ride.driver?.driver_id && !isOver(now.state);
         ride.trip = now;
         if (!now.driver_id) ride.driver = null;
@@ -149,8 +157,14 @@ export function createRide(element, map) {
     });
   }
 
+  function showEta() {
+    const where = riderInCar(ride.trip?.state) ? "Arrival" : "Your car is here";
+    eta.textContent = ride.eta_s === undefined ? "" : `${where} in ${seconds(ride.eta_s)}.`;
+  }
+
   function render() {
     const { trip, driver } = ride;
+    showEta();
     const hasEnded = isOver(trip.state);
     const at = STEPS.indexOf(trip.state);
     const step = (_, index) => h(index < at || trip.state === "completed" ? "li.done" : index === at ? "li.now" : "li");
@@ -173,6 +187,7 @@ export function createRide(element, map) {
       LEADS[trip.state] ?? words(trip.state),
       at >= 0 && h("ol.steps", { "aria-hidden": "true" }, STEPS.map(step)),
       who,
+      eta,
       pin,
       cost,
       actions(cancel, hasEnded && again("Ride again"), inspect),

@@ -49,10 +49,12 @@ export function inspectTrip(element, id) {
     update(about, [trip, car], () => summary(trip, car, away));
   }
 
-  function showAway(position) {
+  function showAway(position, eta_s) {
     const isRiding = riderInCar(trip?.state);
-    if (trip)
-      away.textContent = `${meters(metersBetween(position, isRiding ? trip.dropoff : trip.pickup))} from the ${isRiding ? "drop-off" : "pickup"}`;
+    if (!trip) return;
+    const distance = meters(metersBetween(position, isRiding ? trip.dropoff : trip.pickup));
+    const drive = eta_s === undefined ? "" : `, ${seconds(eta_s)} of driving`;
+    away.textContent = `${distance} from the ${isRiding ? "drop-off" : "pickup"}${drive}`;
   }
 
   let left = MONEY_TIMES_MAX;
@@ -122,10 +124,12 @@ async function explain(id) {
   };
 }
 
-function matchCycle({ offers_before, decided_at, considered, candidates }) {
+function matchCycle({ offers_before, decided_at, considered, candidates, cycle, waited_ms, skip_cost_ms, search_time }) {
   const title = `Match cycle ${offers_before + 1}`;
   return [
     h("p.small.muted", {}, `${title}, ${time(decided_at)}: ${considered} considered.`),
+    cycle && h("p.small", {}, cycleInWords(cycle, waited_ms, skip_cost_ms)),
+    search_time && h("p.small", {}, searchInWords(search_time)),
     candidates.length > 0 &&
       table(
         `Candidates of match cycle ${offers_before + 1}`,
@@ -133,13 +137,40 @@ function matchCycle({ offers_before, decided_at, considered, candidates }) {
         candidates.map(candidate),
         ["Away", "Drive", "Position"],
       ),
+    ...candidates.filter((one) => one.exchange).slice(0, 3).map(exchangeInWords),
   ];
 }
 
-function candidate({ driver_id, distance_m, eta_s, position_age_ms, verdict }) {
+const counted = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+
+function cycleInWords({ policy, trips, drivers, edges, computed_us }, waited_ms, skip_cost_ms) {
+  const size = `${counted(trips, "trip")} and ${counted(drivers, "driver")}, ${counted(edges, "pair")}`;
+  const cost = `this trip had waited ${seconds(waited_ms / 1000)}; leaving it out costs ${seconds(skip_cost_ms / 1000)}`;
+  return `${words(policy)}: ${size}, computed in ${(computed_us / 1000).toFixed(1)} ms; ${cost}.`;
+}
+
+function searchInWords({ for_driver_ms, for_service_ms }) {
+  return `Waited ${seconds(for_driver_ms / 1000)} for a driver and ${for_service_ms} ms for the service.`;
+}
+
+function exchangeInWords({ driver_id, eta_s, taken_by, exchange }) {
+  const { eta_s: other_eta_s, cost_ms, exchanged_cost_ms } = exchange;
+  const costs = `Together both trips cost ${seconds(cost_ms / 1000)}; with the drivers exchanged, ${seconds(exchanged_cost_ms / 1000)}.`;
+  return h(
+    "p.small",
+    {},
+    link("driver", driver_id),
+    `, ${seconds(eta_s)} from here, goes to `,
+    link("trip", taken_by),
+    `, ${seconds(other_eta_s)} from there. ${costs}`,
+  );
+}
+
+function candidate({ driver_id, distance_m, eta_s, eta_source, position_age_ms, verdict }) {
   const age = `${(position_age_ms / 1000).toFixed(1)} s old`;
+  const drive = `${seconds(eta_s)}${eta_source === "streets" ? "" : " (estimate)"}`;
   return {
     mark: verdict === "chosen" ? "chosen" : null,
-    cells: [link("driver", driver_id), meters(distance_m), seconds(eta_s), age, words(verdict)],
+    cells: [link("driver", driver_id), meters(distance_m), drive, age, words(verdict)],
   };
 }

@@ -45,7 +45,7 @@ export function tripRow(trip) {
 }
 
 /**
- * Follows a trip until it ends: `onTrip(trip, events)` after each transition, `onPosition(position)` while a driver approaches. The
+ * Follows a trip until it ends: `onTrip(trip, events)` after each transition, `onPosition(position, eta_s)` while a driver drives. The
  * PIN is included when read as the rider. Returns a function that stops it.
  */
 export function followTrip(id, { as, subject, onTrip, onPosition = () => {} }) {
@@ -62,7 +62,7 @@ export function followTrip(id, { as, subject, onTrip, onPosition = () => {} }) {
     path: `/v1/trips/${id}/events`,
     onEvent(type, data) {
       if (type === "driver_position") {
-        onPosition(data.position);
+        onPosition(data.position, data.eta_s);
         return true;
       }
       events.push(data);

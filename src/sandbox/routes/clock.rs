@@ -104,7 +104,7 @@ pub(super) async fn set_clock(request: Request<Public>) -> HttpResult {
                 }
                 let anchor = Anchor { real, domain, scale: change.scale.unwrap_or(current.scale) };
                 store::set_anchor(tx, anchor).await?;
-                [Wake::Clock, Wake::Deadlines, Wake::Dispatch, Wake::Payments]
+                [Wake::Clock, Wake::Deadlines, Wake::Dispatch, Wake::Settlement]
                     .into_iter()
                     .for_each(|wake| tx.wake(wake));
                 Ok((anchor, passed))

@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::demand::Demand;
 use crate::platform::error::{Code, Refusal};
 use crate::platform::http::request::NoFields;
 use crate::platform::http::{HttpResult, Public, Request};
@@ -44,8 +45,9 @@ pub(super) async fn kill(request: Request<Public>, sandbox: web::Data<Sandbox>) 
 pub(super) async fn reset(
     request: Request<Public>,
     supply: web::Data<Supply>,
+    demand: web::Data<Demand>,
     sandbox: web::Data<Sandbox>,
 ) -> HttpResult {
     request.no_fields()?;
-    Ok(HttpResponse::Ok().json(reset_all::run(&request.platform, &supply, &sandbox).await?))
+    Ok(HttpResponse::Ok().json(reset_all::run(&request.platform, (&supply, &demand), &sandbox).await?))
 }

@@ -1,15 +1,17 @@
 //! The streets of the console's map.
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::geo::Position;
+use crate::geo::streets::InvalidStreets;
 use crate::platform::error::{Code, Error, Refusal, Result};
 use crate::platform::http::request::KnownVersionHeader;
 use crate::platform::http::{HttpResult, Public, Request};
 use crate::sandbox::store;
+use crate::sandbox::streets::{DRIVE_MS_MAX, LENGTH_M_MAX, LineDrives, Lines, StreetFollower, graph};
 
 /// The most lines in one map.
 const LINES_MAX: usize = 20_000;
@@ -27,7 +29,10 @@ struct StreetsRequest {
     /// Lines of at least two positions `[longitude, latitude]`, degrees. At most 20,000 lines and 50,000 positions. An empty list removes
     /// the map.
     #[schema(value_type = Vec<Line>, max_items = 20_000)]
-    coordinates: Vec<Vec<[f64; 2]>>,
+    coordinates: Lines,
+    /// The drives along each line. Without them, drives are estimated from distances.
+    #[schema(max_items = 20_000)]
+    drives: Option<Vec<LineDrives>>,
 }
 
 /// A line of at least two positions.
@@ -67,8 +72,8 @@ struct StreetsBody {
 
 /// Get the streets
 ///
-/// The streets that the console draws under the cars: those published last. Pricing and matching do not use them. The `ETag` changes with
-/// them.
+/// The streets that the console draws under the cars: those published last, without the drives along them. The `ETag` changes with
+/// either.
 #[utoipa::path(get, path = "/v1/sandbox/streets", tag = "sandbox", operation_id = "get_streets", security(()),
     params(KnownVersionHeader), responses((status = 200, description = "The streets", body = StreetsBody)))]
 pub(super) async fn streets(request: Request<Public>) -> HttpResult {
@@ -82,22 +87,73 @@ pub(super) async fn streets(request: Request<Public>) -> HttpResult {
 
 /// Publish streets
 ///
-/// Replaces the streets. The demo's city and `city replay` publish theirs when they start. The database keeps them across restarts.
+/// Replaces the streets. With `drives`, quotes, matching and ETAs follow the streets: this process at once, others within a second or two.
+/// A service with a street map of its own (`--streets`) only draws them. The demo's city and `city replay` publish theirs when they start. The
+/// database keeps them across restarts.
 #[utoipa::path(put, path = "/v1/sandbox/streets", tag = "sandbox", operation_id = "put_streets", security(()),
     request_body = StreetsRequest, responses((status = 204, description = "Published")))]
-pub(super) async fn put_streets(request: Request<Public>) -> HttpResult {
-    let body: StreetsRequest = request.json()?;
-    check(&body.coordinates)?;
-    let coordinates = serde_json::to_string(&body.coordinates).map_err(|error| Error::Bug(error.to_string()))?;
-    let put = request.platform.db.transaction(coordinates, |tx, text| Box::pin(store::put_streets(tx, text)));
+pub(super) async fn put_streets(request: Request<Public>, follower: web::Data<StreetFollower>) -> HttpResult {
+    let StreetsRequest { coordinates, drives, .. } = request.json()?;
+    check(&coordinates)?;
+    let bug = |error: serde_json::Error| Error::Bug(error.to_string());
+    let texts = (
+        serde_json::to_string(&coordinates).map_err(bug)?,
+        drives.as_ref().map(serde_json::to_string).transpose().map_err(bug)?,
+    );
+    if let Some(drives) = drives {
+        // Building the graph finds whether it is connected. It takes milliseconds.
+        let checked = web::block(move || check_drives(&coordinates, &drives));
+        checked.await.map_err(|error| Error::Bug(error.to_string()))??;
+    }
+    let put = request.platform.db.transaction(texts, |tx, (coordinates, drives)| {
+        Box::pin(store::put_streets(tx, coordinates, drives.as_deref()))
+    });
     put.await?;
+    follower.run_once().await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
+fn invalid(pointer: String, detail: String) -> Error {
+    Refusal::new(Code::InvalidRequest, format!("`{pointer}`: {detail}.")).field(pointer, detail).into()
+}
+
+/// Checks that each piece of each line has its drives, that they are possible, and that the streets are connected.
+fn check_drives(lines: &Lines, drives: &[LineDrives]) -> Result<()> {
+    if drives.len() != lines.len() {
+        let detail = format!("must have an item for each of the {} lines, not {}", lines.len(), drives.len());
+        return Err(invalid("/drives".to_owned(), detail));
+    }
+    for (number, (line, drives)) in lines.iter().zip(drives).enumerate() {
+        let pieces = line.len() - 1;
+        let check_count = |member: &str, count: usize| {
+            let detail = || format!("must have {pieces} items, one less than the positions of the line, not {count}");
+            if count == pieces { Ok(()) } else { Err(invalid(format!("/drives/{number}/{member}"), detail())) }
+        };
+        for (member, times) in [("forward_ms", &drives.forward_ms), ("backward_ms", &drives.backward_ms)] {
+            let Some(times) = times else { continue };
+            check_count(member, times.len())?;
+            let is_wrong = |ms: &Option<u32>| ms.is_some_and(|ms| !(1..=DRIVE_MS_MAX).contains(&ms));
+            if let Some(index) = times.iter().position(is_wrong) {
+                let detail = format!("must be null, or 1 to {DRIVE_MS_MAX}");
+                return Err(invalid(format!("/drives/{number}/{member}/{index}"), detail));
+            }
+        }
+        if let Some(lengths) = &drives.lengths_m {
+            check_count("lengths_m", lengths.len())?;
+            if let Some(index) = lengths.iter().position(|length| !(0.0..=LENGTH_M_MAX).contains(length)) {
+                let detail = format!("must be 0 to {LENGTH_M_MAX}");
+                return Err(invalid(format!("/drives/{number}/lengths_m/{index}"), detail));
+            }
+        }
+    }
+    match graph(lines, drives) {
+        Ok(_) => Ok(()),
+        Err(InvalidStreets::Empty) if lines.is_empty() => Ok(()),
+        Err(error) => Err(invalid("/drives".to_owned(), error.to_string())),
+    }
+}
+
 fn check(lines: &[Vec<[f64; 2]>]) -> Result<()> {
-    let invalid = |pointer: String, detail: String| -> Error {
-        Refusal::new(Code::InvalidRequest, format!("`{pointer}`: {detail}.")).field(pointer, detail).into()
-    };
     let points: usize = lines.iter().map(Vec::len).sum();
     if lines.len() > LINES_MAX || points > POINTS_MAX {
         let detail = format!("at most {LINES_MAX} lines and {POINTS_MAX} positions");

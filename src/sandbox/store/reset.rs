@@ -19,13 +19,17 @@ pub const KEPT: [&str; 8] = [
 ];
 
 /// Tables that a reset truncates: all others. A test compares both lists with the database.
-pub const CLEARED: [&str; 27] = [
+pub const CLEARED: [&str; 33] = [
+    "demand_sketch",
+    "demand_zones",
     "driver_engagements",
     "driver_events",
     "drivers",
     "idempotency_keys",
     "index_checkpoint",
     "index_checkpoint_chunks",
+    "ledger_balances",
+    "ledger_days",
     "ledger_entries",
     "ledger_postings",
     "match_cycles",
@@ -40,7 +44,9 @@ pub const CLEARED: [&str; 27] = [
     "reconciliation_findings",
     "reconciliation_repairs",
     "reconciliation_runs",
+    "reconciliation_watermarks",
     "refunds",
+    "surge_overrides",
     "trip_events",
     "trips",
     "webhook_attempts",

@@ -33,6 +33,7 @@ use crate::platform::money::Money;
 use crate::platform::outbox;
 use crate::platform::wake::Wake;
 use crate::pricing::driver_share;
+use crate::supply::commands as supply;
 
 /// The times of a command and the ids of the rows that it may insert. Taken before the transaction, so that a retry writes
 /// the same rows.
@@ -150,8 +151,8 @@ async fn apply(tx: &mut Tx, trip: &Trip, command: &Command, context: TransitionC
     if next.due_at.is_some() {
         tx.wake(Wake::Deadlines);
     }
-    if next.search_at == Some(stamp.now) {
-        tx.wake(Wake::Dispatch);
+    if trip.state == State::Searching || next.state == State::Searching {
+        tx.wake(Wake::Search(next.id.uuid()));
     }
     Ok(next)
 }
@@ -186,10 +187,29 @@ async fn update_engagement(
 }
 
 /// Adds an event to the driver's stream.
-async fn notify_driver(tx: &mut Tx, driver: DriverId, kind: &str, data: Value, stamp: &Stamp) -> Result<()> {
+///
+/// # Errors
+/// If the database fails, or there is no such driver.
+pub async fn notify_driver(tx: &mut Tx, driver: DriverId, kind: &str, data: Value, stamp: &Stamp) -> Result<()> {
     store::insert_driver_event(tx, driver, kind, data, (stamp.now, stamp.machine_now)).await?;
     tx.wake(Wake::Driver(driver.uuid()));
     Ok(())
+}
+
+/// Adds an event to the stream of a driver who is online without offer or trip. Returns false, and adds nothing, if they are not, or if
+/// another transaction has locked the driver.
+///
+/// The lock of the driver's row stands for that of the engagement, which they do not have: an offer needs the row too, so no other writer
+/// takes a lower `seq` and commits later, and a stream skips nothing.
+///
+/// # Errors
+/// If the database fails.
+pub async fn notify_idle_driver(tx: &mut Tx, driver: DriverId, kind: &str, data: Value, stamp: &Stamp) -> Result<bool> {
+    if !supply::lock_online_now(tx, driver).await? || store::engagement(tx, driver).await?.is_some() {
+        return Ok(false);
+    }
+    notify_driver(tx, driver, kind, data, stamp).await?;
+    Ok(true)
 }
 
 async fn apply_money_effect(tx: &mut Tx, before: &Trip, after: &Trip, money: MoneyEffect, stamp: &Stamp) -> Result<()> {

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{Actor, Stamp, TransitionContext, apply, lock_trip, notify_driver};
+use crate::geo::Eta;
 use crate::platform::db::Tx;
 use crate::platform::error::{Code, Error, OnConstraint, Refusal, Result};
 use crate::platform::ids::{DriverId, OfferId, TripId};
@@ -19,6 +20,7 @@ pub struct NewOffer {
     pub trip_id: TripId,
     pub driver_id: DriverId,
     pub pickup_distance_m: i64,
+    pub pickup_eta: Eta,
     pub epoch: i64,
     pub stamp: Stamp,
 }
@@ -35,6 +37,8 @@ pub async fn offer(tx: &mut Tx, trip: &Trip, new: &NewOffer) -> Result<(Offer, T
         driver_id: new.driver_id,
         status: OfferStatus::Pending,
         pickup_distance_m: new.pickup_distance_m,
+        pickup_eta_s: new.pickup_eta.seconds(),
+        eta_source: new.pickup_eta.source,
         withdrawn_because: None,
         created_at: new.stamp.now,
         expires_at: new.stamp.now + OFFER_TTL,

@@ -55,7 +55,7 @@ pub async fn request(tx: &mut Tx, new: &NewTrip) -> Result<Trip> {
         requested_at: now,
         authorized_at: None,
         search_deadline_at: None,
-        search_at: None,
+        searching_since: None,
         assigned_at: None,
         arrived_at: None,
         started_at: None,

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::drivers::current_work;
 use super::trips::visible_trip;
+use crate::geo::Eta;
 use crate::platform::Platform;
 use crate::platform::auth::Caller;
 use crate::platform::clock::DomainTime;
@@ -57,10 +58,11 @@ pub(super) struct EventsBody {
 
 /// List or stream a trip's events
 ///
-/// A list, oldest first. With `Accept: text/event-stream`, a stream of server-sent events: past events (after `Last-Event-ID`, if given),
+/// A list, oldest first. The events of a trip are kept for 180 days after its end, unless configured otherwise. With `Accept: text/event-stream`, a stream of server-sent events: past events (after `Last-Event-ID`, if given),
 /// then new ones. The name of a server-sent event is the event's type, its `id` the `seq`, its data the object of the list.
 ///
-/// The stream also has events without an `id`. `driver_position`, at most once a second: `{"position": …, "recorded_at": …}`.
+/// The stream also has events without an `id`. `driver_position`, at most once a second: `{"position": …, "recorded_at": …}`, and while the car
+/// drives to the pickup or to the end of the ride, how long it still drives: `eta_s`, seconds, and `eta_source`, `streets` or `estimate`.
 /// `positions_unavailable`, with `{"reason": "not_the_matcher"}`: this process does not know where the driver is, because only the matcher
 /// receives positions. The trip's own events continue, and positions follow if the process becomes the matcher. A comment every 15 s keeps the
 /// connection alive.
@@ -72,7 +74,7 @@ pub(super) struct EventsBody {
     security(("rider" = []), ("driver" = []), ("ops" = [])),
     params(("trip_id" = TripId, Path, description = "The trip"), EventsQuery, LastEventHeader),
     responses((status = 200, description = "The events", content((EventsBody = "application/json"), (sse::Event = "text/event-stream"))),
-        (status = 204, description = "The trip is over, and `Last-Event-ID` names its last event: the stream has nothing more")))]
+        (status = 204, description = "The trip is over, and it has no events after `Last-Event-ID`: the stream has nothing more")))]
 pub(super) async fn trip_events(request: Request<Participants>, watch: web::Data<TripWatch>) -> HttpResult {
     let trip = visible_trip(&request).await?;
     let (query, after): (EventsQuery, _) = (request.query()?, last_event_id(&request.http)?);
@@ -80,7 +82,7 @@ pub(super) async fn trip_events(request: Request<Participants>, watch: web::Data
         return Ok(list(&request.platform, trip.id, query).await?);
     }
     let after = after.unwrap_or(0);
-    if trip.state.is_over() && trip.version <= after {
+    if trip.state.is_over() && !has_events_after(&request.platform, trip.id, after).await? {
         return Ok(HttpResponse::NoContent().insert_header((CACHE_CONTROL, "no-store")).finish());
     }
     let (sender, response) = sse::stream(request.stream_permit()?);
@@ -90,6 +92,12 @@ pub(super) async fn trip_events(request: Request<Participants>, watch: web::Data
         let _ended = stream.run(&watch).await;
     });
     Ok(response)
+}
+
+/// Returns whether a trip has events after `after`. The events of a trip that ended long ago are deleted.
+async fn has_events_after(platform: &Platform, trip: TripId, after: i64) -> Result<bool> {
+    let read = platform.db.read((trip, after), |conn, (trip, after)| Box::pin(store::events(conn, *trip, *after, 1)));
+    Ok(!read.await?.is_empty())
 }
 
 async fn list(platform: &Platform, trip: TripId, query: EventsQuery) -> Result<HttpResponse> {
@@ -134,8 +142,8 @@ struct TripStream {
     /// The last event sent, or named by the client.
     after: i64,
     sender: EventSender,
-    /// When the last position sent was recorded.
-    shown: Option<DomainTime>,
+    /// When the last position sent was recorded, and the ETA sent with it.
+    shown: Option<(DomainTime, Option<Eta>)>,
     /// Whether the client knows that there are no positions.
     is_unavailable: bool,
 }
@@ -159,10 +167,10 @@ impl TripStream {
     /// Sends the position of a trip as it was read. If there may be more to send or to check, reads the events instead.
     async fn follow(&mut self, watched: Option<WatchedTrip>) -> Result<(), StreamEnded> {
         match watched {
-            Some(WatchedTrip { trip, position })
+            Some(WatchedTrip { trip, position, eta, .. })
                 if trip.is_visible_to(self.caller) && trip.version <= self.after && !trip.state.is_over() =>
             {
-                self.send_position(position).await
+                self.send_position(position, eta).await
             }
             _ => self.send_events().await,
         }
@@ -196,12 +204,16 @@ impl TripStream {
         }
     }
 
-    async fn send_position(&mut self, position: DriverPosition) -> Result<(), StreamEnded> {
+    async fn send_position(&mut self, position: DriverPosition, eta: Option<Eta>) -> Result<(), StreamEnded> {
         let was_unavailable = std::mem::replace(&mut self.is_unavailable, position == DriverPosition::Unavailable);
         match position {
-            DriverPosition::Known(known) if self.shown != Some(known.recorded_at) => {
-                self.shown = Some(known.recorded_at);
-                let data = json!({"position": known.position, "recorded_at": known.recorded_at});
+            DriverPosition::Known(known) if self.shown != Some((known.recorded_at, eta)) => {
+                self.shown = Some((known.recorded_at, eta));
+                let mut data = json!({"position": known.position, "recorded_at": known.recorded_at});
+                if let Some(eta) = eta {
+                    data["eta_s"] = eta.seconds().into();
+                    data["eta_source"] = eta.source.as_str().into();
+                }
                 self.sender.send(None, "driver_position", &data).await
             }
             DriverPosition::Unavailable if !was_unavailable => {
@@ -217,6 +229,8 @@ impl TripStream {
 /// Server-sent events. The stream starts with a `snapshot`, or with `Last-Event-ID` after that event. `offer.created`, `offer.accepted`,
 /// `offer.declined`, `offer.expired` and `offer.withdrawn` have the `offer`; `trip.` with a state, and `trip.driver_unassigned`, have the
 /// `trip`. `driver.offline` comes when the service takes the driver offline, with `because`: `inactive` after 15 minutes without a position.
+/// `hint.created` comes where demand is short of cars, to an idle driver nearby, once in ten minutes at most: `id`, `cell`, `position` (where to
+/// go), `reason` and `expires_at`. Nothing follows from ignoring it.
 /// All have `seq`, `type` and `at`. A comment every 15 s keeps the connection alive. The stream ends when the token expires: reconnect
 /// with a new token and the last `id`, as after a broken connection. A caller may have six streams open; the seventh is a 429.
 #[utoipa::path(get, path = "/v1/drivers/me/events", tag = "drivers", operation_id = "follow_driver_events",

@@ -1,10 +1,13 @@
 //! Request, list and read trips.
 
+use std::sync::{Arc, OnceLock};
+
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::geo::Position;
+use crate::demand::Demand;
+use crate::geo::{Eta, EtaSource, Position, Router};
 use crate::platform::auth::{Caller, Role};
 use crate::platform::class::VehicleClass;
 use crate::platform::error::{Code, Refusal, Result};
@@ -13,9 +16,10 @@ use crate::platform::http::{HttpResult, Participants, Request, Riders};
 use crate::platform::idempotency::StoredResponse;
 use crate::platform::ids::{DriverId, Id, QuoteId, TripId};
 use crate::platform::page::{Page, PageQuery, PageRequest};
-use crate::supply::{self, Supply, known_position};
+use crate::supply::{self, Supply};
 use crate::trips::commands::{self, NewTrip, Stamp};
-use crate::trips::state_machine::{State, Trip, UNRESPONSIVE_AFTER};
+use crate::trips::eta;
+use crate::trips::state_machine::{State, Trip};
 use crate::trips::store::{self, TripScope};
 use crate::trips::views::{TripBody, Viewer};
 
@@ -38,8 +42,11 @@ pub(super) struct TripRequest {
 #[utoipa::path(post, path = "/v1/trips", tag = "trips", operation_id = "request_trip", security(("rider" = [])),
     request_body = TripRequest, params(KeyHeader),
     responses((status = 201, description = "The trip, requested", body = TripBody)))]
-pub(super) async fn request(request: Request<Riders>) -> HttpResult {
-    request
+pub(super) async fn request(request: Request<Riders>, demand: web::Data<Demand>) -> HttpResult {
+    // Set when the command has run, and not when an earlier response is repeated: each trip counts once.
+    let requested = Arc::new(OnceLock::new());
+    let executed = Arc::clone(&requested);
+    let response = request
         .command(
             |request| {
                 let Some(rider_id) = request.caller().rider() else { unreachable!("the audience is riders") };
@@ -58,7 +65,8 @@ pub(super) async fn request(request: Request<Riders>) -> HttpResult {
                 })
             },
             |tx, new| Box::pin(commands::request(tx, new)),
-            |trip| {
+            move |trip| {
+                let _first = requested.set((trip.rider_id, trip.pickup, trip.requested_at));
                 StoredResponse::created(
                     &TripBody::new(trip, Viewer::Rider),
                     format!("/v1/trips/{}", trip.id),
@@ -66,7 +74,11 @@ pub(super) async fn request(request: Request<Riders>) -> HttpResult {
                 )
             },
         )
-        .await
+        .await?;
+    if let Some((rider, pickup, at)) = executed.get() {
+        demand.record(*rider, *pickup, *at);
+    }
+    Ok(response)
 }
 
 /// Checks that a payment method is a name. One that starts with a digit may be a card number, which must never be stored.
@@ -134,14 +146,20 @@ fn parse_state(name: &str) -> Result<State> {
 /// Get a trip
 ///
 /// For its rider, its driver and operators; a 404 for other callers. The `ETag` starts with its version and is another for the rider, who
-/// also sees the PIN. `If-None-Match` gives a 304 for a known one, and `If-Match` on a command refuses a changed trip.
+/// also sees the PIN, and after each change of `eta_s`. `If-None-Match` gives a 304 for a known one, and `If-Match` on a command refuses a changed trip.
 #[utoipa::path(get, path = "/v1/trips/{trip_id}", tag = "trips", operation_id = "get_trip",
     security(("rider" = []), ("driver" = []), ("ops" = [])),
     params(("trip_id" = TripId, Path, description = "The trip"), KnownVersionHeader),
     responses((status = 200, description = "The trip", body = TripBody)))]
-pub(super) async fn get(request: Request<Participants>) -> HttpResult {
+pub(super) async fn get(
+    request: Request<Participants>,
+    supply: web::Data<Supply>,
+    router: web::Data<Router>,
+) -> HttpResult {
     let trip = visible_trip(&request).await?;
-    request.respond(&TripBody::new(&trip, viewer(request.caller())), trip.version)
+    let known = eta::recent_position(&request.platform, &supply, &trip).await?;
+    let eta = eta::current(&request.platform, &router, &trip, known).await?;
+    request.respond(&TripBody::new(&trip, viewer(request.caller())).with_eta(eta), trip.version)
 }
 
 /// The driver assigned to a trip, and their car.
@@ -162,6 +180,11 @@ pub(super) struct AssignedDriver {
     /// The age of the position, milliseconds of domain time; `null` without one.
     #[schema(minimum = 0, maximum = 180_000)]
     position_age_ms: Option<i64>,
+    /// How long the car still drives, seconds: to the pickup, and then to the end of the ride; `null` at the pickup, and without a position.
+    #[schema(minimum = 0)]
+    eta_s: Option<i64>,
+    /// What `eta_s` was computed from; `null` without it.
+    eta_source: Option<EtaSource>,
 }
 
 /// Get the trip's driver
@@ -171,7 +194,11 @@ pub(super) struct AssignedDriver {
     security(("rider" = []), ("driver" = []), ("ops" = [])),
     params(("trip_id" = TripId, Path, description = "The trip")),
     responses((status = 200, description = "Driver and car", body = AssignedDriver)))]
-pub(super) async fn driver(request: Request<Participants>, supply: web::Data<Supply>) -> HttpResult {
+pub(super) async fn driver(
+    request: Request<Participants>,
+    supply: web::Data<Supply>,
+    router: web::Data<Router>,
+) -> HttpResult {
     let trip = visible_trip(&request).await?;
     let (Some(driver_id), true) = (trip.driver_id, trip.state.has_driver()) else {
         let refusal = Refusal::new(
@@ -183,8 +210,8 @@ pub(super) async fn driver(request: Request<Participants>, supply: web::Data<Sup
     let driver = request.platform.db.read(driver_id, |conn, id| Box::pin(supply::store::find(conn, *id))).await?;
     let driver = driver.ok_or_else(|| Refusal::not_found("driver"))?;
     let now = request.platform.clock.domain();
-    let known = known_position(&request.platform, &supply, driver_id).await?.last;
-    let known = known.filter(|known| known.age(now) <= UNRESPONSIVE_AFTER);
+    let known = eta::recent_position(&request.platform, &supply, &trip).await?;
+    let eta = eta::current(&request.platform, &router, &trip, known).await?;
     Ok(HttpResponse::Ok().json(AssignedDriver {
         driver_id,
         name: driver.name,
@@ -192,6 +219,8 @@ pub(super) async fn driver(request: Request<Participants>, supply: web::Data<Sup
         class: driver.class,
         position: known.map(|known| known.position),
         position_age_ms: known.map(|known| known.age(now).num_milliseconds()),
+        eta_s: eta.map(Eta::seconds),
+        eta_source: eta.map(|eta| eta.source),
     }))
 }
 

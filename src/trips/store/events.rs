@@ -162,8 +162,8 @@ pub async fn last_driver_seq(conn: &mut PgConnection, driver: DriverId) -> Resul
 /// If the database fails.
 pub async fn delete_expired_driver_events(conn: &mut PgConnection, before: MachineTime, limit: i64) -> Result<u64> {
     let done = sqlx::query!(
-        "delete from driver_events where seq in (
-             select seq from driver_events where made_at < $1 order by made_at limit $2 for update skip locked)",
+        "delete from driver_events where seq = any (array(
+             select seq from driver_events where made_at < $1 order by made_at limit $2 for update skip locked))",
         before as _,
         limit,
     )

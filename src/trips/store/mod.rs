@@ -3,11 +3,13 @@
 
 mod engagements;
 mod events;
+mod history;
 mod offers;
 mod trips;
 
 pub use engagements::*;
 pub use events::*;
+pub use history::*;
 pub use offers::*;
 pub use trips::*;
 

@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::parsed;
+use crate::geo::{EtaSource, roads};
 use crate::platform::clock::DomainTime;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{DriverId, Id, OfferId, TripId};
@@ -17,6 +18,8 @@ struct OfferRow {
     driver_id: DriverId,
     status: String,
     pickup_distance_m: i64,
+    pickup_eta_s: Option<i64>,
+    eta_source: String,
     #[expect(dead_code, reason = "read by `select *`; for debugging")]
     matcher_epoch: i64,
     withdrawn_because: Option<String>,
@@ -31,12 +34,15 @@ impl TryFrom<OfferRow> for Offer {
 
     fn try_from(row: OfferRow) -> Result<Self> {
         let status = parsed(("offers", "status"), row.id, &row.status, OfferStatus::parse)?;
+        let eta_source = parsed(("offers", "eta_source"), row.id, &row.eta_source, EtaSource::parse)?;
         Ok(Self {
             id: row.id,
             trip_id: row.trip_id,
             driver_id: row.driver_id,
             status,
             pickup_distance_m: row.pickup_distance_m,
+            pickup_eta_s: row.pickup_eta_s.unwrap_or_else(|| roads::drive_s(row.pickup_distance_m)),
+            eta_source,
             withdrawn_because: row.withdrawn_because,
             created_at: row.created_at,
             expires_at: row.expires_at,
@@ -77,8 +83,9 @@ pub async fn offers_of(conn: &mut PgConnection, driver: DriverId, page: PageRequ
 /// Writes a new offer.
 pub async fn insert_offer(conn: &mut PgConnection, offer: &Offer, epoch: i64) -> Result<()> {
     sqlx::query!(
-        "insert into offers (id, trip_id, driver_id, status, pickup_distance_m, matcher_epoch, created_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into offers (id, trip_id, driver_id, status, pickup_distance_m, matcher_epoch, created_at, expires_at, pickup_eta_s,
+                             eta_source)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         offer.id.uuid(),
         offer.trip_id.uuid(),
         offer.driver_id.uuid(),
@@ -87,6 +94,8 @@ pub async fn insert_offer(conn: &mut PgConnection, offer: &Offer, epoch: i64) ->
         epoch,
         offer.created_at as _,
         offer.expires_at as _,
+        offer.pickup_eta_s,
+        offer.eta_source.as_str(),
     )
     .execute(conn)
     .await?;

@@ -41,7 +41,7 @@ struct TripRow {
     requested_at: DomainTime,
     authorized_at: Option<MachineTime>,
     search_deadline_at: Option<DomainTime>,
-    search_at: Option<DomainTime>,
+    searching_since: Option<DomainTime>,
     assigned_at: Option<DomainTime>,
     arrived_at: Option<DomainTime>,
     started_at: Option<DomainTime>,
@@ -49,6 +49,8 @@ struct TripRow {
     due_at: Option<DomainTime>,
     #[expect(dead_code, reason = "read by `select *`; for the audit")]
     request_key_id: Option<Uuid>,
+    #[expect(dead_code, reason = "read by `select *`; for the retention and the audit")]
+    history_deleted_at: Option<DomainTime>,
 }
 
 impl TryFrom<TripRow> for Trip {
@@ -57,8 +59,6 @@ impl TryFrom<TripRow> for Trip {
     fn try_from(row: TripRow) -> Result<Self> {
         let id = row.id;
         let impossible = |column, value: String| Error::impossible_row("trips", column, id, value);
-        let position =
-            |column, lat, lon| Position::new(lat, lon).map_err(|_| impossible(column, format!("{lat}, {lon}")));
         let trip = Self {
             id,
             rider_id: row.rider_id,
@@ -68,8 +68,8 @@ impl TryFrom<TripRow> for Trip {
             state: parsed(("trips", "state"), id, &row.state, State::parse)?,
             version: row.version,
             class: parsed(("trips", "class"), id, &row.class, VehicleClass::parse)?,
-            pickup: position("pickup_lat", row.pickup_lat, row.pickup_lon)?,
-            dropoff: position("dropoff_lat", row.dropoff_lat, row.dropoff_lon)?,
+            pickup: position(id, "pickup_lat", row.pickup_lat, row.pickup_lon)?,
+            dropoff: position(id, "dropoff_lat", row.dropoff_lat, row.dropoff_lon)?,
             price: Money::new(
                 row.price,
                 row.currency.parse().map_err(|_| impossible("currency", row.currency.clone()))?,
@@ -87,7 +87,7 @@ impl TryFrom<TripRow> for Trip {
             requested_at: row.requested_at,
             authorized_at: row.authorized_at,
             search_deadline_at: row.search_deadline_at,
-            search_at: row.search_at,
+            searching_since: row.searching_since,
             assigned_at: row.assigned_at,
             arrived_at: row.arrived_at,
             started_at: row.started_at,
@@ -96,6 +96,10 @@ impl TryFrom<TripRow> for Trip {
         };
         trip.check()
     }
+}
+
+fn position(id: TripId, column: &'static str, lat: f64, lon: f64) -> Result<Position> {
+    Position::new(lat, lon).map_err(|_| Error::impossible_row("trips", column, id, format!("{lat}, {lon}")))
 }
 
 /// Locks a trip for this transaction. Returns false if it does not exist. Read it in a second statement: one statement that
@@ -151,6 +155,8 @@ pub struct TripSummary {
     pub driver_id: Option<DriverId>,
     pub state: State,
     pub version: i64,
+    pub pickup: Position,
+    pub dropoff: Position,
 }
 
 impl TripSummary {
@@ -165,19 +171,29 @@ impl TripSummary {
     }
 }
 
-/// Returns those of the trips that exist. A row with an unknown state is reported and left out, so that it affects no other trip.
+/// Returns those of the trips that exist. A row with an impossible value is reported and left out, so that it affects no other trip.
 pub async fn summaries(conn: &mut PgConnection, ids: &[TripId]) -> Result<Vec<TripSummary>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let rows = sqlx::query!("select id, rider_id, driver_id, state, version from trips where id = any($1)", &ids)
-        .fetch_all(conn)
-        .await?;
-    let summaries = rows.into_iter().filter_map(|row| {
-        let state = parsed(("trips", "state"), row.id, &row.state, State::parse)
-            .inspect_err(|error| tracing::error!(%error, "a watched trip cannot be read"))
-            .ok()?;
-        Some(TripSummary { id: row.id, rider_id: row.rider_id, driver_id: row.driver_id, state, version: row.version })
+    let rows = sqlx::query!(
+        "select id, rider_id, driver_id, state, version, pickup_lat, pickup_lon, dropoff_lat, dropoff_lon
+         from trips where id = any($1)",
+        &ids
+    )
+    .fetch_all(conn)
+    .await?;
+    let summaries = rows.into_iter().map(|row| {
+        Ok(TripSummary {
+            id: row.id,
+            rider_id: row.rider_id,
+            driver_id: row.driver_id,
+            state: parsed(("trips", "state"), row.id, &row.state, State::parse)?,
+            version: row.version,
+            pickup: position(row.id, "pickup_lat", row.pickup_lat, row.pickup_lon)?,
+            dropoff: position(row.id, "dropoff_lat", row.dropoff_lat, row.dropoff_lon)?,
+        })
     });
-    Ok(summaries.collect())
+    let report = |error: &Error| tracing::error!(%error, "a watched trip cannot be read");
+    Ok(summaries.filter_map(|trip: Result<_>| trip.inspect_err(report).ok()).collect())
 }
 
 /// The trips in a list.
@@ -191,6 +207,20 @@ pub enum TripScope {
     All,
 }
 
+/// Selects a page of the trips that `$scope` selects, the newest first. Each access path is a statement of its own, so that each has a
+/// plan with its own index.
+macro_rules! page {
+    ($page:expr, $scope:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            TripRow,
+            "select * from trips where id < $1 and " + $scope + " order by id desc limit $2",
+            $page.before,
+            $page.rows(),
+            $($argument),*
+        )
+    };
+}
+
 /// Returns a page of trips, newest first.
 pub async fn list(
     conn: &mut PgConnection,
@@ -198,26 +228,35 @@ pub async fn list(
     state: Option<State>,
     page: PageRequest,
 ) -> Result<Vec<Trip>> {
-    let (rider, driver) = match scope {
-        TripScope::Rider(rider) => (Some(rider.uuid()), None),
-        TripScope::Driver(driver) => (None, Some(driver.uuid())),
-        TripScope::All => (None, None),
+    let state = state.map(State::as_str);
+    let rows = match (scope, state) {
+        (TripScope::Rider(rider), state) => {
+            page!(page, "rider_id = $3 and ($4::text is null or state = $4)", rider.uuid(), state)
+                .fetch_all(conn)
+                .await?
+        }
+        (TripScope::Driver(driver), state) => {
+            page!(page, "driver_id = $3 and ($4::text is null or state = $4)", driver.uuid(), state)
+                .fetch_all(conn)
+                .await?
+        }
+        (TripScope::All, Some(state)) => page_in_state(conn, state, page).await?,
+        (TripScope::All, None) => page!(page, "true").fetch_all(conn).await?,
     };
+    rows.into_iter().map(Trip::try_from).collect()
+}
+
+/// Selects a page of all trips in a state. It asks for a range and an order that only the index `trips_by_state` has: for equality
+/// PostgreSQL prefers to walk through all trips, the newest first, until it has found enough of them in that state.
+async fn page_in_state(conn: &mut PgConnection, state: &str, page: PageRequest) -> Result<Vec<TripRow>> {
     let rows = sqlx::query_as!(
         TripRow,
-        "select * from trips
-         where ($1::uuid is null or rider_id = $1) and ($2::uuid is null or driver_id = $2)
-           and ($3::text is null or state = $3) and id < $4
-         order by id desc limit $5",
-        rider,
-        driver,
-        state.map(State::as_str),
+        "select * from trips where id < $1 and state between $3 and $3 order by state desc, id desc limit $2",
         page.before,
         page.rows(),
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter().map(Trip::try_from).collect()
+        state,
+    );
+    Ok(rows.fetch_all(conn).await?)
 }
 
 /// Inserts a new trip.
@@ -256,7 +295,7 @@ pub async fn insert(conn: &mut PgConnection, trip: &Trip, key_id: Option<Uuid>) 
 pub async fn save(conn: &mut PgConnection, before: &Trip, after: &Trip) -> Result<()> {
     let done = sqlx::query!(
         "update trips set state = $4, version = $5, driver_id = $6, waiting_charge = $7, total = $8, offers_made = $9,
-                unassignments = $10, cancelled_by = $11, authorized_at = $12, search_deadline_at = $13, search_at = $14,
+                unassignments = $10, cancelled_by = $11, authorized_at = $12, search_deadline_at = $13, searching_since = $14,
                 assigned_at = $15, arrived_at = $16, started_at = $17, ended_at = $18, due_at = $19
          where id = $1 and state = $2 and version = $3",
         before.id.uuid(),
@@ -272,7 +311,7 @@ pub async fn save(conn: &mut PgConnection, before: &Trip, after: &Trip) -> Resul
         after.cancelled_by.map(ActorKind::as_str),
         after.authorized_at as _,
         after.search_deadline_at as _,
-        after.search_at as _,
+        after.searching_since as _,
         after.assigned_at as _,
         after.arrived_at as _,
         after.started_at as _,

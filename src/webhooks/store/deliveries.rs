@@ -10,10 +10,11 @@ use super::endpoints::DueEndpoint;
 use crate::platform::clock::MachineTime;
 use crate::platform::error::Result;
 use crate::platform::ids::{Id, TripId, WebhookDeliveryId, WebhookEndpointId, WebhookEventId};
+use crate::platform::retention::{self, RetentionRule};
 use crate::webhooks::model::{Attempt, CONCURRENT_MAX, DeliveryState, DeliveryTask};
 
 /// The most deliveries to discard in one transaction.
-const BATCH: i64 = 1_000;
+pub const DISCARD_BATCH: i64 = 1_000;
 
 /// An event to insert.
 #[derive(Debug)]
@@ -156,9 +157,10 @@ pub async fn insert_attempt(conn: &mut PgConnection, delivery: WebhookDeliveryId
 /// Returns whether any delivery to the same endpoint succeeded since the start of this one's retry schedule.
 pub async fn has_delivered_since(conn: &mut PgConnection, task: &DeliveryTask) -> Result<bool> {
     let reached = sqlx::query_scalar!(
-        r#"select exists (
-               select from webhook_deliveries other join webhook_deliveries this on this.endpoint_id = other.endpoint_id
-               where this.id = $1 and other.delivered_at >= this.schedule_started_at) as "reached!""#,
+        r#"select coalesce((
+               select max(other.delivered_at) from webhook_deliveries other
+               where other.endpoint_id = this.endpoint_id and other.delivered_at is not null) >= this.schedule_started_at, false) as "reached!"
+           from webhook_deliveries this where this.id = $1"#,
         task.id.uuid(),
     )
     .fetch_one(conn)
@@ -182,7 +184,7 @@ pub async fn restart_delivery(conn: &mut PgConnection, id: WebhookDeliveryId, no
 }
 
 /// Discards pending deliveries that are older than `before` or whose endpoint is disabled or deleted, unless they are leased.
-/// Returns their number, at most 1,000.
+/// Returns their number, at most [`DISCARD_BATCH`].
 pub async fn discard_undeliverable(conn: &mut PgConnection, before: MachineTime, now: MachineTime) -> Result<u64> {
     let done = sqlx::query!(
         "with undeliverable as (
@@ -195,7 +197,7 @@ pub async fn discard_undeliverable(conn: &mut PgConnection, before: MachineTime,
          from undeliverable where d.id = undeliverable.id",
         before as _,
         now as _,
-        BATCH,
+        DISCARD_BATCH,
     )
     .execute(conn)
     .await?;
@@ -213,14 +215,25 @@ pub async fn counts(conn: &mut PgConnection) -> Result<(i64, i64)> {
     Ok((counts.pending, counts.dead))
 }
 
+/// The retention of events, with their deliveries and attempts.
+pub const RETENTION: RetentionRule = RetentionRule {
+    rows: "webhook_events",
+    delete: |conn, expiry| {
+        let before = expiry.machine_days(|kept| kept.keep_webhook_log_days);
+        Box::pin(delete_expired_events(conn, before, expiry.batch()))
+    },
+    batch: retention::BATCH,
+};
+
 /// Deletes at most `limit` events made before `before` that have no pending delivery, with their deliveries.
-pub async fn delete_expired_events(conn: &mut PgConnection, before: MachineTime, limit: i64) -> Result<u64> {
+async fn delete_expired_events(conn: &mut PgConnection, before: MachineTime, limit: i64) -> Result<u64> {
+    // `offset 0` keeps the planner from reading all deliveries at once: they are probed for each expired event.
     let done = sqlx::query!(
-        "delete from webhook_events where id in (
+        "delete from webhook_events where id = any (array(
              select e.id from webhook_events e
              where e.created_at < $1 and not exists (
-                 select from webhook_deliveries d where d.event_id = e.id and d.state = 'pending')
-             order by e.created_at limit $2 for update skip locked)",
+                 select from webhook_deliveries d where d.event_id = e.id and d.state = 'pending' offset 0)
+             order by e.created_at limit $2 for update skip locked))",
         before as _,
         limit,
     )

@@ -59,14 +59,15 @@ pub async fn delivery(conn: &mut PgConnection, id: WebhookDeliveryId) -> Result<
     Ok(with_attempts(conn, row.into_iter().collect()).await?.pop())
 }
 
-/// Returns a page of the deliveries to an endpoint with their logs, newest first.
+/// Returns a page of the deliveries to an endpoint with their logs, newest first. The range and the order make PostgreSQL use the index of
+/// the endpoint's deliveries: for equality it would walk through those of all endpoints.
 pub async fn deliveries(
     conn: &mut PgConnection,
     endpoint: WebhookEndpointId,
     page: PageRequest,
 ) -> Result<Vec<Delivery>> {
     let rows = deliveries!(
-        "d.endpoint_id = $1 and d.id < $2 order by d.id desc limit $3",
+        "d.endpoint_id between $1 and $1 and d.id < $2 order by d.endpoint_id desc, d.id desc limit $3",
         endpoint.uuid(),
         page.before,
         page.rows()

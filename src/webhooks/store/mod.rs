@@ -5,7 +5,7 @@ mod endpoints;
 mod log;
 
 pub use deliveries::{
-    DeliveryUpdate, NewEvent, counts, delete_expired_events, discard_undeliverable, finish, has_delivered_since,
+    DISCARD_BATCH, DeliveryUpdate, NewEvent, RETENTION, counts, discard_undeliverable, finish, has_delivered_since,
     insert_attempt, insert_event, lease, restart_delivery,
 };
 pub use endpoints::{

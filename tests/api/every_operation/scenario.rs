@@ -19,6 +19,7 @@ pub async fn run(app: &App) {
     let driver = app.driver_at(HERE).await;
     positions(app, &driver, &ops).await;
     let paid = ride(app, &driver, &ops).await;
+    zones(app, &ops).await;
     refund(&ops, &paid).await;
     endings(app, &driver, &ops).await;
     unresolved_payment(app, &driver, &ops).await;
@@ -91,6 +92,19 @@ async fn ride(app: &App, driver: &Actor, ops: &Actor) -> Value {
         ApiResponse::of(rider.request(Method::GET, &format!("{path}/receipt")).header("Accept", "text/plain")).await;
     assert_eq!(text.status, 200);
     trip
+}
+
+/// Trending zones, and a surge that an operator sets and deletes.
+async fn zones(app: &App, ops: &Actor) {
+    app.service().run_zones().await.expect("the zone cycle");
+    let trending = ops.get("/v1/zones/trending?limit=5").await.expect(200);
+    let surge = format!("/v1/ops/surge/{}", trending["items"][0]["cell"].as_str().expect("a cell"));
+    let expires_at =
+        (app.now().await.parse::<chrono::DateTime<chrono::Utc>>().unwrap() + chrono::TimeDelta::hours(1)).to_rfc3339();
+    let set = json!({"multiplier_bp": 15_000, "expires_at": expires_at, "reason": "A concert."});
+    ops.put(&surge, &set).await.expect(200);
+    ops.get("/v1/ops/surge").await.expect(200);
+    ApiResponse::of(ops.request(Method::DELETE, &surge)).await.expect(204);
 }
 
 fn payment_of(trip: &Value) -> String {

@@ -46,7 +46,8 @@ impl ProviderProxy {
         self.proxy.address
     }
 
-    /// Sets a breakpoint at the next call that is a `create`, `confirm`, `capture`, `cancel`, `refund` or `read`.
+    /// Sets a breakpoint at the next call that is a `create`, `confirm`, `capture`, `cancel`, `refund` or `read`, or `read_mistaken` for an
+    /// intent that does not exist.
     pub fn break_at(&self, operation: &'static str, side: Side) -> Breakpoint {
         let (hold, breakpoint) = Hold::new();
         self.shared.breakpoints.lock().unwrap().push((operation, side, hold));
@@ -124,6 +125,7 @@ fn operation(request: &[u8]) -> &'static str {
         (Some("POST"), Some("capture")) => "capture",
         (Some("POST"), Some("cancel")) => "cancel",
         (Some("POST"), Some("refunds")) => "refund",
+        (Some("GET"), Some("pi_mistaken")) => "read_mistaken",
         _ => "read",
     }
 }

@@ -152,7 +152,8 @@ async fn breaker_opens_after_five_failures_and_closes_after_a_successful_probe()
         assert!(unknown(client.intent("pi_1").await));
     }
     assert!(matches!(client.availability(), ProviderAvailability::Unavailable(_)));
-    assert_eq!(platform.metrics.psp_breaker_state.get(), 2);
+    let breaker = || platform.metrics.psp_breaker_state.with_label_values(&["settlement"]).get();
+    assert_eq!(breaker(), 2);
     assert!(not_sent(client.intent("pi_1").await).contains("circuit breaker is open"));
     assert_eq!(server.requests().len(), 5);
     until("the open duration is over", async || (client.availability() == ProviderAvailability::Probe).then_some(()))
@@ -163,14 +164,14 @@ async fn breaker_opens_after_five_failures_and_closes_after_a_successful_probe()
     until("the open duration is over", async || (client.availability() == ProviderAvailability::Probe).then_some(()))
         .await;
     done(client.intent("pi_1").await);
-    assert_eq!((client.availability(), platform.metrics.psp_breaker_state.get()), (ProviderAvailability::Available, 0));
+    assert_eq!((client.availability(), breaker()), (ProviderAvailability::Available, 0));
     assert_eq!(server.requests().len(), 7);
     let text = String::from_utf8(platform.metrics.render().unwrap()).unwrap();
     for line in [
-        "ridematch_psp_breaker_state 0",
-        "ridematch_psp_breaker_transitions_total{to=\"open\"} 2",
-        "ridematch_psp_breaker_transitions_total{to=\"half_open\"} 2",
-        "ridematch_psp_breaker_transitions_total{to=\"closed\"} 1",
+        "ridematch_psp_breaker_state{pool=\"settlement\"} 0",
+        "ridematch_psp_breaker_transitions_total{pool=\"settlement\",to=\"open\"} 2",
+        "ridematch_psp_breaker_transitions_total{pool=\"settlement\",to=\"half_open\"} 2",
+        "ridematch_psp_breaker_transitions_total{pool=\"settlement\",to=\"closed\"} 1",
         "ridematch_provider_call_duration_seconds_count{operation=\"get\",outcome=\"unknown\"} 6",
         "ridematch_provider_call_duration_seconds_count{operation=\"get\",outcome=\"done\"} 1",
     ] {

@@ -121,13 +121,13 @@ async fn concurrent_requests_never_run_two_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn run_of_a_dead_process_is_abandoned() {
+async fn run_that_several_processes_failed_to_continue_is_abandoned() {
     let app = App::start().await;
     let ops = app.ops().await;
-    // As if a process had died long ago; then a scheduled run is due.
+    // The last process died long ago; then a scheduled run is due.
     app.break_with(
-        "insert into reconciliation_runs (id, scope, state, requested_at, started_at, leased_until)
-         values ('01890a5d-ac96-774b-bcce-b302099a8057', 'all', 'running', '2026-01-01', '2026-01-01', '2026-01-02')",
+        "insert into reconciliation_runs (id, scope, state, requested_at, started_at, leased_until, failures)
+         values ('01890a5d-ac96-774b-bcce-b302099a8057', 'all', 'running', '2026-01-01', '2026-01-01', '2026-01-02', 5)",
     )
     .await;
     let runs = until("the scheduled run has ended", async || {
@@ -142,7 +142,7 @@ async fn run_of_a_dead_process_is_abandoned() {
         "no run of all payments was checked yet"
     );
 
-    // The next scheduled run, 15 minutes later, compares recent payments.
+    // The next scheduled run, 15 minutes later, compares what changed since the watermark.
     app.break_with("update reconciliation_runs set started_at = started_at - interval '16 minutes'").await;
     let runs = until("another run has ended", async || {
         let runs = ops.get("/v1/ops/reconciliation/runs").await.expect(200)["items"].as_array().unwrap().clone();
@@ -150,6 +150,7 @@ async fn run_of_a_dead_process_is_abandoned() {
     })
     .await;
     assert_eq!(runs[0]["scope"], "recent");
+    assert!(runs[0]["windows"].as_i64().unwrap() <= 2, "an hour before the watermark: {runs:#?}");
     app.stop().await;
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta};
 use ridematch::payments::model::{
-    AttemptOutcome, Goal, Hint, Payment, PaymentState, ProviderOperation, Refund, RefundState,
+    AttemptOutcome, CallPool, Goal, Hint, Payment, PaymentState, ProviderOperation, Refund, RefundState,
 };
 use ridematch::payments::store::{self, FinishedAttempt, LeaseQuery, RetrySchedule, StartedAttempt};
 use ridematch::platform::clock::{DomainTime, MachineTime};
@@ -51,7 +51,7 @@ async fn captured_payment(conn: &mut PgConnection) -> Payment {
 fn lease(at: MachineTime) -> LeaseQuery {
     // The domain time is long past, so no hold has to be checked.
     let domain_now = DomainTime::new(DateTime::UNIX_EPOCH);
-    LeaseQuery { now: at, domain_now, until: at + LEASE, limit: 9 }
+    LeaseQuery { pool: CallPool::Settlement, now: at, domain_now, until: at + LEASE, limit: 9 }
 }
 
 async fn leased_payments(conn: &mut PgConnection, at: MachineTime) -> Vec<Payment> {

@@ -17,6 +17,7 @@ use rand::rngs::StdRng;
 
 use crate::behavior::random_duration;
 use crate::clock::seconds;
+use crate::position::Position;
 use crate::random::seeded_random;
 use crate::streets::Route;
 use crate::web::api::{Driver as Profile, DriverEvent, Offer};
@@ -33,7 +34,9 @@ pub(crate) async fn run_driver(identity: Arc<Identity>) {
     let context = &identity.context;
     let events = event_stream(context.client.clone(), identity.session.clone(), "/v1/drivers/me/events".into());
     let random = seeded_random(context.seed, &identity.vehicle.name);
-    let mut driver = Driver { identity: identity.clone(), events, random };
+    // A sequence of their own: hints do not change what a driver does otherwise.
+    let hints = seeded_random(context.seed, &format!("{}/hints", identity.vehicle.name));
+    let mut driver = Driver { identity: identity.clone(), events, random, hints, trip_to_hint: false };
     tokio::select! {
         () = position_reports::report_positions(&identity) => {}
         () = driver.work() => {}
@@ -63,6 +66,9 @@ struct Driver {
     identity: Arc<Identity>,
     events: BoxStream<'static, Frame>,
     random: StdRng,
+    hints: StdRng,
+    /// Whether the car is on its way to the place of a hint.
+    trip_to_hint: bool,
 }
 
 /// What a free driver has to do next.
@@ -70,6 +76,14 @@ enum Task {
     Offer(Offer),
     /// Look up the current trip.
     Trip,
+}
+
+/// What an event means for a free driver.
+enum Meaning {
+    Task(Task),
+    /// Drivers are short at this place.
+    Hint(Position),
+    Nothing,
 }
 
 impl Driver {
@@ -91,12 +105,18 @@ impl Driver {
         loop {
             match self.event_before(moves_at).await {
                 None => moves_at = self.start_or_end_cruise(),
-                Some(event) => {
-                    if let Some(task) = task_of(event) {
+                Some(event) => match meaning_of(event, self.now()) {
+                    Meaning::Task(task) => {
                         self.stop_cruise();
                         return task;
                     }
-                }
+                    Meaning::Hint(place) => {
+                        if self.hints.random_bool(self.identity.context.behavior.reposition) {
+                            moves_at = Some(self.follow_hint(place));
+                        }
+                    }
+                    Meaning::Nothing => {}
+                },
             }
         }
     }
@@ -110,8 +130,10 @@ impl Driver {
     /// Ends a finished cruise or starts the next one, and returns the time of the next change.
     fn start_or_end_cruise(&mut self) -> Option<DateTime<Utc>> {
         if self.identity.car.is_driving() {
+            // At the place of a hint the driver waits for an offer.
+            let waits = self.trip_to_hint;
             self.stop_cruise();
-            return self.next_cruise();
+            return if waits { None } else { self.next_cruise() };
         }
         let streets = &self.identity.context.city.streets;
         let here = self.identity.car.position(self.now());
@@ -121,9 +143,22 @@ impl Driver {
         Some(self.set_off(Route::plan(streets, here, corner)))
     }
 
+    /// Drives to the place of a hint, and returns the arrival time.
+    fn follow_hint(&mut self, place: Position) -> DateTime<Utc> {
+        self.stop_cruise();
+        self.trip_to_hint = true;
+        self.identity.context.statistics.count(|counts| counts.hints_followed += 1);
+        let here = self.identity.car.position(self.now());
+        self.set_off(Route::plan(&self.identity.context.city.streets, here, place))
+    }
+
     fn stop_cruise(&mut self) {
         let driven_m = self.identity.car.stop(self.now());
-        self.identity.context.statistics.count(|counts| counts.deadhead_m += driven_m);
+        let repositioned_m = if std::mem::take(&mut self.trip_to_hint) { driven_m } else { 0.0 };
+        self.identity.context.statistics.count(|counts| {
+            counts.deadhead_m += driven_m;
+            counts.repositioned_m += repositioned_m;
+        });
     }
 
     /// Starts to drive a route, and returns the arrival time.
@@ -166,11 +201,18 @@ impl Driver {
     }
 }
 
-/// The task that an event means for a free driver.
-fn task_of(event: DriverEvent) -> Option<Task> {
-    match (event.kind.as_str(), event.offer, event.trip) {
-        ("snapshot", _, Some(_)) | ("trip.assigned" | "trip.arrived" | "trip.in_progress", _, _) => Some(Task::Trip),
-        ("snapshot" | "offer.created", Some(offer), _) => Some(Task::Offer(offer)),
-        _ => None,
+fn meaning_of(event: DriverEvent, now: DateTime<Utc>) -> Meaning {
+    let is_over = event.expires_at.is_some_and(|at| at <= now);
+    match (event.kind.as_str(), event.offer, event.trip, event.position) {
+        ("snapshot", _, Some(_), _) | ("trip.assigned" | "trip.arrived" | "trip.in_progress", ..) => {
+            Meaning::Task(Task::Trip)
+        }
+        ("snapshot" | "offer.created", Some(offer), ..) => Meaning::Task(Task::Offer(offer)),
+        ("hint.created", .., Some(place)) if !is_over => Meaning::Hint(place),
+        _ => Meaning::Nothing,
     }
 }
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;

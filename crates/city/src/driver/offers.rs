@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 
 use crate::behavior::{OfferDecision, random_duration};
-use crate::statistics::Offers;
+use crate::statistics::{Offers, ReceivedOffer};
 use crate::web::api::{Accepted, DriverEvent, EmptyBody, Offer, Trip};
 use crate::web::{Call, CallError};
 
@@ -32,6 +32,11 @@ impl Driver {
     pub(super) async fn respond_to(&mut self, offer: &Offer) -> Option<Trip> {
         let context = self.identity.context.clone();
         context.statistics.count(|counts| counts.offers.received += 1);
+        context.statistics.log_offer(|| ReceivedOffer {
+            trip_id: offer.trip_id.clone(),
+            driver: self.identity.vehicle.name.clone(),
+            at: self.now(),
+        });
         let decision = context.behavior.decide(&mut self.random);
         let decided_at = self.now() + random_duration(&context.behavior.decides_after_s, &mut self.random);
         while let Some(event) = self.event_before(Some(decided_at)).await {

@@ -81,13 +81,22 @@ impl Driver {
         cancels_at: Option<DateTime<Utc>>,
     ) -> Result<(), Interruption> {
         let route = Route::plan(&self.identity.context.city.streets, self.identity.car.position(self.now()), place);
+        let set_off_at = self.now();
         let arrives_at = self.set_off(route);
         let cancels_at = cancels_at.filter(|at| *at < arrives_at);
         let uninterrupted = self.wait_until(cancels_at.unwrap_or(arrives_at), trip).await;
-        let driven_m = self.identity.car.stop(self.now());
+        let stopped_at = self.now();
+        let driven_m = self.identity.car.stop(stopped_at);
+        let driven_s = self.identity.context.seconds_in_window(set_off_at, stopped_at);
         self.identity.context.statistics.count(|counts| match occupancy {
-            Occupancy::Empty => counts.deadhead_m += driven_m,
-            Occupancy::Rider => counts.loaded_m += driven_m,
+            Occupancy::Empty => {
+                counts.deadhead_m += driven_m;
+                counts.to_pickup_s += driven_s;
+            }
+            Occupancy::Rider => {
+                counts.loaded_m += driven_m;
+                counts.loaded_s += driven_s;
+            }
         });
         uninterrupted?;
         if cancels_at.is_some() {

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Junction, Streets};
-use crate::position::Position;
 
 impl Streets {
-    /// The streets as lines of two or more positions. Every pair of connected junctions is in exactly one line. At a junction
+    /// The streets as lines of two or more junctions. Every pair of connected junctions is in exactly one line. At a junction
     /// a line continues in the straightest direction. O(n log n).
-    pub fn lines(&self) -> Vec<Vec<Position>> {
+    pub fn lines(&self) -> Vec<Vec<Junction>> {
         let mut left: BTreeMap<Junction, BTreeSet<Junction>> = BTreeMap::new();
         for segment in self.segments.iter().filter(|segment| segment.from != segment.to) {
             left.entry(segment.from).or_default().insert(segment.to);
@@ -25,7 +24,7 @@ impl Streets {
                 }
                 line.reverse();
             }
-            lines.push(line.into_iter().map(|junction| self.junctions[junction as usize]).collect());
+            lines.push(line);
         }
         lines
     }

@@ -2,6 +2,7 @@
 
 mod lines;
 mod osmnx;
+mod road_network;
 mod route;
 
 use std::cmp::Reverse;
@@ -13,6 +14,7 @@ use rstar::primitives::GeomWithData;
 use crate::position::Position;
 
 pub(crate) use osmnx::read as read_road_network;
+pub use road_network::RoadNetwork;
 pub(crate) use route::Route;
 
 /// The speed off the streets, and between unconnected parts of the map.
@@ -54,7 +56,7 @@ impl Streets {
         let points = junctions.iter().zip(0..).map(|(place, j)| GeomWithData::new(place.unit_vector(), j)).collect();
         let straight_m = |s: &Segment| junctions[s.from as usize].meters_to(junctions[s.to as usize]);
         let top_meters_per_ms =
-            segments.iter().map(|s| straight_m(s) / f64::from(cost_ms(s))).fold(f64::MIN_POSITIVE, f64::max);
+            segments.iter().map(|s| straight_m(s) / f64::from(s.cost_ms())).fold(f64::MIN_POSITIVE, f64::max);
         Self { junctions, segments, first, index: RTree::bulk_load(points), top_meters_per_ms }
     }
 
@@ -75,6 +77,11 @@ impl Streets {
     /// The junction nearest to a position; `None` only without streets.
     pub fn nearest(&self, place: Position) -> Option<Junction> {
         self.index.nearest_neighbor(place.unit_vector()).map(|point| point.data)
+    }
+
+    /// The fastest segment from one junction straight to another.
+    pub fn between(&self, from: Junction, to: Junction) -> Option<&Segment> {
+        self.leaving(from).iter().filter(|segment| segment.to == to).min_by_key(|segment| segment.cost_ms())
     }
 
     pub fn leaving(&self, junction: Junction) -> &[Segment] {
@@ -108,7 +115,7 @@ impl Streets {
                 continue;
             }
             for segment in self.leaving(here) {
-                let there_ms = spent_ms + u64::from(cost_ms(segment));
+                let there_ms = spent_ms + u64::from(segment.cost_ms());
                 let known_ms = &mut best_ms[segment.to as usize];
                 if there_ms < *known_ms {
                     *known_ms = there_ms;
@@ -121,10 +128,12 @@ impl Streets {
     }
 }
 
-/// The travel time in whole milliseconds, rounded up and never zero, so that the heuristic stays below it.
-fn cost_ms(segment: &Segment) -> u32 {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast from float saturates")]
-    ((segment.travel_s * 1000.0).ceil() as u32).max(1)
+impl Segment {
+    /// The travel time in whole milliseconds, rounded up and never zero, so that the heuristic stays below it.
+    pub fn cost_ms(&self) -> u32 {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast from float saturates")]
+        ((self.travel_s * 1000.0).ceil() as u32).max(1)
+    }
 }
 
 /// The path that the search has found, in driving order.
@@ -161,7 +170,7 @@ mod tests {
         for _ in streets.junctions() {
             for segment in streets.segments() {
                 if let Some(spent) = least[segment.from as usize] {
-                    let there = spent + u64::from(cost_ms(segment));
+                    let there = spent + u64::from(segment.cost_ms());
                     let known = &mut least[segment.to as usize];
                     *known = Some(known.map_or(there, |k: u64| k.min(there)));
                 }
@@ -178,7 +187,7 @@ mod tests {
                 let least = least_ms(&streets, from);
                 for to in 0..n {
                     let path = streets.fastest(from, to);
-                    let cost = path.as_ref().map(|path| path.iter().map(|s| u64::from(cost_ms(s))).sum::<u64>());
+                    let cost = path.as_ref().map(|path| path.iter().map(|s| u64::from(s.cost_ms())).sum::<u64>());
                     prop_assert_eq!(cost, least[to as usize]);
                     let mut here = from;
                     for segment in path.unwrap_or_default() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Class;
@@ -112,6 +113,10 @@ pub(crate) struct DriverEvent {
     pub trip_id: Option<String>,
     pub offer: Option<Offer>,
     pub trip: Option<TripRef>,
+    /// The place of a `hint.created`.
+    pub position: Option<Position>,
+    /// The end of a `hint.created`.
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -122,6 +127,43 @@ pub(crate) struct Accepted {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Quote {
     pub id: String,
+    #[serde(default)]
+    pub surge: Surge,
+}
+
+/// The surge of a quote: an object, or a factor with two decimals as in earlier versions of the service.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Surge {
+    /// In basis points; 10,000 is none.
+    Multiplier {
+        multiplier_bp: u32,
+    },
+    Factor(String),
+    Other(IgnoredAny),
+}
+
+impl Default for Surge {
+    fn default() -> Self {
+        Self::Other(IgnoredAny)
+    }
+}
+
+impl Surge {
+    /// The factor of the price; 1 without surge, and for what this client does not know.
+    pub fn multiplier(&self) -> f64 {
+        match self {
+            Self::Multiplier { multiplier_bp } => f64::from(*multiplier_bp) / 10_000.0,
+            Self::Factor(text) => text.parse().ok().filter(|factor: &f64| factor.is_finite()).unwrap_or(1.0),
+            Self::Other(IgnoredAny) => 1.0,
+        }
+    }
+}
+
+/// A trip, with what its rider is shown of the time to the driver's arrival.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ShownEta {
+    pub eta_s: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -204,3 +246,33 @@ pub(crate) struct Start<'a> {
 /// A command without fields.
 #[derive(Serialize)]
 pub(crate) struct EmptyBody {}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn surge_of_a_quote_is_read_in_every_form() {
+        let multiplier = |quote: &str| serde_json::from_str::<Quote>(quote).unwrap().surge.multiplier();
+        for (quote, expected) in [
+            (r#"{"id": "q"}"#, 1.0),
+            (r#"{"id": "q", "surge": "1.20"}"#, 1.2),
+            (r#"{"id": "q", "surge": "high"}"#, 1.0),
+            (r#"{"id": "q", "surge": null}"#, 1.0),
+            (r#"{"id": "q", "surge": {"multiplier_bp": 12500, "cell": null, "reason": "few drivers"}}"#, 1.25),
+            (r#"{"id": "q", "surge": {"multiplier_bp": "many"}}"#, 1.0),
+        ] {
+            assert!((multiplier(quote) - expected).abs() < 1e-9, "{quote}");
+        }
+    }
+
+    #[test]
+    fn hint_has_a_place_and_an_end() {
+        let data = r#"{"type": "hint.created", "seq": 3, "id": "hnt_1", "cell": "8a2a1072b59ffff", "reason": "short",
+            "position": {"lat": 40.7, "lon": -74.0}, "expires_at": "2030-01-01T00:10:00Z"}"#;
+        let event: DriverEvent = serde_json::from_str(data).unwrap();
+        assert_eq!((event.kind.as_str(), event.position), ("hint.created", Some(Position { lat: 40.7, lon: -74.0 })));
+        assert!(event.expires_at.is_some() && event.offer.is_none());
+    }
+}

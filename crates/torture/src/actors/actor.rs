@@ -90,6 +90,11 @@ impl Actor {
         self.send_unkeyed(&url, Method::PUT, path, Some(body)).await
     }
 
+    /// Sends a PUT to the service at `url`.
+    pub async fn put_to(&mut self, url: &str, path: &str, body: &Value) -> Option<Response> {
+        self.send_unkeyed(url, Method::PUT, path, Some(body)).await
+    }
+
     /// Sends a POST without a key.
     pub async fn post_unkeyed(&mut self, path: &str, body: &Value) -> Option<Response> {
         let url = self.service_url();

@@ -19,7 +19,7 @@ use crate::BoxError;
 use crate::lock;
 use crate::stack::Stack;
 
-pub(crate) use actor::{Actor, Role};
+pub(crate) use actor::{Actor, Response, Role};
 pub(crate) use record::{KeyHistory, Record, digest};
 pub(crate) use rider::declines;
 

@@ -27,15 +27,26 @@ const FREQUENT_SHARE: f64 = 0.3;
 /// Kinds that are planned for one operation at a time. More would be an outage.
 const PLANNED_MAX: usize = 3;
 
+/// Codes of a capture or a cancellation that was rejected. None proves that the hold is gone: it has to be kept.
+const REJECTIONS: [&str; 4] =
+    ["payment_intent_invalid_parameter", "parameter_unknown", "lock_timeout", "payment_intent_unexpected_state"];
+
+/// Strikes of a fault that an operator has to look at, in a plan. More would leave operators little else to do.
+const REVIEWED_MAX: u64 = 2;
+
 /// Hanging calls end before or after the services' timeout of 10 s.
 const HANGS_MS: std::ops::Range<u64> = 2_000..13_000;
 
-/// Faults of requests. Declines and latency are normal, and are planned apart. Rejections, failed refunds and disputes wait for
-/// operators, and are not planned.
-pub(crate) fn request_faults() -> Vec<FaultKind> {
-    let of_requests =
-        FaultKind::ALL.iter().copied().filter(|kind| !kind.is_of_webhooks() && kind.own_steps().is_none());
-    of_requests.filter(|kind| !matches!(kind, FaultKind::Rejected | FaultKind::Latency)).collect()
+/// The kinds of faults that strike an operation. Declines and latency are normal, and are planned apart. A rejected create, confirm or
+/// refund is a refusal like any other.
+pub(crate) fn kinds_of(operation: FaultStep) -> Vec<FaultKind> {
+    let of_requests = FaultKind::ALL.iter().copied().filter(|kind| !kind.is_of_webhooks());
+    let strikes = |kind: &FaultKind| match kind {
+        FaultKind::Latency | FaultKind::Decline => false,
+        FaultKind::Rejected => matches!(operation, FaultStep::Capture | FaultStep::Cancel),
+        kind => kind.own_steps().is_none_or(|steps| steps.contains(&operation)),
+    };
+    of_requests.filter(strikes).collect()
 }
 
 /// Draws the next fault plan, in the form of the simulator. `struck`: what is covered.
@@ -63,8 +74,10 @@ impl Coverage {
     pub fn new(seed: u64) -> Self {
         let mut random = crate::random::random(seed, "coverage");
         let kinds = |operation| {
-            let mut kinds = request_faults();
+            let mut kinds = kinds_of(operation);
             kinds.shuffle(&mut random);
+            // A refund that gets a stored 500 is retried for minutes before an operator sees it. The earlier, the better.
+            kinds.sort_by_key(|kind| !(operation == FaultStep::Refund && is_500(*kind)));
             (operation, kinds)
         };
         Self(OPERATIONS.into_iter().map(kinds).collect())
@@ -97,6 +110,9 @@ fn fault(random: &mut StdRng, (operation, kind): Cell) -> Value {
     if hangs(kind) {
         fault["ms"] = json!(random.random_range(HANGS_MS));
     }
+    if kind == FaultKind::Rejected {
+        fault["code"] = json!(REJECTIONS.choose(random));
+    }
     fault
 }
 
@@ -107,15 +123,21 @@ fn request_fault(random: &mut StdRng) -> Value {
     if step == FaultStep::Confirm && random.random_bool(0.2) {
         return json!({"on": step, "kind": FaultKind::Decline, "code": "insufficient_funds", "share": share / 2.0});
     }
-    let mut kinds = request_faults();
-    // The simulator refuses a 500 of a read.
-    kinds.retain(|kind| !READS.contains(&step) || !is_500(*kind));
+    let mut kinds = kinds_of(step);
+    // The simulator refuses a 500 of a read. One of a refund takes minutes, and is planned once.
+    kinds.retain(|kind| !is_500(*kind) || !(READS.contains(&step) || step == FaultStep::Refund));
     let kind = kinds.choose(random).copied().unwrap_or(FaultKind::Error503);
     let mut fault = json!({"on": step, "kind": kind, "share": share});
     if hangs(kind) {
         // Few, because each blocks a worker.
         fault["ms"] = json!(random.random_range(HANGS_MS));
         fault["times"] = json!(4);
+    }
+    if kind == FaultKind::Rejected {
+        fault["code"] = json!(REJECTIONS.choose(random));
+    }
+    if is_reviewed(kind) {
+        fault["times"] = json!(REVIEWED_MAX);
     }
     fault
 }
@@ -132,6 +154,10 @@ fn webhook_fault(random: &mut StdRng) -> Value {
 
 fn hangs(kind: FaultKind) -> bool {
     matches!(kind, FaultKind::HangBefore | FaultKind::HangAfter)
+}
+
+fn is_reviewed(kind: FaultKind) -> bool {
+    matches!(kind, FaultKind::Rejected | FaultKind::RefundFails | FaultKind::Disputed)
 }
 
 fn is_500(kind: FaultKind) -> bool {
@@ -171,6 +197,27 @@ mod tests {
         assert!(first[1..].iter().all(|cell| second.contains(cell)) && !second.contains(&first[0]));
         assert_eq!(second.len(), first.len());
         let remaining = coverage.remaining(&mut random, &struck);
-        assert_eq!(remaining.as_array().map(Vec::len), Some(2 * PLANNED_MAX + 3 * request_faults().len()));
+        let rare = OPERATIONS.iter().filter(|operation| !FREQUENT.contains(operation));
+        let rare: usize = rare.map(|operation| kinds_of(*operation).len()).sum();
+        assert_eq!(remaining.as_array().map(Vec::len), Some(2 * PLANNED_MAX + rare));
+    }
+
+    #[test]
+    fn captures_are_rejected_and_disputed_and_refunds_fail() {
+        let cells = |kind| OPERATIONS.into_iter().filter(|step| kinds_of(*step).contains(&kind)).collect::<Vec<_>>();
+        assert_eq!(cells(FaultKind::Rejected), [FaultStep::Capture, FaultStep::Cancel]);
+        assert_eq!(cells(FaultKind::RefundFails), [FaultStep::Refund]);
+        assert_eq!(cells(FaultKind::Disputed), [FaultStep::Capture]);
+        let mut random = random(1, "codes");
+        let rejection = fault(&mut random, (FaultStep::Capture, FaultKind::Rejected));
+        assert!(REJECTIONS.contains(&rejection["code"].as_str().unwrap()));
+    }
+
+    #[test]
+    fn stored_500s_of_refunds_come_first() {
+        for seed in 0..20 {
+            let kinds = &Coverage::new(seed).0[&FaultStep::Refund];
+            assert!(kinds[..2].iter().all(|kind| is_500(*kind)), "{kinds:?}");
+        }
     }
 }

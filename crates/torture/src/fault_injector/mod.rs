@@ -2,6 +2,8 @@
 
 mod fault;
 mod fault_schedule;
+mod locks;
+mod standstill;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -20,10 +22,11 @@ use crate::lock;
 use crate::provider::Provider;
 use crate::random::random;
 use crate::stack::Stack;
-pub(crate) use fault::PROVIDER_PLAN;
+pub(crate) use fault::{FREEZE, HOLD_ROWS, LOSE_WAKES, PROVIDER_PLAN};
 use fault::{Fault, KillTarget, Link};
 use fault_schedule::Coverage;
-pub(crate) use fault_schedule::{OPERATIONS, request_faults};
+pub(crate) use fault_schedule::{OPERATIONS, kinds_of};
+pub(crate) use standstill::alone;
 
 /// Between two faults, milliseconds.
 const PAUSE_MS: std::ops::Range<u64> = 150..900;
@@ -120,7 +123,10 @@ impl FaultInjector {
             Fault::Hold(link, time) => set_mode_for(proxy(stack, link), Mode::HoldResponses, time).await,
             Fault::Refuse(link, time) => set_mode_for(proxy(stack, link), Mode::Refuse, time).await,
             Fault::TakeConnections(time) => take_connections(stack, time).await,
-            Fault::LockTable(table, time) => lock_table(stack, table, time).await.is_ok(),
+            Fault::LockTable(table, time) => locks::lock_table(stack, table, time).await.is_ok(),
+            Fault::HoldRows(time) => locks::hold_rows(stack, time).await,
+            Fault::Freeze(number, time) => locks::freeze(stack, number, time, &Arc::default()).await,
+            Fault::LoseWakes(time) => lose_wakes(stack, tokio::time::sleep(time)).await > 0,
             Fault::LoseCommit => {
                 stack.database_proxy.shapes().request_cut();
                 true
@@ -205,12 +211,11 @@ fn is_too_many(error: &(dyn std::error::Error + 'static)) -> bool {
     error.and_then(|error| error.code()).is_some_and(|code| code == TOO_MANY_CONNECTIONS)
 }
 
-async fn lock_table(stack: &Stack, table: &'static str, time: Duration) -> Result<(), BoxError> {
-    let mut session = stack.database.session().await?;
-    session.execute("begin; set local lock_timeout = '3s'").await?;
-    let lock = format!("lock table {table} in access exclusive mode");
-    session.execute(sqlx::AssertSqlSafe(lock)).await?;
-    tokio::time::sleep(time).await;
-    session.execute("rollback").await?;
-    Ok(session.close().await?)
+/// Loses all wakes between the processes until `meanwhile` has ended. Returns how many were lost.
+async fn lose_wakes(stack: &Stack, meanwhile: impl Future<Output = ()>) -> u64 {
+    let before = stack.database_proxy.lost_notifications();
+    stack.database_proxy.lose_notifications(true);
+    meanwhile.await;
+    stack.database_proxy.lose_notifications(false);
+    stack.database_proxy.lost_notifications() - before
 }

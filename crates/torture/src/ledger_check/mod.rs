@@ -159,7 +159,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Checks amount and currency of every payment of ours.
+    /// Checks amount, currency and dispute of every payment of ours.
     fn our_payments(&self, violations: &mut Violations) {
         let theirs: BTreeMap<&str, &Intent> =
             self.theirs.intents.iter().map(|intent| (intent.id.as_str(), intent)).collect();
@@ -170,6 +170,13 @@ impl<'a> Comparison<'a> {
             if ours != captured {
                 let kind = if ours > captured { ViolationKind::LostCharge } else { ViolationKind::DoubleCharge };
                 violations.add(kind, format!("{id} captured {ours} by our records, {captured} by the provider's"));
+            }
+            let disputed_there =
+                payment.provider_intent_id.as_ref().is_some_and(|intent| self.theirs.disputed.contains(intent));
+            if payment.dispute.is_some() != disputed_there {
+                let what =
+                    if disputed_there { "is disputed there, and not here" } else { "is disputed here, and not there" };
+                violations.add(ViolationKind::RecordsDiffer, format!("{id} {what}"));
             }
             if let Some(intent) = intent
                 && !intent.currency.eq_ignore_ascii_case(&payment.currency)
@@ -209,7 +216,7 @@ impl<'a> Comparison<'a> {
 }
 
 /// The UUID in a TypeID.
-fn uuid(id: &str) -> Option<Uuid> {
+pub(crate) fn uuid(id: &str) -> Option<Uuid> {
     id.parse::<TypeSafeId<DynamicType>>().ok().map(|id| id.uuid())
 }
 

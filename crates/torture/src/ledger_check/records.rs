@@ -20,6 +20,7 @@ pub(crate) struct Payment {
     pub captured_amount: i64,
     pub provider_intent_id: Option<String>,
     pub needs_review: Option<String>,
+    pub dispute: Option<String>,
 }
 
 /// A trip.
@@ -43,6 +44,8 @@ pub(crate) struct Refund {
     /// Whether the service made it without a request, because it had captured too much.
     pub is_automatic: bool,
     pub needs_review: Option<String>,
+    /// What its postings and their reversals sum to in the account of refunds: its amount, or nothing.
+    pub posted: i64,
 }
 
 /// A call that the provider refused, by our records.
@@ -69,7 +72,7 @@ pub(crate) struct StoredKey {
     pub key: String,
     pub status: i16,
     pub body: Vec<u8>,
-    /// Trips, trip transitions, tips, refunds and operator decisions made under it.
+    /// Trips, trip transitions, tips, refunds, operator decisions and reconciliation runs made under it.
     pub effects: i64,
 }
 
@@ -91,13 +94,17 @@ pub(crate) struct OurRecords {
 
 const PAYMENTS: &str =
     "select id, trip_id, purpose, state, payment_method, currency, captured_amount, provider_intent_id,
-                               needs_review
+                               needs_review, dispute
                         from payments";
 
 const TRIPS: &str = "select id, state, total, ended_at is not null as is_over from trips";
 
 const REFUNDS: &str = "select id, payment_id, state, amount, provider_refund_id, failure_code,
-                              key_id is null as is_automatic, needs_review
+                              key_id is null as is_automatic, needs_review,
+                              (select coalesce(sum(entry.amount), 0)::bigint
+                               from ledger_postings posting join ledger_entries entry on entry.posting_id = posting.id
+                               where posting.kind in ('refund', 'refund_reversal') and posting.source_id = refunds.id
+                                 and entry.account = 'refunds') as posted
                        from refunds";
 
 const REFUSED: &str = "select provider_key, payment_id, operation from payment_attempts where outcome = 'declined'";
@@ -107,6 +114,7 @@ const KEYS: &str = "select key, status, body,
                            + (select count(*) from refunds where key_id = k.id)
                            + (select count(*) from payments where key_id = k.id)
                            + (select count(*) from payment_resolutions where key_id = k.id)
+                           + (select count(*) from reconciliation_runs where key_id = k.id)
                            + (select count(*) from trip_events where key_id = k.id and command <> 'request') as effects
                     from idempotency_keys k where key like 'torture-%'";
 

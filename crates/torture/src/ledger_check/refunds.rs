@@ -2,11 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sqlx::types::Uuid;
+
 use super::{Comparison, ViolationKind, Violations, type_id};
 use crate::provider::Refund;
 
 /// Failure code of a refund that an operator has closed. The provider need not have refused it.
 const CLOSED: &str = "closed_by_an_operator";
+
+/// Failure code of a refund of a disputed charge, which the provider refuses without making one.
+const DISPUTED: &str = "charge_disputed";
 
 impl Comparison<'_> {
     /// Checks every refund of the provider and every refund of ours.
@@ -33,13 +38,20 @@ impl Comparison<'_> {
     }
 
     fn our_refunds(&self, by_our_id: &BTreeMap<&str, Vec<&Refund>>, violations: &mut Violations) {
-        // Actors never ask for more than there is, so a refund fails only if the provider refused it, and then it is in its list.
+        // Actors never ask for more than there is. So a refund fails only if the provider refused it, or failed it after it succeeded,
+        // and then it is in its list; or if the charge is disputed.
         let failed =
             self.theirs.refunds.iter().filter(|refund| matches!(refund.status.as_str(), "failed" | "canceled"));
         let refused: BTreeSet<&str> =
             failed.filter_map(|refund| refund.metadata.get("refund_id")).map(String::as_str).collect();
         for refund in &self.ours.refunds {
             let id = type_id("rfd", refund.id);
+            let due = if refund.state == "succeeded" { refund.amount } else { 0 };
+            if refund.posted != due {
+                let what =
+                    format!("{id} is {}, and {} of it are posted, reversals deducted", refund.state, refund.posted);
+                violations.add(ViolationKind::UnbalancedPosting, what);
+            }
             let theirs = by_our_id.get(id.as_str()).and_then(|refunds| refunds.first());
             let of = type_id("pay", refund.payment_id);
             let mut wrong = |what: String| violations.add(ViolationKind::WrongRefund, format!("{id} of {of} {what}"));
@@ -56,7 +68,10 @@ impl Comparison<'_> {
                 }
                 (state, Some(theirs)) => wrong(format!("is {state}, and {} were refunded", theirs.amount)),
                 ("failed", None)
-                    if refund.failure_code.as_deref() != Some(CLOSED) && !refused.contains(id.as_str()) =>
+                    if refund.failure_code.as_deref() != Some(CLOSED)
+                        && !refused.contains(id.as_str())
+                        && !(refund.failure_code.as_deref() == Some(DISPUTED)
+                            && self.is_disputed(refund.payment_id)) =>
                 {
                     let code = refund.failure_code.as_deref().unwrap_or("no code");
                     wrong(format!("failed ({code}) by our records, and the provider never refused it"));
@@ -64,5 +79,11 @@ impl Comparison<'_> {
                 (_, None) => {}
             }
         }
+    }
+
+    /// Whether the provider has a dispute of the payment's charge.
+    fn is_disputed(&self, payment: Uuid) -> bool {
+        let intent = self.by_id.get(&payment).and_then(|payment| payment.provider_intent_id.as_ref());
+        intent.is_some_and(|intent| self.theirs.disputed.contains(intent))
     }
 }

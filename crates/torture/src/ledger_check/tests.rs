@@ -32,6 +32,7 @@ fn world() -> World {
             captured_amount: 1_000,
             provider_intent_id: Some("pi_1".into()),
             needs_review: None,
+            dispute: None,
         }],
         trips: vec![Trip { id: id(1), state: "completed".into(), total: Some(1_000), is_over: true }],
         refunds: vec![OurRefund {
@@ -43,6 +44,7 @@ fn world() -> World {
             failure_code: None,
             is_automatic: false,
             needs_review: None,
+            posted: 300,
         }],
         refused: Vec::new(),
         keys: BTreeMap::from([("k".to_owned(), stored)]),
@@ -75,7 +77,7 @@ fn world() -> World {
         successes: vec![(201, digest(b"trip"))],
     };
     let moved_by = BTreeSet::from(["confirm".to_owned(), "capture".to_owned(), "refund".to_owned()]);
-    let theirs = ProviderRecords { intents, refunds, moved_by };
+    let theirs = ProviderRecords { intents, refunds, disputed: BTreeSet::new(), moved_by };
     World { ours, theirs, history: BTreeMap::from([("k".to_owned(), history)]) }
 }
 
@@ -235,6 +237,7 @@ fn failed_refund_that_was_never_refused_is_a_wrong_refund() {
                 state: "failed".into(),
                 provider_refund_id: None,
                 failure_code: Some(code.into()),
+                posted: 0,
                 ..world.ours.refunds[0].clone()
             };
             world.ours.refunds.push(another);
@@ -249,6 +252,51 @@ fn failed_refund_that_was_never_refused_is_a_wrong_refund() {
         world.theirs.refunds.push(failed);
     };
     assert_eq!(found(refused), []);
+}
+
+#[test]
+fn refund_that_failed_after_it_succeeded_is_reversed() {
+    let fails = |posted: i64| {
+        found(|world| {
+            world.theirs.refunds[0].status = "failed".into();
+            world.ours.refunds[0].state = "failed".into();
+            world.ours.refunds[0].failure_code = Some("expired_or_canceled_card".into());
+            world.ours.refunds[0].posted = posted;
+            world.ours.clearing.insert("USD".to_owned(), 1_000 - posted);
+        })
+    };
+    assert_eq!(fails(0), []);
+    assert_eq!(fails(300), [ViolationKind::UnbalancedPosting], "its posting was not reversed");
+    let unnoticed = found(|world| world.theirs.refunds[0].status = "failed".into());
+    assert_eq!(unnoticed, [ViolationKind::UnbalancedPosting, ViolationKind::WrongRefund]);
+    assert_eq!(found(|world| world.ours.refunds[0].posted = 600), [ViolationKind::UnbalancedPosting], "posted twice");
+}
+
+#[test]
+fn dispute_is_known_on_both_sides() {
+    let theirs = |world: &mut World| {
+        world.theirs.disputed.insert("pi_1".to_owned());
+    };
+    assert_eq!(found(theirs), [ViolationKind::RecordsDiffer]);
+    assert_eq!(found(|world| world.ours.payments[0].dispute = Some("open".into())), [ViolationKind::RecordsDiffer]);
+    let refused = |world: &mut World| {
+        let another = OurRefund {
+            id: id(5),
+            state: "failed".into(),
+            provider_refund_id: None,
+            failure_code: Some("charge_disputed".into()),
+            posted: 0,
+            ..world.ours.refunds[0].clone()
+        };
+        world.ours.refunds.push(another);
+    };
+    assert_eq!(found(refused), [ViolationKind::WrongRefund], "the charge is not disputed");
+    let known = |world: &mut World| {
+        theirs(world);
+        refused(world);
+        world.ours.payments[0].dispute = Some("open".into());
+    };
+    assert_eq!(found(known), [], "a disputed charge takes no refund");
 }
 
 #[test]

@@ -136,9 +136,8 @@ impl Leased for Payment {
         events::payment_changed(tx, self, domain_now, now).await?;
         if self.state == PaymentState::Captured {
             let stamp = |id| PostingStamp { id, at: domain_now };
-            for posting in ledger::capture(self, stamp(context.posting_id), stamp(context.tip_posting_id)) {
-                store::post(tx, &posting).await?;
-            }
+            let postings = ledger::capture(self, stamp(context.posting_id), stamp(context.tip_posting_id));
+            store::post(tx, &postings).await?;
         }
         if self.refund_reserved > before.refund_reserved {
             let refund = InsertRefund {
@@ -150,7 +149,7 @@ impl Leased for Payment {
                 due_at: now,
             };
             store::insert_refund(tx, &refund).await?;
-            tx.wake(Wake::Payments);
+            tx.wake(Wake::Settlement);
         }
         if let Some(goal) = state_machine::replacement(self) {
             let amount = goal.capture_amount().unwrap_or(self.amount.amount);

@@ -107,12 +107,12 @@ impl Leased for Refund {
         let stamp = PostingStamp { id: context.posting_id, at: context.domain_now };
         match (before.state, self.state) {
             (RefundState::Pending, RefundState::Succeeded) => {
-                store::post(tx, &ledger::refund(self, &payment, stamp)).await?;
+                store::post(tx, &[ledger::refund(self, &payment, stamp)]).await?;
                 store::reserve_refund(tx, &payment, 0).await?;
             }
             (RefundState::Pending, RefundState::Failed) => store::reserve_refund(tx, &payment, -self.amount).await?,
             (RefundState::Succeeded, RefundState::Failed) => {
-                store::post(tx, &ledger::refund_reversal(self, &payment, stamp)).await?;
+                store::post(tx, &[ledger::refund_reversal(self, &payment, stamp)]).await?;
                 store::reserve_refund(tx, &payment, -self.amount).await?;
             }
             (before, after) => return Err(Error::Bug(format!("{} went from {before} to {after}", self.id))),
