@@ -3,8 +3,9 @@
 //!
 //! `cargo run --release --example skip_cost -- DIRECTORY`: the directory has `requests.csv` and `vehicles.csv`.
 //!
-//! Every driver accepts and stays at the last drop-off. Riders leave 600 s after the request, also with a driver on the way. Drives are
-//! straight, at a speed that makes the loaded rides as long as on the streets. A match cycle runs each second.
+//! Every driver accepts and stays at the last drop-off. Riders leave 600 s after the request, also with a driver on the way; with a pickup
+//! limit no driver is sent who would come later. Drives are straight, at a speed that makes the loaded rides as long as on the streets. A
+//! match cycle runs each second.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +17,7 @@ const TO_S: i64 = 22 * 3_600;
 const PATIENCE_S: i64 = 600;
 
 /// The largest ETA of an edge, and the skip cost of a new trip.
-const ETA_MAX_S: i64 = 600;
+const ETA_MAX_S: i64 = 900;
 
 /// The number of nearest drivers of each trip, and of nearest trips of each driver, that have an edge.
 const NEAREST_MAX: usize = 16;
@@ -32,6 +33,7 @@ enum Policy {
     /// The skip cost grows by so many milliseconds per second waited.
     Batched {
         ms_per_s_waited: i64,
+        pickup_limit: bool,
     },
 }
 
@@ -137,7 +139,7 @@ impl Simulation<'_> {
     fn match_cycle(&mut self, now: i64) {
         let is_free = |car: &usize| self.cars[*car].pickup_of.is_none() && self.cars[*car].arrives_s <= now as f64;
         let free: Vec<usize> = (0..self.cars.len()).filter(is_free).collect();
-        let edges = self.edges(&free);
+        let edges = self.edges(now, &free);
         let driver_of = self.assign(now, free.len(), edges.clone());
         self.record_passed_over(&edges, &driver_of);
         for (trip, driver) in driver_of.iter().enumerate() {
@@ -149,7 +151,7 @@ impl Simulation<'_> {
         self.waiting.retain(|_| drivers.next() == Some(&None));
     }
 
-    fn edges(&self, free: &[usize]) -> Vec<Edge> {
+    fn edges(&self, now: i64, free: &[usize]) -> Vec<Edge> {
         let eta_ms = |trip: usize, car: usize| {
             (distance_m(self.cars[car].to, self.requests[trip].from) / self.speed * 1e3) as i64
         };
@@ -163,14 +165,23 @@ impl Simulation<'_> {
             edges.extend(near.into_iter().map(|(eta_ms, trip)| (trip, driver, eta_ms)));
         }
         let edges = edges.into_iter().map(|(trip, driver, eta_ms)| Edge { trip, driver, eta_ms });
-        edges.filter(|edge| edge.eta_ms < ETA_MAX_S * 1_000).collect()
+        edges.filter(|edge| edge.eta_ms < self.eta_max_s(now, edge.trip) * 1_000).collect()
+    }
+
+    /// The longest drive to the pickup of a trip.
+    fn eta_max_s(&self, now: i64, trip: u32) -> i64 {
+        let leaves_after_s = self.requests[self.waiting[trip as usize]].at_s + PATIENCE_S - now;
+        match self.policy {
+            Policy::Batched { pickup_limit: true, .. } => leaves_after_s.min(ETA_MAX_S),
+            _ => ETA_MAX_S,
+        }
     }
 
     fn assign(&self, now: i64, drivers: usize, mut edges: Vec<Edge>) -> Vec<Option<u32>> {
         match self.policy {
             Policy::LongestWaitingFirst => edges.sort_by_key(|edge| (edge.trip, edge.eta_ms)),
             Policy::ClosestPairFirst => edges.sort_by_key(|edge| edge.eta_ms),
-            Policy::Batched { ms_per_s_waited } => {
+            Policy::Batched { ms_per_s_waited, .. } => {
                 let waited_s = |trip: &usize| now - self.requests[*trip].at_s;
                 let skip_ms = |trip| ETA_MAX_S * 1_000 + ms_per_s_waited * waited_s(trip);
                 return assign(&self.waiting.iter().map(skip_ms).collect::<Vec<_>>(), drivers, &edges);
@@ -229,9 +240,11 @@ fn main() {
     let cars: Vec<Drive> = read(&format!("{directory}/vehicles.csv")).into_iter().map(park).collect();
     // Great-circle meters per second, so that circuity is part of it.
     let speed = requests.iter().map(|request| distance_m(request.from, request.to)).sum::<f64>() / LOADED_S;
-    let batched = [0, 250, 500, 1_000, 2_000, 3_334, 10_000].map(|ms_per_s_waited| Policy::Batched { ms_per_s_waited });
+    let batched = [false, true].into_iter().flat_map(|pickup_limit| {
+        [0, 250, 1_000, 2_500, 5_000, 10_000].map(|ms_per_s_waited| Policy::Batched { ms_per_s_waited, pickup_limit })
+    });
     println!(
-        "{:<36} {:>8} {:>26} {:>21} {:>15}",
+        "{:<56} {:>8} {:>26} {:>21} {:>15}",
         "policy", "served", "deadhead, s per ride", "wait p50, p90, s", "passed over, s"
     );
     for policy in [Policy::LongestWaitingFirst, Policy::ClosestPairFirst].into_iter().chain(batched) {
@@ -247,7 +260,7 @@ fn main() {
         let served = report.waits_s.len();
         let percentile = |percent: usize| report.waits_s[served * percent / 100];
         println!(
-            "{:<36} {:>6.1} % {:>26.0} {:>14.0}, {:>5.0} {:>15}",
+            "{:<56} {:>6.1} % {:>26.0} {:>14.0}, {:>5.0} {:>15}",
             format!("{policy:?}"),
             100.0 * served as f64 / requests.len() as f64,
             report.deadhead_s / served as f64,

@@ -139,7 +139,8 @@ pub async fn launch(program: PathBuf, wanted: city::LaunchOptions) -> Result<cit
     let switch = |is_on: bool| (if is_on { "on" } else { "off" }).to_owned();
     let policy = wanted.policy.map(|policy| ("RIDEMATCH_MATCH_POLICY", policy.name().to_owned()));
     let switches = [("RIDEMATCH_SURGE", switch(wanted.surge)), ("RIDEMATCH_HINTS", switch(wanted.hints))];
-    let environment = switches.into_iter().chain(policy);
+    let pickup_within = wanted.pickup_within_s.map(|seconds| ("RIDEMATCH_PICKUP_WITHIN_S", seconds.to_string()));
+    let environment = switches.into_iter().chain(policy).chain(pickup_within);
     let options = Options {
         program,
         data_dir: None,

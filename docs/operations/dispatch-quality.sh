@@ -17,13 +17,15 @@ declare -A columns=(
   [baseline]="--behavior hive --policy nearest --no-streets"
   [backlog]="--behavior hive --policy batched --no-streets"
   [eta]="--behavior hive --policy nearest"
-  [repositioning]="--behavior hive --policy nearest --no-streets --reposition"
+  [pickup-limit]="--behavior hive --policy nearest --no-streets --pickup-within 600"
+  [repositioning]="--behavior hive --policy nearest --no-streets --reposition 1"
   [backlog-eta]="--behavior hive --policy batched"
-  [all]="--behavior hive --policy batched --reposition"
+  [all-but-repositioning]="--behavior hive --policy batched --pickup-within 600"
+  [all]="--behavior hive --policy batched --pickup-within 600 --reposition 1"
   [today]="--behavior today --policy batched"
   [today-elastic]="--behavior today --policy batched --price-elasticity 0.5"
 )
-readonly all=(backlog-eta all baseline backlog eta repositioning today today-elastic)
+readonly all=(all-but-repositioning all baseline backlog eta pickup-limit repositioning backlog-eta today today-elastic)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for column in "$@"; do
   [ -n "${columns[$column]:-}" ] || { echo "unknown column '$column'; the columns are: ${all[*]}" >&2; exit 2; }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::TimeDelta;
 use rstar::RTree;
 use rstar::primitives::GeomWithData;
 
@@ -20,12 +21,22 @@ pub const NEAREST_MAX: usize = 16;
 const LOOKS: usize = 4;
 
 /// Returns the trips with their candidates: the nearest by great-circle distance whose drive is not too long, in the order of their
-/// drives.
+/// drives. No driver is a candidate who would come later than `pickup_within` after the start of the search: the rider has left by then.
 ///
 /// A trip's nearest drivers alone would do if no more than [`NEAREST_MAX`] trips compete: each can have one that no other takes.
 /// With more, a driver who is in no trip's list would stay idle. So each driver's nearest trips are added.
-pub fn find(supply: &Supply, map: &StreetMap, trips: &[SearchingTrip], now: DomainTime) -> Vec<Search> {
-    let mut drives = Drives::new(map, trips);
+pub fn find(
+    supply: &Supply,
+    map: &StreetMap,
+    trips: &[SearchingTrip],
+    pickup_within: Option<TimeDelta>,
+    now: DomainTime,
+) -> Vec<Search> {
+    let pickup = |trip: &SearchingTrip| Pickup {
+        arrival: map.arrival(trip.pickup),
+        eta_max_ms: eta_max_ms(pickup_within.map(|within| within - now.since(trip.since))),
+    };
+    let mut drives = Drives { map, pickups: trips.iter().map(pickup).collect(), departures: HashMap::new() };
     let nearest =
         trips.iter().enumerate().map(|(index, trip)| nearest_drivers(supply, &mut drives, (index, trip), now));
     let mut searches: Vec<Search> = nearest.collect();
@@ -38,11 +49,22 @@ pub fn find(supply: &Supply, map: &StreetMap, trips: &[SearchingTrip], now: Doma
     searches
 }
 
+/// Returns the longest drive to the pickup of a rider who will wait this much longer, in milliseconds.
+fn eta_max_ms(patience_left: Option<TimeDelta>) -> i64 {
+    patience_left.map_or(ETA_MAX_MS, |left| left.num_milliseconds().clamp(0, ETA_MAX_MS))
+}
+
+/// Where a trip begins, and the longest drive to it in milliseconds.
+struct Pickup {
+    arrival: Arrival,
+    eta_max_ms: i64,
+}
+
 /// The drives from drivers to pickups. Each position is looked up on the map once.
 struct Drives<'a> {
     map: &'a StreetMap,
     /// By the index of the trip.
-    pickups: Vec<Arrival>,
+    pickups: Vec<Pickup>,
     departures: HashMap<DriverId, (Position, Departure)>,
 }
 
@@ -56,11 +78,6 @@ struct Near {
 }
 
 impl<'a> Drives<'a> {
-    fn new(map: &'a StreetMap, trips: &[SearchingTrip]) -> Self {
-        let pickups = trips.iter().map(|trip| map.arrival(trip.pickup)).collect();
-        Self { map, pickups, departures: HashMap::new() }
-    }
-
     /// Returns the driver as a candidate for the trip with this index; `None` if the drive is too long.
     fn candidate(&mut self, trip: usize, near: Near) -> Option<Candidate> {
         let Near { driver, position, distance_m, position_age_ms } = near;
@@ -69,7 +86,8 @@ impl<'a> Drives<'a> {
             self.departures.insert(driver, (position, self.map.departure(position)));
         }
         let (_, departure) = self.departures.get(&driver)?;
-        let eta = self.map.eta(departure, &self.pickups[trip], ETA_MAX_MS)?;
+        let Pickup { arrival, eta_max_ms } = &self.pickups[trip];
+        let eta = self.map.eta(departure, arrival, *eta_max_ms)?;
         Some(Candidate { driver, distance_m: distance_m.round() as i64, eta, position_age_ms })
     }
 
@@ -91,10 +109,11 @@ fn nearest_drivers(
     (index, trip): (usize, &SearchingTrip),
     now: DomainTime,
 ) -> Search {
+    let radius_m = drives.map.reach_m(drives.pickups[index].eta_max_ms);
     let nearest = |limit| {
         supply.nearest(&Query {
             center: trip.pickup,
-            radius_m: drives.map.reach_m(ETA_MAX_MS),
+            radius_m,
             class: Some(trip.class),
             // Excluded drivers are found too, so that `explain` shows them.
             limit: limit + trip.excluded.len(),
@@ -215,7 +234,7 @@ mod tests {
 
     #[test]
     fn trip_has_the_nearest_drivers_within_the_longest_drive() {
-        let found = find(&supply([14, 3, 16]), &StreetMap::default(), &trips(1), now());
+        let found = find(&supply([14, 3, 16]), &StreetMap::default(), &trips(1), None, now());
         let candidates: Vec<_> = found[0].candidates.iter().map(|candidate| candidate.driver).collect();
         assert_eq!(candidates, [driver(1), driver(0)]);
         assert_eq!((found[0].candidates[0].eta.ms + 500) / 1_000, 180);
@@ -226,7 +245,7 @@ mod tests {
         let supply = supply([1; NEAREST_MAX].into_iter().chain([2]));
         let behind = driver(NEAREST_MAX as u128);
         let edges = |trips: Vec<SearchingTrip>| {
-            let found = find(&supply, &StreetMap::default(), &trips, now());
+            let found = find(&supply, &StreetMap::default(), &trips, None, now());
             found.iter().filter(|search| search.candidates.iter().any(|candidate| candidate.driver == behind)).count()
         };
         assert_eq!(edges(trips(NEAREST_MAX as u128)), 0, "each trip can have a nearer one");
@@ -237,7 +256,7 @@ mod tests {
     fn excluded_driver_is_found_beside_the_others() {
         let mut trips = trips(1);
         trips[0].excluded.insert(driver(0));
-        let found = find(&supply([1; NEAREST_MAX + 1]), &StreetMap::default(), &trips, now());
+        let found = find(&supply([1; NEAREST_MAX + 1]), &StreetMap::default(), &trips, None, now());
         assert_eq!(found[0].candidates.len(), NEAREST_MAX + 1);
     }
 
@@ -255,7 +274,7 @@ mod tests {
     #[test]
     fn candidates_are_ranked_by_their_drive_along_the_streets() {
         let supply = supply([1, 20]);
-        let found = find(&supply, &street(300_000, 100_000), &trips(1), now());
+        let found = find(&supply, &street(300_000, 100_000), &trips(1), None, now());
         let candidates = found[0].candidates.iter().map(|candidate| (candidate.driver, candidate.eta.ms));
         // The near driver is faster over the far junction.
         assert_eq!(candidates.collect::<Vec<_>>(), [(driver(1), 100_000), (driver(0), 101_000)]);
@@ -268,15 +287,40 @@ mod tests {
         // Sixteen drivers a minute away have to drive around for too long; the one farther away does not.
         let supply = supply([1; NEAREST_MAX].into_iter().chain([20]));
         let map = street(2 * limit, limit);
-        let found = find(&supply, &map, &trips(1), now());
+        let found = find(&supply, &map, &trips(1), None, now());
         let candidates: Vec<_> = found[0].candidates.iter().map(|candidate| candidate.driver).collect();
         assert_eq!(candidates, [driver(NEAREST_MAX as u128)]);
     }
 
     #[test]
+    fn driver_who_would_come_after_the_rider_has_left_is_no_candidate() {
+        let supply = supply([1, 4]);
+        let map = StreetMap::default();
+        let found_after = |waited_s| {
+            let mut trips = trips(1);
+            trips[0].since = now() - TimeDelta::seconds(waited_s);
+            let found = find(&supply, &map, &trips, Some(TimeDelta::seconds(600)), now());
+            found[0].candidates.iter().map(|candidate| candidate.driver).collect::<Vec<_>>()
+        };
+        assert_eq!(found_after(300), [driver(0), driver(1)]);
+        assert_eq!(found_after(400), [driver(0)], "the second needs four of the minutes that are left");
+        assert!(found_after(700).is_empty());
+    }
+
+    #[test]
+    fn trips_of_a_driver_are_those_whose_riders_are_still_there() {
+        // More trips than each has candidates, so that each driver's nearest trips are added.
+        let mut trips = trips(NEAREST_MAX as u128 + 4);
+        trips[0].since = now() + TimeDelta::seconds(-500);
+        let found = find(&supply([4]), &StreetMap::default(), &trips, Some(TimeDelta::seconds(600)), now());
+        let candidates: Vec<_> = found.iter().map(|search| search.candidates.len()).collect();
+        assert_eq!((candidates[0], candidates[1]), (0, 1));
+    }
+
+    #[test]
     fn driver_with_a_longer_drive_than_the_longest_is_no_candidate() {
         let limit = u32::try_from(ETA_MAX_MS).expect("small");
-        let found = find(&supply([1, 20]), &street(2 * limit, limit), &trips(1), now());
+        let found = find(&supply([1, 20]), &street(2 * limit, limit), &trips(1), None, now());
         let candidates: Vec<_> = found[0].candidates.iter().map(|candidate| candidate.driver).collect();
         assert_eq!(candidates, [driver(1)]);
     }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::TimeDelta;
 
+use crate::demand::sketch::HALF_LIFE;
 use crate::demand::surge::Balance;
 use crate::demand::zones::CellBalance;
 use crate::geo::cells::Cell;
@@ -12,13 +13,17 @@ use crate::platform::clock::DomainTime;
 use crate::platform::ids::DriverId;
 
 /// How long a hint is valid, and the shortest time between two hints to one driver (domain time). Drivers who get many ignore all.
-pub const HINT_LASTS: TimeDelta = TimeDelta::minutes(10);
+pub const HINT_LASTS: TimeDelta = TimeDelta::minutes(20);
 
 /// How much longer than estimated a hinted driver may take: one who has not arrived by then has ignored the hint.
 const ARRIVAL_SLACK: TimeDelta = TimeDelta::minutes(2);
 
-/// The longest estimated drive to a hint, milliseconds: ten minutes. The demand of a place farther away has passed on arrival.
-const DRIVE_MAX_MS: i64 = 600_000;
+/// The longest estimated drive to a hint, milliseconds: as long as the hint lasts. With ten minutes, cars at the other end of a city stay
+/// idle while riders wait in vain (`docs/decisions/trending-zones.md`).
+const DRIVE_MAX_MS: i64 = HINT_LASTS.num_milliseconds();
+
+/// For how long ahead a cell should have cars for its requests: those that come from afar need as long.
+pub const HORIZON: TimeDelta = TimeDelta::minutes(10);
 
 /// The most hints of one run. The next one follows within seconds.
 pub const HINTS_MAX: usize = 50;
@@ -53,13 +58,13 @@ pub struct PlannedHint {
     pub driver: DriverId,
     /// The cell that lacks cars.
     pub cell: Cell,
-    /// Its demand and supply.
+    /// Its requests expected within [`HORIZON`], and its supply.
     pub own: Balance,
 }
 
 /// Plans hints: to the drivers nearest to a cell that lacks cars, no more than it lacks, from cells that have cars to spare.
 ///
-/// A cell lacks the requests expected within five minutes, less its idle drivers, less those who may be on the way after an earlier hint. A
+/// A cell lacks the requests expected within ten minutes, less its idle drivers, less those who may be on the way after an earlier hint. A
 /// driver who was sent elsewhere within [`HINT_LASTS`] counts as leaving: they are no supply of the cell that they still stand in, so that
 /// one run after the other does not empty it; and they get no other. Equal distances are decided by cell and driver, so equal inputs give
 /// equal plans.
@@ -68,7 +73,7 @@ pub fn plan(balances: &[CellBalance], drivers: &[IdleDriver], sent: &[SentHint],
     let places: HashMap<DriverId, Cell> =
         drivers.iter().map(|driver| (driver.driver, Cell::at(driver.position))).collect();
     let leaving = leaving(&places, sent);
-    let mut own: HashMap<Cell, Balance> = balances.iter().map(|balance| (balance.cell, balance.own)).collect();
+    let mut own: HashMap<Cell, Balance> = balances.iter().map(|balance| (balance.cell, ahead(balance.own))).collect();
     for cell in leaving.iter().filter_map(|driver| places.get(driver)) {
         own.entry(*cell).and_modify(|own| own.idle = (own.idle - 1).max(0));
     }
@@ -108,6 +113,12 @@ pub fn plan(balances: &[CellBalance], drivers: &[IdleDriver], sent: &[SentHint],
         planned.push(PlannedHint { driver, cell, own: own.get(&cell).copied().unwrap_or_default() });
     }
     planned
+}
+
+/// Returns a balance with the requests expected within [`HORIZON`]. That of a cell has those within a half-life.
+fn ahead(balance: Balance) -> Balance {
+    let expected_milli = balance.expected_milli.saturating_mul(HORIZON.num_seconds()) / HALF_LIFE.num_seconds();
+    Balance { expected_milli, ..balance }
 }
 
 /// Returns the drivers who were sent to another cell than they are in.
@@ -173,11 +184,11 @@ mod tests {
         places.iter().enumerate().map(idle).collect()
     }
 
-    /// The balances of cells with these expected requests, and with the idle drivers counted.
+    /// The balances of cells with these requests expected within ten minutes, and with the idle drivers counted.
     fn balances(expected: &[(usize, i64)], drivers: &[IdleDriver]) -> Vec<CellBalance> {
         let mut all: HashMap<Cell, Balance> = HashMap::new();
         for (n, expected) in expected {
-            all.entry(Cell::at(place(*n))).or_default().expected_milli = expected * 1_000;
+            all.entry(Cell::at(place(*n))).or_default().expected_milli = expected * 1_000 / 2;
         }
         for driver in drivers {
             all.entry(Cell::at(driver.position)).or_default().idle += 1;
@@ -269,9 +280,9 @@ mod tests {
                 let places: HashMap<_, _> = drivers.iter().map(|one| (one.driver, Cell::at(one.position))).collect();
                 let is_leaving = |driver: &DriverId| sent.iter().any(|hint| hint.driver == *driver && hint.cell != *cell);
                 let staying = places.iter().filter(|(driver, place)| *place == cell && !is_leaving(driver)).count() as i64;
-                prop_assert!(to <= (own.expected_milli / 1_000 - staying).max(0), "no more than it lacks");
+                prop_assert!(to <= (ahead(*own).expected_milli / 1_000 - staying).max(0), "no more than it lacks");
                 let from = planned.iter().filter(|hint| places[&hint.driver] == *cell).count() as i64;
-                prop_assert!(from == 0 || staying - from >= own.expected_milli / 1_000, "no cell is left short");
+                prop_assert!(from == 0 || staying - from >= ahead(*own).expected_milli / 1_000, "no cell is left short");
             }
         }
     }

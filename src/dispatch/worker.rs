@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures_util::stream::{self, StreamExt};
 
 use super::backlog::Backlog;
@@ -14,6 +15,7 @@ use super::wait::Wait;
 use crate::geo::{EtaSource, Router};
 use crate::platform::Platform;
 use crate::platform::clock::{DomainTime, MachineTime, Stopwatch};
+use crate::platform::config::Config;
 use crate::platform::error::{Code, Error, Result};
 use crate::platform::ids::{DriverId, Id, TripId};
 use crate::platform::leader;
@@ -36,14 +38,18 @@ pub struct Dispatch {
     pub supply: Arc<Supply>,
     pub router: Arc<Router>,
     pub policy: MatchPolicy,
+    /// How long riders wait for the pickup, from the start of the search; `None` if there is no limit.
+    pub pickup_within: Option<TimeDelta>,
     /// The trips that could not be read or offered.
     pub backoff: Arc<RowBackoff<TripId>>,
 }
 
 impl Dispatch {
     /// Builds the worker's dependencies.
-    pub fn new(platform: Platform, supply: Arc<Supply>, router: Arc<Router>, policy: MatchPolicy) -> Self {
-        Self { platform, supply, router, policy, backoff: Arc::new(RowBackoff::new("dispatch")) }
+    pub fn new(platform: Platform, supply: Arc<Supply>, router: Arc<Router>, config: &Config) -> Self {
+        let pickup_within = config.pickup_within_s.map(|seconds| TimeDelta::seconds(seconds.into()));
+        let backoff = Arc::new(RowBackoff::new("dispatch"));
+        Self { platform, supply, router, policy: config.match_policy, pickup_within, backoff }
     }
 }
 
@@ -98,11 +104,11 @@ pub async fn run_once(dispatch: &Dispatch, backlog: &mut Backlog, triggered_at: 
 
 /// Finds the candidates of the trips and plans, on a thread of its own: it computes for up to a tenth of a second.
 async fn decide(dispatch: &Dispatch, trips: Vec<SearchingTrip>, now: DomainTime) -> Result<Vec<Decision>> {
-    let Dispatch { platform, supply, router, policy, .. } = dispatch.clone();
+    let Dispatch { platform, supply, router, policy, pickup_within, .. } = dispatch.clone();
     let decisions = tokio::task::spawn_blocking(move || {
         let metrics = &platform.metrics.dispatch;
         let watch = Stopwatch::start();
-        let searches = candidates::find(&supply, &router.map(), &trips, now);
+        let searches = candidates::find(&supply, &router.map(), &trips, pickup_within, now);
         observe_drives(&platform.metrics, &searches);
         let found = watch.elapsed();
         metrics.observe_phase("candidates", found);

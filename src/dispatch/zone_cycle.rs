@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::hints::{self, HINT_LASTS, IdleDriver, PlannedHint};
+use super::hints::{self, HINT_LASTS, HORIZON, IdleDriver, PlannedHint};
 use super::store;
-use crate::demand::sketch::HALF_LIFE;
 use crate::demand::zones::{self, CellBalance, ZoneStates};
 use crate::demand::{self, Demand};
 use crate::geo::cells::Cell;
@@ -141,7 +140,7 @@ async fn send_one(platform: &Platform, hint: PlannedHint, epoch: i64) -> Result<
 
 /// Says why a driver got a hint.
 fn reason(hint: &PlannedHint) -> String {
-    let (requests, minutes) = ((hint.own.expected_milli + 500) / 1_000, HALF_LIFE.num_minutes());
+    let (requests, minutes) = ((hint.own.expected_milli + 500) / 1_000, HORIZON.num_minutes());
     let drivers = match hint.own.idle {
         0 => "no driver is".to_owned(),
         1 => "1 driver is".to_owned(),
@@ -162,7 +161,10 @@ mod tests {
         let cell = Cell::at(Position::new(40.75, -73.99).expect("in range"));
         let driver = crate::platform::ids::DriverId::from(uuid::Uuid::nil());
         let hint = |expected_milli, idle| PlannedHint { driver, cell, own: Balance { expected_milli, idle } };
-        assert_eq!(reason(&hint(4_200, 0)), "About 4 rides are expected here within 5 minutes, and no driver is free.");
-        assert_eq!(reason(&hint(1_000, 3)), "About 1 ride is expected here within 5 minutes, and 3 drivers are free.");
+        assert_eq!(
+            reason(&hint(4_200, 0)),
+            "About 4 rides are expected here within 10 minutes, and no driver is free."
+        );
+        assert_eq!(reason(&hint(1_000, 3)), "About 1 ride is expected here within 10 minutes, and 3 drivers are free.");
     }
 }

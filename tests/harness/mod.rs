@@ -306,6 +306,7 @@ pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, opti
         psp_webhook_secret: Secret::new(WEBHOOK_SECRET),
         rate_limit: NonZeroU32::new(options.rate_limit).unwrap(),
         match_policy: MatchPolicy::Batched,
+        pickup_within_s: None,
         streets: options.streets.clone(),
         surge: options.surge,
         hints: options.surge,

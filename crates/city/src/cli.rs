@@ -55,6 +55,10 @@ pub struct Replay {
     /// How the private service assigns drivers to trips; without this option, its default.
     #[arg(long, value_enum, conflicts_with = "base_url")]
     pub policy: Option<Policy>,
+    /// Tell the private service that riders leave when they have not been picked up after so many seconds: it makes no offer to a driver
+    /// who would come later.
+    #[arg(long, value_name = "S", conflicts_with = "base_url", value_parser = clap::value_parser!(u32).range(60..=86_400))]
+    pub pickup_within: Option<u32>,
     /// Do not publish the streets, so that the service estimates its drive times. The cars still use them.
     #[arg(long)]
     pub no_streets: bool,
@@ -131,7 +135,7 @@ pub enum Habits {
     /// Some drivers decline or cancel, some riders lose patience, some cards decline.
     #[default]
     Today,
-    /// As in NREL HIVE: every driver accepts, and a rider gives up only 600 s after the request.
+    /// As in NREL HIVE: every driver accepts, a rider gives up only 600 s after the request, and places are on the streets.
     Hive,
 }
 

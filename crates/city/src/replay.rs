@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 
 use crate::behavior::Behavior;
-use crate::cli::{Reactions, Replay};
+use crate::cli::{Habits, Reactions, Replay};
 use crate::clock::{as_seconds, machine_now};
 use crate::fleet::Fleet;
 use crate::launch::LaunchOptions;
@@ -63,6 +63,9 @@ async fn run_seed(options: &Replay, seed: u64, is_first: bool, launcher: &Launch
     let mut scenario = Scenario::read(&options.scenario, window).map_err(|error| Error::Scenario(error.into()))?;
     let vehicles = options.vehicles.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
     scenario.city.fleet.truncate(vehicles);
+    if options.behavior == Habits::Hive {
+        scenario.move_to_junctions();
+    }
     for row in scenario.rejected.iter().filter(|_| is_first) {
         tracing::warn!("{}:{}: {}", row.file, row.line, row.reason);
     }
@@ -74,6 +77,7 @@ async fn run_seed(options: &Replay, seed: u64, is_first: bool, launcher: &Launch
     let wanted = LaunchOptions {
         time_scale: options.time_scale,
         policy: options.policy,
+        pickup_within_s: options.pickup_within,
         surge: price_elasticity > 0.0,
         hints: reposition > 0.0,
     };
@@ -147,6 +151,7 @@ fn blank(Run { options, seed }: Run<'_>, scenario: &Scenario) -> Report {
     let settings = Settings {
         behavior: options.behavior,
         policy: options.policy,
+        pickup_within_s: options.pickup_within,
         streets: !options.no_streets,
         reposition: options.reactions.reposition,
         price_elasticity: options.reactions.price_elasticity,

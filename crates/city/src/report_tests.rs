@@ -25,6 +25,7 @@ fn report() -> Report {
         settings: Settings {
             behavior: Habits::Hive,
             policy: Some(Policy::Batched),
+            pickup_within_s: Some(600),
             streets: true,
             reposition: 0.5,
             price_elasticity: 0.0,

@@ -229,7 +229,7 @@ impl TripStream {
 /// Server-sent events. The stream starts with a `snapshot`, or with `Last-Event-ID` after that event. `offer.created`, `offer.accepted`,
 /// `offer.declined`, `offer.expired` and `offer.withdrawn` have the `offer`; `trip.` with a state, and `trip.driver_unassigned`, have the
 /// `trip`. `driver.offline` comes when the service takes the driver offline, with `because`: `inactive` after 15 minutes without a position.
-/// `hint.created` comes where demand is short of cars, to an idle driver nearby, once in ten minutes at most: `id`, `cell`, `position` (where to
+/// `hint.created` comes where demand is short of cars, to an idle driver, once in twenty minutes at most: `id`, `cell`, `position` (where to
 /// go), `reason` and `expires_at`. Nothing follows from ignoring it.
 /// All have `seq`, `type` and `at`. A comment every 15 s keeps the connection alive. The stream ends when the token expires: reconnect
 /// with a new token and the last `id`, as after a broken connection. A caller may have six streams open; the seventh is a 429.

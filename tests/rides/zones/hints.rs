@@ -48,33 +48,33 @@ async fn nearest_idle_drivers_get_one_hint_and_no_more_than_the_cell_lacks() {
     let app = surging().await;
     let near = app.driver_at(NEAR).await;
     let far = app.driver_at((40.7730, -73.9650)).await;
-    requests(&app, 2).await;
+    requests(&app, 1).await;
     near.send_position(&app, NEAR).await;
-    // Two requests of the last seconds: 1.4 are expected in the next five minutes.
+    // One request of the last seconds: 1.4 are expected in the next ten minutes.
     run_zones(&app).await;
     let found = hints(&app, &near).await;
     let [hint] = &found[..] else { panic!("one hint, not {found:#?}") };
     assert!(hint["id"].as_str().unwrap().starts_with("hnt_"));
-    assert_eq!(hint["reason"], "About 1 ride is expected here within 5 minutes, and no driver is free.");
+    assert_eq!(hint["reason"], "About 1 ride is expected here within 10 minutes, and no driver is free.");
     let lat = hint["position"]["lat"].as_f64().unwrap();
     assert!((lat - HERE.0).abs() < 0.01, "{hint:#}");
     assert!(hints(&app, &far).await.is_empty(), "the cell lacks one car");
     let streamed = read_stream_until(&near, "hint.created").await;
     assert!(streamed.contains(hint["id"].as_str().unwrap()) && streamed.contains("\"expires_at\""), "{streamed}");
     run_zones(&app).await;
-    assert_eq!(hints(&app, &near).await.len(), 1, "no second hint within ten minutes");
+    assert_eq!(hints(&app, &near).await.len(), 1, "no second hint within twenty minutes");
     assert!(hints(&app, &far).await.is_empty(), "a driver is on the way");
     app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn driver_who_stays_gets_the_next_hint_after_ten_minutes() {
+async fn driver_who_stays_gets_the_next_hint_after_twenty_minutes() {
     let app = surging().await;
     let driver = app.driver_at(NEAR).await;
     requests(&app, 6).await;
     run_zones(&app).await;
     assert_eq!(hints(&app, &driver).await.len(), 1);
-    app.advance(590).await;
+    app.advance(1_190).await;
     requests(&app, 6).await;
     driver.send_position(&app, NEAR).await;
     run_zones(&app).await;

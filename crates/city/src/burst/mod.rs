@@ -46,7 +46,13 @@ pub(crate) async fn burst(options: &Burst, launcher: &Launcher) -> Result<ExitCo
     let report = match &options.base_url {
         Some(base_url) => burst_on(base_url, options).await?,
         None => {
-            let wanted = LaunchOptions { time_scale: options.time_scale, policy: None, surge: false, hints: false };
+            let wanted = LaunchOptions {
+                time_scale: options.time_scale,
+                policy: None,
+                pickup_within_s: None,
+                surge: false,
+                hints: false,
+            };
             let launched = launcher(wanted).await.map_err(Error::Launch)?;
             let report = burst_on(launched.base_url(), options).await;
             launched.stop().await;

@@ -143,13 +143,14 @@ impl Driver {
         Some(self.set_off(Route::plan(streets, here, corner)))
     }
 
-    /// Drives to the place of a hint, and returns the arrival time.
+    /// Drives to the junction nearest to the place of a hint, which may be in a river, and returns the arrival time.
     fn follow_hint(&mut self, place: Position) -> DateTime<Utc> {
         self.stop_cruise();
         self.trip_to_hint = true;
         self.identity.context.statistics.count(|counts| counts.hints_followed += 1);
-        let here = self.identity.car.position(self.now());
-        self.set_off(Route::plan(&self.identity.context.city.streets, here, place))
+        let (streets, here) = (&self.identity.context.city.streets, self.identity.car.position(self.now()));
+        let corner = streets.nearest(place).map_or(place, |at| streets.junctions()[at as usize]);
+        self.set_off(Route::plan(streets, here, corner))
     }
 
     fn stop_cruise(&mut self) {

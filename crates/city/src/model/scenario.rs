@@ -121,6 +121,24 @@ impl Scenario {
     }
 }
 
+impl Scenario {
+    /// Moves every place to the nearest junction, as NREL HIVE does to the nearest street, so that no drive leaves the streets. A ride
+    /// within one junction stays where it is. Without a map nothing moves.
+    pub fn move_to_junctions(&mut self) {
+        let streets = &self.city.streets;
+        let junction = |place: Position| streets.nearest(place).map_or(place, |at| streets.junctions()[at as usize]);
+        for vehicle in &mut self.city.fleet {
+            vehicle.starts_at = junction(vehicle.starts_at);
+        }
+        for request in &mut self.demand {
+            let (pickup, dropoff) = (junction(request.pickup), junction(request.dropoff));
+            if pickup != dropoff {
+                (request.pickup, request.dropoff) = (pickup, dropoff);
+            }
+        }
+    }
+}
+
 /// A row of `requests.csv`, in the time of the scenario.
 struct Departure {
     name: String,

@@ -34,6 +34,26 @@ fn departure_time_has_three_formats() {
 }
 
 #[test]
+fn places_move_to_the_nearest_junctions_and_a_ride_within_one_stays() {
+    let requests = "request_id,o_lat,o_lon,d_lat,d_lon,departure_time\n\
+        0,40.7001,-74.0,40.7099,-74.0,60\n\
+        1,40.7001,-74.0,40.6999,-74.0,60\n";
+    let folder = scenario(requests, "vehicle_id,lat,lon\nv0,40.7098,-74.0\n");
+    let node = |id: u32, lat: f64| serde_json::json!({"id": id, "y": lat, "x": -74.0});
+    let link =
+        serde_json::json!({"source": 0, "target": 1, "length": 1_112.0, "speed_kmph": 30.0, "travel_time": 133.0});
+    let roads = serde_json::json!({"directed": true, "nodes": [node(0, 40.70), node(1, 40.71)], "links": [link]});
+    fs::write(folder.path().join(ROADS), roads.to_string()).unwrap();
+    let mut read = whole(folder.path()).unwrap();
+    read.move_to_junctions();
+    let (south, north) = (Position { lat: 40.70, lon: -74.0 }, Position { lat: 40.71, lon: -74.0 });
+    assert_eq!(read.city.fleet[0].starts_at, north);
+    assert_eq!((read.demand[0].pickup, read.demand[0].dropoff), (south, north));
+    let within_one = &read.demand[1];
+    assert!((within_one.pickup.lat - 40.7001).abs() + (within_one.dropoff.lat - 40.6999).abs() < 1e-9);
+}
+
+#[test]
 fn invalid_rows_are_reported_with_their_lines() {
     let requests = b"\xEF\xBB\xBFrequest_id , o_lat,o_lon,d_lat,d_lon,departure_time,passengers,fleet_id\r\n\
         0,40.72,-73.99,40.73,-74.00,2014-12-21 00:00:00,1,tnc\r\n\

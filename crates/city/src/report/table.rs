@@ -25,12 +25,15 @@ fn row(f: &mut fmt::Formatter<'_>, name: &str, value: &dyn Display) -> fmt::Resu
 
 impl Report {
     fn head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { behavior, policy, streets, reposition, price_elasticity } = self.settings;
+        let Settings { behavior, policy, pickup_within_s, streets, reposition, price_elasticity } = self.settings;
         row(f, "scenario", &format_args!("{}, {} to {}", self.scenario, self.from, self.until))?;
         row(f, "vehicles, seed", &format_args!("{}, {}", self.vehicles, self.seed))?;
         let policy = policy.map_or("of the service", |policy| policy.name());
         let streets = if streets { "streets published" } else { "no streets published" };
         row(f, "behavior, policy", &format_args!("{behavior:?}, {policy}, {streets}"))?;
+        if let Some(seconds) = pickup_within_s {
+            row(f, "no offer for a pickup after", &format_args!("{seconds} s"))?;
+        }
         if reposition > 0.0 || price_elasticity > 0.0 {
             row(f, "reposition, elasticity", &format_args!("{reposition}, {price_elasticity}"))?;
         }
