@@ -200,7 +200,13 @@ async fn start_extended(config: &Config, extend: impl FnOnce(&Core<'_>) -> Resul
     let (admin, admin_address) = listen_admin(config, &core)?.map(|server| run(&mut serving, server)).unzip();
     let webhooks = WebhooksContext::new(platform.clone(), extension.policy)?;
     let dispatch = Dispatch::new(platform.clone(), Arc::clone(&supply), Arc::clone(&router), &config);
-    let zones = ZoneCycle { platform: platform.clone(), supply: Arc::clone(&supply), demand, hints: config.hints };
+    let zones = ZoneCycle {
+        platform: platform.clone(),
+        supply: Arc::clone(&supply),
+        demand,
+        router: Arc::clone(&router),
+        hints: config.hints,
+    };
     let mut workers = workers::start(dispatch, zones.clone(), &payments, &webhooks);
     workers.spawn(trip_watch.run());
     if let Some(worker) = extension.worker {

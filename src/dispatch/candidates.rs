@@ -21,7 +21,7 @@ pub const NEAREST_MAX: usize = 16;
 const LOOKS: usize = 4;
 
 /// Returns the trips with their candidates: the nearest by great-circle distance whose drive is not too long, in the order of their
-/// drives. No driver is a candidate who would come later than `pickup_within` after the start of the search: the rider has left by then.
+/// drives. No driver is a candidate who would come later than `pickup_within` after the request: the rider has left by then.
 ///
 /// A trip's nearest drivers alone would do if no more than [`NEAREST_MAX`] trips compete: each can have one that no other takes.
 /// With more, a driver who is in no trip's list would stay idle. So each driver's nearest trips are added.
@@ -34,7 +34,7 @@ pub fn find(
 ) -> Vec<Search> {
     let pickup = |trip: &SearchingTrip| Pickup {
         arrival: map.arrival(trip.pickup),
-        eta_max_ms: eta_max_ms(pickup_within.map(|within| within - now.since(trip.since))),
+        eta_max_ms: eta_max_ms(pickup_within.map(|within| within - now.since(trip.requested_at))),
     };
     let mut drives = Drives { map, pickups: trips.iter().map(pickup).collect(), departures: HashMap::new() };
     let nearest =
@@ -208,6 +208,7 @@ mod tests {
             id: TripId::from(Uuid::from_u128(n)),
             pickup: minutes_away(0),
             class: CLASS,
+            requested_at: now(),
             since: now(),
             authorized_at: None,
             offers_made: 0,
@@ -298,7 +299,7 @@ mod tests {
         let map = StreetMap::default();
         let found_after = |waited_s| {
             let mut trips = trips(1);
-            trips[0].since = now() - TimeDelta::seconds(waited_s);
+            trips[0].requested_at = now() - TimeDelta::seconds(waited_s);
             let found = find(&supply, &map, &trips, Some(TimeDelta::seconds(600)), now());
             found[0].candidates.iter().map(|candidate| candidate.driver).collect::<Vec<_>>()
         };
@@ -311,7 +312,7 @@ mod tests {
     fn trips_of_a_driver_are_those_whose_riders_are_still_there() {
         // More trips than each has candidates, so that each driver's nearest trips are added.
         let mut trips = trips(NEAREST_MAX as u128 + 4);
-        trips[0].since = now() + TimeDelta::seconds(-500);
+        trips[0].requested_at = now() - TimeDelta::seconds(500);
         let found = find(&supply([4]), &StreetMap::default(), &trips, Some(TimeDelta::seconds(600)), now());
         let candidates: Vec<_> = found.iter().map(|search| search.candidates.len()).collect();
         assert_eq!((candidates[0], candidates[1]), (0, 1));

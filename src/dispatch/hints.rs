@@ -8,17 +8,17 @@ use crate::demand::sketch::HALF_LIFE;
 use crate::demand::surge::Balance;
 use crate::demand::zones::CellBalance;
 use crate::geo::cells::Cell;
-use crate::geo::{Position, distance_m, roads};
+use crate::geo::{Arrival, Position, StreetMap, distance_m};
 use crate::platform::clock::DomainTime;
 use crate::platform::ids::DriverId;
 
 /// How long a hint is valid, and the shortest time between two hints to one driver (domain time). Drivers who get many ignore all.
 pub const HINT_LASTS: TimeDelta = TimeDelta::minutes(20);
 
-/// How much longer than estimated a hinted driver may take: one who has not arrived by then has ignored the hint.
+/// How much longer than expected a hinted driver may take: one who has not arrived by then has ignored the hint.
 const ARRIVAL_SLACK: TimeDelta = TimeDelta::minutes(2);
 
-/// The longest estimated drive to a hint, milliseconds: as long as the hint lasts. With ten minutes, cars at the other end of a city stay
+/// The longest drive to a hint, milliseconds: as long as the hint lasts. With ten minutes, cars at the other end of a city stay
 /// idle while riders wait in vain (`docs/decisions/trending-zones.md`).
 const DRIVE_MAX_MS: i64 = HINT_LASTS.num_milliseconds();
 
@@ -62,13 +62,19 @@ pub struct PlannedHint {
     pub own: Balance,
 }
 
-/// Plans hints: to the drivers nearest to a cell that lacks cars, no more than it lacks, from cells that have cars to spare.
+/// Plans hints: to the drivers with the shortest drive to a cell that lacks cars, no more than it lacks, from cells that have cars to spare.
 ///
 /// A cell lacks the requests expected within ten minutes, less its idle drivers, less those who may be on the way after an earlier hint. A
 /// driver who was sent elsewhere within [`HINT_LASTS`] counts as leaving: they are no supply of the cell that they still stand in, so that
-/// one run after the other does not empty it; and they get no other. Equal distances are decided by cell and driver, so equal inputs give
+/// one run after the other does not empty it; and they get no other. Equal drives are decided by cell and driver, so equal inputs give
 /// equal plans.
-pub fn plan(balances: &[CellBalance], drivers: &[IdleDriver], sent: &[SentHint], now: DomainTime) -> Vec<PlannedHint> {
+pub fn plan(
+    map: &StreetMap,
+    balances: &[CellBalance],
+    drivers: &[IdleDriver],
+    sent: &[SentHint],
+    now: DomainTime,
+) -> Vec<PlannedHint> {
     let hinted: HashSet<DriverId> = sent.iter().map(|hint| hint.driver).collect();
     let places: HashMap<DriverId, Cell> =
         drivers.iter().map(|driver| (driver.driver, Cell::at(driver.position))).collect();
@@ -77,7 +83,7 @@ pub fn plan(balances: &[CellBalance], drivers: &[IdleDriver], sent: &[SentHint],
     for cell in leaving.iter().filter_map(|driver| places.get(driver)) {
         own.entry(*cell).and_modify(|own| own.idle = (own.idle - 1).max(0));
     }
-    let mut lacking = lacking(&own, &on_the_way(drivers, sent, now));
+    let mut lacking = lacking(&own, &on_the_way(map, drivers, sent, now));
     let staying: Vec<Cell> =
         places.iter().filter(|(driver, _)| !leaving.contains(driver)).map(|(_, cell)| *cell).collect();
     let mut spare: HashMap<Cell, i64> = HashMap::new();
@@ -89,13 +95,16 @@ pub fn plan(balances: &[CellBalance], drivers: &[IdleDriver], sent: &[SentHint],
     for cell in &staying {
         *spare.entry(*cell).or_default() += 1;
     }
-    let reach_m = roads::reach_m(DRIVE_MAX_MS);
+    let reach_m = map.reach_m(DRIVE_MAX_MS);
+    let ends: Vec<(Cell, Arrival)> = lacking.keys().map(|cell| (*cell, map.arrival(cell.center()))).collect();
     let mut pairs: Vec<(i64, Cell, DriverId)> = Vec::new();
-    for driver in drivers.iter().filter(|driver| !hinted.contains(&driver.driver)) {
-        let near = lacking.keys().filter(|cell| places.get(&driver.driver) != Some(cell));
-        let pair = near.map(|cell| (distance_m(driver.position, cell.center()), *cell));
-        let pair = pair.filter(|(distance_m, _)| *distance_m <= reach_m);
-        pairs.extend(pair.map(|(distance_m, cell)| (distance_m.round() as i64, cell, driver.driver)));
+    for IdleDriver { driver, position } in drivers.iter().filter(|driver| !hinted.contains(&driver.driver)) {
+        let start = map.departure(*position);
+        let near = ends
+            .iter()
+            .filter(|(cell, _)| places.get(driver) != Some(cell) && distance_m(*position, cell.center()) <= reach_m);
+        let drive = |(cell, end): &(Cell, Arrival)| Some((map.eta(&start, end, DRIVE_MAX_MS)?.ms, *cell, *driver));
+        pairs.extend(near.filter_map(drive));
     }
     pairs.sort_unstable();
     let mut planned = Vec::new();
@@ -129,11 +138,11 @@ fn leaving(places: &HashMap<DriverId, Cell>, sent: &[SentHint]) -> HashSet<Drive
 
 /// Returns the hints whose drivers may be on the way: they stand in another cell, and have had no time to drive from there. Where they were
 /// when they got the hint is not known, so at the end of a long drive a driver no longer counts, and one car too many may be sent.
-fn on_the_way(drivers: &[IdleDriver], sent: &[SentHint], now: DomainTime) -> Vec<SentHint> {
+fn on_the_way(map: &StreetMap, drivers: &[IdleDriver], sent: &[SentHint], now: DomainTime) -> Vec<SentHint> {
     let positions: HashMap<DriverId, Position> = drivers.iter().map(|one| (one.driver, one.position)).collect();
     let is_on_the_way = |hint: &&SentHint| {
         positions.get(&hint.driver).is_some_and(|position| {
-            let drive = TimeDelta::milliseconds(roads::duration_ms(*position, hint.cell.center()));
+            let drive = TimeDelta::milliseconds(map.eta_between(*position, hint.cell.center()).ms);
             Cell::at(*position) != hint.cell && now.since(hint.at) < drive + ARRIVAL_SLACK
         })
     };
@@ -203,7 +212,7 @@ mod tests {
     #[test]
     fn nearest_drivers_are_sent_and_no_more_than_the_cell_lacks() {
         let drivers = idle_at(&[5, 1, 2, 3]);
-        let plan = plan(&balances(&[(0, 2)], &drivers), &drivers, &[], now());
+        let plan = plan(&StreetMap::default(), &balances(&[(0, 2)], &drivers), &drivers, &[], now());
         assert_eq!(plan.iter().map(|hint| hint.driver).collect::<Vec<_>>(), [driver(1), driver(2)]);
         assert!(plan.iter().all(|hint| hint.cell == Cell::at(place(0))));
     }
@@ -212,26 +221,39 @@ mod tests {
     fn idle_drivers_of_the_cell_and_drivers_on_the_way_are_not_lacking() {
         let drivers = idle_at(&[0, 1, 2]);
         let found = balances(&[(0, 2)], &drivers);
-        assert_eq!(plan(&found, &drivers, &[], now()).len(), 1);
-        assert!(plan(&found, &drivers, &[sent(2, 0)], now()).is_empty(), "driver 2 is on the way");
+        assert_eq!(plan(&StreetMap::default(), &found, &drivers, &[], now()).len(), 1);
+        assert!(
+            plan(&StreetMap::default(), &found, &drivers, &[sent(2, 0)], now()).is_empty(),
+            "driver 2 is on the way"
+        );
         let busy = sent(9, 0);
-        assert_eq!(plan(&found, &drivers, &[busy], now()).len(), 1, "a driver with a trip is not");
-        assert_eq!(plan(&found, &drivers, &[sent(0, 0)], now()).len(), 1, "driver 0 has arrived, and counts as idle");
+        assert_eq!(
+            plan(&StreetMap::default(), &found, &drivers, &[busy], now()).len(),
+            1,
+            "a driver with a trip is not"
+        );
+        assert_eq!(
+            plan(&StreetMap::default(), &found, &drivers, &[sent(0, 0)], now()).len(),
+            1,
+            "driver 0 has arrived, and counts as idle"
+        );
     }
 
     #[test]
     fn second_run_does_not_empty_a_cell_whose_drivers_were_sent_away_by_the_first() {
         let drivers = idle_at(&[1, 1]);
-        let first = plan(&balances(&[(0, 1), (1, 1)], &drivers), &drivers, &[], now());
+        let first = plan(&StreetMap::default(), &balances(&[(0, 1), (1, 1)], &drivers), &drivers, &[], now());
         assert_eq!(first.len(), 1, "one of two is to spare");
         let leaving: Vec<_> =
             first.iter().map(|hint| SentHint { driver: hint.driver, cell: hint.cell, at: now() }).collect();
         // More is requested in cell 0, but the driver who stays is expected to be needed in cell 1.
-        assert!(plan(&balances(&[(0, 3), (1, 1)], &drivers), &drivers, &leaving, now()).is_empty());
+        assert!(
+            plan(&StreetMap::default(), &balances(&[(0, 3), (1, 1)], &drivers), &drivers, &leaving, now()).is_empty()
+        );
         // Cell 1 counts the driver who leaves as gone: it lacks one itself.
         let mut drivers = drivers;
         drivers.push(IdleDriver { driver: driver(7), position: place(2) });
-        let second = plan(&balances(&[(1, 2)], &drivers), &drivers, &leaving, now());
+        let second = plan(&StreetMap::default(), &balances(&[(1, 2)], &drivers), &drivers, &leaving, now());
         assert_eq!(second.iter().map(|hint| hint.driver).collect::<Vec<_>>(), [driver(7)]);
     }
 
@@ -240,7 +262,8 @@ mod tests {
         // About 1 km: less than four minutes, and two more.
         let drivers = idle_at(&[1, 2]);
         let found = balances(&[(0, 1)], &drivers);
-        let at = |minutes| plan(&found, &drivers, &[sent(0, 0)], now() + TimeDelta::minutes(minutes));
+        let at =
+            |minutes| plan(&StreetMap::default(), &found, &drivers, &[sent(0, 0)], now() + TimeDelta::minutes(minutes));
         assert!(at(3).is_empty(), "driver 0 is on the way");
         assert_eq!(at(7).iter().map(|hint| hint.driver).collect::<Vec<_>>(), [driver(1)]);
     }
@@ -248,13 +271,13 @@ mod tests {
     #[test]
     fn driver_with_a_recent_hint_gets_no_other() {
         let drivers = idle_at(&[1]);
-        assert!(plan(&balances(&[(0, 5)], &drivers), &drivers, &[sent(0, 7)], now()).is_empty());
+        assert!(plan(&StreetMap::default(), &balances(&[(0, 5)], &drivers), &drivers, &[sent(0, 7)], now()).is_empty());
     }
 
     #[test]
     fn driver_stays_where_demand_is_expected_and_where_the_drive_is_too_long() {
         let drivers = idle_at(&[1, 1, 40]);
-        let found = plan(&balances(&[(0, 5), (1, 1)], &drivers), &drivers, &[], now());
+        let found = plan(&StreetMap::default(), &balances(&[(0, 5), (1, 1)], &drivers), &drivers, &[], now());
         assert_eq!(found.len(), 1, "one of two may leave, and 40 km are too far");
     }
 
@@ -268,10 +291,10 @@ mod tests {
             let drivers = idle_at(&places);
             let found = balances(&expected, &drivers);
             let sent: Vec<_> = hints.into_iter().map(|(n, to)| sent(n, to)).collect();
-            let planned = plan(&found, &drivers, &sent, now());
+            let planned = plan(&StreetMap::default(), &found, &drivers, &sent, now());
             let mut shuffled = drivers.clone();
             shuffled.reverse();
-            prop_assert_eq!(&plan(&found, &shuffled, &sent, now()), &planned);
+            prop_assert_eq!(&plan(&StreetMap::default(), &found, &shuffled, &sent, now()), &planned);
             let chosen: HashSet<_> = planned.iter().map(|hint| hint.driver).collect();
             prop_assert_eq!(chosen.len(), planned.len(), "one hint each");
             prop_assert!(sent.iter().all(|hint| !chosen.contains(&hint.driver)), "none again");

@@ -29,6 +29,8 @@ pub struct SearchingTrip {
     pub id: TripId,
     pub pickup: Position,
     pub class: VehicleClass,
+    /// When it was requested.
+    pub requested_at: DomainTime,
     /// When it was first searched for.
     pub since: DomainTime,
     /// When its payment was authorized (real time).
@@ -60,8 +62,8 @@ pub async fn searching_trips(
     ids: &[Uuid],
 ) -> Result<Vec<Result<SearchingTrip, (TripId, Error)>>> {
     let rows = sqlx::query!(
-        r#"select id as "id: TripId", pickup_lat, pickup_lon, class, searching_since as "since: DomainTime",
-                  authorized_at as "authorized_at: MachineTime", offers_made
+        r#"select id as "id: TripId", pickup_lat, pickup_lon, class, requested_at as "requested_at: DomainTime",
+                  searching_since as "since: DomainTime", authorized_at as "authorized_at: MachineTime", offers_made
            from trips where id = any($1) and state = 'searching'"#,
         ids,
     )
@@ -81,6 +83,7 @@ pub async fn searching_trips(
             id: row.id,
             pickup: position.map_err(|error| impossible("pickup_lat", error.to_string()))?,
             class: class.ok_or_else(|| impossible("class", row.class.clone()))?,
+            requested_at: row.requested_at,
             since: row.since.ok_or_else(|| impossible("searching_since", "null while searching".to_owned()))?,
             authorized_at: row.authorized_at,
             offers_made: row.offers_made,

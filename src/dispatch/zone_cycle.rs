@@ -9,6 +9,7 @@ use super::hints::{self, HINT_LASTS, HORIZON, IdleDriver, PlannedHint};
 use super::store;
 use crate::demand::zones::{self, CellBalance, ZoneStates};
 use crate::demand::{self, Demand};
+use crate::geo::Router;
 use crate::geo::cells::Cell;
 use crate::platform::Platform;
 use crate::platform::clock::DomainTime;
@@ -27,6 +28,7 @@ pub struct ZoneCycle {
     pub platform: Platform,
     pub supply: Arc<Supply>,
     pub demand: Arc<Demand>,
+    pub router: Arc<Router>,
     /// Whether drivers get hints.
     pub hints: Switch,
 }
@@ -61,8 +63,8 @@ pub async fn run_once(cycle: &ZoneCycle) -> Result<usize> {
     }
     let since = now - HINT_LASTS;
     let sent = platform.db.read(since, |conn, since| Box::pin(store::sent_hints(conn, *since))).await?;
-    let (balances, drivers) = (computed.balances, computed.drivers);
-    let planned = blocking(move || hints::plan(&balances, &drivers, &sent, now)).await?;
+    let (balances, drivers, map) = (computed.balances, computed.drivers, cycle.router.map());
+    let planned = blocking(move || hints::plan(&map, &balances, &drivers, &sent, now)).await?;
     Ok(counted + send(platform, &planned, epoch).await?)
 }
 
