@@ -199,7 +199,7 @@ async fn start_extended(config: &Config, extend: impl FnOnce(&Core<'_>) -> Resul
     let (server, address) = run(&mut serving, listen(config, &core, &extension)?);
     let (admin, admin_address) = listen_admin(config, &core)?.map(|server| run(&mut serving, server)).unzip();
     let webhooks = WebhooksContext::new(platform.clone(), extension.policy)?;
-    let dispatch = Dispatch::new(platform.clone(), Arc::clone(&supply), Arc::clone(&router), &config);
+    let dispatch = Dispatch::new(platform.clone(), Arc::clone(&supply), Arc::clone(&router), config);
     let zones = ZoneCycle {
         platform: platform.clone(),
         supply: Arc::clone(&supply),

@@ -15,11 +15,13 @@ async fn connect(app: &App) -> TcpStream {
     TcpStream::connect(app.service().address).await.unwrap()
 }
 
-/// Reads until the service closes the connection, or sends nothing for a second.
+/// Reads until the service closes the connection, or has sent something and then nothing for two seconds.
 async fn read_all(stream: &mut TcpStream) -> String {
     let (mut all, mut part) = (Vec::new(), [0; 65_536]);
-    while let Ok(Ok(read @ 1..)) = tokio::time::timeout(Duration::from_secs(1), stream.read(&mut part)).await {
+    let mut limit = Duration::from_secs(30);
+    while let Ok(Ok(read @ 1..)) = tokio::time::timeout(limit, stream.read(&mut part)).await {
         all.extend_from_slice(&part[..read]);
+        limit = Duration::from_secs(2);
     }
     String::from_utf8_lossy(&all).into_owned()
 }

@@ -168,8 +168,8 @@ async fn position_with_a_wrong_time_is_answered_with_the_difference() {
         for result in results {
             assert_eq!(result["verdict"], verdict);
             let ahead_ms = result["ahead_ms"].as_i64().unwrap();
-            // The service received the report up to ten seconds after the test took the time.
-            assert!((seconds * 1_000 - 10_000..=seconds * 1_000).contains(&ahead_ms), "{result:#}");
+            // The service received the report up to 25 s after the test took the time.
+            assert!((seconds * 1_000 - 25_000..=seconds * 1_000).contains(&ahead_ms), "{result:#}");
         }
     }
     let accepted = driver.put("/v1/drivers/me/location", &position(&app, HERE).await).await.expect(200);
@@ -186,6 +186,8 @@ async fn messages_count_against_the_rate_limit() {
     let mut codes = Vec::new();
     for _ in 0..20 {
         stream.send_json(&report).await;
+    }
+    for _ in 0..20 {
         let response = stream.text().await;
         codes.push(response["verdict"].as_str().or(response["problem"]["code"].as_str()).unwrap().to_owned());
     }
@@ -225,7 +227,7 @@ async fn client_that_does_not_read_is_disconnected() {
 #[tokio::test]
 async fn socket_closes_when_the_token_expires() {
     let app = App::start().await;
-    let driver = app.actor("driver").await.expiring_in(&app, Role::Driver, 3);
+    let driver = app.actor("driver").await.expiring_in(&app, Role::Driver, 10);
     let mut stream = open(&driver, "").await.ok().unwrap();
     stream.text().await;
     assert!(matches!(stream.next().await, Message::Close(1008)));

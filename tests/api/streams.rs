@@ -63,7 +63,7 @@ impl Stream {
                 }
             }
             let chunk =
-                tokio::time::timeout(Duration::from_secs(10), self.response.chunk()).await.expect("a frame in time");
+                tokio::time::timeout(Duration::from_secs(30), self.response.chunk()).await.expect("a frame in time");
             self.rest.push_str(std::str::from_utf8(&chunk.unwrap()?).unwrap());
         }
     }
@@ -183,7 +183,7 @@ async fn shutdown_does_not_wait_for_open_streams() {
     let driver = app.driver_at(HERE).await;
     let mut stream = Stream::open(&driver, "/v1/drivers/me/events", None).await;
     stream.expect("snapshot").await;
-    tokio::time::timeout(Duration::from_secs(5), app.stop()).await.expect("stopped in time");
+    tokio::time::timeout(Duration::from_millis(6_500), app.stop()).await.expect("stopped in time");
     assert!(matches!(stream.response.chunk().await, Ok(None) | Err(_)));
 }
 
@@ -214,7 +214,7 @@ async fn streams_end_when_the_token_expires() {
     let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
     let trip = assigned(&app, &rider, &driver).await;
     let events = format!("/v1/trips/{}/events", id(&trip));
-    let (driver, rider) = (driver.expiring_in(&app, Role::Driver, 5), rider.expiring_in(&app, Role::Rider, 5));
+    let (driver, rider) = (driver.expiring_in(&app, Role::Driver, 15), rider.expiring_in(&app, Role::Rider, 15));
     let mut streams = Vec::new();
     for (actor, path) in [(&driver, DRIVER_EVENTS), (&driver, &events), (&rider, &events)] {
         streams.push((actor, path, Stream::open(actor, path, None).await));

@@ -1,5 +1,8 @@
 // Opens a page that can reach this machine only and records the browser's errors.
 
+/** A factor for every limit, for a busy machine. */
+export const PATIENCE = Number(process.env.PATIENCE ?? 1);
+
 const SIZES = { laptop: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } };
 
 // Refused requests are expected, and a killed service does not respond.
@@ -46,7 +49,7 @@ export async function openPage(browser, url, { size = "laptop", theme = "light" 
 }
 
 /** Waits until `read` returns one of `wanted`; the error names the actual value. */
-export async function until(what, read, wanted, { ms = 15_000 } = {}) {
+export async function until(what, read, wanted, { ms = 15_000 * PATIENCE } = {}) {
   const end = performance.now() + ms;
   for (let seen; ;) {
     seen = await read();

@@ -47,6 +47,8 @@ impl Launch {
                 ("RIDEMATCH_JWT_SECRET", JWT_SECRET.to_owned()),
                 ("RIDEMATCH_RATE_LIMIT", "100000".to_owned()),
                 ("RIDEMATCH_SANDBOX", "true".to_owned()),
+                // Some tests have fifteen processes on one database.
+                ("RIDEMATCH_POOL_MAX", "8".to_owned()),
                 ("RIDEMATCH_LOG", (*filter).to_owned()),
                 ("PSP_BASE_URL", format!("http://{}", self.provider)),
                 ("PSP_SECRET_KEY", PSP_SECRET.to_owned()),

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::fixtures::cents;
 use crate::harness::breakpoint::Side;
-use crate::harness::{API_VERSION, Actor, ApiResponse, App, HERE, PSP_SECRET, at_once, id, in_progress, until, within};
+use crate::harness::{
+    API_VERSION, Actor, ApiResponse, App, HERE, PSP_SECRET, at_once, id, in_progress, new_key, until, within,
+};
 use serde_json::{Value, json};
 
 /// Failed calls are retried after a back-off, and after several failures the breaker is open for some seconds.
@@ -21,6 +23,17 @@ struct World {
     trip_id: String,
     payment_id: String,
     captured: i64,
+}
+
+/// Posts until there is an answer: a request that waits too long for a connection or a row is a 503, to be repeated with its key.
+async fn answered(ops: &Actor, path: &str, body: &Value) -> ApiResponse {
+    let key = new_key();
+    loop {
+        let answer = ops.post_with(&key, path, body).await;
+        if answer.status != 503 {
+            return answer;
+        }
+    }
 }
 
 impl World {
@@ -69,7 +82,7 @@ impl World {
     async fn race(&self, bodies: &[Value]) -> usize {
         let operators = at_once(bodies.iter().map(|_| self.app.ops())).await;
         let path = self.path();
-        let answers = at_once(operators.iter().zip(bodies).map(|(ops, body)| ops.post(&path, body))).await;
+        let answers = at_once(operators.iter().zip(bodies).map(|(ops, body)| answered(ops, &path, body))).await;
         let (granted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 201);
         for answer in refused {
             answer.expect_problem(409, "not_refundable");

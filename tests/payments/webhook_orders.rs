@@ -293,6 +293,7 @@ async fn deliver_early(world: &World, subject: &Subject, kinds: &[&str], false_e
 
 async fn start_ride(world: &World, subject: &Subject) {
     let driver = subject.driver.as_ref().unwrap();
+    driver.send_position(&world.app, HERE).await;
     let offer = driver.until_offered().await;
     driver.post(&format!("/v1/offers/{}/accept", id(&offer)), &json!({})).await.expect(200);
     driver.send_position(&world.app, HERE).await;

@@ -9,7 +9,7 @@ mod cancelled;
 
 use std::time::Duration;
 
-use crate::harness::{Actor, App, HERE, Options, THERE, at_once, id, until};
+use crate::harness::{Actor, App, HERE, Options, THERE, at_once, id, until, within};
 use ridematch::platform::clock::Stopwatch;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,6 +17,9 @@ use tokio::net::TcpStream;
 
 /// The number of clients that disconnect: enough to hit every step of a command.
 const RESETS: usize = 300;
+
+/// How long the authorizations of some hundred trips may take on a few connections.
+const SETTLED_WITHIN: Duration = Duration::from_secs(120);
 
 /// The number of concurrent clients: more than connections.
 const CLIENTS: usize = 8;
@@ -96,6 +99,9 @@ async fn client_resets_leave_no_connection_in_a_transaction() {
     assert_eq!(app.count(partial).await, 0);
     let done = app.count("select count(*) from trips").await - CLIENTS as i64;
     assert!(0 < done && done < RESETS as i64, "{done} of {RESETS} commands ran");
+    let at_work = "select count(*) from payments where due_at is not null or leased_until is not null";
+    let settled = async || (app.count(at_work).await == 0).then_some(());
+    within(SETTLED_WITHIN, "the payments of the committed commands are authorized", settled).await;
     // Every connection works: each committed trip can be read.
     let after = at_once((0..12).map(|_| async {
         let rider = app.rider().await;

@@ -114,7 +114,7 @@ async fn service_killed_repeatedly_during_a_replay_loses_nothing() {
     let world = World::new().await;
     let listen = free_address();
     let mut service = world.started(listen).await;
-    service.clock(json!({"scale": 20})).await;
+    service.clock(json!({"scale": 10})).await;
     let scenario = tempfile::tempdir().unwrap();
     write_scenario(scenario.path());
     let report_file = scenario.path().join("report.json");

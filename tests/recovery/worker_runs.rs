@@ -78,7 +78,7 @@ async fn settlement_pauses_while_a_due_payment_is_locked() {
     // Without events of the provider the lock is the only reason to wait.
     let app = App::with(Options { events_to: Some(free_address()), ..Options::default() }).await;
     searching(&app).await;
-    app.break_with("update payments set due_at = now() + interval '1 second'").await;
+    app.break_with("update payments set due_at = now() + interval '5 seconds'").await;
     let _session = lock(&app, "select from payments").await;
     until("the payment is due", async || {
         (app.count("select count(*) from payments where due_at < now()").await == 1).then_some(())

@@ -23,9 +23,24 @@ async fn each_of_many_trips_at_one_place_gets_a_driver_at_once() {
     for _ in 0..TRIPS {
         searching(&app).await;
     }
+    // One report with the positions of all, so that no offer expires before the last driver is there.
+    let vehicle = json!({"available": true, "name": "Dora", "class": "standard", "plate": "RM 1"});
+    let mut drivers = Vec::new();
     for _ in 0..TRIPS {
-        app.driver_at(HERE).await;
+        let driver = app.actor("driver").await;
+        driver.put("/v1/drivers/me/availability", &vehicle).await.expect(200);
+        drivers.push(driver.id);
     }
+    let gateway = app.actor("gateway").await;
+    until("all drivers are in the index", async || {
+        let now = app.now().await;
+        let position = |id| json!({"driver_id": id, "position": {"lat": HERE.0, "lon": HERE.1}, "recorded_at": now});
+        let positions: Vec<_> = drivers.iter().map(position).collect();
+        let sent = gateway.post_unkeyed("/v1/locations", &json!(positions)).await.expect(200);
+        let accepted = sent["items"].as_array().unwrap().iter().filter(|item| item["verdict"] == "accepted").count();
+        (accepted == TRIPS).then_some(())
+    })
+    .await;
     until("every trip has an offer", async || {
         (app.count("select count(*) from offers where status = 'pending'").await == TRIPS as i64).then_some(())
     })
@@ -39,7 +54,7 @@ async fn wait_counts_from_the_first_search_across_declines() {
     let app = App::start().await;
     let (first, driver) = (searching(&app).await, app.driver_at(HERE).await);
     let offer = driver.until_offered().await;
-    app.advance(10).await;
+    app.advance(2).await;
     let second = searching(&app).await;
     driver.post(&format!("/v1/offers/{}/decline", id(&offer)), &json!({})).await.expect(200);
     until("the second trip has the driver", async || {

@@ -34,7 +34,7 @@ async fn charge_above_the_authorization_is_a_second_payment() {
     let trip = assigned(&app, &rider, &driver).await;
     driver.send_position(&app, HERE).await;
     driver.command(id(&trip), "arrive").await.expect(200);
-    app.advance(175).await;
+    app.advance(150).await;
     driver.post(&format!("/v1/trips/{}/start", id(&trip)), &json!({"pin": trip["pin"]})).await.expect(200);
     driver.command(id(&trip), "complete").await.expect(200);
     app.assert_clean().await;

@@ -50,7 +50,7 @@ async fn requests_are_counted_once_by_all_processes_together() {
         let zones = trending(&actor).await;
         let [zone] = &zones[..] else { panic!("one zone, not {zones:#?}") };
         let requests = zone["requests"].as_f64().unwrap();
-        assert!((2.8..=3.0).contains(&requests), "three riders, a few seconds ago: {requests}");
+        assert!((2.2..=3.0).contains(&requests), "three riders, not long ago: {requests}");
         assert_eq!((&zone["error"], &zone["surge"]["multiplier_bp"]), (&json!(0.0), &json!(10_000)));
         let ring = zone["boundary"]["coordinates"][0].as_array().unwrap();
         assert_eq!((ring.len(), &ring[0]), (7, &ring[6]), "a closed hexagon");

@@ -16,7 +16,7 @@ pub const INTENT: &str = r#"{"id": "pi_1", "status": "requires_capture", "amount
 
 /// Returns a configuration with short time-outs.
 fn with_short_timeouts(base_url: &str) -> ProviderConfig {
-    ProviderConfig { connect_timeout_ms: 300, timeout_ms: 500, ..provider(base_url) }
+    ProviderConfig { connect_timeout_ms: 1_000, timeout_ms: 1_500, ..provider(base_url) }
 }
 
 async fn client_and_server(reply: Reply) -> (ProviderClient, Server) {

@@ -27,7 +27,7 @@ async fn grid_of_results_by_fault() {
     let data_dir = tempfile::tempdir().unwrap();
     let sim = psp_sim::start(psp_sim::Settings::new(data_dir.path(), PSP_SECRET)).await.unwrap();
     let base_url = format!("http://{}", sim.address());
-    let config = ProviderConfig { timeout_ms: 500, connect_timeout_ms: 500, ..provider(&base_url) };
+    let config = ProviderConfig { timeout_ms: 2_000, connect_timeout_ms: 2_000, ..provider(&base_url) };
     let mut grid = String::new();
     let strikes_confirm = |kind: &FaultKind| kind.own_steps().is_none_or(|steps| steps.contains(&FaultStep::Confirm));
     for kind in FaultKind::ALL.iter().filter(|kind| !kind.is_of_webhooks() && strikes_confirm(kind)) {
@@ -37,7 +37,7 @@ async fn grid_of_results_by_fault() {
         let made = done(client.create(&fare(&platform, 500, "USD", "pm_card_visa"), &key(&platform)).await);
         let mut fault = json!({"on": "confirm", "kind": kind, "times": 1});
         match kind {
-            "hang_before" | "hang_after" => fault["ms"] = 5_000.into(),
+            "hang_before" | "hang_after" => fault["ms"] = 10_000.into(),
             "latency" => (fault["p50_ms"], fault["p99_ms"]) = (10.into(), 50.into()),
             _ => {}
         }

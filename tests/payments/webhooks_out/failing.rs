@@ -46,6 +46,12 @@ async fn failed_delivery_is_retried_with_the_same_event() {
     app.stop().await;
 }
 
+/// Waits until the only delivery has failed once, and puts its next attempt off, so that another delivery comes first.
+async fn put_off_retry(app: &App, ops: &Actor, endpoint: &Value) {
+    until("it has failed", async || log(ops, endpoint).await.pop()?["attempts"].get(0).map(|_| ())).await;
+    app.break_with("update webhook_deliveries set due_at = due_at + interval '1 day' where due_at is not null").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn last_failure_ends_the_delivery_and_disables_an_endpoint_without_successes() {
     let app = App::start().await;
@@ -77,7 +83,7 @@ async fn dead_delivery_does_not_disable_an_endpoint_that_accepts_others() {
     receiver.respond_with([500, 204, 500]);
     let endpoint = receiver.register(&ops, &["trip.requested"]).await;
     cancelled_trip(&app).await;
-    receiver.until_received(1).await;
+    put_off_retry(&app, &ops, &endpoint).await;
     cancelled_trip(&app).await;
     until_delivery(&ops, &endpoint, "delivered").await;
     app.break_with("update webhook_deliveries set step = 10, due_at = created_at where state = 'pending'").await;
@@ -94,7 +100,7 @@ async fn endpoint_answering_410_is_disabled_and_its_deliveries_are_discarded() {
     receiver.respond_with([500, 410]);
     let endpoint = receiver.register(&ops, &["trip.requested"]).await;
     cancelled_trip(&app).await;
-    receiver.until_received(1).await;
+    put_off_retry(&app, &ops, &endpoint).await;
     cancelled_trip(&app).await;
     until("both are dead", async || {
         let log = log(&ops, &endpoint).await;

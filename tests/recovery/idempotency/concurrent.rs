@@ -79,14 +79,15 @@ async fn concurrent_repeat_is_409_after_two_seconds() {
     let lock = RowLock::quote(&app, &body).await;
     let first = send(&rider, "k", "/v1/trips", &body);
     until_waiting(&app, REDEEM_QUOTE, 1).await;
-    let watch = Stopwatch::start();
-    let repeat = rider.post_with("k", "/v1/trips", &body).await;
-    let waited = watch.elapsed();
+    let timed_repeat = async {
+        let watch = Stopwatch::start();
+        (rider.post_with("k", "/v1/trips", &body).await, watch.elapsed())
+    };
+    // Another request does not wait for this key.
+    let ((repeat, waited), _quote) = tokio::join!(timed_repeat, rider.quote(HERE, THERE));
     assert_eq!(repeat.header("retry-after"), Some("1"));
     repeat.expect_problem(409, "request_in_progress");
     assert!(waited >= Duration::from_secs(2), "{waited:?}");
-    // Another request does not wait for this key.
-    rider.quote(HERE, THERE).await;
     lock.release().await;
 
     let first = first.await.unwrap();

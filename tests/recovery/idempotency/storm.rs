@@ -15,11 +15,11 @@ const RETRIES: usize = 200;
 /// until the acquire timeout of a connection.
 const OTHERS_MAX: Duration = Duration::from_secs(2);
 
-/// Repeats the request while it is in progress, as the contract requires.
+/// Repeats the request while it is in progress or unavailable, as the contract requires: the first one may wait too long for its row.
 async fn retry_until_done(rider: &Actor, body: &Value) -> ApiResponse {
     loop {
         let response = rider.post_with("k", "/v1/trips", body).await;
-        if response.code() != "request_in_progress" {
+        if !["request_in_progress", "unavailable"].contains(&response.code().as_str()) {
             return response;
         }
         assert_eq!(response.header("retry-after"), Some("1"));

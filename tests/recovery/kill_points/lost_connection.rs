@@ -1,11 +1,16 @@
 //! The database connection is lost at the COMMIT of a call's result: the process commits it again at once, before the lease runs out.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use ridematch::payments::model::ProviderOperation;
 
 use super::world::World;
 use super::{Point, one_at_a_time, scenario};
-use crate::harness::until;
+use crate::harness::within;
+
+/// Shorter than the lease of a payment, 30 s.
+const BEFORE_LEASE_ENDS: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_commit_of_a_result_is_repeated_at_once() {
@@ -28,8 +33,8 @@ async fn lose_connection(operation: ProviderOperation, point: Point) {
     let breakpoint = world.break_at(point.of(operation));
     scenarios[0].begin().await;
     breakpoint.reached().await.cut();
-    // Before the lease runs out.
-    let payment = until(&format!("{operation:?} has ended"), async || scenarios[0].ended_payment(&process).await).await;
+    let what = format!("{operation:?} has ended");
+    let payment = within(BEFORE_LEASE_ENDS, &what, async || scenarios[0].ended_payment(&process).await).await;
     let (attempt, state) = world.attempt_and_state(operation, scenarios[0].payment_id()).await;
     assert_eq!(attempt.as_deref(), Some("succeeded"), "{operation:?}");
     scenarios[0].assert_end(&payment, &state);

@@ -64,6 +64,7 @@ async fn before_completion(process: &Process) -> Scenario {
     let trip = rider.request_trip().await;
     let offer = driver.until_offered().await;
     driver.post(&format!("/v1/offers/{}/accept", id(&offer)), &json!({})).await.expect(200);
+    driver.put_position(process, HERE).await.expect(200);
     driver.command(id(&trip), "arrive").await.expect(200);
     driver.post(&format!("/v1/trips/{}/start", id(&trip)), &json!({"pin": trip["pin"]})).await.expect(200);
     let path = format!("/v1/trips/{}/complete", id(&trip));

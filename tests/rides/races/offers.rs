@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{Actor, App, at_once, id, new_key, until};
 use crate::races::race_harness::{Lane, accept, cancel, cancel_if_match, effective_key, race, request, uuid};
 
-/// The time left of an offer when its race begins.
+/// The time left of an offer when its race begins, in addition to the head start of the accept.
 const REMAINING: TimeDelta = TimeDelta::milliseconds(8);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,15 +65,15 @@ async fn accept_against_cancel_has_one_winner() {
     app.stop().await;
 }
 
-/// Moves the deadline of an offer to a few milliseconds from now.
-async fn move_deadline_near(app: &App, offer: &Value) {
+/// Moves the deadline of an offer to a few milliseconds from now. The later an accept comes on a busy machine, the later is the deadline.
+async fn move_deadline_near(app: &App, lane: &Lane, offer: &Value) {
     let platform = app.service().platform();
     let moved = sqlx::query(
         "with edge as (update offers set expires_at = $2 where id = $1 and status = 'pending' returning trip_id)
          update trips set due_at = $2 from edge where trips.id = edge.trip_id",
     );
-    let moved =
-        moved.bind(uuid(offer)).bind((platform.clock.domain() + REMAINING).utc()).execute(app.sql()).await.unwrap();
+    let deadline = platform.clock.domain() + REMAINING + lane.head_start();
+    let moved = moved.bind(uuid(offer)).bind(deadline.utc()).execute(app.sql()).await.unwrap();
     assert_eq!(moved.rows_affected(), 1);
     // The worker must not sleep until the old deadline.
     platform.db.wake_hub().wake(&[Wake::Deadlines]);
@@ -85,7 +85,7 @@ async fn accept_against_expiry_is_200_or_410() {
     race("accept/expire", &app, 1, &["accept", "too late by clock", "too late by state"], async |lane| {
         let (trip, offer) = lane.offered().await;
         let (rider, driver) = (lane.rider.clone(), lane.driver().clone());
-        move_deadline_near(&app, &offer).await;
+        move_deadline_near(&app, lane, &offer).await;
         let (accepted, ()) = lane.start(accept(&driver, &offer), async {}).await;
         let won = accepted.status == 200;
         lane.record_winner(won);
@@ -111,7 +111,7 @@ async fn accept_against_the_next_driver_assigns_one() {
         let (trip, rider) = (lane.request().await, lane.rider.clone());
         let (offered, offer) = lane.until_any_offer().await;
         let (first, second) = (lane.drivers[offered].clone(), lane.drivers[1 - offered].clone());
-        move_deadline_near(&app, &offer).await;
+        move_deadline_near(&app, lane, &offer).await;
         let (accepted, ()) = lane.start(accept(&first, &offer), async {}).await;
         let won = accepted.status == 200;
         lane.record_winner(won);

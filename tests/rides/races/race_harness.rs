@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures_util::future::join;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -120,6 +121,11 @@ impl Lane {
     pub async fn start<A, B>(&mut self, first: impl Future<Output = A>, second: impl Future<Output = B>) -> (A, B) {
         let lead_us = self.lead_us + self.random.random_range(-BLUR_US..=BLUR_US);
         join(after_us(-lead_us, first), after_us(lead_us, second)).await
+    }
+
+    /// Returns how much earlier the first side starts than the second one, on average; zero if it starts later.
+    pub fn head_start(&self) -> TimeDelta {
+        TimeDelta::microseconds(self.lead_us.max(0))
     }
 
     /// Records whether the first side won, and gives the other one a head start next time.

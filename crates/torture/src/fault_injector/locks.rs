@@ -16,6 +16,9 @@ use crate::stack::Stack;
 /// How long the transactions of other processes get to end after a service has stopped. One that is idle then is the service's.
 const OTHERS_END_WITHIN: Duration = Duration::from_millis(150);
 
+/// How long the transaction of a stopped service has been idle by then.
+const CAUGHT_AFTER: Duration = Duration::from_millis(100);
+
 /// Between two attempts to stop a service inside a transaction.
 const CATCH_EVERY: Duration = Duration::from_millis(30);
 
@@ -87,7 +90,7 @@ pub(super) async fn freeze(stack: &Arc<Stack>, number: usize, time: Duration, ca
         let (watched, noted, caught) = (Arc::clone(stack), Arc::clone(&is_caught), Arc::clone(caught));
         let stopped = stack.services[number].pause_while(async move {
             tokio::time::sleep(OTHERS_END_WITHIN).await;
-            if frozen_transactions(&watched).await > 0 {
+            if idle_transactions(&watched, CAUGHT_AFTER).await > 0 {
                 noted.store(true, Ordering::Relaxed);
                 caught.notify_one();
                 tokio::time::sleep(time).await;
@@ -101,13 +104,13 @@ pub(super) async fn freeze(stack: &Arc<Stack>, number: usize, time: Duration, ca
     is_caught.load(Ordering::Relaxed)
 }
 
-/// Counts the services' transactions that have written, and have been idle since a service stopped.
-pub(super) async fn frozen_transactions(stack: &Stack) -> i64 {
+/// Counts the services' transactions that have written, and have been idle for longer than `time`.
+pub(super) async fn idle_transactions(stack: &Stack, time: Duration) -> i64 {
     let Ok(mut session) = stack.database.session().await else { return 0 };
     let idle = "select count(*) from pg_stat_activity
                 where application_name = 'ridematch' and state = 'idle in transaction' and backend_xid is not null
-                  and state_change < clock_timestamp() - interval '100 ms'";
-    let count = sqlx::query_scalar(idle).fetch_one(&mut session).await.unwrap_or(0);
+                  and state_change < clock_timestamp() - make_interval(secs => $1)";
+    let count = sqlx::query_scalar(idle).bind(time.as_secs_f64()).fetch_one(&mut session).await.unwrap_or(0);
     let _closed = session.close().await;
     count
 }
