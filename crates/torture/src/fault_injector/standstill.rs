@@ -132,7 +132,7 @@ impl FaultInjector {
         Ok(Some(found))
     }
 
-    /// Tries to stop a service in a transaction, since on a busy machine there may be none at the moments of a try.
+    /// Tries to stop a service in a transaction, since there may be none during a try on a busy machine.
     async fn freeze_one(&self) -> Result<Option<Vec<String>>, BoxError> {
         for _ in 0..FREEZES_MAX {
             if let Some(found) = self.freeze_alone().await? {
