@@ -32,7 +32,7 @@ pub const HYSTERESIS_BP: i32 = 750;
 /// Demand and supply in a cell and its ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Balance {
-    /// Requests expected within the half-life of the counts, in thousandths.
+    /// Expected requests, in thousandths: within the half-life of the counts unless stated otherwise.
     pub expected_milli: i64,
     /// Free drivers.
     pub idle: i32,

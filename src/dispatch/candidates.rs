@@ -21,7 +21,8 @@ pub const NEAREST_MAX: usize = 16;
 const LOOKS: usize = 4;
 
 /// Returns the trips with their candidates: the nearest by great-circle distance whose drive is not too long, in the order of their
-/// drives. No driver is a candidate who would come later than `pickup_within` after the request: the rider has left by then.
+/// drives. No driver is a candidate whose estimated arrival is later than `pickup_within` after the request: the rider has left by then.
+/// After that time a trip has no candidates at all.
 ///
 /// A trip's nearest drivers alone would do if no more than [`NEAREST_MAX`] trips compete: each can have one that no other takes.
 /// With more, a driver who is in no trip's list would stay idle. So each driver's nearest trips are added.
@@ -49,15 +50,16 @@ pub fn find(
     searches
 }
 
-/// Returns the longest drive to the pickup of a rider who will wait this much longer, in milliseconds.
-fn eta_max_ms(patience_left: Option<TimeDelta>) -> i64 {
-    patience_left.map_or(ETA_MAX_MS, |left| left.num_milliseconds().clamp(0, ETA_MAX_MS))
+/// Returns the longest drive to the pickup of a rider who will wait this much longer, in milliseconds; `None` if the rider has left.
+fn eta_max_ms(patience_left: Option<TimeDelta>) -> Option<i64> {
+    let left_ms = patience_left.map_or(ETA_MAX_MS, |left| left.num_milliseconds());
+    (left_ms > 0).then_some(left_ms.min(ETA_MAX_MS))
 }
 
-/// Where a trip begins, and the longest drive to it in milliseconds.
+/// Where a trip begins, and the longest drive to it in milliseconds; `None` if the rider has left.
 struct Pickup {
     arrival: Arrival,
-    eta_max_ms: i64,
+    eta_max_ms: Option<i64>,
 }
 
 /// The drives from drivers to pickups. Each position is looked up on the map once.
@@ -87,7 +89,7 @@ impl<'a> Drives<'a> {
         }
         let (_, departure) = self.departures.get(&driver)?;
         let Pickup { arrival, eta_max_ms } = &self.pickups[trip];
-        let eta = self.map.eta(departure, arrival, *eta_max_ms)?;
+        let eta = self.map.eta(departure, arrival, (*eta_max_ms)?)?;
         Some(Candidate { driver, distance_m: distance_m.round() as i64, eta, position_age_ms })
     }
 
@@ -109,7 +111,9 @@ fn nearest_drivers(
     (index, trip): (usize, &SearchingTrip),
     now: DomainTime,
 ) -> Search {
-    let radius_m = drives.map.reach_m(drives.pickups[index].eta_max_ms);
+    let search = |candidates| Search { trip: trip.id, since: trip.since, excluded: trip.excluded.clone(), candidates };
+    let Some(eta_max_ms) = drives.pickups[index].eta_max_ms else { return search(Vec::new()) };
+    let radius_m = drives.map.reach_m(eta_max_ms);
     let nearest = |limit| {
         supply.nearest(&Query {
             center: trip.pickup,
@@ -128,7 +132,7 @@ fn nearest_drivers(
         candidates = drives.candidates(index, &found);
         candidates.truncate(NEAREST_MAX + trip.excluded.len());
     }
-    Search { trip: trip.id, since: trip.since, excluded: trip.excluded.clone(), candidates }
+    search(candidates)
 }
 
 /// Adds each driver to the candidates of the trips nearest to them.
@@ -138,18 +142,22 @@ fn add_nearest_trips(
     (trips, free): (&[SearchingTrip], &[FreeDriver]),
     now: DomainTime,
 ) {
+    let reach_2 = |pickup: &Pickup| Some(geo::chord_2(drives.map.reach_m(pickup.eta_max_ms?)));
+    let reach_2: Vec<Option<f64>> = drives.pickups.iter().map(reach_2).collect();
     let pickup = |(index, trip): (usize, &SearchingTrip)| GeomWithData::new(trip.pickup.unit_vector(), index);
-    let pickups = RTree::bulk_load(trips.iter().enumerate().map(pickup).collect());
+    let has_rider = |(index, _): &(usize, &SearchingTrip)| reach_2[*index].is_some();
+    let pickups = RTree::bulk_load(trips.iter().enumerate().filter(has_rider).map(pickup).collect());
     let known: HashSet<(usize, DriverId)> = searches
         .iter()
         .enumerate()
         .flat_map(|(index, search)| search.candidates.iter().map(move |candidate| (index, candidate.driver)))
         .collect();
-    let reach_2 = geo::chord_2(drives.map.reach_m(ETA_MAX_MS));
+    let farthest_2 = geo::chord_2(drives.map.reach_m(ETA_MAX_MS));
     for FreeDriver { last, class } in free {
         let near = pickups
             .nearest_neighbor_iter_with_distance_2(last.position.unit_vector())
-            .take_while(|(_, chord_2)| *chord_2 <= reach_2)
+            .take_while(|(_, chord_2)| *chord_2 <= farthest_2)
+            .filter(|(leaf, chord_2)| reach_2[leaf.data].is_some_and(|reach_2| *chord_2 <= reach_2))
             .map(|(leaf, _)| leaf.data)
             .filter(|index| trips[*index].class == *class && !trips[*index].excluded.contains(&last.driver));
         let mut edges = 0;
@@ -295,7 +303,7 @@ mod tests {
 
     #[test]
     fn driver_who_would_come_after_the_rider_has_left_is_no_candidate() {
-        let supply = supply([1, 4]);
+        let supply = supply([0, 1, 4]);
         let map = StreetMap::default();
         let found_after = |waited_s| {
             let mut trips = trips(1);
@@ -303,19 +311,23 @@ mod tests {
             let found = find(&supply, &map, &trips, Some(TimeDelta::seconds(600)), now());
             found[0].candidates.iter().map(|candidate| candidate.driver).collect::<Vec<_>>()
         };
-        assert_eq!(found_after(300), [driver(0), driver(1)]);
-        assert_eq!(found_after(400), [driver(0)], "the second needs four of the minutes that are left");
-        assert!(found_after(700).is_empty());
+        assert_eq!(found_after(300), [driver(0), driver(1), driver(2)]);
+        assert_eq!(found_after(400), [driver(0), driver(1)], "the third needs four of the minutes that are left");
+        assert!(found_after(601).is_empty(), "also the driver at the pickup comes too late");
     }
 
     #[test]
     fn trips_of_a_driver_are_those_whose_riders_are_still_there() {
-        // More trips than each has candidates, so that each driver's nearest trips are added.
-        let mut trips = trips(NEAREST_MAX as u128 + 4);
-        trips[0].requested_at = now() - TimeDelta::seconds(500);
-        let found = find(&supply([4]), &StreetMap::default(), &trips, Some(TimeDelta::seconds(600)), now());
-        let candidates: Vec<_> = found.iter().map(|search| search.candidates.len()).collect();
-        assert_eq!((candidates[0], candidates[1]), (0, 1));
+        // The nearest drivers of each trip are sixteen others; the far one's nearest trips are added.
+        let mut trips = trips(200);
+        for trip in &mut trips[..100] {
+            trip.requested_at = now() - TimeDelta::seconds(500);
+        }
+        let supply = supply([1; NEAREST_MAX].into_iter().chain([4]));
+        let found = find(&supply, &StreetMap::default(), &trips, Some(TimeDelta::seconds(600)), now());
+        let has_far = |search: &&Search| search.candidates.iter().any(|one| one.driver == driver(NEAREST_MAX as u128));
+        assert_eq!(found[..100].iter().filter(has_far).count(), 0, "they leave before the driver comes");
+        assert_eq!(found[100..].iter().filter(has_far).count(), NEAREST_MAX);
     }
 
     #[test]

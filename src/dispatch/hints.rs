@@ -8,7 +8,7 @@ use crate::demand::sketch::HALF_LIFE;
 use crate::demand::surge::Balance;
 use crate::demand::zones::CellBalance;
 use crate::geo::cells::Cell;
-use crate::geo::{Arrival, Position, StreetMap, distance_m};
+use crate::geo::{Position, StreetMap, distance_m};
 use crate::platform::clock::DomainTime;
 use crate::platform::ids::DriverId;
 
@@ -19,14 +19,18 @@ pub const HINT_LASTS: TimeDelta = TimeDelta::minutes(20);
 const ARRIVAL_SLACK: TimeDelta = TimeDelta::minutes(2);
 
 /// The longest drive to a hint, milliseconds: as long as the hint lasts. With ten minutes, cars at the other end of a city stay
-/// idle while riders wait in vain (`docs/decisions/trending-zones.md`).
+/// idle while riders leave (`docs/decisions/trending-zones.md`). A shortage is assumed to last that long.
 const DRIVE_MAX_MS: i64 = HINT_LASTS.num_milliseconds();
 
-/// For how long ahead a cell should have cars for its requests: those that come from afar need as long.
+/// For how long ahead a cell should have cars for its requests, about the length of a ride: until then one that is there is free again.
 pub const HORIZON: TimeDelta = TimeDelta::minutes(10);
 
 /// The most hints of one run. The next one follows within seconds.
 pub const HINTS_MAX: usize = 50;
+
+/// The most drivers that are considered for a cell, the nearest by great-circle distance: it bounds the drives to compute, as
+/// [`CELLS_MAX`] does.
+const NEAREST_MAX: usize = 64;
 
 /// The cells that are considered in one run, those that lack most cars first: it bounds the pairs of drivers and cells.
 const CELLS_MAX: usize = 64;
@@ -95,17 +99,13 @@ pub fn plan(
     for cell in &staying {
         *spare.entry(*cell).or_default() += 1;
     }
-    let reach_m = map.reach_m(DRIVE_MAX_MS);
-    let ends: Vec<(Cell, Arrival)> = lacking.keys().map(|cell| (*cell, map.arrival(cell.center()))).collect();
-    let mut pairs: Vec<(i64, Cell, DriverId)> = Vec::new();
-    for IdleDriver { driver, position } in drivers.iter().filter(|driver| !hinted.contains(&driver.driver)) {
-        let start = map.departure(*position);
-        let near = ends
-            .iter()
-            .filter(|(cell, _)| places.get(driver) != Some(cell) && distance_m(*position, cell.center()) <= reach_m);
-        let drive = |(cell, end): &(Cell, Arrival)| Some((map.eta(&start, end, DRIVE_MAX_MS)?.ms, *cell, *driver));
-        pairs.extend(near.filter_map(drive));
-    }
+    let is_to_spare = |one: &&IdleDriver| {
+        let place = places.get(&one.driver);
+        !hinted.contains(&one.driver) && place.and_then(|place| spare.get(place)).is_some_and(|spare| *spare >= 1)
+    };
+    let movable: Vec<IdleDriver> = drivers.iter().filter(is_to_spare).copied().collect();
+    let mut pairs: Vec<(i64, Cell, DriverId)> =
+        lacking.keys().flat_map(|cell| drives_to(map, *cell, &movable)).collect();
     pairs.sort_unstable();
     let mut planned = Vec::new();
     let mut chosen: HashSet<DriverId> = HashSet::new();
@@ -124,6 +124,19 @@ pub fn plan(
     planned
 }
 
+/// Returns the drives to a cell of the drivers nearest to it, in milliseconds, but those that are too long.
+fn drives_to(map: &StreetMap, cell: Cell, drivers: &[IdleDriver]) -> Vec<(i64, Cell, DriverId)> {
+    let (center, reach_m) = (cell.center(), map.reach_m(DRIVE_MAX_MS));
+    let distance = |one: &IdleDriver| (distance_m(one.position, center), one.driver, one.position);
+    let elsewhere = drivers.iter().filter(|one| Cell::at(one.position) != cell).map(distance);
+    let mut near: Vec<_> = elsewhere.filter(|(distance_m, ..)| *distance_m <= reach_m).collect();
+    near.sort_unstable_by(|(a, x, _), (b, y, _)| a.total_cmp(b).then(x.cmp(y)));
+    near.truncate(NEAREST_MAX);
+    let end = map.arrival(center);
+    let drive = |(_, driver, position)| Some((map.eta(&map.departure(position), &end, DRIVE_MAX_MS)?.ms, cell, driver));
+    near.into_iter().filter_map(drive).collect()
+}
+
 /// Returns a balance with the requests expected within [`HORIZON`]. That of a cell has those within a half-life.
 fn ahead(balance: Balance) -> Balance {
     let expected_milli = balance.expected_milli.saturating_mul(HORIZON.num_seconds()) / HALF_LIFE.num_seconds();
@@ -137,13 +150,16 @@ fn leaving(places: &HashMap<DriverId, Cell>, sent: &[SentHint]) -> HashSet<Drive
 }
 
 /// Returns the hints whose drivers may be on the way: they stand in another cell, and have had no time to drive from there. Where they were
-/// when they got the hint is not known, so at the end of a long drive a driver no longer counts, and one car too many may be sent.
+/// when they got the hint is not known, so from the middle of a long drive on a driver no longer counts, and another car may be sent.
 fn on_the_way(map: &StreetMap, drivers: &[IdleDriver], sent: &[SentHint], now: DomainTime) -> Vec<SentHint> {
     let positions: HashMap<DriverId, Position> = drivers.iter().map(|one| (one.driver, one.position)).collect();
+    let left = |position, cell: Cell| {
+        let drive = map.eta(&map.departure(position), &map.arrival(cell.center()), DRIVE_MAX_MS);
+        TimeDelta::milliseconds(drive.map_or(DRIVE_MAX_MS, |drive| drive.ms))
+    };
     let is_on_the_way = |hint: &&SentHint| {
         positions.get(&hint.driver).is_some_and(|position| {
-            let drive = TimeDelta::milliseconds(map.eta_between(*position, hint.cell.center()).ms);
-            Cell::at(*position) != hint.cell && now.since(hint.at) < drive + ARRIVAL_SLACK
+            Cell::at(*position) != hint.cell && now.since(hint.at) < left(*position, hint.cell) + ARRIVAL_SLACK
         })
     };
     sent.iter().filter(is_on_the_way).copied().collect()
@@ -174,6 +190,8 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::geo::Router;
+    use crate::geo::streets::{Segment, Streets};
 
     fn driver(n: usize) -> DriverId {
         DriverId::from(Uuid::from_u128(n as u128))
@@ -266,6 +284,26 @@ mod tests {
             |minutes| plan(&StreetMap::default(), &found, &drivers, &[sent(0, 0)], now() + TimeDelta::minutes(minutes));
         assert!(at(3).is_empty(), "driver 0 is on the way");
         assert_eq!(at(7).iter().map(|hint| hint.driver).collect::<Vec<_>>(), [driver(1)]);
+    }
+
+    #[test]
+    fn driver_at_the_other_end_of_the_city_is_sent() {
+        // About 5 km, 16 minutes by the estimate; 40 km are too far.
+        let drivers = idle_at(&[5, 40]);
+        let found = plan(&StreetMap::default(), &balances(&[(0, 2)], &drivers), &drivers, &[], now());
+        assert_eq!(found.iter().map(|hint| hint.driver).collect::<Vec<_>>(), [driver(0)]);
+    }
+
+    #[test]
+    fn driver_with_the_shorter_drive_is_sent_also_if_the_other_is_nearer() {
+        let drivers = idle_at(&[1, 3]);
+        // From place 1 the way to place 0 leads around; from place 3 it is direct.
+        let junctions = vec![Cell::at(place(0)).center(), place(1), place(3)];
+        let segment = |(from, to, ms)| Segment { from, to, ms, length_m: 100.0 };
+        let segments = [(1, 2, 300_000), (2, 0, 60_000), (0, 1, 1_000)].into_iter().map(segment).collect();
+        let map = Router::new(Some(Streets::new(junctions, segments).expect("connected"))).map();
+        let found = plan(&map, &balances(&[(0, 1)], &drivers), &drivers, &[], now());
+        assert_eq!(found.iter().map(|hint| hint.driver).collect::<Vec<_>>(), [driver(1)]);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub struct Dispatch {
     pub supply: Arc<Supply>,
     pub router: Arc<Router>,
     pub policy: MatchPolicy,
-    /// How long riders wait for the pickup, from the request; `None` if there is no limit.
+    /// The latest estimated pickup, from the request; `None` if there is no limit.
     pub pickup_within: Option<TimeDelta>,
     /// The trips that could not be read or offered.
     pub backoff: Arc<RowBackoff<TripId>>,

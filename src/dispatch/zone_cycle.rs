@@ -96,7 +96,7 @@ async fn compute(cycle: &ZoneCycle, epoch: i64, now: DomainTime) -> Result<Compu
     .await
 }
 
-/// Computes on a thread of its own: 10,000 drivers take milliseconds.
+/// Computes on a thread of its own: many drivers and drives take milliseconds.
 async fn blocking<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let computed = tokio::task::spawn_blocking(compute).await;
     computed.map_err(|error| Error::Bug(format!("the zone cycle: {error}")))

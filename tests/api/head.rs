@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use crate::harness::{Actor, ApiResponse, App, HERE, assigned, id, openapi_check};
+use crate::harness::{Actor, ApiResponse, App, HERE, assigned, id, openapi_check, until};
 
 /// Pages that are not in the document. Their content does not change between two requests.
 const PAGES: [&str; 9] = [
@@ -68,14 +68,13 @@ async fn head_of_every_get_operation_is_answered_alike() {
             template.replace("{trip_id}", id(&trip)).replace("{payment_id}", trip["payment_id"].as_str().unwrap());
         let path = if name == "list_nearby_drivers" { format!("{path}?lat={}&lon={}", HERE.0, HERE.1) } else { path };
         // The tag of what changes by itself, like trending zones, may change between the two requests.
-        let (get, head) = loop {
+        let (get, head) = until("the tag is the same before and after", async || {
             let get = ApiResponse::of(actor.request(Method::GET, &path)).await;
             let head = head(actor.request(Method::HEAD, &path)).await;
             let again = ApiResponse::of(actor.request(Method::GET, &path)).await;
-            if get.header("etag") == again.header("etag") {
-                break (get, head);
-            }
-        };
+            (get.header("etag") == again.header("etag")).then_some((get, head))
+        })
+        .await;
         assert_alike(&get, &head, &path);
         count += 1;
     }

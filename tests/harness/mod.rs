@@ -93,6 +93,8 @@ pub struct Options {
     pub psp_base_url: Option<String>,
     /// Timeout of a provider call, milliseconds; as in production if absent.
     pub psp_timeout_ms: Option<u32>,
+    /// Latest estimated pickup after the request.
+    pub pickup_within_s: Option<u32>,
     /// Street map of the service.
     pub streets: Option<StreetFile>,
     /// Whether surge is computed and drivers get hints.
@@ -108,6 +110,7 @@ impl Default for Options {
             events_to: None,
             psp_base_url: None,
             psp_timeout_ms: None,
+            pickup_within_s: None,
             streets: None,
             surge: Switch::Off,
         }
@@ -306,7 +309,7 @@ pub fn config(database_url: &str, listen: SocketAddr, provider: SocketAddr, opti
         psp_webhook_secret: Secret::new(WEBHOOK_SECRET),
         rate_limit: NonZeroU32::new(options.rate_limit).unwrap(),
         match_policy: MatchPolicy::Batched,
-        pickup_within_s: None,
+        pickup_within_s: options.pickup_within_s,
         streets: options.streets.clone(),
         surge: options.surge,
         hints: options.surge,

@@ -25,15 +25,14 @@ struct World {
     captured: i64,
 }
 
-/// Posts until there is an answer: a request that waits too long for a connection or a row is a 503, to be repeated with its key.
+/// Posts until there is an answer: a request that waits too long for a connection or a row is unavailable, to be repeated with its key.
 async fn answered(ops: &Actor, path: &str, body: &Value) -> ApiResponse {
     let key = new_key();
-    loop {
+    within(SETTLED_WITHIN, "there is an answer", async || {
         let answer = ops.post_with(&key, path, body).await;
-        if answer.status != 503 {
-            return answer;
-        }
-    }
+        (answer.status == 201 || answer.code() != "unavailable").then_some(answer)
+    })
+    .await
 }
 
 impl World {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Actor, App, HERE, id, until, within};
+use crate::harness::{Actor, App, HERE, Options, id, until, within};
 
 /// Requests a trip, and returns its rider too when it is searched for.
 async fn searching(app: &App) -> (Actor, Value) {
@@ -65,6 +65,20 @@ async fn wait_counts_from_the_first_search_across_declines() {
     let other = app.driver_at(HERE).await;
     assert_eq!(other.until_offered().await["trip_id"], first.1["id"]);
     second.0.until_state(id(&second.1), "offered").await;
+    app.stop().await;
+}
+
+/// Its rider has left before any car comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn trip_beyond_the_pickup_limit_gets_no_driver_and_a_newer_one_does() {
+    let app = App::with(Options { pickup_within_s: Some(60), ..Options::default() }).await;
+    let (late_rider, late) = searching(&app).await;
+    app.advance(61).await;
+    let driver = app.driver_at(HERE).await;
+    let trip = app.rider().await.request_trip().await;
+    assert_eq!(driver.until_offered().await["trip_id"], trip["id"]);
+    let late = late_rider.get(&format!("/v1/trips/{}", id(&late))).await.expect(200);
+    assert_eq!(late["state"], "searching");
     app.stop().await;
 }
 

@@ -13,7 +13,7 @@ pub struct LaunchOptions {
     pub time_scale: u32,
     /// How a match cycle assigns drivers to trips; `None`: the default of the service.
     pub policy: Option<Policy>,
-    /// When riders leave if they have not been picked up, in seconds, as the service is configured.
+    /// The latest estimated pickup after the request, in seconds; `None`: no limit.
     pub pickup_within_s: Option<u32>,
     /// Whether prices rise where drivers are short.
     pub surge: bool,

@@ -99,7 +99,7 @@ pub struct Settings {
     pub behavior: Habits,
     /// How the service assigns drivers to trips; `null`: its own configuration.
     pub policy: Option<Policy>,
-    /// When riders leave if they have not been picked up, in seconds, as the service is configured.
+    /// The latest estimated pickup after the request, in seconds, as the service is configured; `null`: no limit.
     pub pickup_within_s: Option<u32>,
     /// Whether the streets were published to the service.
     pub streets: bool,

@@ -55,6 +55,9 @@ mod tests {
 
     use super::*;
 
+    /// The longest time from the last owner's leaving to a join.
+    const DELAY_MAX: Duration = Duration::from_millis(500);
+
     /// A supervisor with `sleep` as its server.
     fn supervise(run_dir: &Path, reader: File) -> Child {
         let script = run_dir.join("script");
@@ -86,7 +89,7 @@ mod tests {
             thread::sleep(delay);
             let joined = LifetimePipe::join(&run_dir);
             leaving.join().unwrap();
-            delay = if joined.is_some() { delay * 3 / 2 } else { delay * 2 / 3 };
+            delay = if joined.is_some() { (delay * 3 / 2).min(DELAY_MAX) } else { delay * 2 / 3 };
             if let Some(pipe) = joined {
                 joined_count += 1;
                 thread::sleep(Duration::from_millis(30));

@@ -36,7 +36,7 @@ const RUNS_MIN: u64 = 2;
 const WATCHED_FOR: Duration = Duration::from_secs(7);
 
 /// How long a service is stopped in a transaction.
-const FROZEN_FOR: Duration = Duration::from_secs(8);
+const FROZEN_FOR: Duration = Duration::from_secs(18);
 
 /// Domain seconds after which every offer has expired: it is valid for 15.
 const OFFERS_EXPIRE_AFTER_S: i64 = 16;
@@ -60,7 +60,7 @@ const OFFERED_WITHIN: Duration = Duration::from_secs(30);
 /// Drivers that are tried until the wake of one is lost. The first ones may meet an election of the matcher.
 const DRIVERS_MAX: u32 = 10;
 
-/// How often it is tried to stop a service in a transaction.
+/// The most tries to stop a service in a transaction.
 const FREEZES_MAX: u32 = 3;
 
 /// How long the transaction of a stopped service may stay open: the database ends it after five seconds.
