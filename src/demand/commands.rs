@@ -26,14 +26,11 @@ pub async fn merge(tx: &mut Tx, counts: &Sketch, now: DomainTime) -> Result<()> 
 /// Sets the multiplier of a cell, and ends the one that was set before.
 ///
 /// # Errors
-/// [`Error::StaleWrite`] if another operator sets it at the same time; if the database does not answer.
+/// If the database does not answer.
 pub async fn set_override(tx: &mut Tx, id: Uuid, new: &Override) -> Result<()> {
+    store::lock_cell(tx, new.cell).await?;
     store::end_override(tx, new.cell, new.set_by, new.set_at).await?;
-    let inserted = store::insert_override(tx, id, new).await;
-    match inserted {
-        Err(error) if error.constraint() == Some("one_override_per_cell") => Err(Error::StaleWrite("surge override")),
-        end => end,
-    }
+    store::insert_override(tx, id, new).await
 }
 
 /// Deletes the multiplier that was set for a cell.

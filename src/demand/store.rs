@@ -147,6 +147,12 @@ pub async fn overrides(conn: &mut PgConnection, now: DomainTime) -> Result<Vec<O
     set.collect()
 }
 
+/// Waits until no other transaction sets the multiplier of this cell: the next statement sees what it has set. There may be no row to lock.
+pub(super) async fn lock_cell(conn: &mut PgConnection, cell: Cell) -> Result<()> {
+    sqlx::query!("select pg_advisory_xact_lock($1)", cell.stored()).execute(conn).await?;
+    Ok(())
+}
+
 /// Ends what was set for a cell. Returns whether it counted until now.
 pub(super) async fn end_override(conn: &mut PgConnection, cell: Cell, by: OpsId, now: DomainTime) -> Result<bool> {
     let counted = sqlx::query_scalar!(

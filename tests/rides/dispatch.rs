@@ -48,23 +48,24 @@ async fn each_of_many_trips_at_one_place_gets_a_driver_at_once() {
     app.stop().await;
 }
 
-/// A trip that was searched for before has waited longer than one that is new, whatever happened between.
+/// A trip that was searched for first has waited longer than another one, also if it is searched for again after the other one.
 #[tokio::test(flavor = "multi_thread")]
-async fn wait_counts_from_the_first_search_across_declines() {
+async fn wait_counts_from_the_first_search_across_offers() {
     let app = App::start().await;
-    let (first, driver) = (searching(&app).await, app.driver_at(HERE).await);
-    let offer = driver.until_offered().await;
+    let (first, one) = (searching(&app).await, app.driver_at(HERE).await);
+    assert_eq!(one.until_offered().await["trip_id"], first.1["id"]);
     app.advance(2).await;
-    let second = searching(&app).await;
-    driver.post(&format!("/v1/offers/{}/decline", id(&offer)), &json!({})).await.expect(200);
-    until("the second trip has the driver", async || {
-        (app.count("select count(*) from offers where status = 'pending'").await == 1).then_some(())
-    })
-    .await;
-
+    let (second, two) = (searching(&app).await, app.driver_at(HERE).await);
+    assert_eq!(two.until_offered().await["trip_id"], second.1["id"]);
+    // Both search again, the second one first.
+    for driver in [&two, &one] {
+        driver.put("/v1/drivers/me/availability", &json!({"available": false})).await.expect(200);
+    }
+    for (rider, trip) in [&first, &second] {
+        rider.until_state(id(trip), "searching").await;
+    }
     let other = app.driver_at(HERE).await;
     assert_eq!(other.until_offered().await["trip_id"], first.1["id"]);
-    second.0.until_state(id(&second.1), "offered").await;
     app.stop().await;
 }
 

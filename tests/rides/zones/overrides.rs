@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Actor, ApiResponse, App, HERE, THERE};
+use crate::harness::{Actor, ApiResponse, App, HERE, THERE, at_once};
 
 /// The cell of [`HERE`].
 fn here() -> String {
@@ -99,5 +99,18 @@ async fn override_out_of_range_is_refused_and_names_the_field() {
         }
     }
     assert_eq!(app.count("select count(*) from surge_overrides").await, 0);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_overrides_of_one_cell_all_succeed_and_one_counts() {
+    const OPERATORS: usize = 12;
+    let app = App::start().await;
+    let (cell, operators) = (here(), at_once((0..OPERATORS).map(|_| app.ops())).await);
+    for _ in 0..3 {
+        at_once(operators.iter().map(|ops| set(&app, ops, &cell, 15_000))).await;
+    }
+    assert_eq!(app.count("select count(*) from surge_overrides").await, 3 * OPERATORS as i64);
+    assert_eq!(app.count("select count(*) from surge_overrides where ended_at is null").await, 1);
     app.stop().await;
 }
