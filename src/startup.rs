@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::shell::Shell;
 use crate::audit::Auditor;
 use crate::demand::Demand;
 use crate::dispatch::worker::Dispatch;
@@ -112,6 +113,8 @@ pub fn provider_client(config: &Config, platform: &Platform) -> Result<ProviderC
 struct Extension {
     /// Where webhooks may be sent.
     policy: AddressPolicy,
+    /// The header of the pages.
+    shell: Shell,
     /// Registers more routes, before those of `api`.
     routes: Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>,
     /// One more worker.
@@ -128,9 +131,15 @@ struct Core<'a> {
     demand: &'a Arc<Demand>,
 }
 
+impl Core<'_> {
+    fn auditor(&self) -> Auditor {
+        Auditor::new(self.platform.clone(), self.payments.client().clone(), Arc::clone(self.supply))
+    }
+}
+
 impl Default for Extension {
     fn default() -> Self {
-        Self { policy: AddressPolicy::PublicOnly, routes: Arc::new(|_| {}), worker: None }
+        Self { policy: AddressPolicy::PublicOnly, shell: Shell::default(), routes: Arc::new(|_| {}), worker: None }
     }
 }
 
@@ -154,7 +163,7 @@ pub fn start_with_sandbox(
     flags: crate::sandbox::Flags,
     recorder: crate::sandbox::SqlRecorder,
 ) -> BoxFuture<'_, Result<Running>> {
-    use crate::sandbox::{self, LiveMap, Sandbox, StreetFollower};
+    use crate::sandbox::{self, Audits, LiveMap, Sandbox, StreetFollower};
 
     Box::pin(start_extended(config, move |core| {
         let policy = if flags.webhook_loopback { AddressPolicy::PublicAndLoopback } else { AddressPolicy::PublicOnly };
@@ -164,16 +173,18 @@ pub fn start_with_sandbox(
         let live = LiveMap::new(core.platform.clone(), Arc::clone(core.supply));
         let followed = config.streets.is_none().then(|| Arc::clone(core.router));
         let streets = StreetFollower::new(core.platform.clone(), followed);
-        let (map, follower) = (live.clone().run(), streets.clone().run());
+        let audits = Audits::new(core.platform.clone(), core.auditor());
+        let workers = (live.clone().run(), streets.clone().run(), audits.clone().run());
         let streets = web::Data::new(streets);
-        let sandbox = web::Data::new(Sandbox::new(config, flags, recorder, core.payments.clone(), live)?);
+        let sandbox = web::Data::new(Sandbox::new(config, flags, recorder, core.payments.clone(), live, audits)?);
         Ok(Extension {
             policy,
+            shell: sandbox::routes::console::SHELL,
             routes: Arc::new(move |app| {
                 app.configure(api::configure_metrics);
                 sandbox::routes::configure(app.app_data(sandbox.clone()).app_data(streets.clone()));
             }),
-            worker: Some(Box::pin(async move { tokio::join!(map, follower).0 })),
+            worker: Some(Box::pin(async move { tokio::join!(workers.0, workers.1, workers.2).0 })),
         })
     }))
 }
@@ -249,12 +260,12 @@ async fn prepare(platform: &Platform) -> Result<()> {
 }
 
 fn listen(config: &Config, core: &Core<'_>, extension: &Extension) -> Result<(Server, SocketAddr)> {
-    let (platform, payments) = (core.platform, core.payments);
+    let platform = core.platform;
     let (platform_data, supply) = (web::Data::new(platform.clone()), web::Data::from(Arc::clone(core.supply)));
     let router = web::Data::from(Arc::clone(core.router));
     let demand = web::Data::from(Arc::clone(core.demand));
-    let auditor = web::Data::new(Auditor::new(platform.clone(), payments.client().clone(), Arc::clone(core.supply)));
-    let policy = web::Data::new(extension.policy);
+    let auditor = web::Data::new(core.auditor());
+    let (policy, shell) = (web::Data::new(extension.policy), web::Data::new(extension.shell));
     let secrets = WebhookSecrets::parse(config.psp_webhook_secret.expose())
         .map_err(|wrong| Error::Bug(format!("PSP_WEBHOOK_SECRET {wrong}")))?;
     let secrets = web::Data::new(secrets);
@@ -270,6 +281,7 @@ fn listen(config: &Config, core: &Core<'_>, extension: &Extension) -> Result<(Se
             .app_data(auditor.clone())
             .app_data(secrets.clone())
             .app_data(policy.clone())
+            .app_data(shell.clone())
             .app_data(trip_watch.clone())
             .app_data(car_handles.clone())
             .app_data(PayloadConfig::new(BODY_BYTES_MAX))

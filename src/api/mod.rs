@@ -6,6 +6,7 @@ mod health;
 mod metrics;
 pub mod openapi;
 mod page;
+pub mod shell;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
@@ -24,6 +25,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .configure(configure_health)
         .service(web::resource("/openapi.json").route(web::get().to(openapi::openapi_json)))
         .service(web::resource("/").route(web::get().to(home)))
+        .configure(shell::configure)
         .configure(explorer::configure)
         .configure(error_pages::configure);
 }
@@ -44,7 +46,7 @@ fn configure_health(config: &mut web::ServiceConfig) {
         .service(web::resource("/readyz").route(web::get().to(health::readyz)));
 }
 
-/// The page at `/`. With the console, the console replaces it.
+/// The page at `/`. With the console, its front page replaces it.
 async fn home(http: HttpRequest) -> HttpResponse {
     let links = [("/docs/", "API explorer"), ("/openapi.json", "OpenAPI document"), ("/problems", "Error codes")];
     let lines: String = links.iter().map(|(path, text)| format!("- [{text}]({path})\n")).collect();

@@ -4,6 +4,7 @@
 //! Compiled only with the feature `sandbox`, and open only when [`Flags`] say so. It decides nothing about trips or money, and
 //! nothing but the start-up imports it.
 
+mod audits;
 pub mod console;
 pub mod live;
 mod provider;
@@ -20,6 +21,7 @@ use crate::platform::auth::{ExpectedClaims, TokenKey};
 use crate::platform::config::Config;
 use crate::platform::error::Result;
 
+pub use audits::Audits;
 pub use live::LiveMap;
 use provider::Provider;
 pub use sql_recorder::SqlRecorder;
@@ -51,11 +53,12 @@ pub struct Sandbox {
     /// A reset waits until its provider calls have ended.
     payments: PaymentsContext,
     live: LiveMap,
+    audits: Audits,
     is_supervised: bool,
 }
 
 impl Sandbox {
-    /// Composes the sandbox. The caller runs `live`.
+    /// Composes the sandbox. The caller runs `live` and `audits`.
     ///
     /// # Errors
     /// If the HTTP client cannot be built.
@@ -65,6 +68,7 @@ impl Sandbox {
         sql_recorder: SqlRecorder,
         payments: PaymentsContext,
         live: LiveMap,
+        audits: Audits,
     ) -> Result<Self> {
         let provider = Provider::new(&config.psp)?;
         Ok(Self {
@@ -74,6 +78,7 @@ impl Sandbox {
             expected_claims: config.expected_claims(),
             payments,
             live,
+            audits,
             is_supervised: flags.supervised,
         })
     }

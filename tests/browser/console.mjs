@@ -11,6 +11,7 @@ import { chromium } from "playwright-core";
 
 import { startDemo } from "./demo.mjs";
 import { PATIENCE, openPage, until } from "./page.mjs";
+import { addresses, frontPage, proofAcrossAKill } from "./shell.mjs";
 
 const [binary, shots = "."] = process.argv.slice(2);
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
@@ -66,8 +67,15 @@ async function journeys() {
   const phone = await openPage(browser, demo.url, { size: "phone" });
   await journey("on a phone", phone, phonePage);
   await phone.close();
+  for (const size of ["laptop", "phone"]) {
+    const front = await openPage(browser, demo.url, { path: "/", size });
+    await journey(`from the front page to a ride, ${size}`, front, (page) => frontPage(page, { shots, size, axe: AXE }));
+    await journey(`addresses and search, ${size}`, front, (page) => addresses(page, demo));
+    await front.close();
+  }
   const lab = await openPage(browser, demo.url);
   await journey("every experiment", lab, experiments);
+  await journey("the proof across a kill", lab, (page) => proofAcrossAKill(page, demo));
   await lab.close();
 }
 
@@ -242,7 +250,7 @@ function isWithin({ lat, lon }, ring) {
 async function focusOrder(page) {
   await page.reload();
   await cityShown(page);
-  await page.locator("#inspector .list button").first().waitFor();
+  await page.locator("#inspector .list a").first().waitFor();
   const seen = [];
   for (let step = 0; step < 60; step++) {
     await page.keyboard.press("Tab");
@@ -374,7 +382,7 @@ function back(page) {
 }
 
 async function darkPage(page) {
-  await page.locator("#inspector .list button").first().click();
+  await page.locator("#inspector .list a").first().click();
   await page.locator("#inspector .machine").first().waitFor();
   await page.getByRole("tab", { name: "Charts" }).click();
   await page.waitForTimeout(1500);
@@ -395,7 +403,7 @@ async function phonePage(page) {
   await page.screenshot({ path: join(shots, "console-phone.png") });
   // A tap is imprecise: it may have selected a car.
   if (await back(page).isVisible()) await back(page).tap();
-  await page.locator("#inspector .list button").first().tap();
+  await page.locator("#inspector .list a").first().tap();
   await page.locator("#inspector .machine").first().waitFor();
   const wide = await page.evaluate(() => document.scrollingElement.scrollWidth);
   assert.ok(wide <= width[1], `${wide} px wide with a trip shown`);

@@ -12,8 +12,8 @@ const EXPECTED = [
   /WebSocket connection to .* failed/,
 ];
 
-/** Opens a page; `complaints` lists its errors so far. */
-export async function openPage(browser, url, { size = "laptop", theme = "light" } = {}) {
+/** Opens a page of the service at `url`; `complaints` lists its errors so far. */
+export async function openPage(browser, url, { path = "/city", size = "laptop", theme = "light" } = {}) {
   const complaints = [];
   const isPhone = size === "phone";
   const context = await browser.newContext({
@@ -44,7 +44,7 @@ export async function openPage(browser, url, { size = "laptop", theme = "light" 
       window.violations.push(`${violatedDirective} ${blockedURI}`),
     );
   });
-  await page.goto(url);
+  await page.goto(url + path);
   return { page, complaints, close: () => context.close() };
 }
 

@@ -3,33 +3,88 @@
 
 use std::collections::BTreeSet;
 
-use crate::harness::{ApiResponse, App};
+use crate::harness::{ApiResponse, App, id};
 use reqwest::Method;
 use serde_json::Value;
 
+/// An address of each kind of page of the console.
+const PAGES: [&str; 4] = ["/", "/city", "/city/audit", "/city/trips/trip_01jd7zq8w3e9mvd1ab2c3d4e5f"];
+
 #[tokio::test(flavor = "multi_thread")]
-async fn page_and_files_are_served_with_policy_and_etag() {
+async fn pages_and_files_are_served_with_policy_and_etag() {
     let app = App::start().await;
     let client = app.rider().await;
-    let page = client.get("/").await;
-    assert_eq!((page.status.as_u16(), page.header("content-type")), (200, Some("text/html; charset=utf-8")));
-    let text = String::from_utf8(page.bytes.to_vec()).unwrap();
-    let files: Vec<_> = text.split('"').filter(|part| part.starts_with("/console/")).collect();
-    assert!(files.len() >= 4, "{files:?}");
+    let mut files = BTreeSet::new();
+    for path in PAGES {
+        let page = client.get(path).await;
+        assert_eq!(
+            (page.status.as_u16(), page.header("content-type")),
+            (200, Some("text/html; charset=utf-8")),
+            "{path}"
+        );
+        let text = String::from_utf8(page.bytes.to_vec()).unwrap();
+        assert!(!text.contains("{{"), "{path} has an open placeholder");
+        let is_file = |part: &&str| part.starts_with("/console/") || part.starts_with("/shell/");
+        files.extend(text.split('"').filter(is_file).map(str::to_owned));
+    }
+    assert!(files.len() >= 7, "{files:?}");
     for path in files {
-        let file = client.get(path).await;
+        let file = client.get(&path).await;
         assert_eq!(file.status, 200, "{path}");
         let policy = file.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'self';"), "{path}: {policy}");
         let tag = file.header("etag").unwrap().to_owned();
-        let again = ApiResponse::of(client.request(Method::GET, path).header("If-None-Match", &tag)).await;
+        let again = ApiResponse::of(client.request(Method::GET, &path).header("If-None-Match", &tag)).await;
         assert_eq!((again.status.as_u16(), again.bytes.len()), (304, 0), "{path}");
-        let other = ApiResponse::of(client.request(Method::GET, path).header("If-None-Match", "\"0\"")).await;
+        let other = ApiResponse::of(client.request(Method::GET, &path).header("If-None-Match", "\"0\"")).await;
         assert_eq!(other.status, 200, "{path}");
     }
-    for missing in ["/console/nothing.js", "/console/..%2Fconsole.rs", "/console/"] {
+    for missing in [
+        "/console/nothing.js",
+        "/console/..%2Fconsole.rs",
+        "/console/",
+        "/console/city.html",
+        "/shell/nothing.css",
+        "/city/nothing",
+        "/city/offers/ofr_01jd7zq8w3e9mvd1ab2c3d4e5f",
+        "/city/trips/",
+    ] {
         client.get(missing).await.expect_problem(404, "not_found");
     }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn header_links_every_page_and_marks_the_current_one() {
+    let app = App::start().await;
+    let client = app.rider().await;
+    for (path, current) in [("/", None), ("/city", Some("City"))] {
+        let text = String::from_utf8(client.get(path).await.bytes.to_vec()).unwrap();
+        for link in ["/city", "/docs/", "/problems", "/metrics"] {
+            assert!(text.contains(&format!("href=\"{link}\"")), "{path} has no link to {link}");
+        }
+        let marked = text.split("aria-current=\"page\">").nth(1).and_then(|rest| rest.split('<').next());
+        assert_eq!(marked, current, "{path}");
+    }
+    app.stop().await;
+}
+
+/// The pages show it, so it has to be there without a token, and to be new.
+#[tokio::test(flavor = "multi_thread")]
+async fn latest_audit_is_made_again_after_a_violation() {
+    let app = App::start().await;
+    let rider = app.rider().await;
+    let first = rider.get("/v1/sandbox/audit").await.expect(200);
+    assert_eq!((&first["clean"], first["violations"].as_object().unwrap().len()), (&Value::from(true), 9), "{first}");
+    let trip = rider.request_trip().await;
+    rider.until_state(id(&trip), "searching").await;
+    // A gap in the events of the trip.
+    app.break_with("alter table trip_events disable trigger user; update trip_events set seq = 3 where seq = 2").await;
+    let found = app.until("the violation", async || {
+        let report = rider.get("/v1/sandbox/audit").await.expect(200);
+        (report["violations"]["events"] == 1).then_some(report)
+    });
+    assert_eq!(found.await["clean"], false);
     app.stop().await;
 }
 

@@ -1,7 +1,8 @@
 // Events between the parts of the page. No part imports another for this; all import the bus.
 //
 //   call        a finished API call (see api.js)
-//   select      {kind: 'trip' | 'driver' | 'rider' | 'payment', id}, or null: what the inspector shows
+//   select      {kind: 'trip' | 'driver' | 'rider' | 'payment' | 'request' | 'audit', id}, or null: what the inspector shows
+//   proof       {state, text, more, report}: the latest audit, judged (see proof.js)
 //   world       the state of the city from the live stream (see live.js)
 //   clock       {real, domain, scale}: the domain clock was read or set
 //   connection  'up' | 'down': whether the service answers

@@ -1,15 +1,17 @@
 // Shows the selected trip, driver, rider or payment.
 
 import { call } from "./api.js";
+import { inspectAudit } from "./audit.js";
 import { emit, on } from "./bus.js";
 import { h, update } from "./dom.js";
 import { inspectDriver } from "./drive.js";
 import { inspectPayment } from "./money.js";
+import { inspectRequest } from "./request.js";
 import { inspectRider } from "./rider.js";
 import { inspectTrip } from "./trip.js";
 import { tripRow } from "./trips.js";
 
-const PANELS = { trip: inspectTrip, driver: inspectDriver, rider: inspectRider, payment: inspectPayment };
+const PANELS = { trip: inspectTrip, driver: inspectDriver, rider: inspectRider, payment: inspectPayment, request: inspectRequest, audit: inspectAudit };
 
 /**
  * Makes the inspector. It shows the object of each `select` event; a panel is a function of element, id and map that returns a

@@ -73,7 +73,7 @@ async function showSql(answer, place) {
   place.replaceChildren(...requests.map(statements));
 }
 
-function statements({ statements, left_out, duration_us }) {
+export function statements({ statements, left_out, duration_us }) {
   if (statements.length === 0) return h("p.muted", {}, "None: the response came from memory, or the request was refused earlier.");
   const total = statements.reduce((sum, one) => sum + one.elapsed_us, 0);
   const ms = (us) => `${(us / 1000).toFixed(2)} ms`;

@@ -1,5 +1,6 @@
 // Puts the parts of the page together.
 
+import { keepAddress } from "./address.js";
 import { emit, on } from "./bus.js";
 import { createCharts } from "./charts.js";
 import { createClock } from "./clock.js";
@@ -13,12 +14,12 @@ import { startZones } from "./zones.js";
 
 const element = (id) => document.getElementById(id);
 
-let metersPerPixel = Infinity;
+let view = { metersPerPixel: Infinity };
 const map = createMap({
   canvas: element("map"),
   // A click selects a car or a trip, except while the rider chooses the dropoff.
-  onClick: (place, hit) => (hit && !ride.isHalfWay() ? emit("select", hit) : ride.click(place, metersPerPixel)),
-  onView: (view) => (metersPerPixel = view.metersPerPixel),
+  onClick: (place, hit) => (hit && !ride.isHalfWay() ? emit("select", hit) : ride.click(place, view.metersPerPixel)),
+  onView: (now) => (view = now),
 });
 const ride = createRide(element("ride"), map);
 createInspector(element("inspector"), map);
@@ -27,6 +28,7 @@ createExperiments(element("experiments"));
 createCharts(element("charts"));
 createClock(element("clock"));
 on("select", (selected) => map.select(selected));
+keepAddress();
 new ResizeObserver(() => map.resize()).observe(element("map"));
 startLive(map);
 startZones(map);
@@ -35,13 +37,6 @@ on("connection", (state) => {
   element("connection").textContent = state === "up" ? "" : "The service is not responding. Reconnecting …";
   document.body.classList.toggle("down", state !== "up");
 });
-
-// The theme's toggle.
-const showTheme = () =>
-  element("theme").setAttribute("aria-pressed", document.documentElement.dataset.theme === "dark");
-element("theme").addEventListener("click", () => window.toggleTheme());
-document.addEventListener("theme", showTheme);
-showTheme();
 
 // The tabs, with arrow keys as in the ARIA pattern.
 const tabs = [...document.querySelectorAll('[role="tab"]')];
@@ -71,3 +66,20 @@ function fold(isFolded) {
   element("fold").textContent = isFolded ? "Unfold" : "Fold";
 }
 element("fold").addEventListener("click", () => fold(!element("panels").hidden));
+
+// The front page's ways in: `?tab=experiments` opens a tab, `?ride` suggests a ride through the middle of the map.
+const wanted = new URLSearchParams(location.search);
+const tab = tabs.find((one) => one.id === `tab-${wanted.get("tab")}`);
+if (tab) show(tab);
+if (wanted.has("ride")) {
+  const stop = on("world", ({ drivers }) => {
+    if (!drivers?.free) return;
+    stop();
+    if (element("ride").dataset.state !== "idle") return;
+    const { lat, lon, metersPerPixel, width, height } = view;
+    const degrees = metersPerPixel / 111_320; // of latitude, to a pixel
+    const dropoff = { lat: lat + 0.2 * height * degrees, lon: lon + (0.16 * width * degrees) / Math.cos((lat * Math.PI) / 180) };
+    ride.click({ lat, lon }, metersPerPixel);
+    ride.click(dropoff, metersPerPixel);
+  });
+}

@@ -11,7 +11,7 @@ export function head(kind, id, badges) {
     {},
     h("button.quiet.back", { type: "button", onclick: () => emit("select", null) }, "← Latest trips"),
     h("div.row", {}, h("h2", {}, kind[0].toUpperCase() + kind.slice(1)), badges),
-    h("div.row", {}, h("code.id", {}, id), copy),
+    id && h("div.row", {}, h("code.id", {}, id), copy),
   );
 }
 

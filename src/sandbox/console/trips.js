@@ -1,7 +1,7 @@
 // Shared by the panels: state badges, list rows, and a subscription to one trip with its events.
 
+import { pathOf } from "./address.js";
 import { call, stream } from "./api.js";
-import { emit } from "./bus.js";
 import { h, money, short, time, words } from "./dom.js";
 import { isOver } from "./states.js";
 
@@ -18,15 +18,9 @@ export function badge(state) {
   return h(look ? `span.state.${look}` : "span.state", {}, words(state));
 }
 
-/** A link that selects an object by its id. */
+/** A link to an object. */
 export const link = (kind, id) =>
-  id
-    ? h(
-        "button.link.mono",
-        { type: "button", title: id, "data-focus": id, onclick: () => emit("select", { kind, id }) },
-        short(id),
-      )
-    : "–";
+  id ? h("a.mono", { href: pathOf({ kind, id }), title: id, "data-focus": id }, short(id)) : "–";
 
 /** A trip as a list row. */
 export function tripRow(trip) {
@@ -34,8 +28,8 @@ export function tripRow(trip) {
     "li",
     {},
     h(
-      "button.item",
-      { type: "button", "data-focus": trip.id, onclick: () => emit("select", { kind: "trip", id: trip.id }) },
+      "a.item",
+      { href: pathOf({ kind: "trip", id: trip.id }), "data-focus": trip.id },
       h("span.mono", {}, short(trip.id)),
       badge(trip.state),
       h("span.muted", {}, time(trip.requested_at)),

@@ -1,44 +1,51 @@
-//! The console: `/`, and its files under `/console/`.
+//! The front page `/`, the console `/city`, and their files under `/console/`.
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 
+use crate::api::shell::{self, PageLink, Shell};
 use crate::platform::error::Refusal;
-use crate::platform::http::{HttpResult, is_known};
-use crate::sandbox::console::{File, tag};
+use crate::platform::http::HttpResult;
+use crate::sandbox::console::File;
 
-/// Only resources of this service: none from elsewhere, none inline, and no frame around the page.
-const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; \
-                      frame-ancestors 'none'";
+/// The shell of every page while the console is served.
+pub(crate) const SHELL: Shell = Shell {
+    links: &[
+        PageLink { path: "/city", text: "City" },
+        PageLink { path: "/docs/", text: "API" },
+        PageLink { path: "/problems", text: "Errors" },
+        PageLink { path: "/metrics", text: "Metrics" },
+    ],
+    script: Some("/console/shell.js"),
+};
 
 /// Registers the routes, which the OpenAPI document leaves out.
 pub fn configure(config: &mut web::ServiceConfig) {
     config
-        .service(web::resource("/").route(web::get().to(home)))
+        .service(web::resource("/").route(web::get().to(front)))
+        .service(web::resource("/city").route(web::get().to(city)))
+        .service(web::resource("/city/audit").route(web::get().to(city)))
+        .service(web::resource("/city/{kind:trips|drivers|riders|payments|requests}/{id}").route(web::get().to(city)))
         .service(web::resource("/console/{file}").route(web::get().to(file)));
 }
 
-async fn home(http: HttpRequest) -> HttpResult {
-    send(&http, "index.html")
+async fn front(http: HttpRequest) -> HttpResult {
+    page(&http, "front.html", "/")
+}
+
+/// The page is the same for each object: its script reads the address, and says so if there is no such object.
+async fn city(http: HttpRequest) -> HttpResult {
+    page(&http, "city.html", "/city")
 }
 
 async fn file(http: HttpRequest) -> HttpResult {
-    send(&http, http.match_info().query("file"))
+    // A page has an address of its own.
+    let found = File::named(http.match_info().query("file")).filter(|file| !file.name.ends_with(".html"));
+    let file = found.ok_or_else(|| Refusal::not_found("console file"))?;
+    Ok(shell::send(&http, file.media_type(), file.content().into_owned()))
 }
 
-fn send(http: &HttpRequest, name: &str) -> HttpResult {
-    let file = File::named(name).ok_or_else(|| Refusal::not_found("console file"))?;
-    let content = file.content();
-    let tag = tag(&content);
-    let is_known = is_known(http, &tag);
-    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response
-        .insert_header((ETAG, tag))
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"));
-    if is_known {
-        return Ok(response.finish());
-    }
-    Ok(response.insert_header((CONTENT_TYPE, file.media_type())).body(content.into_owned()))
+fn page(http: &HttpRequest, name: &str, current: &str) -> HttpResult {
+    let file = File::named(name).ok_or_else(|| Refusal::not_found("page"))?;
+    let content = String::from_utf8_lossy(&file.content()).into_owned();
+    Ok(shell::send(http, file.media_type(), Shell::of(http).render(&content, current).into_bytes()))
 }

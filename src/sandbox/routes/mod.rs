@@ -1,7 +1,8 @@
 //! The sandbox's routes.
 
+mod audits;
 mod clock;
-mod console;
+pub(crate) mod console;
 mod live;
 pub(crate) mod openapi;
 mod process;
@@ -24,6 +25,7 @@ use crate::platform::http::origin_check::{check_host, check_origin};
 #[derive(Debug, OpenApi)]
 #[openapi(paths(
     tokens::create,
+    audits::latest,
     clock::clock,
     clock::set_clock,
     requests::sql,
@@ -47,6 +49,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     let sandbox = web::scope("/v1/sandbox")
         .wrap(from_fn(guard))
         .service(web::resource("/tokens").route(post().to(tokens::create)))
+        .service(web::resource("/audit").route(get().to(audits::latest)))
         .service(web::resource("/clock").route(get().to(clock::clock)).route(post().to(clock::set_clock)))
         .service(web::resource("/requests/{trace_id}").route(get().to(requests::sql)))
         .service(web::resource("/kill").route(post().to(process::kill)))

@@ -86,7 +86,8 @@ const ROUTES: &[(&str, &[&str])] = &[
 ];
 
 /// Public pages that are not in the OpenAPI document.
-const PAGES: &[&str] = &["/", "/metrics", "/openapi.json", "/docs/", "/problems/not_found"];
+const PAGES: &[&str] =
+    &["/", "/city", "/metrics", "/openapi.json", "/docs/", "/problems/not_found", "/shell/shell.css"];
 
 /// A request that is complete except for the caller and the object.
 fn request(app: &App, operation: &str) -> RequestBuilder {

@@ -1,4 +1,4 @@
-// Light or dark, set before the first paint: the system's setting, or the choice made here. The only script that is not a module.
+// Light or dark, set before the first paint: the system's setting, or the choice made here. Not a module, so that it runs at once.
 "use strict";
 {
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -9,14 +9,19 @@
       document.documentElement.dataset.theme = theme;
       document.dispatchEvent(new CustomEvent("theme", { detail: theme }));
     }
+    document.getElementById("theme")?.setAttribute("aria-pressed", theme === "dark");
   };
   apply();
   system.addEventListener("change", apply);
   // The toggle selects the other theme, and follows the system again when both are the same.
-  window.toggleTheme = () => {
+  const toggle = () => {
     const other = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
     if ((other === "dark") === system.matches) localStorage.removeItem("ridematch.theme");
     else localStorage.setItem("ridematch.theme", other);
     apply();
   };
+  document.addEventListener("DOMContentLoaded", () => {
+    apply();
+    document.getElementById("theme")?.addEventListener("click", toggle);
+  });
 }

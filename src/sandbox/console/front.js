@@ -1,0 +1,33 @@
+// The front page: the proof in figures, and the live city.
+
+import { on } from "./bus.js";
+import { h, update } from "./dom.js";
+import { startLive } from "./live.js";
+import { createMap } from "./map.js";
+import { captured } from "./proof.js";
+import { startZones } from "./zones.js";
+
+const element = (id) => document.getElementById(id);
+
+const map = createMap({ canvas: element("map"), onClick: () => location.assign("/city") });
+new ResizeObserver(() => map.resize()).observe(element("map"));
+startLive(map);
+startZones(map);
+
+on("proof", (proof) => update(element("evidence"), [proof.state, proof.text, proof.more], () => figures(proof)));
+
+function figures({ state, text, report }) {
+  if (!report) return figure(text, "", state);
+  const counts = Object.values(report.violations);
+  const { ours, theirs } = captured(report);
+  const isDown = state === "waits" && !text.includes("invariants");
+  const sums = report.provider === "checked" ? `${ours} = ${theirs}`.replace("=", ours === theirs ? "=" : "≠") : ours;
+  return [
+    figure(`${counts.filter((count) => count === 0).length} of ${counts.length}`, "invariants hold, from double assignments to lost webhooks", state),
+    figure(sums, "captured, by our ledger and by the payment provider", state),
+    figure(String(report.unsettled), "trips that are over and not yet settled", state),
+    isDown && h("div.figure", { "data-state": "waits" }, h("dt", {}, text), h("dd", {}, "the figures are of the last audit")),
+  ];
+}
+
+const figure = (value, meaning, state) => h("div.figure", { "data-state": state }, h("dt", {}, value), h("dd", {}, meaning));

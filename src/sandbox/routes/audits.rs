@@ -1,0 +1,17 @@
+//! The latest audit.
+
+use actix_web::{HttpResponse, web};
+
+use crate::audit::AuditReport;
+use crate::platform::http::{HttpResult, Public, Request};
+use crate::sandbox::Sandbox;
+
+/// Get the latest audit
+///
+/// The report of `GET /v1/ops/audit?recent=true`, some seconds old, and without a token: the service audits itself every few seconds while
+/// this is requested, for all viewers at once. `checked_at` is the time of the report. The pages show it in their header.
+#[utoipa::path(get, path = "/v1/sandbox/audit", tag = "sandbox", operation_id = "get_latest_audit", security(()),
+    responses((status = 200, description = "The report; `clean` is the result", body = AuditReport)))]
+pub(super) async fn latest(_request: Request<Public>, sandbox: web::Data<Sandbox>) -> HttpResult {
+    Ok(HttpResponse::Ok().json(sandbox.audits.latest().await?))
+}
