@@ -82,7 +82,7 @@ async fn latest_audit_is_made_again_after_a_violation() {
     app.break_with("alter table trip_events disable trigger user; update trip_events set seq = 3 where seq = 2").await;
     let found = app.until("the violation", async || {
         let report = rider.get("/v1/sandbox/audit").await.expect(200);
-        (report["violations"]["events"] == 1).then_some(report)
+        (report["violations"]["events"] != 0).then_some(report)
     });
     assert_eq!(found.await["clean"], false);
     app.stop().await;
