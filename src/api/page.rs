@@ -5,17 +5,28 @@ use actix_web::{HttpRequest, HttpResponse};
 use pulldown_cmark::{Parser, html};
 use serde::Serialize;
 
+use crate::api::shell::Shell;
 use crate::platform::http::negotiate;
 
 /// The HTML template. It loads nothing from other hosts.
 const TEMPLATE: &str = include_str!("page.html");
 
+/// The style sheet, beside the error pages.
+pub const STYLE: &str = include_str!("page.css");
+
+/// The path of the error pages, which begins the path of each of them.
+const ERRORS: &str = "/problems";
+
+/// The script that makes commands runnable. The commands are those of the demo.
+const SCRIPT: &str =
+    if cfg!(feature = "sandbox") { "<script type=\"module\" src=\"/problems/run.js\"></script>" } else { "" };
+
 /// The service's address in the Markdown sources.
 const SOURCE_ADDRESS: &str = "http://127.0.0.1:8080";
 
-/// A page needs nothing but its inline style.
-const POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// A page needs the style sheets and scripts of this service, which send requests to it.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// A page with a JSON equivalent.
 pub struct Page<'a, T> {
@@ -55,7 +66,11 @@ impl<T: Serialize> Page<'_, T> {
             Form::Html => {
                 let mut body = String::new();
                 html::push_html(&mut body, Parser::new(&markdown));
-                let page = TEMPLATE.replace("{{title}}", self.title).replace("{{body}}", &body);
+                let current = if http.path().starts_with(ERRORS) { ERRORS } else { http.path() };
+                let template = Shell::of(http).render(TEMPLATE, current);
+                let script = if body.contains("language-sh") { SCRIPT } else { "" };
+                let page = template.replacen("{{title}}", self.title, 1).replacen("{{script}}", script, 1);
+                let page = page.replacen("{{body}}", &body, 1);
                 response.insert_header((header::CONTENT_SECURITY_POLICY, POLICY));
                 response.content_type("text/html; charset=utf-8").body(page)
             }

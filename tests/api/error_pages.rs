@@ -1,6 +1,7 @@
 //! Error pages: every example is run, and codes without an example are produced here.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -101,7 +102,14 @@ async fn page_is_served_as_html_markdown_or_json() {
     assert_eq!(html.header("content-type"), Some("text/html; charset=utf-8"));
     let policy = html.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    assert!(!policy.contains("unsafe"), "{policy}");
     let html = text(&html);
+    assert!(html.contains("src=\"/problems/run.js\""), "{html}");
+    for path in ["/problems/page.css", "/problems/run.js", "/problems/shell_language.js", "/problems/shell_tools.js"] {
+        assert_eq!(page(&app, path, "*/*").await.status, 200, "{path}");
+    }
+    // A page without commands needs no script of its own.
+    assert!(!text(&page(&app, "/problems/internal", "text/html").await).contains("run.js"));
     assert!(html.contains("<h1>Wrong PIN</h1>") && html.contains("<h2>What to do</h2>"), "{html}");
     // The commands contain the address from the request's `Host`.
     assert!(html.contains(&app.base_url) && !html.contains("127.0.0.1:8080"), "{html}");
@@ -214,22 +222,35 @@ async fn accept_checks_the_trip_as_well_as_the_offer() {
     app.stop().await;
 }
 
+/// Returns the paths of the explorer's files that a file of it refers to: attributes of the page, and imports.
+fn files_of(text: &str) -> Vec<String> {
+    let quoted = text.split(['"', '\'']);
+    let path = |part: &str| match part.strip_prefix("./") {
+        Some(name) => Some(format!("/docs/{name}")),
+        None => part.starts_with("/docs/").then(|| part.to_owned()),
+    };
+    quoted.filter_map(path).collect()
+}
+
 /// The explorer is embedded in the binary and refers to no other host.
 #[tokio::test(flavor = "multi_thread")]
 async fn explorer_is_complete_and_needs_no_other_host() {
     let app = App::start().await;
-    let own = ["/docs/", "/docs/explorer.css", "/docs/explorer.js"];
-    for path in own {
-        let response = page(&app, path, "*/*").await;
-        assert!(response.header("content-security-policy").unwrap().starts_with("default-src 'self'"));
+    let mut left = vec!["/docs/".to_owned()];
+    let mut seen = BTreeSet::new();
+    while let Some(path) = left.pop() {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let response = page(&app, &path, "*/*").await;
+        let policy = response.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'self'") && !policy.contains("unsafe"), "{path}: {policy}");
         let text = text(&response);
-        assert!(!text.contains("http://") && !text.contains("https://"), "{path} refers to another host");
+        let other_hosts = text.replace("http://www.w3.org/2000/svg", "");
+        assert!(!other_hosts.contains("http://") && !other_hosts.contains("https://"), "{path} refers to another host");
+        left.extend(files_of(&text));
     }
-    let index = text(&page(&app, "/docs/", "text/html").await);
-    let files = index.split(['"', '\'']).filter(|part| part.starts_with("/docs/"));
-    for file in files {
-        assert_eq!(page(&app, file, "*/*").await.status, 200, "{file}");
-    }
+    assert!(seen.len() > 9 && seen.contains("/docs/explorer.css"), "{seen:?}");
     let moved = ApiResponse::of(
         launcher::http_client().redirect(reqwest::redirect::Policy::none()).build().unwrap().get(app.url("/docs")),
     );

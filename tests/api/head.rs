@@ -14,7 +14,7 @@ const PAGES: [&str; 11] = [
     "/shell/shell.css",
     "/docs",
     "/docs/",
-    "/docs/swagger-ui.css",
+    "/docs/explorer.css",
     "/console/style.css",
     "/openapi.json",
     "/problems",

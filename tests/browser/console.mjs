@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 import { startDemo } from "./demo.mjs";
+import * as explorer from "./explorer.mjs";
 import { PATIENCE, openPage, until } from "./page.mjs";
 import { addresses, frontPage, proofAcrossAKill } from "./shell.mjs";
 
@@ -72,6 +73,23 @@ async function journeys() {
     await journey(`from the front page to a ride, ${size}`, front, (page) => frontPage(page, { shots, size, axe: AXE }));
     await journey(`addresses and search, ${size}`, front, (page) => addresses(page, demo));
     await front.close();
+  }
+  const api = await openPage(browser, demo.url, { path: "/docs/" });
+  await journey("the explorer's search", api, explorer.searchOperations);
+  await journey("every operation in the explorer", api, explorer.everyOperation);
+  await journey("keys of the explorer", api, explorer.freshKeys);
+  await journey("a pasted token", api, explorer.pastedToken);
+  await journey("a stream in the explorer", api, explorer.openStream);
+  await journey("a ride in the explorer", api, (page) => explorer.rideByNextSteps(page, shots));
+  await journey("the commands of an error page", api, explorer.runErrorPage);
+  await journey("the commands of every error page", api, explorer.everyErrorPage);
+  await explorer.errorPageWithoutScript(browser, demo.url);
+  await api.close();
+  for (const options of [{ theme: "light" }, { theme: "dark" }, { size: "phone" }]) {
+    const name = Object.values(options).join("");
+    const shown = await openPage(browser, demo.url, { path: "/docs/", ...options });
+    await journey(`the explorer, ${name}`, shown, (page) => explorer.explorerAccessible(page, { axe: AXE, shots, name }));
+    await shown.close();
   }
   const lab = await openPage(browser, demo.url);
   await journey("every experiment", lab, experiments);

@@ -9,13 +9,22 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
-use crate::api::page::{Page, localized};
+use crate::api::page::{Page, STYLE, localized};
+use crate::api::shell;
 use crate::platform::error::{Code, Refusal};
 use crate::platform::http::HttpResult;
 
 /// The shell functions of the examples.
 #[cfg(feature = "sandbox")]
 const PRELUDE: &str = include_str!("prelude.sh");
+
+/// The modules that run the examples in the page.
+#[cfg(feature = "sandbox")]
+const MODULES: [(&str, &str); 3] = [
+    ("/problems/run.js", include_str!("run.js")),
+    ("/problems/shell_language.js", include_str!("shell_language.js")),
+    ("/problems/shell_tools.js", include_str!("shell_tools.js")),
+];
 
 /// The minimum similarity of a suggestion: Jaro-Winkler, where 1 means equal.
 const SIMILARITY_MIN: f64 = 0.75;
@@ -28,6 +37,14 @@ pub fn configure(config: &mut web::ServiceConfig) {
     config.service(web::resource("/problems").route(web::get().to(index)));
     #[cfg(feature = "sandbox")]
     config.service(web::resource("/problems/prelude.sh").route(web::get().to(prelude)));
+    #[cfg(feature = "sandbox")]
+    for (path, content) in MODULES {
+        let send = move |http: HttpRequest| async move {
+            shell::send(&http, "text/javascript; charset=utf-8", content.as_bytes().to_vec())
+        };
+        config.service(web::resource(path).route(web::get().to(send)));
+    }
+    config.service(web::resource("/problems/page.css").route(web::get().to(style)));
     config.service(web::resource("/problems/{code}").route(web::get().to(problem)));
 }
 
@@ -99,6 +116,10 @@ const fn page(code: Code) -> &'static str {
     }
 }
 
+async fn style(http: HttpRequest) -> HttpResponse {
+    shell::send(&http, "text/css; charset=utf-8", STYLE.as_bytes().to_vec())
+}
+
 async fn problem(name: web::Path<String>, http: HttpRequest) -> HttpResult {
     let code = Code::ALL.iter().find(|code| code.problem_type().name == name.as_str());
     let code = *code.ok_or_else(|| unknown(&name))?;
@@ -135,9 +156,10 @@ async fn index(http: HttpRequest) -> HttpResponse {
     let mut codes = Code::ALL.to_vec();
     // The sort is stable: within a status, codes stay in the order of the checks.
     codes.sort_by_key(|code| code.problem_type().status);
-    let mut markdown = "# Errors\n\nEvery error is a problem document (RFC 9457): `code` is for programs, `detail` for people, and \
-        `type` is the path of one of these pages. Their examples can be pasted into a terminal and run against a demo.\n"
-        .to_owned();
+    let mut markdown =
+        "# Errors\n\nEvery error is a problem document (RFC 9457): `code` is for programs, `detail` for people, and \
+        `type` is the path of one of these pages. Against a demo, their examples run in the page and in a terminal.\n"
+            .to_owned();
     for group in codes.chunk_by(|one, other| one.problem_type().status == other.problem_type().status) {
         let status = group[0].problem_type().status;
         let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default();

@@ -1,29 +1,36 @@
-//! The API explorer at `/docs`: Swagger UI, embedded in the binary, with our page and script. See `docs/decisions/explorer.md`.
+//! The API explorer at `/docs`: a page and modules of our own, driven by the OpenAPI document. See `docs/decisions/explorer.md`.
 //!
 //! Where the document has an operation that creates tokens, the script uses it.
 
-use std::sync::Arc;
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpRequest, HttpResponse, web};
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, LOCATION};
-use actix_web::{HttpResponse, web};
-use utoipa_swagger_ui::Config;
-
-use crate::platform::error::{Error, Refusal};
+use crate::api::shell::{self, Shell};
+use crate::platform::error::Refusal;
 use crate::platform::http::HttpResult;
 
-/// Allows only files of the service. Swagger UI sets inline styles, and loads its icons as `data:`.
-const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; \
-                      form-action 'none'; frame-ancestors 'none'";
+/// The path of the page.
+const PATH: &str = "/docs/";
 
-/// Our files: name, media type, content.
-const OWN_FILES: [(&str, &str, &str); 3] = [
-    ("", "text/html; charset=utf-8", include_str!("index.html")),
-    ("explorer.css", "text/css; charset=utf-8", include_str!("explorer.css")),
-    ("explorer.js", "text/javascript; charset=utf-8", include_str!("explorer.js")),
+/// The page, with the placeholders of the shell.
+const PAGE: &str = include_str!("index.html");
+
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// The other files: name, media type, content.
+const FILES: [(&str, &str, &str); 10] = [
+    ("explorer.css", CSS, include_str!("explorer.css")),
+    ("elements.js", JAVASCRIPT, include_str!("elements.js")),
+    ("explorer.js", JAVASCRIPT, include_str!("explorer.js")),
+    ("openapi_document.js", JAVASCRIPT, include_str!("openapi_document.js")),
+    ("operation_list.js", JAVASCRIPT, include_str!("operation_list.js")),
+    ("request_form.js", JAVASCRIPT, include_str!("request_form.js")),
+    ("request_sender.js", JAVASCRIPT, include_str!("request_sender.js")),
+    ("response_view.js", JAVASCRIPT, include_str!("response_view.js")),
+    ("ride_steps.js", JAVASCRIPT, include_str!("ride_steps.js")),
+    ("schema_view.js", JAVASCRIPT, include_str!("schema_view.js")),
 ];
-
-/// The files of Swagger UI that our page uses. Its own page and initializer, which refer to other hosts, are not served.
-const SWAGGER_FILES: [&str; 3] = ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
 
 /// Adds the module's routes.
 pub fn configure(config: &mut web::ServiceConfig) {
@@ -33,25 +40,31 @@ pub fn configure(config: &mut web::ServiceConfig) {
 }
 
 async fn redirect() -> HttpResponse {
-    HttpResponse::PermanentRedirect().insert_header((LOCATION, "/docs/")).finish()
+    HttpResponse::PermanentRedirect().insert_header((LOCATION, PATH)).finish()
 }
 
-async fn file(name: web::Path<String>) -> HttpResult {
-    if let Some((_, kind, text)) = OWN_FILES.iter().find(|(own, ..)| *own == name.as_str()) {
-        let mut response = HttpResponse::Ok();
-        response.insert_header((CONTENT_SECURITY_POLICY, POLICY)).insert_header((CACHE_CONTROL, "no-cache"));
-        return Ok(response.content_type(*kind).body(*text));
+async fn file(http: HttpRequest, name: web::Path<String>) -> HttpResult {
+    if name.is_empty() {
+        let page = Shell::of(&http).render(PAGE, PATH);
+        return Ok(shell::send(&http, "text/html; charset=utf-8", page.into_bytes()));
     }
-    if !SWAGGER_FILES.contains(&name.as_str()) {
-        return Err(Refusal::not_found("page").into());
+    let file = FILES.iter().find(|(own, ..)| *own == name.as_str());
+    let (_, media_type, content) = file.ok_or_else(|| Refusal::not_found("page"))?;
+    Ok(shell::send(&http, media_type, content.as_bytes().to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::openapi;
+
+    /// The script leaves out a step that the document does not have, so that a renamed operation would go unnoticed.
+    #[test]
+    fn every_step_of_the_ride_is_an_operation() {
+        let document = openapi::document().to_json().unwrap();
+        let steps: Vec<_> = include_str!("ride_steps.js").split('"').skip(1).step_by(2).collect();
+        assert!(steps.len() > 10, "{steps:?}");
+        for step in steps {
+            assert!(document.contains(&format!("\"operationId\":\"{step}\"")), "{step}");
+        }
     }
-    let found = utoipa_swagger_ui::serve(&name, Arc::new(Config::default()));
-    let found = found.map_err(|error| Error::Bug(format!("{name}: {error}")))?;
-    let file = found.ok_or_else(|| Error::Bug(format!("{name} is not in the binary")))?;
-    let mut response = HttpResponse::Ok();
-    if file.gzpipped {
-        response.insert_header((CONTENT_ENCODING, "gzip"));
-    }
-    response.insert_header((CACHE_CONTROL, "max-age=3600"));
-    Ok(response.content_type(file.content_type).body(file.bytes.into_owned()))
 }

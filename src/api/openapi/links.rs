@@ -40,6 +40,7 @@ const LINKS: &[LinkRow] = links! {
     get_trip 200 => {
         get_trip("trip_id" = "$response.body#/id", "If-None-Match" = "$response.header.ETag");
         cancel_trip("trip_id" = "$response.body#/id", "If-Match" = "$response.header.ETag");
+        start_trip("trip_id" = "$response.body#/id");
         complete_trip("trip_id" = "$response.body#/id", "If-Match" = "$response.header.ETag");
         abort_trip("trip_id" = "$response.body#/id", "If-Match" = "$response.header.ETag");
         reset_pin("trip_id" = "$response.body#/id");
@@ -141,7 +142,12 @@ pub(super) fn names() -> Vec<&'static str> {
 
 /// Returns the body of the next request if it contains a value of this response.
 fn body(row: &LinkRow) -> Option<Value> {
-    (row.to == "request_trip").then(|| json!({"quote_id": "$response.body#/id", "payment_method": "pm_card_visa"}))
+    match (row.from, row.to) {
+        (_, "request_trip") => Some(json!({"quote_id": "$response.body#/id", "payment_method": "pm_card_visa"})),
+        // Only the rider's response has the PIN.
+        ("get_trip", "start_trip") => Some(json!({"pin": "$response.body#/pin"})),
+        _ => None,
+    }
 }
 
 fn description(row: &LinkRow) -> String {
