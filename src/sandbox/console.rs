@@ -36,6 +36,7 @@ files! {
     "domain.js"
     "drive.js"
     "experiment_cards.js"
+    "faults.css"
     "gestures.js"
     "inspector.js"
     "live.js"
