@@ -2,7 +2,8 @@
 
 import { call, stream } from "./api.js";
 import { emit } from "./bus.js";
-import { h, money, short, time, words } from "./dom.js";
+import { h, money, short, words } from "./dom.js";
+import { domainTime } from "./domain.js";
 import { isOver } from "./states.js";
 
 const LOOKS = {
@@ -38,7 +39,7 @@ export function tripRow(trip) {
       { type: "button", "data-focus": trip.id, onclick: () => emit("select", { kind: "trip", id: trip.id }) },
       h("span.mono", {}, short(trip.id)),
       badge(trip.state),
-      h("span.muted", {}, time(trip.requested_at)),
+      h("span.muted", {}, domainTime(trip.requested_at)),
       h("span.amount", {}, money(trip.fare ?? trip.price)),
     ),
   );
