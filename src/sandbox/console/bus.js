@@ -1,6 +1,7 @@
 // Events between the parts of the page. No part imports another for this; all import the bus.
 //
 //   call        a finished API call (see api.js)
+//   quiet-call  a finished call of the page itself, which polls
 //   select      {kind: 'trip' | 'driver' | 'rider' | 'payment', id}, or null: what the inspector shows
 //   world       the state of the city from the live stream (see live.js)
 //   clock       {real, domain, scale}: the domain clock was read or set
