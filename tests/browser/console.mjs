@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 import { startDemo } from "./demo.mjs";
+import { FAULTS } from "./faults.mjs";
 import { PATIENCE, openPage, until } from "./page.mjs";
 
 const [binary, shots = "."] = process.argv.slice(2);
@@ -66,6 +67,11 @@ async function journeys() {
   const phone = await openPage(browser, demo.url, { size: "phone" });
   await journey("on a phone", phone, phonePage);
   await phone.close();
+  for (const size of ["laptop", "phone"]) {
+    const opened = await openPage(browser, demo.url, { size });
+    for (const [name, walk] of FAULTS) await journey(`${name} (${size})`, opened, (page) => walk(page, demo));
+    await opened.close();
+  }
   const lab = await openPage(browser, demo.url);
   await journey("every experiment", lab, experiments);
   await lab.close();
