@@ -19,6 +19,7 @@ const WIDE = 320;
 const HIGH = 124;
 const TOP = 26;
 const BOTTOM = HIGH - 20;
+const LABEL_PX = 34; // how wide the label of a mark is
 const TICKS_S = [240, 180, 120, 60, 0];
 
 const milliseconds = (s) => (s === null ? "–" : s < 1 ? `${(s * 1000).toFixed(s < 0.01 ? 1 : 0)} ms` : `${s.toFixed(1)} s`);
@@ -233,7 +234,7 @@ function createChart({ title, note, series, show }, { move, key }) {
       dots[k].setAttribute("cx", shown ? xOf(shown.at, now) : 0);
       dots[k].setAttribute("cy", yOf((value ?? 0) / ceiling));
     }
-    behind.replaceChildren(...gaps(readings, now), ...marks.flatMap((mark) => annotation(mark, now)));
+    behind.replaceChildren(...gaps(readings, now), ...annotations(marks, now));
     crosshair.setAttribute("visibility", isCrossed && shown ? "visible" : "hidden");
     for (const name of ["x1", "x2"]) crosshair.setAttribute(name, shown ? xOf(shown.at, now) : 0);
     picture.dataset.marks = marks.map(({ text }) => text).join(",");
@@ -258,9 +259,16 @@ function gaps(readings, now) {
   return shaded;
 }
 
-function annotation({ at, text }, now) {
-  const x = xOf(at, now);
-  return [svg("line", { class: "event", x1: x, x2: x, y1: 12, y2: BOTTOM }), svg("text", { class: "event-text", x: Math.min(x + 2, WIDE - 30), y: 11 }, text)];
+/** Draws the marks; a label close to the one before goes into a second row. */
+function annotations(marks, now) {
+  let [before, isLow] = [-Infinity, false];
+  return marks.flatMap(({ at, text }) => {
+    const x = xOf(at, now);
+    isLow = x - before < LABEL_PX && !isLow;
+    before = x;
+    const label = svg("text", { class: "event-text", x: Math.min(x + 2, WIDE - 30), y: isLow ? 23 : 11 }, text);
+    return [svg("line", { class: "event", x1: x, x2: x, y1: 12, y2: BOTTOM }), label];
+  });
 }
 
 /** Returns a line through the values, with a gap where one is missing. */

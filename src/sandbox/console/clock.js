@@ -91,7 +91,7 @@ export function createClock(element) {
     const speed = speeds().at(-1) ?? 1;
     if (speed >= clock.scale) return;
     const answer = await setClock({ scale: speed }, "Lower the clock's speed");
-    if (answer.ok) note(`${clock.scale}× was too fast for this machine: positions and answers came too late. Now ${speed}×.`);
+    if (answer.ok) note(`${clock.scale}× was too fast for this machine: now ${speed}×`);
   }
 
   async function read() {
