@@ -37,6 +37,7 @@ files! {
     "drive.js"
     "experiment_cards.js"
     "front.js"
+    "faults.css"
     "gestures.js"
     "inspector.js"
     "live.js"

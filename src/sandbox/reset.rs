@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Sandbox, store};
 use crate::demand::Demand;
 use crate::platform::Platform;
+use crate::platform::db::Db;
 use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::wake::Wake;
 use crate::supply::Supply;
@@ -19,7 +20,7 @@ const CALLS_END_WITHIN: Duration = Duration::from_secs(30);
 /// was interrupted in between. Other processes on the same database are not paused.
 ///
 /// # Errors
-/// If the provider is not the simulator, a provider call does not end, or the database fails. A reset can be repeated.
+/// If the provider is not the simulator, a provider call or a transaction does not end, or the database fails. A reset can be repeated.
 pub async fn run(
     platform: &Platform,
     (supply, demand): (&Supply, &Demand),
@@ -34,19 +35,26 @@ pub async fn run(
     // that nothing counted earlier is saved after; and after, so that nothing counted meanwhile stays.
     let order = demand.in_order().await;
     demand.clear();
-    let summary = platform
-        .db
-        .transaction((), |tx, ()| {
-            Box::pin(async move {
-                let summary = store::clear(tx).await?;
-                [Wake::Deadlines, Wake::Dispatch].into_iter().for_each(|wake| tx.wake(wake));
-                Ok(summary)
-            })
-        })
-        .await?;
+    let summary = clear_alone(&platform.db).await?;
     demand.clear();
     drop(order);
     sandbox.provider.clear().await?;
     trips::worker::index::refresh(platform, supply).await?;
     Ok(summary)
+}
+
+/// Empties the tables in a transaction that runs alone.
+///
+/// Before it locks anything, it takes all other connections of the pool: no other work of this process holds a lock then, so that its
+/// locks on every table cannot form a deadlock, in whatever order other work takes its own. That waits for a connection, as under load.
+async fn clear_alone(db: &Db) -> Result<store::ResetSummary> {
+    db.transaction(db.pool().clone(), |tx, pool| {
+        Box::pin(async move {
+            let _others = store::other_connections(tx, pool).await?;
+            let summary = store::clear(tx).await?;
+            [Wake::Deadlines, Wake::Dispatch].into_iter().for_each(|wake| tx.wake(wake));
+            Ok(summary)
+        })
+    })
+    .await
 }

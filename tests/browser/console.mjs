@@ -11,6 +11,7 @@ import { chromium } from "playwright-core";
 
 import { startDemo } from "./demo.mjs";
 import * as explorer from "./explorer.mjs";
+import { FAULTS } from "./faults.mjs";
 import { PATIENCE, openPage, until } from "./page.mjs";
 import { addresses, frontPage, proofAcrossAKill } from "./shell.mjs";
 
@@ -90,6 +91,11 @@ async function journeys() {
     const shown = await openPage(browser, demo.url, { path: "/docs/", ...options });
     await journey(`the explorer, ${name}`, shown, (page) => explorer.explorerAccessible(page, { axe: AXE, shots, name }));
     await shown.close();
+  }
+  for (const size of ["laptop", "phone"]) {
+    const opened = await openPage(browser, demo.url, { size });
+    for (const [name, walk] of FAULTS) await journey(`${name} (${size})`, opened, (page) => walk(page, demo));
+    await opened.close();
   }
   const lab = await openPage(browser, demo.url);
   await journey("every experiment", lab, experiments);

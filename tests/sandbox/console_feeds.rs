@@ -216,19 +216,51 @@ async fn socket_from_another_site_is_403() {
 }
 
 #[tokio::test]
-async fn invalid_message_closes_the_connection() {
+async fn invalid_message_is_answered_and_the_stream_goes_on() {
+    let app = App::start().await;
+    let driver = app.driver_at(HERE).await;
+    let mut map = Map::at(&app, HERE).await;
+    let (handle, _) = map.only().await;
+    for (message, pointer) in [
+        ("{}", ""),
+        ("no JSON", ""),
+        ("[1]", ""),
+        (r#"{"ack": 1, "identify": 2}"#, ""),
+        (r#"{"view": {"south": 1, "west": 0, "north": 0, "east": 1}}"#, "/view"),
+        (r#"{"view": {"south": 0, "west": 0, "north": 1, "east": 1, "up": 1}}"#, "/view/up"),
+        (r#"{"identify": -1}"#, "/identify"),
+        (r#"{"locate": "me"}"#, "/locate"),
+        (r#"{"locate": "rdr_01jd0000000000000000000000"}"#, "/locate"),
+    ] {
+        map.answer = Value::Null;
+        map.socket.send_frame(1, message.as_bytes()).await;
+        let answer = map.until("there is an answer", |map| Some(map.answer.clone()).filter(Value::is_object)).await;
+        assert_eq!(answer["type"], "problem", "{message}: {answer:#}");
+        assert_eq!(answer["problem"]["errors"][0]["pointer"], pointer, "{message}: {answer:#}");
+    }
+    assert_eq!(map.ask(json!({"identify": handle})).await["driver_id"], json!(driver.id));
+    driver.send_position(&app, (HERE.0 + 0.01, HERE.1)).await;
+    map.until("the driver has moved", |map| (map.dots[&handle].lat > HERE.0 + 0.009).then_some(())).await;
+}
+
+#[tokio::test]
+async fn connection_closes_after_twenty_invalid_messages() {
+    let app = App::start().await;
+    let mut socket = Socket::open(&app.base_url, "/v1/sandbox/live", "").await.ok().unwrap();
+    for _ in 0..20 {
+        socket.send_json(&json!({"locate": "me"})).await;
+        assert_eq!(socket.text().await["type"], "problem");
+    }
+    socket.send_json(&json!({"locate": "me"})).await;
+    let end = socket.next().await;
+    assert!(matches!(end, Message::Close(1008)), "{end:?}");
+}
+
+#[tokio::test]
+async fn message_that_violates_the_protocol_closes_the_connection() {
     let app = App::start().await;
     let long = "x".repeat(2_000);
-    for (kind, message) in [
-        (1, "{}"),
-        (1, "no JSON"),
-        (1, r#"{"view": {"south": 1, "west": 0, "north": 0, "east": 1}}"#),
-        (1, r#"{"view": {"south": 0, "west": 0, "north": 1, "east": 1, "up": 1}}"#),
-        (1, r#"{"identify": -1}"#),
-        (1, r#"{"locate": "rdr_01jd0000000000000000000000"}"#),
-        (2, "bytes"),
-        (1, &long),
-    ] {
+    for (kind, message) in [(2, "bytes"), (1, &long)] {
         let mut socket = Socket::open(&app.base_url, "/v1/sandbox/live", "").await.ok().unwrap();
         socket.send_frame(kind, message.as_bytes()).await;
         let end = socket.next().await;

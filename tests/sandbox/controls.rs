@@ -4,6 +4,7 @@
 mod foreign_origins;
 mod process;
 mod provider;
+mod reset;
 mod time;
 mod triggers;
 

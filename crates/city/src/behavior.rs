@@ -41,6 +41,8 @@ pub(crate) struct Behavior {
     pub cruises_after_s: Option<Range<f64>>,
     /// The probability that an idle driver follows a hint.
     pub reposition: f64,
+    /// Whether drivers report their position less often when domain time runs fast.
+    pub reports_thinned: bool,
     /// Riders accept a quote with the probability multiplier^-elasticity.
     pub price_elasticity: f64,
 }
@@ -92,6 +94,7 @@ impl Default for Behavior {
             card_declines: 0.01,
             cruises_after_s: None,
             reposition: 0.0,
+            reports_thinned: false,
             price_elasticity: 0.0,
         }
     }
@@ -117,7 +120,7 @@ impl Behavior {
 
     /// The behavior in the procedural city, where drivers cruise.
     pub fn with_cruising(reactions: Reactions) -> Self {
-        Self { cruises_after_s: Some(60.0..900.0), ..Self::default() }.reacting(reactions)
+        Self { cruises_after_s: Some(60.0..900.0), reports_thinned: true, ..Self::default() }.reacting(reactions)
     }
 
     /// The behavior in a burst: as in a replay, but every card is accepted and every rider shows up, so that no payment fails and

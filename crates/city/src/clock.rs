@@ -10,8 +10,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// The interval between readings of the service clock, in machine time.
-const READ_INTERVAL: Duration = Duration::from_secs(2);
+/// The interval between readings of the service clock, in machine time. Until a change is read, every position is dated by the old
+/// clock: at 60 times the speed, half a second of that is the whole time for which a position counts.
+const READ_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The machine clock, for measurements in real seconds.
 pub(crate) fn machine_now() -> Instant {

@@ -14,7 +14,7 @@ use crate::model::Request;
 use crate::random::{actor_id, seeded_random};
 use crate::run_context::RunContext;
 use crate::web::api::{EmptyBody, NewQuote, NewTrip, Quote, ShownEta, Trip, TripEvent, TripState};
-use crate::web::{Call, CallError, Role, Session, event_stream};
+use crate::web::{Call, CallError, Role, Session, object_events};
 
 /// The most quotes for one request. A quote expires after two minutes, for example while the service is down.
 const QUOTES_MAX: u32 = 5;
@@ -182,7 +182,7 @@ impl Rider {
     /// Follows the event stream of the trip to its end, and cancels when the rider's patience ends.
     async fn follow(&mut self, trip: &Trip) -> RideOutcome {
         let path = format!("/v1/trips/{}/events", trip.id);
-        let mut events = event_stream(self.context.client.clone(), self.session.clone(), path);
+        let mut events = object_events(self.context.client.clone(), self.session.clone(), path);
         let mut progress = TripProgress::new(trip);
         let mut has_tried_to_cancel = false;
         while !progress.state.is_over() {
@@ -194,7 +194,11 @@ impl Rider {
                 }
             };
             let frame = tokio::select! {
-                frame = events.next() => frame,
+                frame = events.next() => match frame {
+                    Some(frame) => Some(frame),
+                    // The service does not have the trip any more, for example after a reset.
+                    None => break,
+                },
                 () = cancels => None,
             };
             match frame {

@@ -1,11 +1,12 @@
-// The only module that calls the service. Every call has a trace id of its own, can be shown as a curl line, and is emitted as
-// `call` when it finishes, unless it is quiet.
+// The only module that calls the service. Every call has a trace id of its own, can be shown as a curl line, and is emitted when it
+// finishes: as `call`, or as `quiet-call` if the page polls.
 
 import { emit } from "./bus.js";
 import { renew, token } from "./session.js";
 
 const KEYED = ["/v1/trips", "/v1/offers/", "/v1/payments/", "/v1/ops/"];
 const RETRY_MS = [500, 1000, 2000, 4000];
+const PATIENT_MS = [500, 1000, 2000, 4000, 8000];
 let isUp = null;
 
 /**
@@ -14,7 +15,7 @@ let isUp = null;
  *   as        'rider' | 'driver' | 'ops' | 'gateway', or null for no token
  *   subject   the subject of the token; this browser's own if absent
  *   key       the Idempotency-Key; generated if the operation needs one and none is given, none if false
- *   quiet     not emitted: for the page's own requests
+ *   quiet     emitted as `quiet-call`: for the page's own requests
  *   why       a title for the request log
  */
 export async function call(request) {
@@ -25,8 +26,33 @@ export async function call(request) {
     answer = await send(await prepare({ ...request, key: prepared.key ?? false }), request);
   }
   connection(answer.status !== 0);
-  if (!request.quiet) emit("call", answer);
+  emit(request.quiet ? "quiet-call" : "call", answer);
   return answer;
+}
+
+/** Whether a repetition of the call, under the same key, may get another answer: none, overload, a fault, or still in progress. */
+const isUndecided = ({ status, body }) =>
+  status === 0 || status === 408 || status === 429 || status >= 500 || body?.code === "request_in_progress";
+
+/**
+ * Makes a call, and repeats it with back-off until the service decides it. Each repetition has the same Idempotency-Key, so that the
+ * command has one effect, also if its first answer was lost.
+ *
+ *   isWanted  returns false to give up: then the result is the last answer
+ *   onWait    called with `{tries, key, wait_ms, answer}` before each wait
+ */
+export async function callUntilDecided(request, { isWanted = () => true, onWait = () => {} } = {}) {
+  const isCommand = (request.method ?? "GET") === "POST" && KEYED.some((start) => request.path.startsWith(start));
+  const key = request.key ?? (isCommand ? crypto.randomUUID() : undefined);
+  for (let tries = 1; ; tries++) {
+    const answer = await call({ ...request, key });
+    if (!isUndecided(answer) || !isWanted()) return answer;
+    const asked_ms = Number(answer.headers["retry-after"] ?? 0) * 1000;
+    const wait_ms = Math.max(asked_ms, PATIENT_MS[Math.min(tries, PATIENT_MS.length) - 1] * (0.5 + Math.random() / 2));
+    onWait({ tries, key, wait_ms, answer });
+    await new Promise((resolve) => setTimeout(resolve, wait_ms));
+    if (!isWanted()) return answer;
+  }
 }
 
 async function prepare({ as, subject, method = "GET", path, body, key, headers = {} }) {

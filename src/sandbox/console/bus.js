@@ -3,6 +3,7 @@
 //   call        a finished API call (see api.js)
 //   select      {kind: 'trip' | 'driver' | 'rider' | 'payment' | 'request' | 'audit', id}, or null: what the inspector shows
 //   proof       {state, text, more, report}: the latest audit, judged (see proof.js)
+//   quiet-call  a finished call of the page itself, which polls
 //   world       the state of the city from the live stream (see live.js)
 //   clock       {real, domain, scale}: the domain clock was read or set
 //   connection  'up' | 'down': whether the service answers

@@ -23,9 +23,12 @@ export function metersBetween(a, b) {
 
 /** A car and its driver. */
 export class Car {
-  constructor({ subject, place }) {
+  /** `onProfile(profile, car)` is called with each reading of the driver's profile; `isOwn`: of this browser's own driver. */
+  constructor({ subject, place, isOwn = false, onProfile = () => {} }) {
     this.subject = subject;
     this.place = place;
+    this.isOwn = isOwn;
+    this.onProfile = onProfile;
     this.target = null;
     this.isAlone = false;
     this.trip = null;
@@ -83,7 +86,11 @@ export class Car {
     const sent = await call({ ...mine, method: "PUT", path: "/v1/drivers/me/location", body });
     if (sent.ok && sent.body.verdict !== "accepted") forgetClock();
     const profile = await call({ ...mine, path: "/v1/drivers/me" });
-    if (profile.ok) await this.see(profile.body);
+    if (this.isStopped) return;
+    if (profile.ok) {
+      this.onProfile(profile.body, this);
+      await this.see(profile.body);
+    }
     const pause = Math.min(BEAT_MS_MAX, Math.max(BEAT_MS_MIN, BEAT_DOMAIN_MS / scale()));
     this.timer = setTimeout(() => this.beat(), this.target ? Math.min(pause, 1000) : pause);
   }

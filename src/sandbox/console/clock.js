@@ -1,85 +1,153 @@
-// The domain clock: its time, its speed, jumps past a time-out; and the reset of the sandbox.
+// The domain clock: its time, its speed, jumps past the next deadline of what is selected; and the reset of the sandbox.
 
 import { call } from "./api.js";
 import { emit, on } from "./bus.js";
-import { h } from "./dom.js";
+import { h, seconds } from "./dom.js";
+import { domainLast, setClock, speeds } from "./domain.js";
 import { forget } from "./session.js";
 
 const PATH = "/v1/sandbox/clock";
-const SCALES = [1, 5, 20, 60, 200];
-const READ_EVERY_MS = 5_000;
+const READ_EVERY_MS = 2_000;
 const SHOW_EVERY_MS = 200;
-/** The kinds of objects with a deadline, and their names. */
-const JUMPS = { trip: "trip", payment: "payment" };
+/** How long a note stays in the bar. */
+const NOTE_MS = 8_000;
+/** The kinds of objects with a deadline. */
+const WITH_DEADLINE = ["trip", "payment"];
 
 /** Shows the clock and its controls. */
 export function createClock(element) {
   let reading = null;
   let selected = null;
+  let next = null; // the next deadline of the selected object: {what, at}
+  let noteEnds = 0;
   const [date, hour] = [h("span.date"), h("span", {}, "–")];
-  const face = h("time.number", { title: "Domain time: offers, deadlines and positions use it" }, date, hour);
-  const scale = h("select", { "aria-label": "Speed of domain time" }, SCALES.map((n) => h("option", { value: n }, `${n}×`)));
+  const face = h(
+    "span.domain-face",
+    { title: "Offers, deadlines and positions use domain time. It can run faster than your clock, and jump." },
+    h("span.small.muted", {}, "Domain time "),
+    h("time.number", {}, date, hour),
+  );
+  const scale = h("select", { "aria-label": "Speed of domain time" });
   const minute = h("button", { type: "button", title: "One minute of domain time, at once" }, "+1 min");
-  const jump = h("button", { type: "button", disabled: true, title: "Select a trip or a payment first" }, "Past its time-out");
+  const skip = h("button", { type: "button" });
   const begin = h("button.quiet", { type: "button" }, "Reset");
-  const said = h("span.small.muted", { role: "status" });
-  element.replaceChildren(face, scale, minute, jump, begin, said);
+  const said = h("span.small.muted.clock-note", { role: "status" });
+  element.replaceChildren(face, scale, minute, skip, begin, said);
 
-  const show = () => {
+  /** Shows a note for some seconds: it belongs to one action, and the bar to the next. */
+  function note(text) {
+    said.textContent = text;
+    said.title = text;
+    clearTimeout(noteEnds);
+    noteEnds = setTimeout(() => note(""), text ? NOTE_MS : 2 ** 31 - 1);
+  }
+
+  function show() {
     if (!reading) return;
-    const now = new Date(Date.parse(reading.domain) + (performance.now() - reading.at) * reading.scale).toISOString();
+    const now = new Date(domainLast()).toISOString();
     date.textContent = `${now.slice(0, 10)} `;
     hour.textContent = now.slice(11, 19);
-  };
-  const keep = (clock) => {
-    reading = { ...clock, at: performance.now() };
-    scale.value = String(clock.scale);
-    if (scale.selectedIndex < 0) scale.append(h("option", { value: clock.scale, selected: true }, `${clock.scale}×`));
+    showSkip();
+  }
+
+  function showSkip() {
+    const left = next && (Date.parse(next.at) - domainLast()) / 1000;
+    const isDue = left !== null && left > 0;
+    const what = isDue ? `${capital(next.what)} in ${seconds(left)}: skip` : "Skip to a deadline";
+    if (skip.textContent !== what) skip.textContent = what;
+    skip.disabled = !isDue;
+    skip.title = isDue
+      ? "Jump one second past this deadline. All offers and deadlines of the city pass as well."
+      : selected
+        ? "What is selected has no deadline now."
+        : "Select a trip or a payment: the button then skips to its next deadline.";
+  }
+
+  function showSpeeds() {
+    const offered = speeds();
+    const shown = offered.includes(reading.scale) ? offered : [...offered, reading.scale];
+    const key = shown.join();
+    if (scale.dataset.key !== key) {
+      scale.dataset.key = key;
+      scale.replaceChildren(...shown.map((n) => h("option", { value: n }, `${n}×`)));
+    }
+    scale.value = String(reading.scale);
+    const delay = reading.position_delay_ms;
+    scale.title =
+      `Seconds of domain time per second. The service offers what the city keeps up with on this machine: up to ` +
+      `${reading.sustainable_scale}×` +
+      (delay === null || delay === undefined ? "." : `, measured; positions arrive after ${delay} ms.`);
+  }
+
+  async function keep(clock) {
+    reading = clock;
+    showSpeeds();
     show();
-  };
-  const read = async () => {
-    const answer = await call({ as: null, path: PATH, quiet: true });
+    if (clock.sustainable_scale < clock.scale) await slowDown(clock);
+  }
+
+  /** Lowers a speed that the city does not keep up with: offers would expire before the drivers can answer. */
+  async function slowDown(clock) {
+    const speed = speeds().at(-1) ?? 1;
+    if (speed >= clock.scale) return;
+    const answer = await setClock({ scale: speed }, "Lower the clock's speed");
+    if (answer.ok) note(`${clock.scale}× was too fast for this machine: now ${speed}×`);
+  }
+
+  async function read() {
+    const of = selected;
+    const path = of ? `${PATH}?of=${of}` : PATH;
+    const answer = await call({ as: null, path, quiet: true });
+    if (of === selected) next = answer.body?.next ?? null;
     if (answer.ok) emit("clock", answer.body);
-  };
-  const set = async (body, why) => {
-    const answer = await call({ as: null, method: "POST", path: PATH, body, why });
-    if (answer.ok) emit("clock", answer.body);
+    else showSkip();
+  }
+
+  async function set(body, why) {
+    const answer = await setClock(body, why);
     const passed = answer.body?.passed;
-    said.textContent = answer.ok ? (passed ? `${passed.what}.` : "") : (answer.body?.detail ?? "No answer.");
-  };
+    note(answer.ok ? (passed ? `${capital(passed.what)}.` : "") : (answer.body?.detail ?? "The service is not responding."));
+    read();
+  }
 
   scale.addEventListener("change", () => set({ scale: Number(scale.value) }, "Set the clock's speed"));
   minute.addEventListener("click", () => set({ advance_s: 60 }, "Advance the clock by a minute"));
-  jump.addEventListener("click", () => set({ past: selected }, "Jump past its time-out"));
-  begin.addEventListener("click", () => beginAnew(said));
+  skip.addEventListener("click", () => set({ past: selected }, "Skip past the next deadline"));
+  begin.addEventListener("click", () => beginAnew(note));
   on("clock", keep);
   on("connection", (state) => state === "up" && read());
   on("select", (chosen) => {
-    selected = chosen && JUMPS[chosen.kind] ? chosen.id : null;
-    jump.disabled = selected === null;
-    jump.title = selected ? `Jump past the next deadline of this ${JUMPS[chosen.kind]}` : "Select a trip or a payment first";
+    selected = chosen && chosen.id !== "me" && WITH_DEADLINE.includes(chosen.kind) ? chosen.id : null;
+    next = null;
+    note("");
+    showSkip();
+    if (selected) read();
   });
   setInterval(() => document.hidden || show(), SHOW_EVERY_MS);
   setInterval(() => document.hidden || read(), READ_EVERY_MS);
+  showSkip();
   read();
 }
 
-/** Asks for confirmation: a reset cannot be undone. */
-function beginAnew(said) {
-  const dialog = h("dialog.card", { "aria-label": "Reset" },
-    h("p", {}, "This deletes every trip, payment, driver and webhook, here and at the payment provider. The clock keeps running."),
+const capital = (text) => text.replace(/^the /, "").replace(/^./, (first) => first.toUpperCase());
+
+/** Asks for confirmation: a reset cannot be undone. The focus starts on the button that changes nothing. */
+function beginAnew(note) {
+  const dialog = h("dialog.card", { "aria-labelledby": "reset-title" },
+    h("h2", { id: "reset-title" }, "Reset the sandbox?"),
+    h("p", {}, "This deletes every trip, payment, driver and webhook, here and at the payment provider. Domain time keeps running, at 1×. The city's drivers are back within seconds."),
     h("form.actions", { method: "dialog" },
-      h("button.primary", { value: "yes" }, "Reset"),
-      h("button", { value: "no" }, "Cancel")));
+      h("button", { value: "no", autofocus: true }, "Cancel"),
+      h("button.danger", { value: "yes" }, "Delete everything")));
   document.body.append(dialog);
   dialog.addEventListener("close", async () => {
     dialog.remove();
     if (dialog.returnValue !== "yes") return;
+    note("Resetting …");
+    // At a speed that the city did not keep up with, it would not recover either.
+    await setClock({ scale: 1 }, "Set the clock's speed");
     const answer = await call({ as: null, method: "POST", path: "/v1/sandbox/reset", why: "Reset the sandbox" });
-    if (!answer.ok) {
-      said.textContent = answer.body?.detail ?? "No answer.";
-      return;
-    }
+    if (!answer.ok) return note(answer.body?.detail ?? "The service is not responding. Try again.");
     forget();
     location.reload();
   });

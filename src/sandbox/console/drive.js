@@ -1,9 +1,10 @@
 // The driver panel, and driving: availability, offers with a countdown, the trip, the PIN.
 
-import { call, stream } from "./api.js";
+import { call, callUntilDecided, stream } from "./api.js";
+import { emit } from "./bus.js";
 import { Car, metersBetween, pinOf } from "./car.js";
-import { h, meters, money, seconds, short, time, update } from "./dom.js";
-import { domainNow } from "./domain.js";
+import { h, meters, money, seconds, short, update } from "./dom.js";
+import { domainNow, domainText, scale, setClock } from "./domain.js";
 import { draw, machines } from "./state_machine.js";
 import { absent, apology, facts, head, section } from "./panel.js";
 import { myDriver } from "./session.js";
@@ -51,7 +52,7 @@ export function inspectDriver(element, wanted, map) {
     if (type === "hint.created") {
       const { position, reason, expires_at } = data;
       const place = `${position.lat.toFixed(4)}, ${position.lon.toFixed(4)}`;
-      hint.textContent = `Hint: go to ${place} until ${time(expires_at)}. ${reason}`;
+      hint.textContent = `Hint: go to ${place} until ${domainText(expires_at)}. ${reason}`;
     } else if (type === "offer.created") hint.textContent = "";
     refresh();
     return true;
@@ -118,13 +119,9 @@ export function inspectDriver(element, wanted, map) {
         {},
         button("Accept", () => answer("accept"), "primary"),
         button("Decline", () => answer("decline")),
+        button("Let it expire now", () => setClock({ past: offer.id }, "Skip past the offer's deadline"), "quiet"),
       ),
     );
-  }
-
-  async function countdown(element, offer) {
-    const left = (Date.parse(offer.expires_at) - (await domainNow())) / 1000;
-    if (element) element.textContent = left > 0 ? `${Math.ceil(left)} s left` : "too late";
   }
 
   function tripCard(trip) {
@@ -171,10 +168,20 @@ export function inspectDriver(element, wanted, map) {
   }
 
   async function act(path, why, body) {
-    const answer = await call({ ...as(), method: "POST", path, body, why });
-    if (!answer.ok)
-      doing.append(h("p.refusal", { role: "alert" }, answer.body?.detail ?? "The service is not responding."));
-    else doing.dataset.what = "?";
+    const said = h("p.refusal", { role: "alert" });
+    const request = { ...as(), method: "POST", path, body, why };
+    const answer = await callUntilDecided(request, {
+      isWanted: () => !isStopped,
+      onWait: ({ wait_ms }) => {
+        doing.append(said);
+        said.textContent = `The service does not answer. The command is sent again under the same Idempotency-Key, in ${seconds(Math.max(1, wait_ms / 1000))}.`;
+      },
+    });
+    if (answer.ok) doing.dataset.what = "?";
+    else {
+      doing.append(said);
+      said.textContent = answer.body?.detail ?? "The service does not answer.";
+    }
     refresh();
   }
 
@@ -187,13 +194,19 @@ export function inspectDriver(element, wanted, map) {
       isOwn || isDriven() ? null : "The city drives this car. The first answer to an offer counts.";
     const take = async () => {
       wheel?.stop();
-      wheel = new Car({ subject: driver.id, place: profile?.position ?? map.center() });
+      wheel = new Car({
+        subject: driver.id,
+        place: profile?.position ?? map.center(),
+        isOwn,
+        onProfile: alertOffer,
+      });
       await wheel.goOnline(isOwn || !profile);
       refresh();
     };
     const leave = async () => {
       await wheel?.goOffline(isOwn);
       wheel = null;
+      hideOffer();
       refresh();
     };
     const alone = h("input", {
@@ -222,6 +235,53 @@ export function inspectDriver(element, wanted, map) {
     clearInterval(timer);
     stopStream();
   };
+}
+
+/** Shows how long an offer is still valid, in domain time and, if that runs faster, in this computer's. */
+async function countdown(element, offer) {
+  const left = (Date.parse(offer.expires_at) - (await domainNow())) / 1000;
+  if (!element) return;
+  const fast = scale() > 1 && left > 0 ? `, at ${scale()}× that is ${(left / scale()).toFixed(1)} s` : "";
+  element.textContent = left > 0 ? `expires in ${Math.ceil(left)} s${fast}` : "expired";
+}
+
+/** The alert of an offer to the car that this browser drives. It stays whichever panel is open. */
+let offerAlert = null;
+let alerted = null; // the id of the offer shown
+
+function hideOffer() {
+  offerAlert?.remove();
+  offerAlert = alerted = null;
+}
+
+/** Shows the pending offer of a profile as an alert; without one, or if the car answers by itself, hides it. */
+function alertOffer({ offer, id }, car) {
+  if (!offer || car.isAlone) return hideOffer();
+  if (alerted === offer.id) return countdown(offerAlert.querySelector(".left"), offer);
+  hideOffer();
+  alerted = offer.id;
+  const left = h("span.left.number");
+  const said = h("span.refusal");
+  const answer = (verb, why) => async () => {
+    const path = `/v1/offers/${offer.id}/${verb}`;
+    const reply = await callUntilDecided(
+      { as: "driver", subject: car.subject, method: "POST", path, why },
+      { isWanted: () => alerted === offer.id, onWait: () => (said.textContent = "The service does not answer. Trying again …") },
+    );
+    if (!reply.ok) said.textContent = reply.body?.detail ?? "The service does not answer.";
+    else hideOffer();
+    if (reply.ok && verb === "accept") emit("select", { kind: "driver", id: car.isOwn ? "me" : id });
+  };
+  offerAlert = h(
+    "div.offer-alert.card",
+    { role: "region", "aria-label": "An offer for your car" },
+    // Announced once: the countdown would be announced again at every change.
+    h("p.unseen", { role: "alert" }, `An offer for your car: ${money(offer.fare)}, ${meters(offer.distance_to_pickup_m)} to the pickup.`),
+    h("p", {}, h("strong", {}, `Offer for your car: ${money(offer.fare)}`), `, ${meters(offer.distance_to_pickup_m)} to the pickup, `, left),
+    h("div.actions", {}, button("Accept", answer("accept", "Accept the offer"), "primary"), button("Decline", answer("decline", "Decline the offer")), said),
+  );
+  countdown(left, offer);
+  document.body.append(offerAlert);
 }
 
 const words = {

@@ -5,10 +5,13 @@
 import { call } from "./api.js";
 import { emit } from "./bus.js";
 import { h } from "./dom.js";
+import { myDriver } from "./session.js";
 import { DOING, RIDER, color, drawShape } from "./shapes.js";
 import { count, riderInCar } from "./states.js";
 
-const RETRY_MS = [250, 500, 1000, 2000];
+const RETRY_MS = [250, 500, 1000, 2000, 4000, 8000];
+const STABLE_MS = 5000; // a connection that lasted this long ends the back-off
+const EMPTY_MS = 8000; // how long the cars of the last connection stay while a restarted service has no positions
 const LOOK_MS = 150; // interval of view updates
 const ANSWER_MS = 3000;
 const STREETS_TRIES = 10; // the city publishes its streets a moment after the service is up
@@ -20,30 +23,48 @@ export function startLive(map) {
   let view = null;
   let looking = 0;
   let streetsTag = null;
+  let isStale = false; // the map still shows the cars of the previous connection
   const waiting = new Map(); // pending questions: name to callback
 
   function open() {
     socket = new WebSocket(location.origin.replace(/^http/, "ws") + "/v1/sandbox/live");
     socket.binaryType = "arraybuffer";
+    let stable = 0;
+    let emptied = 0;
     socket.onopen = () => {
-      failures = 0;
+      stable = setTimeout(() => (failures = 0), STABLE_MS);
       seen = 0;
+      isStale = true;
+      emptied = setTimeout(renew, EMPTY_MS);
       emit("connection", "up");
-      map.forget();
       look();
       fetchStreets(STREETS_TRIES);
     };
     socket.onmessage = ({ data }) => {
       say({ ack: ++seen });
-      if (data instanceof ArrayBuffer) map.update(data);
+      if (data instanceof ArrayBuffer) receiveCars(data);
       else receive(JSON.parse(data));
     };
     socket.onclose = () => {
+      clearTimeout(stable);
+      clearTimeout(emptied);
       for (const answer of waiting.values()) answer(null);
       waiting.clear();
       emit("connection", "down");
-      setTimeout(open, RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)]);
+      setTimeout(open, jittered(RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)]));
     };
+  }
+
+  /** The cars of the previous connection stay until the new one brings some: a restarted service has none for a moment. */
+  function receiveCars(frame) {
+    const hasCars = new DataView(frame).getUint32(4, true) > 0;
+    if (hasCars) renew();
+    if (!isStale) map.update(frame);
+  }
+
+  function renew() {
+    if (isStale) map.forget();
+    isStale = false;
   }
 
   function say(message) {
@@ -55,6 +76,12 @@ export function startLive(map) {
       map.update(message);
       describe(message);
       emit("world", message);
+    } else if (message.type === "problem") {
+      // The service names the field of the invalid message: its questions have no other answer.
+      console.error(`live map: ${message.problem.detail}`);
+      for (const [name, answer] of waiting) {
+        if (message.problem.errors?.some(({ pointer }) => pointer === `/${name.split(" ")[0]}`)) answer(null);
+      }
     } else {
       for (const name of [`identify ${message.handle}`, `locate ${message.driver_id}`]) {
         waiting.get(name)?.(message);
@@ -83,7 +110,11 @@ export function startLive(map) {
       looking ||= setTimeout(look, LOOK_MS);
     },
     who: async (handle) => (await question(`identify ${handle}`, { identify: handle }))?.driver_id ?? null,
-    where: (driver) => question(`locate ${driver}`, { locate: driver }),
+    // The page names its own driver `me`; the service knows ids only.
+    where: async (driver) => {
+      const id = driver === "me" ? await myDriver() : driver;
+      return id ? question(`locate ${id}`, { locate: id }) : null;
+    },
   });
 
   /** Fetches the streets if they have changed. */
@@ -97,6 +128,8 @@ export function startLive(map) {
     const isEmpty = answer.status === 200 && answer.body.coordinates.length === 0;
     if (isEmpty && tries > 1) setTimeout(() => fetchStreets(tries - 1), 1000);
   }
+
+  const jittered = (ms) => ms * (0.5 + Math.random() / 2);
 
   describe(null);
   document.addEventListener("theme", legend);
@@ -119,6 +152,7 @@ function describe(world) {
   }
 }
 
+/** Shows what the shapes mean. The list is folded at first, so that it covers no street. */
 function legend() {
   const list = document.getElementById("legend");
   if (!list) return;
@@ -129,4 +163,17 @@ function legend() {
       return h("li", {}, picture, look.label);
     }),
   );
+  const box = list.parentElement;
+  if (box.querySelector(".legend-fold")) return;
+  const fold = (isFolded) => {
+    box.toggleAttribute("data-folded", isFolded);
+    button.setAttribute("aria-expanded", String(!isFolded));
+  };
+  const button = h(
+    "button.quiet.legend-fold",
+    { type: "button", "aria-controls": "legend", onclick: () => fold(!box.hasAttribute("data-folded")) },
+    "Legend",
+  );
+  box.append(button);
+  fold(true);
 }

@@ -1,4 +1,4 @@
-// The request log: each call of this page as an expandable row with curl line, response and SQL.
+// The request log: the calls of this page as expandable rows with curl line, response and SQL.
 
 import { call } from "./api.js";
 import { on } from "./bus.js";
@@ -10,22 +10,57 @@ const ROWS_MAX = 200;
 const BODY_CHARS_MAX = 20_000;
 const SHOWN_HEADERS = ["trace-id", "idempotent-replayed", "etag", "location", "retry-after", "allow", "ratelimit"];
 
-/** Lists every call of this page, newest first. */
+/**
+ * Lists the calls of this page, newest first: those that the person caused, and with the box checked also those with which the page
+ * polls. Both are kept from the start, so that the box can be checked later.
+ */
 export function createLog(element) {
-  const empty = h("p.muted", {}, "Every call of this page is listed here, with its SQL.");
+  const lists = { asked: [], polled: [] };
+  let polls = 0;
+  const hint = h("p.muted", {}, "What you do here becomes API calls, which are listed with their SQL.");
   const rows = h("ol.log", { "aria-label": "Calls, newest first" });
-  const clear = h("button.quiet", { type: "button", onclick: () => (rows.replaceChildren(), refresh()) }, "Clear");
-  const bar = h("div.actions", {}, clear);
-  const refresh = () => {
-    bar.hidden = rows.childElementCount === 0;
-    empty.hidden = !bar.hidden;
-  };
-  element.replaceChildren(empty, rows, bar);
-  refresh();
-  on("call", (answer) => {
-    rows.prepend(row(answer));
+  const clear = h("button.quiet", { type: "button", onclick: empty }, "Clear");
+  const box = h("input", { type: "checkbox", onchange: () => refill() });
+  const count = h("span.number", {}, "0");
+  const label = h("label.check.small", {}, box, "Also list the ", count, " calls with which the page polls");
+  element.replaceChildren(
+    h("div.actions.log-bar", {}, label, clear, h("span.small.muted", {}, "Times are this computer's clock. Streams are not listed.")),
+    hint,
+    rows,
+  );
+
+  function empty() {
+    lists.asked.length = lists.polled.length = 0;
+    refill();
+  }
+
+  function refill() {
+    const all = box.checked ? [...lists.asked, ...lists.polled].sort((a, b) => b.at - a.at) : lists.asked;
+    rows.replaceChildren(...all.slice(0, ROWS_MAX).map(({ node }) => node));
+    refresh();
+  }
+
+  function refresh() {
+    hint.hidden = rows.childElementCount > 0;
+    clear.hidden = rows.childElementCount === 0;
+  }
+
+  function keep(list, answer) {
+    const kept = { at: answer.request.at, node: row(answer) };
+    list.unshift(kept);
+    if (list.length > ROWS_MAX) list.pop();
+    if (list === lists.polled && !box.checked) return;
+    rows.prepend(kept.node);
     while (rows.childElementCount > ROWS_MAX) rows.lastElementChild.remove();
     refresh();
+  }
+
+  refresh();
+  on("call", (answer) => keep(lists.asked, answer));
+  on("quiet-call", (answer) => {
+    count.textContent = String(++polls);
+    // The SQL that an open row asks for would otherwise list itself.
+    if (!answer.request.path.startsWith("/v1/sandbox/requests/")) keep(lists.polled, answer);
   });
 }
 
@@ -84,7 +119,7 @@ export function statements({ statements, left_out, duration_us }) {
   });
   const left = left_out > 0 ? ` ${left_out} more are not kept.` : "";
   const whole = duration_us === null ? "" : `, of ${ms(duration_us)} in all`;
-  return h("div", {}, h("ol.sql", {}, rows), h("p.muted.small", {}, `${statements.length} statements, ${ms(total)} in the database${whole}. Values are never recorded.${left}`));
+  return h("div", {}, h("ol.sql", {}, rows), h("p.muted.small", {}, `${statements.length} statement${statements.length === 1 ? "" : "s"}, ${ms(total)} in the database${whole}. Values are never recorded.${left}`));
 }
 
 function copy(label, text) {

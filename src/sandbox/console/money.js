@@ -69,7 +69,7 @@ export function ledgerSection(trip) {
 
 function entries(posting) {
   return [
-    h("p.small.muted", {}, `${words(posting.kind)}, ${time(posting.posted_at)}`),
+    h("p.small.muted", {}, `${words(posting.kind)}, ${time(posting.posted_at)} domain time`),
     table(`Posting: ${words(posting.kind)}`, ["Account", "Debit", "Credit"], posting.entries.map(entry), [
       "Debit",
       "Credit",

@@ -1,8 +1,9 @@
 // The rider card: two clicks on the map, a quote, a request; then the state of the ride.
 
-import { call } from "./api.js";
-import { emit } from "./bus.js";
+import { call, callUntilDecided } from "./api.js";
+import { emit, on } from "./bus.js";
 import { h, meters, money, seconds, short, words } from "./dom.js";
+import { scale, setClock, speeds } from "./domain.js";
 import { hasDriver, isOver, riderInCar } from "./states.js";
 import { followTrip } from "./trips.js";
 import { factor, isSurging } from "./zones.js";
@@ -34,32 +35,63 @@ const LEADS = {
   aborted: "An operator ended the ride.",
 };
 
+/** A wait in domain time that is longer than this is worth a faster clock, seconds of machine time. */
+const WORTH_S = 20;
+
 /**
  * Makes the card of this browser's ride. `click(place, metersPerPixel)` handles a click on the map; `isHalfWay()` is true while the
  * next click sets the dropoff.
  */
 export function createRide(element, map) {
-  const lead = h("p.lead", { role: "status" });
+  const lead = h("p.lead", { role: "status", tabindex: "-1" });
   const body = h("div.ride-body");
   const eta = h("p.number");
-  element.append(lead, body);
+  const notice = h("p.notice", { role: "status", hidden: true });
+  element.append(lead, notice, body);
 
   let ride = {};
+  let isUnread = false; // the page was loaded while the service was down: a ride may be under way
   let stop = () => {};
 
-  /** Shows a sentence and its content; keyboard focus stays in the card. */
+  /** Shows a sentence and its content. Keyboard focus stays in the card: on the same button, or else on the sentence. */
   function show(sentence, ...children) {
-    const hadFocus = body.contains(document.activeElement);
+    const focused = element.contains(document.activeElement) ? (document.activeElement.dataset.focus ?? "") : null;
     if (lead.textContent !== sentence) lead.textContent = sentence;
     body.replaceChildren(...children.filter(Boolean));
     element.dataset.state = ride.trip?.state ?? (ride.quote ? "quoted" : ride.pickup ? "pickup" : "idle");
     map.setPins({ pickup: ride.pickup ?? null, dropoff: ride.dropoff ?? null });
-    if (hadFocus) body.querySelector("button")?.focus();
+    if (focused === null) return;
+    const same = focused && body.querySelector(`[data-focus="${focused}"]`);
+    (same || lead).focus();
+  }
+
+  /** Says what goes on while the service does not answer; without a text, nothing goes wrong. */
+  function tell(text) {
+    notice.textContent = text ?? "";
+    notice.hidden = !text;
+  }
+
+  /** Makes a call until the service decides it, as long as `isWanted` holds, and says meanwhile what is going on. */
+  async function insist(request, what, isWanted) {
+    let waits = 0;
+    const answer = await callUntilDecided(request, {
+      isWanted,
+      onWait: ({ tries, key, wait_ms }) => {
+        waits = tries;
+        const repeated = key ? ` It is sent again under the same Idempotency-Key (${key.slice(0, 8)}…), so that it counts once.` : "";
+        tell(`The service does not answer, and it is not known whether ${what} arrived.${repeated} Next try in ${seconds(Math.max(1, wait_ms / 1000))}.`);
+      },
+    });
+    const isReplayed = answer.headers["idempotent-replayed"] === "true";
+    tell(waits > 0 && answer.ok ? `Answered at try ${waits + 1}${isReplayed ? ": it had arrived the first time, and counted once" : ""}.` : null);
+    return answer;
   }
 
   function begin() {
     stop();
+    slowDown();
     ride = {};
+    tell(null);
     show(
       "Click your pickup on the map, then your dropoff.",
       h("p.keys.muted.small", {}, "Keyboard: arrows move the map, Enter sets a pin at its center."),
@@ -67,12 +99,13 @@ export function createRide(element, map) {
   }
 
   function click(place, metersPerPixel) {
-    if (ride.trip && !isOver(ride.trip.state)) return;
+    if (ride.isOrdered || (ride.trip && !isOver(ride.trip.state))) return;
     if (metersPerPixel > METERS_PER_PIXEL_MAX)
       return show("Zoom in first: at this scale a click is too imprecise.", ride.pickup && actions(again("Start over")));
     if (ride.trip || ride.dropoff) {
       stop();
       ride = {};
+      tell(null);
     }
     if (ride.pickup) {
       ride.dropoff = place;
@@ -87,13 +120,9 @@ export function createRide(element, map) {
     const asked = ride;
     show("Requesting a quote …");
     const { pickup, dropoff } = ride;
-    const answer = await call({
-      as: "rider",
-      method: "POST",
-      path: "/v1/quotes",
-      body: { pickup, dropoff },
-      why: "Request a quote",
-    });
+    const body = { pickup, dropoff };
+    const question = { as: "rider", method: "POST", path: "/v1/quotes", body, why: "Request a quote" };
+    const answer = await insist(question, "the request for a price", () => asked === ride);
     if (asked !== ride) return;
     if (!answer.ok) return refused(answer);
     ride.quote = answer.body;
@@ -104,7 +133,7 @@ export function createRide(element, map) {
     );
     const request = h(
       "button.primary",
-      { type: "button", id: "request", onclick: () => order(method.value) },
+      { type: "button", id: "request", "data-focus": "request", onclick: () => order(method.value) },
       "Request this ride",
     );
     const { price, distance_m, duration_s, surge } = answer.body;
@@ -123,11 +152,18 @@ export function createRide(element, map) {
     request.focus();
   }
 
+  /** Requests the ride. A request without an answer is repeated under its key: there is one ride, however often it is sent. */
   async function order(payment_method) {
-    const button = body.querySelector("#request");
-    button.disabled = true;
-    const order = { quote_id: ride.quote.id, payment_method };
-    const answer = await call({ as: "rider", method: "POST", path: "/v1/trips", body: order, why: "Request a ride" });
+    const asked = ride;
+    if (asked.isOrdered) return;
+    asked.isOrdered = true;
+    // Not disabled: a disabled button would lose the keyboard focus.
+    body.querySelector("#request").setAttribute("aria-disabled", "true");
+    const order = { quote_id: asked.quote.id, payment_method };
+    const request = { as: "rider", method: "POST", path: "/v1/trips", body: order, why: "Request a ride" };
+    const answer = await insist(request, "your request", () => asked === ride);
+    if (asked !== ride) return;
+    asked.isOrdered = false;
     if (!answer.ok) return refused(answer);
     watch(answer.body);
     emit("select", { kind: "trip", id: answer.body.id });
@@ -147,6 +183,7 @@ export function createRide(element, map) {
         ride.eta_s = now.eta_s;
         const needsDriver = now.driver_id && now.driver_id !== ride.driver?.driver_id && !isOver(now.state);
         ride.trip = now;
+        if (ride.fastUntil && now.state !== ride.fastUntil) slowDown();
         if (!now.driver_id) ride.driver = null;
         render();
         if (!needsDriver) return;
@@ -159,7 +196,37 @@ export function createRide(element, map) {
 
   function showEta() {
     const where = riderInCar(ride.trip?.state) ? "Arrival" : "Your car is here";
-    eta.textContent = ride.eta_s === undefined ? "" : `${where} in ${seconds(ride.eta_s)}.`;
+    eta.textContent = ride.eta_s === undefined ? "" : `${where} in ${seconds(ride.eta_s)} of domain time.`;
+    showFaster();
+  }
+
+  const faster = h("button", { type: "button", "data-focus": "faster", onclick: speedUp });
+
+  /** Suggests a faster clock while the ride needs long; and says how long that takes. */
+  function showFaster() {
+    const best = speeds().at(-1) ?? 1;
+    const isDriving = ride.trip && !isOver(ride.trip.state) && ["assigned", "in_progress"].includes(ride.trip.state);
+    const left_s = isDriving && ride.eta_s !== undefined ? ride.eta_s / scale() : 0;
+    faster.hidden = !ride.fastUntil && (best <= scale() || left_s < WORTH_S);
+    const goal = riderInCar(ride.trip?.state) ? "the arrival" : "your car is here";
+    const text = ride.fastUntil ? `At ${scale()}×: back to ${ride.slow}×` : `Skip to ${goal === "the arrival" ? goal : "your car"}: ${best}× for ${seconds(Math.max(1, (ride.eta_s ?? 0) / best))}`;
+    if (faster.textContent !== text) faster.textContent = text;
+  }
+
+  /** Runs domain time at the highest speed that the city keeps up with until the trip's next state; again: as before. */
+  async function speedUp() {
+    if (ride.fastUntil) return slowDown();
+    ride.slow = scale();
+    ride.fastUntil = ride.trip.state;
+    await setClock({ scale: speeds().at(-1) ?? 1 }, "Run domain time faster until the car is there");
+    showFaster();
+  }
+
+  async function slowDown() {
+    if (!ride.fastUntil) return;
+    ride.fastUntil = null;
+    await setClock({ scale: ride.slow }, "Run domain time as before");
+    showFaster();
   }
 
   function render() {
@@ -177,10 +244,12 @@ export function createRide(element, map) {
       hasEnded ? `${money(trip.fare)} charged.` : `${money(trip.price)} quoted · ${short(trip.id)}`,
     );
     const cancel =
-      !hasEnded && !riderInCar(trip.state) && h("button", { type: "button", onclick: cancelRide }, "Cancel the ride");
+      !hasEnded &&
+      !riderInCar(trip.state) &&
+      h("button", { type: "button", "data-focus": "cancel", onclick: cancelRide }, "Cancel the ride");
     const inspect = h(
       "button.quiet",
-      { type: "button", onclick: () => emit("select", { kind: "trip", id: trip.id }) },
+      { type: "button", "data-focus": "inspect", onclick: () => emit("select", { kind: "trip", id: trip.id }) },
       "Inspect",
     );
     show(
@@ -190,18 +259,15 @@ export function createRide(element, map) {
       eta,
       pin,
       cost,
-      actions(cancel, hasEnded && again("Ride again"), inspect),
+      actions(faster, cancel, hasEnded && again("Ride again"), inspect),
     );
   }
 
   async function cancelRide() {
-    const answer = await call({
-      as: "rider",
-      method: "POST",
-      path: `/v1/trips/${ride.trip.id}/cancel`,
-      why: "Cancel a trip",
-    });
-    if (!answer.ok) refused(answer);
+    const asked = ride;
+    const request = { as: "rider", method: "POST", path: `/v1/trips/${ride.trip.id}/cancel`, why: "Cancel a trip" };
+    const answer = await insist(request, "the cancellation", () => asked === ride && !isOver(ride.trip.state));
+    if (asked === ride && !answer.ok && !isOver(ride.trip.state)) refused(answer);
   }
 
   function refused(answer) {
@@ -209,10 +275,11 @@ export function createRide(element, map) {
     const button = (label, onclick) => h("button.primary", { type: "button", onclick }, label);
     show(
       answer.body?.title ?? "The service is not responding.",
-      h("p", {}, answer.body?.detail ?? answer.text),
+      h("p", {}, answer.body?.detail ?? "Your ride, if you have one, goes on without this page."),
       actions(
         code === "active_trip_exists" && button("Show that trip", resume),
         code === "quote_expired" && button("New quote", quote),
+        ride.trip && button("Show the ride", render),
         again("Start over"),
       ),
     );
@@ -221,13 +288,31 @@ export function createRide(element, map) {
   /** Resumes the ride that was active when the page was loaded. */
   async function resume() {
     const answer = await call({ as: "rider", path: "/v1/trips?limit=1", quiet: true });
+    isUnread = answer.status === 0;
     const [trip] = answer.body?.items ?? [];
     if (trip && !isOver(trip.state)) watch(trip);
   }
 
-  const actions = (...buttons) => h("div.actions", {}, buttons);
-  const again = (label) => h("button", { type: "button", onclick: begin }, label);
+  /** The ride goes on while the service is down; the card says so, and reads the trip again when the service answers. */
+  async function reconnected(state) {
+    const { trip } = ride;
+    if (!trip && isUnread && state === "up") return resume();
+    if (!trip || isOver(trip.state)) return;
+    if (state === "down") return tell("The service does not answer. Your ride is stored and goes on; this card continues as soon as it answers.");
+    const answer = await call({ as: "rider", path: `/v1/trips/${trip.id}`, quiet: true });
+    if (ride.trip?.id !== trip.id) return;
+    if (answer.status === 404) return begin();
+    if (!answer.ok) return;
+    tell(null);
+    if (answer.body.version > ride.trip.version) ride.trip = answer.body;
+    render();
+  }
 
+  const actions = (...buttons) => h("div.actions", {}, buttons);
+  const again = (label) => h("button", { type: "button", "data-focus": "again", onclick: begin }, label);
+
+  on("connection", reconnected);
+  on("clock", showFaster);
   begin();
   resume();
   return { click, isHalfWay: () => Boolean(ride.pickup && !ride.dropoff) };

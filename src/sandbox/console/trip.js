@@ -109,7 +109,7 @@ function history(events) {
   const row = (event) => ({
     cells: [event.seq, time(event.at), words(event.data?.command ?? event.type), badge(event.to), event.actor],
   });
-  return table("History of the trip", ["#", "Time", "Step", "State", "By"], events.map(row));
+  return table("History of the trip", ["#", "Domain time", "Step", "State", "By"], events.map(row));
 }
 
 async function explain(id) {
@@ -127,7 +127,7 @@ async function explain(id) {
 function matchCycle({ offers_before, decided_at, considered, candidates, cycle, waited_ms, skip_cost_ms, search_time }) {
   const title = `Match cycle ${offers_before + 1}`;
   return [
-    h("p.small.muted", {}, `${title}, ${time(decided_at)}: ${considered} considered.`),
+    h("p.small.muted", {}, `${title}, ${time(decided_at)} domain time: ${considered} considered.`),
     cycle && h("p.small", {}, cycleInWords(cycle, waited_ms, skip_cost_ms)),
     search_time && h("p.small", {}, searchInWords(search_time)),
     candidates.length > 0 &&

@@ -2,7 +2,8 @@
 
 import { pathOf } from "./address.js";
 import { call, stream } from "./api.js";
-import { h, money, short, time, words } from "./dom.js";
+import { h, money, short, words } from "./dom.js";
+import { domainTime } from "./domain.js";
 import { isOver } from "./states.js";
 
 const LOOKS = {
@@ -32,7 +33,7 @@ export function tripRow(trip) {
       { href: pathOf({ kind: "trip", id: trip.id }), "data-focus": trip.id },
       h("span.mono", {}, short(trip.id)),
       badge(trip.state),
-      h("span.muted", {}, time(trip.requested_at)),
+      h("span.muted", {}, domainTime(trip.requested_at)),
       h("span.amount", {}, money(trip.fare ?? trip.price)),
     ),
   );

@@ -40,6 +40,11 @@ impl Rides {
         self.activities.get(&driver).copied()
     }
 
+    /// Counts the drivers with a pending offer.
+    pub fn offered(&self) -> usize {
+        self.activities.values().filter(|activity| **activity == DriverActivity::Offered).count()
+    }
+
     /// Returns the world: the trips that touch `area`, or all, and counts of everything.
     pub fn body(&self, drivers: &Drivers, area: Option<&Area>) -> WorldBody {
         let touches = |ride: &&Ride| {

@@ -9,8 +9,9 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::http::socket::{Disconnect, Received, RequestHead, Socket};
-use crate::platform::http::{HttpResult, Public};
+use crate::platform::http::{HttpResult, Problem, Public, json};
 use crate::platform::ids::DriverId;
 use crate::sandbox::Sandbox;
 use crate::sandbox::live::{Area, Drivers, Feed, Rides, Subscription, WorldBody};
@@ -22,6 +23,9 @@ const UNACKNOWLEDGED_MAX: u64 = 3;
 /// A map without a message for this long is closed: its tab may be suspended, and can reconnect.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
+/// The most invalid messages of a connection. A map that sends more has a fault that no answer mends, and is closed.
+const INVALID_MAX: u32 = 20;
+
 /// Watch the live map
 ///
 /// Without an upgrade: the world once. As a WebSocket, the data of the console's map. The client sends JSON text:
@@ -32,6 +36,9 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 /// - `{"identify": 17}`: whose handle is 17? The answer is `{"type": "driver", "handle": 17, "driver_id": "drv_…"}`; `driver_id` is null for
 ///   an unknown handle.
 /// - `{"locate": "drv_…"}`: the reverse; the answer also has the driver's `position`, null if they are not online.
+///
+/// An invalid message is answered with `{"type": "problem", "problem": {…}}`, which names the field, and changes nothing else. The
+/// connection closes after more than 20 of them.
 ///
 /// The service sends trips and counts as text, once a second: the same object as without an upgrade, with the trips in view. It sends driver
 /// positions in binary frames, up to four a second, for the view and a margin of a quarter: little-endian; u8 kind (1 replaces all drivers,
@@ -48,19 +55,57 @@ pub(super) async fn live(head: RequestHead<Public>, body: Payload, sandbox: web:
         return Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(live.snapshot().await?));
     }
     let (socket, response) = Socket::open(&head, body, permit)?;
-    let map = Map { subscription: live.subscribe(), socket, feed: None, sent_rides: None, sent: 0, acknowledged: 0 };
+    let map = Map {
+        subscription: live.subscribe(),
+        socket,
+        feed: None,
+        sent_rides: None,
+        sent: 0,
+        acknowledged: 0,
+        invalid: 0,
+    };
     actix_web::rt::spawn(map.run());
     Ok(response)
 }
 
-/// A message of a map.
+/// A message of a map: exactly one of the fields.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
+struct MessageFields {
+    view: Option<Area>,
+    ack: Option<u64>,
+    identify: Option<u32>,
+    locate: Option<DriverId>,
+}
+
+/// A valid message of a map.
 enum MapMessage {
     View(Area),
     Ack(u64),
     Identify(u32),
     Locate(DriverId),
+}
+
+impl MapMessage {
+    /// Parses a message, and adds the margin to a view.
+    ///
+    /// # Errors
+    /// If it is not an object with exactly one of the fields, or the field is invalid. The error names the field.
+    fn parse(text: &str) -> Result<Self> {
+        let invalid = |pointer: &str, detail: String| {
+            Refusal::new(Code::InvalidRequest, format!("The message is invalid: {detail}.")).field(pointer, detail)
+        };
+        let MessageFields { view, ack, identify, locate } = json::read_object(text.as_bytes())?;
+        Ok(match (view, ack, identify, locate) {
+            (Some(view), None, None, None) => {
+                Self::View(Area::around(view).map_err(|error| invalid("/view", error.to_string()))?)
+            }
+            (None, Some(ack), None, None) => Self::Ack(ack),
+            (None, None, Some(identify), None) => Self::Identify(identify),
+            (None, None, None, Some(locate)) => Self::Locate(locate),
+            _ => return Err(invalid("", "must have one of `view`, `ack`, `identify`, `locate`".to_owned()).into()),
+        })
+    }
 }
 
 /// A connected map.
@@ -72,6 +117,8 @@ struct Map {
     sent_rides: Option<Arc<Rides>>,
     sent: u64,
     acknowledged: u64,
+    /// Invalid messages so far.
+    invalid: u32,
 }
 
 impl Map {
@@ -101,9 +148,12 @@ impl Map {
     }
 
     async fn handle(&mut self, text: &str) -> Result<(), Disconnect> {
-        match serde_json::from_str(text).map_err(|error| Disconnect::Violation(error.to_string()))? {
-            MapMessage::View(view) => {
-                let area = Area::around(view).map_err(|error| Disconnect::Violation(error.to_string()))?;
+        let message = match MapMessage::parse(text) {
+            Ok(message) => message,
+            Err(error) => return self.refuse(error.into()).await,
+        };
+        match message {
+            MapMessage::View(area) => {
                 self.feed = Some(Feed::new(area));
                 self.sent_rides = None;
                 self.subscription.drivers.mark_changed();
@@ -121,6 +171,15 @@ impl Map {
             }
         }
         Ok(())
+    }
+
+    /// Answers an invalid message; closes the connection after too many.
+    async fn refuse(&mut self, problem: Problem) -> Result<(), Disconnect> {
+        self.invalid += 1;
+        if self.invalid > INVALID_MAX {
+            return Err(Disconnect::Violation(format!("more than {INVALID_MAX} invalid messages")));
+        }
+        self.send(json!({"type": "problem", "problem": problem.document()}).to_string()).await
     }
 
     /// Sends changes of drivers and trips.

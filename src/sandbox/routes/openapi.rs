@@ -8,7 +8,7 @@ use crate::platform::error::Code::{
 /// The refusals of single operations. All refuse a foreign `Origin` or `Host` with `forbidden`.
 pub(crate) const REFUSALS: &[(&str, &[crate::platform::error::Code])] = &[
     ("create_token", &[Forbidden, InvalidId, Unavailable]),
-    ("get_clock", &[Forbidden]),
+    ("get_clock", &[Forbidden, InvalidId, NotFound]),
     ("set_clock", &[Forbidden, InvalidId, NotFound, NothingPending]),
     ("get_request_sql", &[Forbidden, NotFound]),
     ("kill_service", &[Forbidden, NotSupervised]),
@@ -25,15 +25,8 @@ pub(crate) const REFUSALS: &[(&str, &[crate::platform::error::Code])] = &[
 ];
 
 /// Operations that do not use the database.
-pub(crate) const WITHOUT_DATABASE: &[&str] = &[
-    "create_token",
-    "end_provider_faults",
-    "get_clock",
-    "get_provider_faults",
-    "get_request_sql",
-    "kill_service",
-    "watch_city",
-];
+pub(crate) const WITHOUT_DATABASE: &[&str] =
+    &["create_token", "end_provider_faults", "get_provider_faults", "get_request_sql", "kill_service", "watch_city"];
 
 /// The operation whose response must not be stored, with the header that says so.
 pub(crate) const UNCACHED: (&str, &[&str]) = ("watch_city", &["Cache-Control"]);

@@ -49,5 +49,8 @@ pub(super) async fn reset(
     sandbox: web::Data<Sandbox>,
 ) -> HttpResult {
     request.no_fields()?;
-    Ok(HttpResponse::Ok().json(reset_all::run(&request.platform, (&supply, &demand), &sandbox).await?))
+    let platform = request.platform.clone();
+    // A task of its own, so that a reset whose caller hangs up is not left half done.
+    let reset = async move { reset_all::run(&platform, (&supply, &demand), &sandbox).await };
+    Ok(HttpResponse::Ok().json(request.platform.db.task(reset).await?))
 }

@@ -31,6 +31,36 @@ async fn clock_jumps_past_the_next_deadline() {
 }
 
 #[tokio::test]
+async fn clock_names_the_next_deadline_of_an_object() {
+    let app = App::start().await;
+    let (rider, ops) = (app.rider().await, app.ops().await);
+    let quote = rider.quote(HERE, THERE).await;
+    let next = |of: String| {
+        let ops = ops.clone();
+        async move { ops.get(&format!("{CLOCK}?of={of}")).await }
+    };
+    let shown = next(id(&quote).to_owned()).await.expect(200);
+    assert_eq!(shown["next"], json!({"what": "the quote expires", "at": quote["expires_at"]}));
+
+    let trip = rider.request_trip_with("pm_card_chargeDeclined").await;
+    rider.until_state(id(&trip), "payment_failed").await;
+    let shown = next(id(&trip).to_owned()).await.expect(200);
+    assert_eq!(shown.get("next"), None, "an ended trip has no deadline: {shown:#}");
+    next("trip_01jd7zq8w3e9mvd1ab2c3d4e5f".to_owned()).await.expect_problem(404, "not_found");
+    let problem = next("later".to_owned()).await.expect_problem(400, "invalid_id");
+    assert_eq!(problem["errors"][0]["pointer"], "of");
+}
+
+#[tokio::test]
+async fn clock_says_which_speed_is_kept_up_with_and_sets_any() {
+    let app = App::start().await;
+    let clock = ApiResponse::of(app.http.get(app.url(CLOCK))).await.expect(200);
+    assert_eq!((&clock["sustainable_scale"], &clock["position_delay_ms"]), (&json!(20), &Value::Null));
+    assert_eq!(post(&app, CLOCK, &json!({"scale": 1_000})).await.expect(200)["scale"], 1_000);
+    post(&app, CLOCK, &json!({"scale": 1_001})).await.expect_problem(422, "invalid_request");
+}
+
+#[tokio::test]
 async fn jump_makes_no_driver_unresponsive() {
     let app = App::start().await;
     let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);

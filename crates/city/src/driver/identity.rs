@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use crate::model::Vehicle;
 use crate::random::actor_id;
 use crate::run_context::RunContext;
@@ -17,6 +19,8 @@ pub(crate) struct Identity {
     pub(super) vehicle: Vehicle,
     pub(super) session: Arc<Session>,
     pub(super) car: Car,
+    /// Notified when the driver was found offline, for example after a reset, and is online again.
+    pub(super) online_again: Notify,
 }
 
 impl Identity {
@@ -24,7 +28,8 @@ impl Identity {
     pub fn new(context: Arc<RunContext>, vehicle: Vehicle) -> Self {
         let subject = actor_id("drv", context.seed, &vehicle.name, 0);
         let car = Car::parked_at(vehicle.starts_at);
-        Self { context, vehicle, session: Arc::new(Session::new(Role::Driver, Some(subject))), car }
+        let session = Arc::new(Session::new(Role::Driver, Some(subject)));
+        Self { context, vehicle, session, car, online_again: Notify::new() }
     }
 
     /// Sets the driver online, and returns their profile.

@@ -13,7 +13,16 @@ use crate::web::{Backoff, Call};
 use super::Identity;
 
 /// Seven reports fit into the 30 s after which the service offers a driver no rides.
-const INTERVAL: TimeDelta = TimeDelta::seconds(4);
+const INTERVAL_S: f64 = 4.0;
+
+/// The longest interval, when domain time runs fast: three reports fit into the 30 s.
+const INTERVAL_MAX_S: f64 = 10.0;
+
+/// The shortest interval in machine time, as far as [`INTERVAL_MAX_S`] permits: more reports would show no more on a map.
+const INTERVAL_MIN_REAL_S: f64 = 0.2;
+
+/// The shortest interval of all in machine time: at speeds where it is too long for the service, more reports only add to the load.
+const INTERVAL_FLOOR_REAL_S: f64 = 0.05;
 
 /// The longest pause while the service is down. Short, so that reports continue soon after a restart.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -31,10 +40,11 @@ pub(super) async fn report_positions(driver: &Identity) {
     loop {
         context.clock.sleep_until(due).await;
         let now = context.clock.now();
+        let interval = interval(context.behavior.reports_thinned, context.clock.scale());
         context.statistics.count(|counts| {
             while due <= now {
                 counts.lateness.record(now - due);
-                due += INTERVAL;
+                due += interval;
             }
         });
         if report_position(driver).await {
@@ -46,22 +56,57 @@ pub(super) async fn report_positions(driver: &Identity) {
     }
 }
 
+/// The time between two reports, in domain time.
+fn interval(is_thinned: bool, scale: f64) -> TimeDelta {
+    let thinned_s = (INTERVAL_MIN_REAL_S * scale).clamp(INTERVAL_S, INTERVAL_MAX_S).max(INTERVAL_FLOOR_REAL_S * scale);
+    seconds(if is_thinned { thinned_s } else { INTERVAL_S })
+}
+
 /// Reports the current position once, and returns whether the service responded.
+///
+/// A driver whom the service has set offline, for example by a reset, goes online again and reports at once: without a position
+/// the driver gets no offers.
 pub(super) async fn report_position(driver: &Identity) -> bool {
+    match send_position(driver).await.as_deref() {
+        None => false,
+        Some("offline") => match driver.go_online().await {
+            Ok(_) => {
+                driver.online_again.notify_one();
+                send_position(driver).await.is_some()
+            }
+            Err(error) => {
+                driver.log_failure("cannot go online again", &error);
+                true
+            }
+        },
+        Some(_) => true,
+    }
+}
+
+/// Sends the current position, and returns the verdict; `None` without a response.
+async fn send_position(driver: &Identity) -> Option<String> {
     let context = &driver.context;
     let recorded_at = context.clock.now();
     let position = NewPosition { position: driver.car.position(recorded_at), recorded_at };
     let call = Call::put("/v1/drivers/me/location", &position);
     let Ok(PositionResponse { verdict }) = context.client.once(&driver.session, &call).await else {
         context.statistics.position("failed");
-        return false;
+        return None;
     };
     context.statistics.position(&verdict);
-    if verdict == "offline" {
-        // The service has set the driver offline, for example after a reset.
-        if let Err(error) = driver.go_online().await {
-            driver.log_failure("cannot go online again", &error);
+    Some(verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_are_thinned_only_where_domain_time_runs_fast() {
+        for (scale, expected_s) in [(1.0, 4.0), (20.0, 4.0), (40.0, 8.0), (60.0, 10.0), (200.0, 10.0), (1_000.0, 50.0)]
+        {
+            assert_eq!(interval(true, scale), seconds(expected_s), "{scale}");
+            assert_eq!(interval(false, scale), seconds(4.0), "{scale}");
         }
     }
-    true
 }

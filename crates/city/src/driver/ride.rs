@@ -23,6 +23,8 @@ enum Interruption {
     Over,
     /// The state of the trip is unknown: look it up.
     Unknown(CallError),
+    /// The service had set the driver offline, for example by a reset: look up whether the trip still exists.
+    OnlineAgain,
 }
 
 /// Whether a rider is in the car.
@@ -47,7 +49,7 @@ impl Driver {
                     return;
                 }
                 // Usually the rider has cancelled at the same time; then the driver has no trip any more.
-                Err(Interruption::Unknown(_)) => match self.identity.current_trip().await {
+                Err(Interruption::Unknown(_) | Interruption::OnlineAgain) => match self.identity.current_trip().await {
                     Some(current) => trip = current,
                     None => return,
                 },
@@ -109,12 +111,18 @@ impl Driver {
 
     /// Waits until `moment`, or until an event ends the trip.
     async fn wait_until(&mut self, moment: DateTime<Utc>, trip: &Trip) -> Result<(), Interruption> {
-        while let Some(event) = self.event_before(Some(moment)).await {
-            if is_over(&event, trip) {
-                return Err(Interruption::Over);
+        let identity = self.identity.clone();
+        loop {
+            let event = tokio::select! {
+                event = self.event_before(Some(moment)) => event,
+                () = identity.online_again.notified() => return Err(Interruption::OnlineAgain),
+            };
+            match event {
+                Some(event) if is_over(&event, trip) => return Err(Interruption::Over),
+                Some(_) => {}
+                None => return Ok(()),
             }
         }
-        Ok(())
     }
 
     /// Reports the position at the pickup, and arrives. Retries if the service knows only an older position, as after a

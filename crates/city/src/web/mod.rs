@@ -11,7 +11,7 @@ mod sse;
 pub(crate) use backoff::Backoff;
 pub(crate) use call::{Call, CallError};
 pub(crate) use client::Client;
-pub(crate) use event_stream::event_stream;
+pub(crate) use event_stream::{event_stream, object_events};
 pub(crate) use session::{Role, Session};
 pub(crate) use sse::Frame;
 

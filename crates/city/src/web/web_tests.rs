@@ -156,3 +156,13 @@ async fn stream_resumes_after_the_last_complete_event() {
     let one = Some("1".to_owned());
     assert_eq!(ids, [None, one.clone(), one, Some("2".to_owned()), None]);
 }
+
+#[tokio::test]
+async fn events_of_an_object_that_does_not_exist_end() {
+    let not_found = || Reply::Json(404, r#"{"code":"not_found"}"#);
+    let (client, _, requests) = server(vec![Reply::Events("id: 1\nevent: a\ndata: {}\n\n"), not_found()]).await;
+    let events = object_events(client, Arc::new(rider()), "/v1/trips/trip_1/events".into());
+    let names: Vec<String> = events.map(|frame| frame.event).collect().await;
+    assert_eq!(names, ["a"]);
+    assert_eq!(lock(&requests).len(), 2);
+}
