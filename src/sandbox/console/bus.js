@@ -2,6 +2,8 @@
 //
 //   call        a finished API call (see api.js)
 //   select      {kind: 'trip' | 'driver' | 'rider' | 'payment', id}, or null: what the inspector shows
+//   candidates  {pickup, list} of the selected trip's last match cycle, or null
+//   reveal      {lat, lon}: the map moves there if the place is not in view
 //   world       the state of the city from the live stream (see live.js)
 //   clock       {real, domain, scale}: the domain clock was read or set
 //   connection  'up' | 'down': whether the service answers
