@@ -72,12 +72,25 @@ export async function storiesAreRecorded(page) {
     await runExperiment(page, "send-twice");
     runs.push(await storySteps(page, "send-twice"));
   }
-  const keys = runs.map((steps) => new Set(steps.flatMap((step) => step.match(/key …\w{4}/g) ?? [])));
+  const keys = runs.map((steps) => new Set(steps.flatMap((step) => step.match(/POST \S+ · key …\w{4}/g) ?? [])));
   assert.deepEqual([keys[0].size, keys[1].size], [1, 1], "one run has one key");
   assert.notDeepEqual(keys[0], keys[1], "two runs have different keys");
   assert.equal(runs[0].filter((step) => step.includes("replayed")).length, 2);
   assert.equal(runs[0].filter((step) => /COMMIT/.test(step)).length, 1, "only the first request writes");
+  await replays(page);
   return `${runs[0].length} steps; keys ${[...keys[0], ...keys[1]].join(", ")}`;
+}
+
+/** A replay goes on by itself, and not for a person who wants no motion. */
+async function replays(page) {
+  const [replay, count] = [page.getByRole("button", { name: "Replay" }), page.locator(".step-now .actions .number")];
+  await replay.click();
+  await until("the replay", async () => /^[2-9] of/.test(await count.textContent()), true);
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  await replay.click();
+  await page.waitForTimeout(2500); // two steps of a replay
+  assert.match(await count.textContent(), /^1 of/, "no motion");
+  await page.emulateMedia({ reducedMotion: null });
 }
 
 /** The trips of two riders and one driver are as reported, and the trip without a driver says who has them. */

@@ -31,10 +31,10 @@ export function createExperiments(element) {
 
 function card(experiment, { show, hold }) {
   const run = h("button.primary", { type: "button", "aria-label": `Run: ${experiment.title}` }, "Run");
-  const again = h("button", { type: "button", hidden: true, "aria-label": `What happened: ${experiment.title}` }, "What happened");
+  const again = h("button.quiet", { type: "button", hidden: true, "aria-label": `Show what happened: ${experiment.title}` }, "Show");
   const verdict = h("p.verdict", { role: "status" });
   const element = h("article.card.experiment", { "data-experiment": experiment.name, "data-state": "idle" },
-    h("h2", {}, experiment.title), h("p", {}, experiment.what), h("div.actions", {}, run, again, verdict));
+    h("h2", {}, experiment.title), h("p", {}, experiment.what), h("div.actions", {}, run, verdict, again));
   let left = [];
   let story = null;
   again.addEventListener("click", () => story && show(story));
@@ -55,8 +55,8 @@ function card(experiment, { show, hold }) {
       show(story);
       again.hidden = false;
       const { count, failures } = report;
-      if (failures === 0) say(element, verdict, "passed", `As expected, ${count} times.`);
-      else say(element, verdict, "failed", `${failures} of ${count} differed.`);
+      if (failures === 0) say(element, verdict, "passed", `${count} checks hold.`);
+      else say(element, verdict, "failed", `${failures} of ${Math.max(count, failures)} checks failed.`);
       hold(false);
     }
   });

@@ -3,6 +3,7 @@
 import { emit } from "./bus.js";
 import { h, short } from "./dom.js";
 
+const narrow = matchMedia("(max-width: 820px)");
 const isPlain = (event) => event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
 
 /** Makes a link to a trip, driver, rider or payment. */
@@ -11,6 +12,8 @@ export function objectLink(kind, id, text = short(id)) {
     if (!isPlain(event)) return;
     event.preventDefault();
     emit("select", { kind, id });
+    // On a phone the inspector is above or below.
+    if (narrow.matches) document.getElementById("inspector")?.scrollIntoView({ block: "nearest" });
   };
   return h("a.mono", { href: `/city/${kind}s/${id}`, title: id, "data-focus": id, onclick }, text);
 }

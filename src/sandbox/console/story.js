@@ -130,6 +130,8 @@ export class Story {
   #lanes(steps) {
     const used = new Set(steps.flatMap(({ from, to }) => [from, to]));
     const actors = [...this.#actors].filter(([id]) => used.has(id)).map(([id, label]) => ({ id, label }));
+    const isRider = ({ label }) => label.startsWith("Rider");
+    actors.sort((a, b) => isRider(b) - isRider(a));
     const [first, ...rest] = ORDER.filter((id) => used.has(id)).map((id) => ({ id, label: FIXED[id] }));
     return first?.id === YOU ? [first, ...actors, ...rest] : [...actors, first, ...rest].filter(Boolean);
   }
