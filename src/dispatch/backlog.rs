@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 use uuid::Uuid;
 
+use super::decision::Decision;
 use super::plan::Plan;
-use super::store::{self, Decision, SearchingTrip};
+use super::store::{self, SearchingTrip};
 use super::wait::Wait;
 use super::worker::Dispatch;
 use crate::platform::clock::MachineTime;
@@ -95,6 +96,11 @@ impl Backlog {
     pub fn trips(&self, postponed: &[TripId]) -> Vec<SearchingTrip> {
         let trips = self.trips.values().filter(|waiting| !postponed.contains(&waiting.trip.id));
         trips.map(|waiting| waiting.trip.clone()).collect()
+    }
+
+    /// Returns a trip of the backlog.
+    pub fn find(&self, trip: TripId) -> Option<&SearchingTrip> {
+        self.trips.get(&trip).map(|waiting| &waiting.trip)
     }
 
     /// Removes a trip that has got an offer or no longer searches.

@@ -33,11 +33,7 @@ pub fn find(
     pickup_within: Option<TimeDelta>,
     now: DomainTime,
 ) -> Vec<Search> {
-    let pickup = |trip: &SearchingTrip| Pickup {
-        arrival: map.arrival(trip.pickup),
-        eta_max_ms: eta_max_ms(pickup_within.map(|within| within - now.since(trip.requested_at))),
-    };
-    let mut drives = Drives { map, pickups: trips.iter().map(pickup).collect(), departures: HashMap::new() };
+    let mut drives = Drives::new(map, trips, pickup_within, now);
     let nearest =
         trips.iter().enumerate().map(|(index, trip)| nearest_drivers(supply, &mut drives, (index, trip), now));
     let mut searches: Vec<Search> = nearest.collect();
@@ -63,7 +59,7 @@ struct Pickup {
 }
 
 /// The drives from drivers to pickups. Each position is looked up on the map once.
-struct Drives<'a> {
+pub(super) struct Drives<'a> {
     map: &'a StreetMap,
     /// By the index of the trip.
     pickups: Vec<Pickup>,
@@ -72,16 +68,29 @@ struct Drives<'a> {
 
 /// A driver near a pickup.
 #[derive(Clone, Copy)]
-struct Near {
-    driver: DriverId,
-    position: Position,
-    distance_m: f64,
-    position_age_ms: i64,
+pub(super) struct Near {
+    pub driver: DriverId,
+    pub position: Position,
+    pub distance_m: f64,
+    pub position_age_ms: i64,
 }
 
 impl<'a> Drives<'a> {
+    pub(super) fn new(
+        map: &'a StreetMap,
+        trips: &[SearchingTrip],
+        pickup_within: Option<TimeDelta>,
+        now: DomainTime,
+    ) -> Self {
+        let pickup = |trip: &SearchingTrip| Pickup {
+            arrival: map.arrival(trip.pickup),
+            eta_max_ms: eta_max_ms(pickup_within.map(|within| within - now.since(trip.requested_at))),
+        };
+        Self { map, pickups: trips.iter().map(pickup).collect(), departures: HashMap::new() }
+    }
+
     /// Returns the driver as a candidate for the trip with this index; `None` if the drive is too long.
-    fn candidate(&mut self, trip: usize, near: Near) -> Option<Candidate> {
+    pub(super) fn candidate(&mut self, trip: usize, near: Near) -> Option<Candidate> {
         let Near { driver, position, distance_m, position_age_ms } = near;
         let known = self.departures.get(&driver).is_some_and(|(known, _)| *known == position);
         if !known {

@@ -6,7 +6,9 @@
 
 pub mod assignment;
 pub mod backlog;
+pub mod busy;
 pub mod candidates;
+pub mod decision;
 pub mod hints;
 pub mod plan;
 pub mod routes;

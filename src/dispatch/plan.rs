@@ -56,6 +56,10 @@ string_enum! {
         TakenByAnother = "taken_by_another",
         /// The driver declined this trip, let its offer expire, or was unassigned from it.
         Excluded = "excluded",
+        /// The driver has an offer or a trip. Only in a decision without an offer.
+        Busy = "busy",
+        /// The database refused the offer: the driver was no longer free. Only in a decision without an offer.
+        Refused = "refused",
     }
 }
 
@@ -213,6 +217,11 @@ impl Plan {
     /// Whether the plan leaves the trip without a driver.
     pub fn is_left_out(&self) -> bool {
         self.chosen().is_none()
+    }
+
+    /// Whether no free driver was a candidate but excluded ones.
+    pub fn lacks_free_drivers(&self) -> bool {
+        allowed(self.search()).next().is_none()
     }
 
     /// The number of candidates, including excluded ones.

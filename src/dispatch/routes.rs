@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
-use super::store::{self, CandidateRow, CycleRow, MatchCycle};
+use super::decision::{CandidateRow, CycleRow};
+use super::store::{self, MatchCycle};
 use crate::platform::auth::{Caller, Role};
 use crate::platform::clock::DomainTime;
 use crate::platform::db::Conn;
@@ -46,7 +47,7 @@ struct MatchCycleBody {
     skip_cost_ms: Option<i64>,
     /// What this search waited for until its offer; `null` without an offer.
     search_time: Option<SearchTime>,
-    /// The number of candidates considered.
+    /// The number of candidates considered, and of busy drivers named.
     #[schema(minimum = 0)]
     considered: usize,
     /// The candidates. Operators see all of them; a rider sees only the one with the offer, a driver only themselves, and neither sees
@@ -80,7 +81,8 @@ struct ExplainBody {
 ///
 /// Returns the match cycles of the trip that decided about an offer: how large the cycle was, how long the trip had waited, the
 /// candidates with their drive and cost, and why each was chosen or not. If another trip got a nearer driver, `exchange` has what both
-/// trips cost by the plan, and what they would cost if they exchanged drivers. These are the decisions as they were made; nothing is
+/// trips cost by the plan, and what they would cost if they exchanged drivers. A decision about a trip without a free driver names the
+/// nearest busy ones, with the trips that they have. These are the decisions as they were made; nothing is
 /// computed anew. Of the cycles without an offer in a row the last one is kept.
 #[utoipa::path(get, path = "/v1/trips/{trip_id}/explain", tag = "trips", operation_id = "explain_trip",
     security(("rider" = []), ("driver" = []), ("ops" = [])),

@@ -1,24 +1,20 @@
 //! The SQL of searching trips and of match cycles.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use sqlx::types::Json;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::decision::{CycleRow, Decision};
 use super::hints::SentHint;
-use super::plan::{CandidateVerdict, ConsideredCandidate, CycleSize, Plan, TakenBy};
+use crate::geo::Position;
 use crate::geo::cells::Cell;
-use crate::geo::{EtaSource, Position};
 use crate::platform::class::VehicleClass;
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{DriverId, Id, OfferId, TripId};
-use crate::platform::match_policy::MatchPolicy;
 use crate::platform::retention::{BATCH, RetentionRule};
 use crate::trips;
 
@@ -107,124 +103,6 @@ pub async fn lock_searching(conn: &mut PgConnection, trip: TripId) -> Result<boo
     Ok(found.is_some())
 }
 
-/// A candidate as it is stored and published.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Candidate)]
-pub struct CandidateRow {
-    /// The driver.
-    driver_id: DriverId,
-    /// Great-circle distance to the pickup, in meters.
-    #[schema(minimum = 0)]
-    distance_m: i64,
-    /// The drive to the pickup, in seconds.
-    #[schema(minimum = 0)]
-    eta_s: i64,
-    /// What the drive was computed from. Decisions of an earlier version have estimates, and lack it.
-    #[schema(required = false)]
-    eta_source: EtaSource,
-    /// What this pair adds to the sum that the cycle minimizes: the drive, in milliseconds. Decisions of an earlier version lack it.
-    #[schema(minimum = 0, required = false)]
-    cost_ms: i64,
-    /// Age of the driver's position, in milliseconds of domain time.
-    #[schema(minimum = 0)]
-    position_age_ms: i64,
-    /// The decision.
-    verdict: CandidateVerdict,
-    /// The trip that got this driver in the same cycle. Only with `taken_by_another`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    taken_by: Option<TripId>,
-    /// The plan against an exchange of drivers with that trip. Only with `taken_by_another`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    exchange: Option<Exchange>,
-}
-
-/// The costs of two trips by the plan, and if they exchanged their drivers. A trip without a driver costs what leaving it out costs.
-#[derive(Debug, Serialize, ToSchema)]
-struct Exchange {
-    /// Estimated drive of the driver to the other trip's pickup, in seconds.
-    #[schema(minimum = 0)]
-    eta_s: i64,
-    /// The cost of both trips by the plan, in milliseconds.
-    #[schema(minimum = 0)]
-    cost_ms: i64,
-    /// The cost of both trips after the exchange, in milliseconds. Under the policy `batched` never less than `cost_ms`.
-    #[schema(minimum = 0)]
-    exchanged_cost_ms: i64,
-}
-
-/// The match cycle of a decision, as it is stored and published.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[schema(as = CycleSummary)]
-pub struct CycleRow {
-    /// How drivers were assigned.
-    policy: MatchPolicy,
-    /// Searching trips in the cycle.
-    #[schema(minimum = 0)]
-    trips: usize,
-    /// Free drivers that at least one of them could be offered to.
-    #[schema(minimum = 0)]
-    drivers: usize,
-    /// Pairs of a trip and a driver that were compared.
-    #[schema(minimum = 0)]
-    edges: usize,
-    /// Real time to find the pairs and to assign, in microseconds. Writing the offers is not included.
-    #[schema(minimum = 0)]
-    computed_us: u64,
-}
-
-/// A decision about a trip, and what it took.
-#[derive(Debug, Clone)]
-pub struct Decision {
-    /// The decision.
-    pub plan: Plan,
-    /// The real time that finding the edges and the assignment took.
-    pub computed: Duration,
-}
-
-impl Decision {
-    fn cycle(&self) -> CycleRow {
-        let cycle = self.plan.cycle();
-        let CycleSize { trips, drivers, edges } = cycle.size;
-        let computed_us = u64::try_from(self.computed.as_micros()).unwrap_or(u64::MAX);
-        CycleRow { policy: cycle.policy, trips, drivers, edges, computed_us }
-    }
-
-    fn candidates(&self) -> Vec<CandidateRow> {
-        self.plan.considered(SAVED_MAX).into_iter().map(CandidateRow::from).collect()
-    }
-}
-
-/// The most candidates saved for one trip in one cycle: the nearest.
-const SAVED_MAX: usize = 32;
-
-impl From<ConsideredCandidate> for CandidateRow {
-    fn from(considered: ConsideredCandidate) -> Self {
-        let ConsideredCandidate { candidate, verdict, taken_by } = considered;
-        let exchange = |other: TakenBy| Exchange {
-            eta_s: whole_seconds(other.eta_ms),
-            cost_ms: other.cost_ms,
-            exchanged_cost_ms: other.exchanged_cost_ms,
-        };
-        Self {
-            driver_id: candidate.driver,
-            distance_m: candidate.distance_m,
-            eta_s: candidate.eta.seconds(),
-            eta_source: candidate.eta.source,
-            cost_ms: candidate.eta.ms,
-            position_age_ms: candidate.position_age_ms,
-            verdict,
-            taken_by: taken_by.map(|other| other.trip),
-            exchange: taken_by.map(exchange),
-        }
-    }
-}
-
-fn whole_seconds(ms: i64) -> i64 {
-    (ms + 999) / 1_000
-}
-
 /// An offer that a decision led to.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the migration describes the columns")]
@@ -267,13 +145,20 @@ pub async fn save_cycle(conn: &mut PgConnection, decision: &Decision, chosen: Ch
     Ok(())
 }
 
-/// Saves decisions that led to no offer. One statement for all; trips that another transaction has locked, or that no longer search, are
-/// skipped.
+/// Saves decisions that led to no offer; `engagements` has the trips of the drivers that were not free. One statement for all; trips that
+/// another transaction has locked, or that no longer search, are skipped.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn save_empty_cycles(conn: &mut PgConnection, decisions: &[Decision], now: DomainTime) -> Result<()> {
-    let column = |value: fn(&Decision) -> Value| -> Vec<Value> { decisions.iter().map(value).collect() };
+pub async fn save_empty_cycles(
+    conn: &mut PgConnection,
+    decisions: &[Decision],
+    engagements: &HashMap<DriverId, TripId>,
+    now: DomainTime,
+) -> Result<()> {
+    let candidates: Vec<Value> =
+        decisions.iter().map(|decision| json!(decision.candidates_without_offer(engagements))).collect();
+    let cycles: Vec<Value> = decisions.iter().map(|decision| json!(decision.cycle())).collect();
     let trips: Vec<Uuid> = decisions.iter().map(|decision| decision.plan.trip().uuid()).collect();
     let waited_ms: Vec<i64> = decisions.iter().map(|decision| decision.plan.waited_ms()).collect();
     let skip_cost_ms: Vec<i64> = decisions.iter().map(|decision| decision.plan.skip_ms()).collect();
@@ -291,9 +176,9 @@ pub async fn save_empty_cycles(conn: &mut PgConnection, decisions: &[Decision], 
              waited_ms = excluded.waited_ms, skip_cost_ms = excluded.skip_cost_ms
          where match_cycles.offer_id is null",
         &trips,
-        &column(|decision| json!(decision.candidates())),
+        &candidates,
         now as _,
-        &column(|decision| json!(decision.cycle())),
+        &cycles,
         &waited_ms,
         &skip_cost_ms,
     )

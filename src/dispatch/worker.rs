@@ -8,9 +8,11 @@ use chrono::TimeDelta;
 use futures_util::stream::{self, StreamExt};
 
 use super::backlog::Backlog;
+use super::busy;
 use super::candidates;
+use super::decision::Decision;
 use super::plan::{Candidate, Search, plan};
-use super::store::{self, Chosen, Decision, SearchingTrip};
+use super::store::{self, Chosen, SearchingTrip};
 use super::wait::Wait;
 use crate::geo::{EtaSource, Router};
 use crate::platform::Platform;
@@ -116,7 +118,7 @@ async fn decide(dispatch: &Dispatch, trips: Vec<SearchingTrip>, now: DomainTime)
         let computed = watch.elapsed();
         metrics.observe_phase("assignment", computed.saturating_sub(found));
         metrics.observe_size(cycle.size.trips, cycle.size.drivers, cycle.size.edges);
-        cycle.plans().into_iter().map(|plan| Decision { plan, computed }).collect()
+        cycle.plans().into_iter().map(|plan| Decision::new(plan, computed)).collect()
     });
     decisions.await.map_err(|error| Error::Bug(format!("the plan of a match cycle: {error}")))
 }
@@ -130,18 +132,44 @@ fn observe_drives(metrics: &Metrics, searches: &[Search]) {
     }
 }
 
-/// Saves the decisions without an offer, each trip's every few seconds, for `explain`.
+/// Saves the decisions without an offer, each trip's every few seconds, for `explain`, with the busy drivers near these trips.
 async fn save_empty(dispatch: &Dispatch, backlog: &mut Backlog, empty: Vec<Decision>, now: DomainTime) -> Result<()> {
     let due = backlog.to_record(empty, dispatch.platform.clock.machine());
     if due.is_empty() {
         return Ok(());
     }
-    dispatch
-        .platform
-        .db
-        .waiting_briefly()
-        .transaction((due, now), |tx, (due, now)| Box::pin(store::save_empty_cycles(tx, due, *now)))
-        .await
+    let due = with_busy_drivers(dispatch, backlog, due, now).await?;
+    let db = dispatch.platform.db.waiting_briefly();
+    let save = db.transaction((due, now), |tx, (due, now)| {
+        Box::pin(async move {
+            let unavailable: Vec<DriverId> = due.iter().flat_map(Decision::unavailable_drivers).collect();
+            let engagements = crate::trips::store::engaged_trips(tx, &unavailable).await?;
+            store::save_empty_cycles(tx, due, &engagements, *now).await
+        })
+    });
+    save.await
+}
+
+/// Adds the nearest busy drivers to the decisions about trips without a free driver, on a thread of its own.
+async fn with_busy_drivers(
+    dispatch: &Dispatch,
+    backlog: &Backlog,
+    mut due: Vec<Decision>,
+    now: DomainTime,
+) -> Result<Vec<Decision>> {
+    let lacking: Vec<usize> = (0..due.len()).filter(|index| due[*index].plan.lacks_free_drivers()).collect();
+    let found = lacking.into_iter().filter_map(|index| Some((index, backlog.find(due[index].plan.trip())?.clone())));
+    let (indices, trips): (Vec<usize>, Vec<SearchingTrip>) = found.unzip();
+    if trips.is_empty() {
+        return Ok(due);
+    }
+    let Dispatch { supply, router, pickup_within, .. } = dispatch.clone();
+    let found = tokio::task::spawn_blocking(move || busy::find(&supply, &router.map(), &trips, pickup_within, now));
+    let found = found.await.map_err(|error| Error::Bug(format!("the busy drivers of a match cycle: {error}")))?;
+    for (index, busy) in indices.into_iter().zip(found) {
+        due[index].busy = busy;
+    }
+    Ok(due)
 }
 
 /// Returns the real time until a trip that was left for later is tried again; `None` if there is none.

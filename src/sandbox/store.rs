@@ -1,10 +1,12 @@
 //! The sandbox's SQL: the clock's anchor, deadlines of domain time, what the console draws, and the reset.
 
+mod attempts;
 mod deadlines;
 mod reset;
 mod rides;
 mod streets;
 
+pub use attempts::*;
 pub use deadlines::*;
 pub use reset::*;
 pub use rides::*;

@@ -147,6 +147,8 @@ pub struct FreeDriver {
 pub struct OnlineDriver {
     /// The driver and the position.
     pub last: LastKnown,
+    /// The vehicle class.
+    pub class: VehicleClass,
     /// Whether the driver is free, according to the index.
     pub is_free: bool,
 }
@@ -244,7 +246,8 @@ impl Fleet {
 
     /// Returns the online drivers with a position of any age. O(n).
     pub fn online_drivers(&self) -> impl Iterator<Item = OnlineDriver> {
-        self.drivers.values().filter_map(|entry| Some(OnlineDriver { last: entry.last?, is_free: entry.free }))
+        let online = |entry: &Entry| Some(OnlineDriver { last: entry.last?, class: entry.class, is_free: entry.free });
+        self.drivers.values().filter_map(online)
     }
 
     /// Returns the free drivers whose position is fresh at `now`. O(n).

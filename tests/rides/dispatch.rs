@@ -142,3 +142,29 @@ async fn explain_names_the_trip_that_took_a_driver() {
     assert!(search_time["for_driver_ms"].as_i64().unwrap() > 0, "the driver came after the request: {search_time:#}");
     app.stop().await;
 }
+
+/// The only driver near it has accepted another trip before this one was requested.
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_names_the_trip_of_a_busy_driver() {
+    let app = App::start().await;
+    let (first, driver) = (searching(&app).await.1, app.driver_at(HERE).await);
+    let offer = driver.until_offered().await;
+    driver.post(&format!("/v1/offers/{}/accept", id(&offer)), &json!({})).await.expect(200);
+    let ((rider, second), ops) = (searching(&app).await, app.ops().await);
+    let path = format!("/v1/trips/{}/explain", id(&second));
+    let cycle = until("a decision with the driver is saved", async || {
+        // Positions older than half a minute count for no trip.
+        driver.send_position(&app, HERE).await;
+        let explained = ops.get(&path).await.expect(200);
+        let cycle = explained["match_cycles"].get(0)?.clone();
+        (cycle["considered"] == 1).then_some(cycle)
+    })
+    .await;
+    assert_eq!(cycle["offer_id"], Value::Null);
+    let candidate = &cycle["candidates"][0];
+    assert_eq!((&candidate["driver_id"], &candidate["verdict"]), (&json!(driver.id), &json!("busy")));
+    assert_eq!(candidate["taken_by"], first["id"]);
+    let shown = rider.get(&path).await.expect(200)["match_cycles"].to_string();
+    assert!(!shown.contains("taken_by") && !shown.contains(id(&first)), "a rider sees no other trip: {shown}");
+    app.stop().await;
+}

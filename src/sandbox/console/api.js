@@ -17,6 +17,7 @@ let isUp = null;
  *   key       the Idempotency-Key; generated if the operation needs one and none is given, none if false
  *   quiet     emitted as `quiet-call`: for the page's own requests
  *   why       a title for the request log
+ *   loseAnswer  whether the page drops the connection when the answer begins to arrive, as a phone without network
  */
 export async function call(request) {
   const prepared = await prepare(request);
@@ -25,7 +26,7 @@ export async function call(request) {
     await renew(request.as, request.subject);
     answer = await send(await prepare({ ...request, key: prepared.key ?? false }), request);
   }
-  connection(answer.status !== 0);
+  connection(answer.status !== 0 || answer.wasDropped === true);
   emit(request.quiet ? "quiet-call" : "call", answer);
   return answer;
 }
@@ -55,6 +56,8 @@ export async function callUntilDecided(request, { isWanted = () => true, onWait 
   }
 }
 
+class LostAnswer extends Error {}
+
 async function prepare({ as, subject, method = "GET", path, body, key, headers = {} }) {
   const identity = as ? await token(as, subject) : null;
   const traceId = hex(16);
@@ -71,7 +74,7 @@ async function prepare({ as, subject, method = "GET", path, body, key, headers =
   return { method, path, headers: sent, text, key: sentKey, traceId, as, subject: identity?.subject ?? null };
 }
 
-async function send(prepared, { why, body }) {
+async function send(prepared, { why, body, loseAnswer = false }) {
   const { method, path, headers, text, traceId } = prepared;
   const began = performance.now();
   const request = { ...prepared, body, why, at: Date.now() };
@@ -83,6 +86,10 @@ async function send(prepared, { why, body }) {
   };
   try {
     const response = await fetch(path, { method, headers, body: text, cache: "no-store" });
+    if (loseAnswer) {
+      await response.body.cancel();
+      throw new LostAnswer("the page dropped the connection");
+    }
     const answered = await response.text();
     const ms = performance.now() - began;
     const trace = response.headers.get("trace-id") ?? traceId;
@@ -99,7 +106,8 @@ async function send(prepared, { why, body }) {
     };
   } catch (error) {
     const ms = performance.now() - began;
-    return { ...details, status: 0, ok: false, headers: {}, body: null, text: String(error), ms };
+    const wasDropped = error instanceof LostAnswer;
+    return { ...details, status: 0, ok: false, headers: {}, body: null, text: String(error), ms, wasDropped };
   }
 }
 

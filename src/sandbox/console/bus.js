@@ -4,6 +4,8 @@
 //   select      {kind: 'trip' | 'driver' | 'rider' | 'payment' | 'request' | 'audit', id}, or null: what the inspector shows
 //   proof       {state, text, more, report}: the latest audit, judged (see proof.js)
 //   quiet-call  a finished call of the page itself, which polls
+//   candidates  {pickup, list} of the selected trip's last match cycle, or null
+//   reveal      {lat, lon}: the map moves there if the place is not in view
 //   world       the state of the city from the live stream (see live.js)
 //   clock       {real, domain, scale}: the domain clock was read or set
 //   connection  'up' | 'down': whether the service answers

@@ -28,6 +28,8 @@ createExperiments(element("experiments"));
 createCharts(element("charts"));
 createClock(element("clock"));
 on("select", (selected) => map.select(selected));
+on("reveal", map.reveal);
+on("candidates", map.setCandidates);
 keepAddress();
 new ResizeObserver(() => map.resize()).observe(element("map"));
 startLive(map);

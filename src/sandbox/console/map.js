@@ -8,6 +8,7 @@
 //     setZones(items)            of the trending zones; none hides them
 //     update(message)            from live.js: an ArrayBuffer with cars, or an object with rides
 //     setPins({pickup, dropoff}) each {lat, lon} or null
+//     setCandidates({pickup, list} | null)   of the selected trip, as `explain` returns them
 //     select({kind, id} | null)  the highlighted object
 //     center()                   {lat, lon}
 //     ask({look, who, where})    functions that send the view, identify a handle, and locate a driver
@@ -16,6 +17,7 @@
 // Colors are the CSS variables --map-… of style.css; the document's event `theme` signals a change.
 
 import { createCars } from "./cars.js";
+import { createCandidates } from "./candidates.js";
 import { h } from "./dom.js";
 import { listen } from "./gestures.js";
 import { metersPerUnit, near, toLat, toLon, toX, toY } from "./mercator.js";
@@ -43,6 +45,7 @@ export function createMap({ canvas, onClick, onView }) {
   const zones = createZones(layer());
   const cars = createCars(layer());
   const rides = createRides(canvas, cars);
+  const candidates = createCandidates(canvas, cars);
   canvas.classList.add("layer");
 
   const view = { x: 0.5, y: 0.5, scale: SCALE_MIN * 4 };
@@ -83,6 +86,7 @@ export function createMap({ canvas, onClick, onView }) {
     const isMoving = cars.isMoving(now);
     stats.drawn = cars.draw(view, radius, now);
     rides.draw(view, now, { showsMiddle: canvas.matches(":focus-visible") });
+    candidates.draw(view, size, radius, now);
     const car = chosen?.handle ?? -1;
     if (cars.has(car)) rides.ring(cars.xOf(car, now), cars.yOf(car, now), view, radius);
     stats.frames++;
@@ -252,7 +256,11 @@ export function createMap({ canvas, onClick, onView }) {
       rides.setPins(pins);
       soon();
     },
+    async setCandidates(found) {
+      if (await candidates.set(found, (driver) => stream.where(driver))) soon();
+    },
     select,
+    reveal,
     resize,
     center,
     ask(next) {
@@ -261,8 +269,9 @@ export function createMap({ canvas, onClick, onView }) {
     },
     forget() {
       cars.clear();
+      candidates.forget();
       select(chosen);
     },
-    stats: () => ({ ...stats }),
+    stats: () => ({ ...stats, candidates: candidates.count() }),
   };
 }

@@ -3,9 +3,10 @@
 import { call } from "./api.js";
 import { metersBetween } from "./car.js";
 import { h, meters, money, seconds, time, update, words } from "./dom.js";
+import { explainSection } from "./explain.js";
 import { draw, machines } from "./state_machine.js";
 import { ledgerSection, paymentSection, providerSection, receiptSection } from "./money.js";
-import { absent, apology, facts, head, section, table } from "./panel.js";
+import { apology, facts, head, section, table } from "./panel.js";
 import { myRider } from "./session.js";
 import { isOver, riderInCar } from "./states.js";
 import { badge, followTrip, link } from "./trips.js";
@@ -23,6 +24,7 @@ export function inspectTrip(element, id) {
   const away = h("span.number");
   let car = null;
   const purse = () => trip?.payment_id;
+  const why = explainSection(() => trip, () => car?.name ?? null);
   const parts = [
     section("State", () => picture(events), { open: true }),
     section(
@@ -30,7 +32,7 @@ export function inspectTrip(element, id) {
       () => events.length > 0 && { data: events, note: `${events.length} events`, show: () => history(events) },
       { open: true },
     ),
-    section("Why this driver", () => explain(id), { open: true }),
+    why,
   ];
   const money = [paymentSection(purse, { open: true }), ledgerSection(id), providerSection(purse), receiptSection(id)];
   element.append(head("trip", id, badges), about, ...[...parts, ...money].map((part) => part.details));
@@ -78,6 +80,7 @@ export function inspectTrip(element, id) {
     isStopped = true;
     clearInterval(timer);
     stopFollowing();
+    why.stop();
   };
 }
 
@@ -110,67 +113,4 @@ function history(events) {
     cells: [event.seq, time(event.at), words(event.data?.command ?? event.type), badge(event.to), event.actor],
   });
   return table("History of the trip", ["#", "Domain time", "Step", "State", "By"], events.map(row));
-}
-
-async function explain(id) {
-  const answer = await call({ as: "ops", path: `/v1/trips/${id}/explain`, quiet: true });
-  if (!answer.ok) return absent(answer, "Trip not found.");
-  const cycles = answer.body.match_cycles;
-  if (cycles.length === 0) return { data: 0, show: () => h("p.muted", {}, "No match cycle has looked at this trip yet.") };
-  return {
-    data: cycles,
-    note: cycles.length === 1 ? "1 match cycle" : `${cycles.length} match cycles`,
-    show: () => cycles.flatMap(matchCycle),
-  };
-}
-
-function matchCycle({ offers_before, decided_at, considered, candidates, cycle, waited_ms, skip_cost_ms, search_time }) {
-  const title = `Match cycle ${offers_before + 1}`;
-  return [
-    h("p.small.muted", {}, `${title}, ${time(decided_at)} domain time: ${considered} considered.`),
-    cycle && h("p.small", {}, cycleInWords(cycle, waited_ms, skip_cost_ms)),
-    search_time && h("p.small", {}, searchInWords(search_time)),
-    candidates.length > 0 &&
-      table(
-        `Candidates of match cycle ${offers_before + 1}`,
-        ["Driver", "Away", "Drive", "Position", "Verdict"],
-        candidates.map(candidate),
-        ["Away", "Drive", "Position"],
-      ),
-    ...candidates.filter((one) => one.exchange).slice(0, 3).map(exchangeInWords),
-  ];
-}
-
-const counted = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
-
-function cycleInWords({ policy, trips, drivers, edges, computed_us }, waited_ms, skip_cost_ms) {
-  const size = `${counted(trips, "trip")} and ${counted(drivers, "driver")}, ${counted(edges, "pair")}`;
-  const cost = `this trip had waited ${seconds(waited_ms / 1000)}; leaving it out costs ${seconds(skip_cost_ms / 1000)}`;
-  return `${words(policy)}: ${size}, computed in ${(computed_us / 1000).toFixed(1)} ms; ${cost}.`;
-}
-
-function searchInWords({ for_driver_ms, for_service_ms }) {
-  return `Waited ${seconds(for_driver_ms / 1000)} for a driver and ${for_service_ms} ms for the service.`;
-}
-
-function exchangeInWords({ driver_id, eta_s, taken_by, exchange }) {
-  const { eta_s: other_eta_s, cost_ms, exchanged_cost_ms } = exchange;
-  const costs = `Together both trips cost ${seconds(cost_ms / 1000)}; with the drivers exchanged, ${seconds(exchanged_cost_ms / 1000)}.`;
-  return h(
-    "p.small",
-    {},
-    link("driver", driver_id),
-    `, ${seconds(eta_s)} from here, goes to `,
-    link("trip", taken_by),
-    `, ${seconds(other_eta_s)} from there. ${costs}`,
-  );
-}
-
-function candidate({ driver_id, distance_m, eta_s, eta_source, position_age_ms, verdict }) {
-  const age = `${(position_age_ms / 1000).toFixed(1)} s old`;
-  const drive = `${seconds(eta_s)}${eta_source === "streets" ? "" : " (estimate)"}`;
-  return {
-    mark: verdict === "chosen" ? "chosen" : null,
-    cells: [link("driver", driver_id), meters(distance_m), drive, age, words(verdict)],
-  };
 }

@@ -53,7 +53,7 @@ impl Drivers {
     pub fn next(mut self, online: Vec<OnlineDriver>, rides: &Rides, now: DomainTime, is_matcher: bool) -> Self {
         self.dots.iter_mut().for_each(|dot| *dot = None);
         self.is_matcher = is_matcher;
-        for OnlineDriver { last, is_free } in online {
+        for OnlineDriver { last, is_free, .. } in online {
             let Some(handle) = self.handle_or_new(last.driver) else { continue };
             let activity = match rides.activity(last.driver) {
                 _ if !last.is_fresh(now) => DriverActivity::Stale,

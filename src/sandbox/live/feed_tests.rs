@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::geo::Position;
+use crate::platform::class::VehicleClass;
 use crate::platform::clock::DomainTime;
 use crate::platform::ids::DriverId;
 use crate::sandbox::live::Rides;
@@ -49,7 +50,8 @@ fn instant() -> impl Strategy<Value = Vec<OnlineDriver>> {
             let (position, is_free, age_s) = online?;
             let recorded_at = now - TimeDelta::seconds(age_s);
             let driver = DriverId::from(Uuid::from_u128(number));
-            Some(OnlineDriver { last: LastKnown { driver, position, recorded_at, received_at: recorded_at }, is_free })
+            let last = LastKnown { driver, position, recorded_at, received_at: recorded_at };
+            Some(OnlineDriver { last, class: VehicleClass::Standard, is_free })
         });
         seen.collect()
     })

@@ -148,6 +148,9 @@ struct View {
     /// Its webhook events, undelivered ones first.
     #[schema(value_type = Vec<Object>, max_items = 10_000)]
     events: Value,
+    /// Our calls about it, as we recorded them: the last 100, oldest first.
+    #[schema(max_items = 100)]
+    attempts: Vec<store::AttemptRow>,
 }
 
 /// Get the provider's view of a payment
@@ -157,8 +160,9 @@ struct View {
     operation_id = "get_provider_view", security(()), params(("payment_id" = PaymentId, Path, description = "Our payment")),
     responses((status = 200, description = "The provider's view", body = View)))]
 pub(super) async fn view(request: Request<Public>, sandbox: web::Data<Sandbox>) -> HttpResult {
-    let intent = intent_id(&request.platform, request.id("payment_id")?).await?;
-    Ok(HttpResponse::Ok().json(sandbox.provider.view(&intent).await?))
+    let payment = request.id("payment_id")?;
+    let intent = intent_id(&request.platform, payment).await?;
+    with_attempts(&request.platform, payment, sandbox.provider.view(&intent).await?).await
 }
 
 /// Expire an authorization
@@ -170,9 +174,19 @@ pub(super) async fn view(request: Request<Public>, sandbox: web::Data<Sandbox>) 
     responses((status = 200, description = "The provider's view", body = View)))]
 pub(super) async fn expire(request: Request<Public>, sandbox: web::Data<Sandbox>) -> HttpResult {
     request.no_fields()?;
-    let intent = intent_id(&request.platform, request.id("payment_id")?).await?;
+    let payment = request.id("payment_id")?;
+    let intent = intent_id(&request.platform, payment).await?;
     sandbox.provider.expire(&intent).await?;
-    Ok(HttpResponse::Ok().json(sandbox.provider.view(&intent).await?))
+    with_attempts(&request.platform, payment, sandbox.provider.view(&intent).await?).await
+}
+
+/// Returns the provider's view with our own records of the calls.
+async fn with_attempts(platform: &Platform, payment: PaymentId, mut view: Value) -> HttpResult {
+    let attempts = platform.db.read(payment, |conn, payment| Box::pin(store::attempts(conn, *payment))).await?;
+    if let Some(view) = view.as_object_mut() {
+        view.insert("attempts".to_owned(), json!(attempts));
+    }
+    Ok(HttpResponse::Ok().json(view))
 }
 
 /// Returns the provider's id of our payment.

@@ -73,6 +73,21 @@ pub async fn engagement(conn: &mut PgConnection, driver: DriverId) -> Result<Opt
     Ok(row.map(|row| Engagement { trip_id: row.trip_id, offer_id: row.offer_id, is_ride: row.kind == "ride" }))
 }
 
+/// Returns the trips that these drivers are engaged on, without a lock.
+pub async fn engaged_trips(conn: &mut PgConnection, drivers: &[DriverId]) -> Result<HashMap<DriverId, TripId>> {
+    if drivers.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let ids: Vec<Uuid> = drivers.iter().map(|driver| driver.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"select driver_id as "driver: DriverId", trip_id as "trip: TripId" from driver_engagements where driver_id = any($1)"#,
+        &ids,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.driver, row.trip)).collect())
+}
+
 /// Returns the statuses of these drivers for the index. A driver without a row is offline.
 pub async fn statuses(conn: &mut PgConnection, drivers: &[Uuid]) -> Result<Vec<(DriverId, Status)>> {
     let rows = sqlx::query_as!(

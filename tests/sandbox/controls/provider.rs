@@ -31,6 +31,12 @@ async fn lost_capture_response_leaves_the_payment_captured_once() {
     assert!(view["intent"]["client_secret"].is_null());
     let kinds: Vec<_> = view["movements"].as_array().unwrap().iter().map(|it| it["type"].clone()).collect();
     assert_eq!(kinds, ["authorized", "captured"]);
+    // The one capture has no answer, and its result became known later.
+    let attempts = view["attempts"].as_array().unwrap();
+    let captures: Vec<_> = attempts.iter().filter(|it| it["operation"] == "capture").collect();
+    let [capture] = captures[..] else { panic!("{attempts:?}") };
+    assert_eq!((&capture["outcome"], &capture["answered"]), (&json!("unknown"), &json!(false)));
+    assert!(capture["resolved_at"].as_str() > capture["finished_at"].as_str(), "{capture}");
     ApiResponse::of(app.http.delete(app.url(FAULTS))).await.expect(200);
     app.assert_clean().await;
 }

@@ -1,0 +1,79 @@
+// The candidates of the selected trip on the map: a ring around each car, with its rank and its drive to the pickup. The rings follow the
+// cars.
+
+import { seconds } from "./dom.js";
+import { near, toX, toY } from "./mercator.js";
+import { color } from "./shapes.js";
+
+const FULL_TURN = 2 * Math.PI;
+const SHOWN_MAX = 16;
+/** Further candidates have a ring without a label, so that the labels do not cover each other. */
+const LABELS_MAX = 6;
+const RING = 5; // beyond the car
+const isFree = ({ verdict }) => verdict !== "busy" && verdict !== "refused";
+
+export function createCandidates(canvas, cars) {
+  const c = canvas.getContext("2d");
+  let shown = [];
+  let key = "";
+
+  /** Shows the candidates of a decision; null removes them. `where(driver)` returns handle and position. Returns whether they changed. */
+  async function set(found, where) {
+    const next = JSON.stringify(found?.list.map((one) => [one.driver_id, one.verdict]) ?? null);
+    if (next === key) return false;
+    key = next;
+    const list = (found?.list ?? []).slice(0, SHOWN_MAX);
+    const places = await Promise.all(list.map((one) => where(one.driver_id)));
+    if (next !== key) return false;
+    shown = list.map((one, index) => ({ ...one, rank: index + 1, at: places[index] })).filter((one) => one.at);
+    canvas.dataset.candidates = shown.length;
+    return true;
+  }
+
+  /** Draws on the canvas of the rides, whose scale is set. */
+  function draw(view, { width, height }, radius, now) {
+    if (shown.length === 0) return;
+    const inks = { chosen: color("--map-offered"), free: color("--map-free"), busy: color("--map-idle"), text: color("--map-selected"), paper: color("--map-ground") };
+    c.font = "600 11px system-ui, sans-serif";
+    c.textBaseline = "middle";
+    c.textAlign = "left";
+    // The first is drawn last, on top.
+    for (const one of [...shown].reverse()) {
+      const { handle, position } = one.at;
+      const isMoving = cars.has(handle);
+      const worldX = isMoving ? cars.xOf(handle, now) : toX(position.lon);
+      const worldY = isMoving ? cars.yOf(handle, now) : toY(position.lat);
+      const x = (near(worldX, view.x) - view.x) * view.scale + width / 2;
+      const y = (worldY - view.y) * view.scale + height / 2;
+      ring(one, x, y, radius, inks);
+      if (one.rank <= LABELS_MAX) label(one, x + radius + RING + 4, y, inks);
+    }
+  }
+
+  function ring(one, x, y, radius, inks) {
+    const isChosen = one.verdict === "chosen";
+    c.beginPath();
+    c.arc(x, y, radius + RING, 0, FULL_TURN);
+    c.lineWidth = isChosen ? 3.5 : 1.5;
+    c.strokeStyle = isChosen ? inks.chosen : isFree(one) ? inks.free : inks.busy;
+    c.setLineDash(isFree(one) ? [] : [3, 3]);
+    c.stroke();
+    c.setLineDash([]);
+  }
+
+  function label({ rank, eta_s }, x, y, inks) {
+    const text = `${rank} · ${seconds(eta_s)}`;
+    c.lineWidth = 3;
+    c.strokeStyle = inks.paper;
+    c.strokeText(text, x, y);
+    c.fillStyle = inks.text;
+    c.fillText(text, x, y);
+  }
+
+  /** Discards the handles of the previous connection: the next decision is placed anew. */
+  function forget() {
+    [shown, key] = [[], ""];
+  }
+
+  return { set, draw, forget, count: () => shown.length };
+}
