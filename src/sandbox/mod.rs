@@ -6,6 +6,7 @@
 
 pub mod console;
 pub mod live;
+pub mod map_features;
 mod provider;
 mod reset;
 pub mod routes;

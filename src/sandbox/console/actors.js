@@ -4,7 +4,7 @@ import { call } from "./api.js";
 import { domainNow } from "./domain.js";
 
 /** A place that the city's cars do not reach. Rides end 1.5 km away. */
-const CORNER = { lat: 40.75, lon: -73.98 };
+const CORNER = { lat: 30, lon: -40 };
 const NUDGE = 0.02;
 const RIDE = 0.01;
 const LOOK_EVERY_MS = 150;
