@@ -151,6 +151,17 @@ impl StreetMap {
         Drive { leg: roads::estimate(from, to), source: EtaSource::Estimate }
     }
 
+    /// Returns the positions along one drive, from its start to its end; a straight line if the drive is an estimate.
+    pub fn path(&self, from: Position, to: Position) -> (Vec<Position>, EtaSource) {
+        let (departure, arrival) = (self.departure(from), self.arrival(to));
+        if let (Some(streets), Some(from), Some(to)) = (&self.streets, &departure.on_map, &arrival.on_map)
+            && let Some(path) = streets.path(from, to)
+        {
+            return (path, EtaSource::Streets);
+        }
+        (vec![from, to], EtaSource::Estimate)
+    }
+
     /// Returns a great-circle distance in meters that no drive of this duration exceeds.
     pub fn reach_m(&self, duration_ms: i64) -> f64 {
         let estimate_m = roads::reach_m(duration_ms);
@@ -206,6 +217,17 @@ mod tests {
             assert_eq!(map.drive(from, to), Drive { leg: roads::estimate(from, to), source: EtaSource::Estimate });
         }
         assert!(map.is_off_map_logged.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn path_of_a_drive_goes_from_junction_to_junction() {
+        let (from, to) = (at(40.0001, -74.0002), at(40.0099, -74.0002));
+        let router = Router::default();
+        assert_eq!(router.map().path(from, to), (vec![from, to], EtaSource::Estimate));
+        router.replace(Some(streets()));
+        let along = vec![from, at(40.0, -74.0), at(40.01, -74.0), to];
+        assert_eq!(router.map().path(from, to), (along, EtaSource::Streets));
+        assert_eq!(router.map().path(to, at(48.85, 2.35)).1, EtaSource::Estimate);
     }
 
     #[test]

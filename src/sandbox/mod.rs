@@ -7,6 +7,7 @@
 mod audits;
 pub mod console;
 pub mod live;
+pub mod map_features;
 mod provider;
 mod reset;
 pub mod routes;

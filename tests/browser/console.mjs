@@ -9,6 +9,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
+import { cityIsDrawn, pinsByTouch, pinsEverywhere, routeOfTrip } from "./city.mjs";
 import { startDemo } from "./demo.mjs";
 import * as explorer from "./explorer.mjs";
 import { FAULTS } from "./faults.mjs";
@@ -64,10 +65,16 @@ async function journeys() {
   await journey("explained on the map", laptop, explainOnTheMap);
   await journey("being a driver", laptop, beADriver);
   await laptop.close();
+  const map = await openPage(browser, demo.url);
+  await journey("the city is drawn", map, cityIsDrawn);
+  await journey("a pin everywhere", map, pinsEverywhere);
+  await journey("the route of a trip", map, routeOfTrip);
+  await map.close();
   const dark = await openPage(browser, demo.url, { theme: "dark" });
   await journey("accessible in dark", dark, darkPage);
   await dark.close();
   const phone = await openPage(browser, demo.url, { size: "phone" });
+  await journey("a pin everywhere on a phone", phone, pinsByTouch);
   await journey("on a phone", phone, phonePage);
   await journey("stories on a phone", phone, phoneStories);
   await phone.close();
@@ -428,8 +435,6 @@ async function phonePage(page) {
   const spot = await emptySpot(page, 0.5, 0.4);
   await page.touchscreen.tap(spot.x, spot.y);
   await page.screenshot({ path: join(shots, "console-phone.png") });
-  // A tap is imprecise: it may have selected a car.
-  if (await back(page).isVisible()) await back(page).tap();
   await page.locator("#inspector .list a").first().tap();
   await page.locator("#inspector .machine").first().waitFor();
   const wide = await page.evaluate(() => document.scrollingElement.scrollWidth);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod map;
+mod map_features;
 
 use std::time::Duration;
 

@@ -89,7 +89,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::clock::{Reading, machine_now};
-    use crate::model::Traffic;
+    use crate::model::{NamedMap, Traffic};
     use crate::streets::Streets;
 
     /// A run without streets, drivers and a service, at a thousand times real speed.
@@ -98,7 +98,12 @@ pub(crate) mod tests {
         let reading = Reading { domain, scale: 1_000.0, received: machine_now(), round_trip: Duration::ZERO };
         let statistics = Arc::new(Statistics::default());
         let client = Arc::new(Client::new("http://127.0.0.1:1", statistics.clone()).unwrap());
-        let city = CityModel { streets: Streets::none(), fleet: Vec::new(), traffic: Traffic::AsMapped };
+        let city = CityModel {
+            streets: Streets::none(),
+            fleet: Vec::new(),
+            traffic: Traffic::AsMapped,
+            map: NamedMap::default(),
+        };
         RunContext::with_clock((city, behavior, 1), Clock::new(reading), client, statistics)
     }
 

@@ -41,8 +41,8 @@ pub(crate) fn of(event: Event, set: &[String]) -> Result<Value, Error> {
 }
 
 fn defaults(event: Event) -> Value {
-    // Away from the cars of the city. There are no drivers in the middle of the Atlantic.
-    let (lat, lon) = if event == Event::TripNoDriver { (30.0, -40.0) } else { (40.75, -73.98) };
+    // Both places are in the Atlantic, away from the cars of the city, and no recipe has drivers at the first one.
+    let (lat, lon) = if event == Event::TripNoDriver { (-30.0, -20.0) } else { (30.0, -40.0) };
     let card = if event == Event::TripPaymentFailed { "pm_card_chargeDeclined" } else { "pm_card_visa" };
     let mut values = Map::new();
     for group in event.value_groups() {

@@ -201,6 +201,19 @@ impl Streets {
         Some(Leg { distance_m: meters.round() as i64, duration_s: i64::from(ms.div_ceil(1_000)) })
     }
 
+    /// Returns the positions along the fastest drive, from its start to its end: at most two more than there are junctions.
+    pub fn path(&self, from: &Departure, to: &Arrival) -> Option<Vec<Position>> {
+        let (_, start) = self.fastest(from, to, u32::MAX)?;
+        let mut path = vec![from.position];
+        if let Some(start) = start {
+            path.push(self.junctions[start.junction as usize]);
+            let tree = to.tree.lock();
+            path.extend(tree.segments_from(&self.graph, start.junction).map(|s| self.junctions[s.to as usize]));
+        }
+        path.push(to.position);
+        Some(path)
+    }
+
     /// Returns the duration, and the start on the streets; without one, the drive is straight.
     fn fastest(&self, from: &Departure, to: &Arrival, max_ms: u32) -> Option<(u32, Option<Start>)> {
         let direct_m = distance_m(from.position, to.position);

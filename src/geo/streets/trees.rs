@@ -109,15 +109,22 @@ impl Tree {
     /// Returns the length in meters of a fastest drive from a junction whose time is known: each of its segments takes what the times of
     /// its ends differ by.
     pub fn meters_from(&self, graph: &Graph, junction: Junction) -> f64 {
-        let (mut here, mut meters) = (junction, 0.0);
-        while here != self.root {
+        self.segments_from(graph, junction).map(|segment| segment.length_m).sum()
+    }
+
+    /// Returns the segments of a fastest drive from a junction whose time is known, in driving order.
+    pub fn segments_from<'a>(&'a self, graph: &'a Graph, junction: Junction) -> impl Iterator<Item = &'a Segment> {
+        let mut here = junction;
+        std::iter::from_fn(move || {
+            if here == self.root {
+                return None;
+            }
             let ms = self.times.of(here);
             let is_fastest = |segment: &&Segment| self.times.of(segment.to).checked_add(segment.ms) == Some(ms);
-            let Some(next) = graph.leaving(here).iter().find(is_fastest) else { break };
-            meters += next.length_m;
+            let next = graph.leaving(here).iter().find(is_fastest)?;
             here = next.to;
-        }
-        meters
+            Some(next)
+        })
     }
 
     fn bytes(&self) -> usize {

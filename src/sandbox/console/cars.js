@@ -1,12 +1,12 @@
 // The drivers: their positions, animated from one report to the next, and their image.
 //
 // Ten thousand of them move on every frame, so there are no objects: a driver is an index (the handle of the stream) into typed
-// arrays. Drawing one copies about fifty pixels of a sprite, made once for each state, into a buffer that goes to the canvas as a
-// whole. That costs the same with or without a graphics card; a path or an image for each car costs three times as much. Nothing
+// arrays. Drawing one copies about fifty pixels of a sprite, made once for each state and heading, into a buffer that goes to the canvas as a
+// whole. Headings come from the last move; seen from far away a car has none, and no trail. That costs the same with or without a graphics card; a path or an image for each car costs three times as much. Nothing
 // is allocated on a frame.
 
 import { toX, toY } from "./mercator.js";
-import { DOING, color, drawShape } from "./shapes.js";
+import { DOING, color, drawHeading, drawShape, isStill } from "./shapes.js";
 
 const ABSENT = 255;
 const WHOLE = 1;
@@ -21,23 +21,35 @@ const GLIDE_MAX_MS = 4500;
 // Beyond this share of the world (800 m) a car jumps instead.
 const LEAP = 2e-5;
 
+// From this radius on, cars show their headings; there are so many.
+const TURNED_FROM = 4;
+const HEADINGS = 32;
+const NO_HEADING = HEADINGS;
+const TURN_MIN = 5e-8; // of the world, 2 m: a shorter move does not turn a car
+const TRAILS_FROM = 5.5; // the radius
+const TRAIL_ALPHA = 160; // at the car, of 255
+const TRAILS_MAX = 600; // cars in view
+const TRAIL_POINTS = 8; // where a car was, each this share of the world from the one before: 15 m
+const TRAIL_STEP = 3.7e-7;
+
 /** The most pixels of the cars' canvas. Beyond that it is drawn at a lower resolution. */
 const PIXELS_MAX = 2_000_000;
 
 export function createCars(canvas) {
   const c = canvas.getContext("2d", { willReadFrequently: true });
-  let fromX, fromY, toXs, toYs, began, lasts, receivedAt, states;
+  let fromX, fromY, toXs, toYs, trailX, trailY, trailEnd, began, lasts, receivedAt, states, headings;
   let room = 0;
   let count = 0; // handles that were ever used
   let there = 0; // drivers who are there
   let movingUntil = 0;
   let image = null, pixels = null, pad = 0, stride = 0, sharpness = 1;
   let sprites = [], spriteRadius = 0;
+  let drawnBefore = 0;
 
   function grow(needed) {
     const next = Math.max(ROOM_FIRST, room * 2, needed);
-    const wider = (old, Kind) => {
-      const array = new Kind(next);
+    const wider = (old, Kind, each = 1) => {
+      const array = new Kind(next * each);
       if (old) array.set(old);
       return array;
     };
@@ -45,6 +57,10 @@ export function createCars(canvas) {
     fromY = wider(fromY, Float64Array);
     toXs = wider(toXs, Float64Array);
     toYs = wider(toYs, Float64Array);
+    trailX = wider(trailX, Float64Array, TRAIL_POINTS);
+    trailY = wider(trailY, Float64Array, TRAIL_POINTS);
+    trailEnd = wider(trailEnd, Uint8Array);
+    headings = wider(headings, Uint8Array);
     began = wider(began, Float64Array);
     lasts = wider(lasts, Float32Array);
     receivedAt = wider(receivedAt, Float64Array);
@@ -104,12 +120,26 @@ export function createCars(canvas) {
     if (leaps) {
       fromX[car] = x;
       fromY[car] = y;
+      trailX.fill(x, car * TRAIL_POINTS, (car + 1) * TRAIL_POINTS);
+      trailY.fill(y, car * TRAIL_POINTS, (car + 1) * TRAIL_POINTS);
       lasts[car] = 0;
+      headings[car] = NO_HEADING;
     } else {
       const hereX = xOf(car, now), hereY = yOf(car, now);
+      const dx = x - toXs[car], dy = y - toYs[car];
+      if (Math.abs(dx) + Math.abs(dy) > TURN_MIN) {
+        headings[car] = (Math.round((Math.atan2(dx, -dy) / (2 * Math.PI)) * HEADINGS) + HEADINGS) % HEADINGS;
+      }
+      const end = car * TRAIL_POINTS + trailEnd[car];
+      if (Math.abs(toXs[car] - trailX[end]) + Math.abs(toYs[car] - trailY[end]) > TRAIL_STEP) {
+        trailEnd[car] = (trailEnd[car] + 1) % TRAIL_POINTS;
+        trailX[car * TRAIL_POINTS + trailEnd[car]] = toXs[car];
+        trailY[car * TRAIL_POINTS + trailEnd[car]] = toYs[car];
+      }
       fromX[car] = hereX;
       fromY[car] = hereY;
-      lasts[car] = Math.max(GLIDE_MIN_MS, Math.min(GLIDE_MAX_MS, waited));
+      // Without motion a car is at once where it was reported.
+      lasts[car] = isStill() ? 0 : Math.max(GLIDE_MIN_MS, Math.min(GLIDE_MAX_MS, waited));
     }
     toXs[car] = x;
     toYs[car] = y;
@@ -135,23 +165,28 @@ export function createCars(canvas) {
   function dress(radius) {
     spriteRadius = radius;
     const r = radius * sharpness;
-    const side = 2 * Math.ceil(r * 1.3) + 1;
+    const isTurned = radius >= TURNED_FROM;
+    const side = 2 * Math.ceil(r * (isTurned ? 2 : 1.3)) + 1;
     pad = side;
     stride = canvas.width + 2 * pad;
     image = new ImageData(stride, canvas.height + 2 * pad);
     pixels = new Uint32Array(image.data.buffer);
     const sheet = new OffscreenCanvas(side, side).getContext("2d", { willReadFrequently: true });
-    sprites = DOING.map((look) => {
+    const edge = color("--map-halo");
+    sprites = DOING.map((look) => Array.from({ length: isTurned ? HEADINGS + 1 : 1 }, (_, heading) => {
       sheet.clearRect(0, 0, side, side);
-      drawShape(sheet, look, color(look.tint), side / 2, side / 2, r);
+      const turn = (heading / HEADINGS) * 2 * Math.PI;
+      if (isTurned && heading !== NO_HEADING) drawHeading(sheet, look, color(look.tint), edge, side / 2, side / 2, r, turn);
+      else drawShape(sheet, look, color(look.tint), side / 2, side / 2, r);
       const drawn = new Uint32Array(sheet.getImageData(0, 0, side, side).data.buffer);
       const inked = [...drawn.keys()].filter((at) => drawn[at] !== 0);
       const middle = (side - 1) / 2;
       return {
         offsets: Int32Array.from(inked, (at) => (Math.floor(at / side) - middle) * stride + (at % side) - middle),
         inks: Uint32Array.from(inked, (at) => drawn[at]),
+        ink: drawn[middle * side + middle],
       };
-    });
+    }));
   }
 
   /** Draws all drivers. The view is `{x, y, scale}`: the center of the canvas, and CSS pixels per unit of the world. */
@@ -162,6 +197,8 @@ export function createCars(canvas) {
     const scale = view.scale * sharpness;
     const left = view.x - width / 2 / scale, top = view.y - height / 2 / scale;
     const right = width + pad - 1, bottom = height + pad - 1, edge = pad >> 1;
+    const isTurned = radius >= TURNED_FROM;
+    const hasTrails = radius >= TRAILS_FROM && drawnBefore <= TRAILS_MAX && !isStill();
     let drawn = 0;
     for (let car = 0; car < count; car++) {
       const state = states[car];
@@ -170,13 +207,41 @@ export function createCars(canvas) {
       const x = Math.round((fromX[car] + (toXs[car] - fromX[car]) * done - left) * scale) + pad;
       const y = Math.round((fromY[car] + (toYs[car] - fromY[car]) * done - top) * scale) + pad;
       if (x < edge || y < edge || x > right + pad - edge || y > bottom + pad - edge) continue;
-      const { offsets, inks } = sprites[state];
+      const { offsets, inks, ink } = sprites[state][isTurned ? headings[car] : 0];
+      if (hasTrails) {
+        // From the car back. The last report lies before it: it is on its way there.
+        let beforeX = x, beforeY = y;
+        for (let back = 0; back < TRAIL_POINTS; back++) {
+          const at = car * TRAIL_POINTS + ((trailEnd[car] - back + TRAIL_POINTS) % TRAIL_POINTS);
+          const atX = Math.round((trailX[at] - left) * scale) + pad, atY = Math.round((trailY[at] - top) * scale) + pad;
+          fade(beforeX, beforeY, atX, atY, TRAIL_ALPHA * (1 - back / TRAIL_POINTS), TRAIL_ALPHA * (1 - (back + 1) / TRAIL_POINTS), ink);
+          beforeX = atX;
+          beforeY = atY;
+        }
+      }
       const middle = y * stride + x;
       for (let i = 0; i < offsets.length; i++) pixels[middle + offsets[i]] = inks[i];
       drawn++;
     }
     c.putImageData(image, -pad, -pad);
+    drawnBefore = drawn;
     return drawn;
+  }
+
+  /** Draws a line of a car's color, about two pixels wide, whose opacity goes from one value to another. */
+  function fade(x0, y0, x1, y1, alpha0, alpha1, ink) {
+    const steps = Math.max(Math.abs(x1 - x0), Math.abs(y1 - y0));
+    if (steps === 0 || steps > stride) return;
+    const rgb = ink & 0xffffff, right = stride - 1, bottom = pixels.length / stride - 1;
+    for (let i = 0; i <= steps; i++) {
+      const x = Math.round(x0 + ((x1 - x0) * i) / steps), y = Math.round(y0 + ((y1 - y0) * i) / steps);
+      if (x < 0 || y < 0 || x >= right || y >= bottom) continue;
+      const color = (rgb | (Math.round(alpha0 + ((alpha1 - alpha0) * i) / steps) << 24)) >>> 0;
+      const at = y * stride + x;
+      if (pixels[at] === 0) pixels[at] = color;
+      if (pixels[at + 1] === 0) pixels[at + 1] = color;
+      if (pixels[at + stride] === 0) pixels[at + stride] = color;
+    }
   }
 
   /** Returns the driver nearest to a place of the world within a distance, or -1. */

@@ -17,8 +17,9 @@ const element = (id) => document.getElementById(id);
 let view = { metersPerPixel: Infinity };
 const map = createMap({
   canvas: element("map"),
-  // A click selects a car or a trip, except while the rider chooses the dropoff.
-  onClick: (place, hit) => (hit && !ride.isHalfWay() ? emit("select", hit) : ride.click(place, view.metersPerPixel)),
+  // A click selects a car or a trip, except while the card asks for a pin.
+  onClick: (place, hit) => (hit ? emit("select", hit) : ride.click(place, view.metersPerPixel)),
+  asksForPin: () => ride.asksForPin(),
   onView: (now) => (view = now),
 });
 const ride = createRide(element("ride"), map);

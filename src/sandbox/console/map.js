@@ -1,10 +1,11 @@
-// The map: four stacked canvases. Streets and zones are drawn when the view changes, cars while one moves, and on top, in the page's own
-// canvas, riders, trips and pins. When nothing moves, nothing is drawn.
+// The map: five stacked canvases. The base map, zones and names are drawn when the view changes, cars while one moves, and on top, in the
+// page's own canvas, riders, routes and pins. When nothing moves, nothing is drawn.
 //
-//   createMap({canvas, onClick, onView}) -> {setStreets, setZones, update, setPins, select, resize, stats, center, ask, forget}
+//   createMap({canvas, onClick, onView, asksForPin}) -> {setStreets, setZones, update, setPins, select, resize, stats, center, ask, forget}
 //     onClick({lat, lon}, hit)   hit: {kind, id} under the pointer, or null. Enter on the canvas is a click at its center
+//     asksForPin()               while true, a click has no hit, so that a pin can be placed everywhere. What was under it is offered beside
 //     onView({lat, lon, metersPerPixel, width, height})   after every pan and zoom
-//     setStreets(geometry)       a GeoJSON MultiLineString
+//     setStreets(map)            the published streets: a GeoJSON MultiLineString with name, roads and areas beside it
 //     setZones(items)            of the trending zones; none hides them
 //     update(message)            from live.js: an ArrayBuffer with cars, or an object with rides
 //     setPins({pickup, dropoff}) each {lat, lon} or null
@@ -14,15 +15,18 @@
 //     ask({look, who, where})    functions that send the view, identify a handle, and locate a driver
 //     forget()                   discards the handles of the previous connection
 //     stats()                    of the last frame
-// Colors are the CSS variables --map-… of style.css; the document's event `theme` signals a change.
+// Colors are the CSS variables --map-… of style.css and map.css; the document's event `theme` signals a change.
 
+import { createBasemap } from "./basemap.js";
+import { emit } from "./bus.js";
 import { createCars } from "./cars.js";
 import { createCandidates } from "./candidates.js";
 import { h } from "./dom.js";
 import { listen } from "./gestures.js";
+import { createLabels } from "./labels.js";
 import { metersPerUnit, near, toLat, toLon, toX, toY } from "./mercator.js";
 import { createRides } from "./rides.js";
-import { createStreets } from "./streets.js";
+import { createScaleBar } from "./scale_bar.js";
 import { createZones } from "./zones.js";
 
 const SCALE_MAX = 2 ** 28; // 0.15 m to a pixel
@@ -33,7 +37,7 @@ const STEP = 1.6; // of a button
 const RADIUS_MIN = 1.5, RADIUS_MAX = 7; // of a car, CSS pixels
 const CROWD = 4; // cars are so many radii apart, if they can be
 
-export function createMap({ canvas, onClick, onView }) {
+export function createMap({ canvas, onClick, onView, asksForPin = () => false }) {
   const layer = () => {
     const made = document.createElement("canvas");
     made.className = "layer";
@@ -41,11 +45,13 @@ export function createMap({ canvas, onClick, onView }) {
     canvas.before(made);
     return made;
   };
-  const streets = createStreets(layer());
+  const streets = createBasemap(layer());
   const zones = createZones(layer());
+  const labels = createLabels(layer());
   const cars = createCars(layer());
-  const rides = createRides(canvas, cars);
+  const rides = createRides(canvas, cars, soon);
   const candidates = createCandidates(canvas, cars);
+  const scaleBar = createScaleBar(canvas);
   canvas.classList.add("layer");
 
   const view = { x: 0.5, y: 0.5, scale: SCALE_MIN * 4 };
@@ -56,6 +62,7 @@ export function createMap({ canvas, onClick, onView }) {
   let areStreetsStale = true;
   let asked = 0;
   let chosen = null; // {kind, id, handle}
+  let beside = null; // the element that offers what was under a click
   let stream = { look() {}, who: async () => null, where: async () => null };
 
   const left = () => view.x - size.width / 2 / view.scale;
@@ -80,6 +87,7 @@ export function createMap({ canvas, onClick, onView }) {
     if (areStreetsStale) {
       streets.draw(view, metersPerUnit(view.y));
       zones.draw(view);
+      labels.draw(view, metersPerUnit(view.y));
     }
     areStreetsStale = false;
     const now = performance.now();
@@ -98,6 +106,8 @@ export function createMap({ canvas, onClick, onView }) {
   function viewed() {
     measureCars();
     areStreetsStale = true;
+    beside?.remove();
+    scaleBar.show(metersPerUnit(view.y) / view.scale);
     soon();
     const { width, height } = size;
     onView?.({ ...center(), metersPerPixel: metersPerUnit(view.y) / view.scale, width, height });
@@ -153,9 +163,27 @@ export function createMap({ canvas, onClick, onView }) {
   async function tap(x, y, pointer) {
     const place = toPlace(x, y);
     const { ride, car } = under(x, y, pointer);
+    beside?.remove();
+    if (asksForPin()) {
+      if (ride || car >= 0) offerBeside(x, y, ride, car);
+      return onClick(place, null);
+    }
     if (ride) return onClick(place, { kind: "trip", id: ride.id });
     const driver = car >= 0 ? await stream.who(car) : null;
     onClick(place, driver ? { kind: "driver", id: driver } : null);
+  }
+
+  /** Offers what is under a new pin: a click there was one for the pin. */
+  function offerBeside(x, y, ride, car) {
+    const choose = async () => {
+      beside.remove();
+      const id = ride ? ride.id : await stream.who(car);
+      if (id) emit("select", { kind: ride ? "trip" : "driver", id });
+    };
+    beside = h("div.card.beside", {}, h("button.quiet", { type: "button", onclick: choose }, ride ? "Rider here: inspect" : "Car here: inspect"));
+    beside.style.left = `${Math.max(80, Math.min(size.width - 80, x))}px`;
+    beside.style.top = `${Math.min(size.height - 50, y)}px`;
+    canvas.after(beside);
   }
 
   async function select(selected) {
@@ -184,7 +212,7 @@ export function createMap({ canvas, onClick, onView }) {
     const { clientWidth: width, clientHeight: height } = canvas;
     if (width === 0 || height === 0) return;
     Object.assign(size, { width, height });
-    for (const part of [streets, zones, cars, rides]) part.resize(width, height, devicePixelRatio);
+    for (const part of [streets, zones, labels, cars, rides]) part.resize(width, height, devicePixelRatio);
     if (isFitted && !isTouched && streets.bounds()) fit(streets.bounds());
     else viewed();
   }
@@ -228,6 +256,8 @@ export function createMap({ canvas, onClick, onView }) {
     onHover(x, y) {
       const found = x === null ? null : under(x, y, "mouse");
       canvas.classList.toggle("over", found !== null && (found.ride !== null || found.car >= 0));
+      canvas.classList.toggle("asking", asksForPin());
+      if (rides.point(found?.ride?.id ?? null, found?.car ?? -1)) soon();
     },
   });
   for (const type of ["focus", "blur"]) canvas.addEventListener(type, soon);
@@ -240,8 +270,10 @@ export function createMap({ canvas, onClick, onView }) {
   resize();
 
   return {
-    setStreets(geometry) {
-      streets.set(geometry);
+    setStreets(map) {
+      streets.set(map);
+      labels.set(map);
+      scaleBar.setName(map.name);
       if (!isTouched) fit(streets.bounds());
       areStreetsStale = true;
       soon();

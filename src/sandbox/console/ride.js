@@ -39,8 +39,8 @@ const LEADS = {
 const WORTH_S = 20;
 
 /**
- * Makes the card of this browser's ride. `click(place, metersPerPixel)` handles a click on the map; `isHalfWay()` is true while the
- * next click sets the dropoff.
+ * Makes the card of this browser's ride. `click(place, metersPerPixel)` handles a click on the map; `asksForPin()` is true while the
+ * next click sets the pickup or the dropoff.
  */
 export function createRide(element, map) {
   const lead = h("p.lead", { role: "status", tabindex: "-1" });
@@ -315,5 +315,5 @@ export function createRide(element, map) {
   on("clock", showFaster);
   begin();
   resume();
-  return { click, isHalfWay: () => Boolean(ride.pickup && !ride.dropoff) };
+  return { click, asksForPin: () => !ride.trip && !ride.dropoff };
 }

@@ -1,26 +1,28 @@
-// The layer above the cars: waiting riders, offers, active trips, the pins of a new ride, and the selection. At most a few hundred
-// objects, so plain paths are fast enough; lines of one kind are one path.
+// The layer above the cars: waiting riders, offers, the route of the trip that is selected or pointed at, and the pins of a new ride. At most
+// a few hundred objects, so plain paths are fast enough.
 
-import { near, toX, toY } from "./mercator.js";
-import { RIDER, color, drawShape } from "./shapes.js";
+import { near, toLat, toLon, toX, toY } from "./mercator.js";
+import { createRoutes } from "./routes.js";
+import { RIDER, color, drawShape, isStill } from "./shapes.js";
 import { hasDriver, riderInCar } from "./states.js";
 
 const FULL_TURN = 2 * Math.PI;
-const isComing = ({ state }) => hasDriver(state) && !riderInCar(state);
 const isAtPickup = ({ state }) => !riderInCar(state);
 const FLIGHT_MS = 1200; // from the rider to the driver who is asked, again and again until there is an answer
 
-export function createRides(canvas, cars) {
+export function createRides(canvas, cars, changed) {
   const c = canvas.getContext("2d");
   let rides = [];
   let pins = { pickup: null, dropoff: null };
   let selected = null;
+  let pointed = null; // the ride under the pointer
+  const routes = createRoutes(changed);
   let ratio = 1;
   let paint = null;
 
   /** The colors, cached until the theme changes. */
   function paints() {
-    const names = ["offered", "busy", "route", "rider", "pickup", "dropoff", "selected", "ground"];
+    const names = ["offered", "busy", "route", "rider", "pickup", "dropoff", "selected", "halo"];
     paint ??= Object.fromEntries(names.map((name) => [name, color(`--map-${name}`)]));
     return paint;
   }
@@ -60,51 +62,49 @@ export function createRides(canvas, cars) {
     c.clearRect(0, 0, width, height);
     c.lineCap = "round";
 
-    // From a ride's car to its next stop.
-    const lines = (wanted, ink, thick, dash, target) => {
-      c.beginPath();
-      for (const ride of rides) {
-        if (!wanted(ride)) continue;
-        const car = ride.handle;
-        const start = cars.has(car) ? { x: cars.xOf(car, now), y: cars.yOf(car, now) } : null;
-        const end = target(ride);
-        if (!start) continue;
-        c.moveTo(px(start.x), py(start.y));
-        c.lineTo(px(end.x), py(end.y));
-      }
-      c.setLineDash(dash);
-      c.lineWidth = thick;
-      c.strokeStyle = ink;
-      c.stroke();
-      c.setLineDash([]);
-    };
-    c.globalAlpha = rides.length > 120 ? 0.28 : 0.5;
-    lines((ride) => riderInCar(ride.state) && !ride.isSelected, inks.route, 1.5, [], (ride) => ride.to);
-    lines((ride) => isComing(ride) && !ride.isSelected, inks.busy, 1.5, [2, 5], (ride) => ride.from);
-    c.globalAlpha = 1;
-    const isDriven = (ride) => ride.isSelected && hasDriver(ride.state);
-    lines(isDriven, inks.selected, 2.5, [], (ride) => (riderInCar(ride.state) ? ride.to : ride.from));
+    for (const ride of rides) {
+      if (ride.isSelected || ride.id === pointed) drawRoute(ride, now, px, py, inks);
+    }
 
     for (const ride of rides) {
-      if (ride.isSelected || isAtPickup(ride)) drawEnds(ride, px, py, inks);
+      if (ride.isSelected || ride.id === pointed || isAtPickup(ride)) drawEnds(ride, px, py, inks);
       if (ride.state === "offered" && ride.offer && cars.has(ride.offer.handle)) drawFlight(ride, now, px, py, inks);
     }
     drawPins(view, px, py, inks);
     if (showsMiddle) drawMiddle(width, height, inks);
   }
 
+  /** The way of the car to its rider, dashed, and the way of the ride, along the streets. */
+  function drawRoute(ride, now, px, py, inks) {
+    const car = cars.has(ride.handle) ? { x: cars.xOf(ride.handle, now), y: cars.yOf(ride.handle, now) } : null;
+    const place = car && { lat: toLat(car.y), lon: toLon(car.x) };
+    const isInCar = riderInCar(ride.state);
+    const ahead = car && isInCar ? routes.rest(`${ride.id} rest`, car, place, ride.dropoff, now) : null;
+    const way = ahead ?? routes.whole(ride.id, ride.pickup, ride.dropoff, now);
+    line(way, px, py, inks.halo, 7, []);
+    line(way, px, py, inks.route, 4, []);
+    if (!car || isInCar || !hasDriver(ride.state)) return;
+    const approach = routes.rest(`${ride.id} approach`, car, place, ride.pickup, now);
+    line(approach, px, py, inks.halo, 6, []);
+    line(approach, px, py, inks.selected, 3, [3, 6]);
+  }
+
+  function line(points, px, py, ink, thick, dash) {
+    if (!points) return;
+    c.beginPath();
+    for (const { x, y } of points) c.lineTo(px(x), py(y));
+    c.lineJoin = "round";
+    c.strokeStyle = ink;
+    c.lineWidth = thick;
+    c.setLineDash(dash);
+    c.stroke();
+    c.setLineDash([]);
+  }
+
   function drawEnds(ride, px, py, inks) {
     const x = px(ride.from.x), y = py(ride.from.y);
     if (isAtPickup(ride)) drawShape(c, RIDER, inks.rider, x, y, ride.isSelected ? 8 : 6);
-    if (!ride.isSelected) return;
-    c.beginPath();
-    c.moveTo(x, y);
-    c.setLineDash([1, 6]);
-    c.lineTo(px(ride.to.x), py(ride.to.y));
-    c.lineWidth = 2;
-    c.strokeStyle = inks.selected;
-    c.stroke();
-    c.setLineDash([]);
+    if (!ride.isSelected && ride.id !== pointed) return;
     flag(px(ride.to.x), py(ride.to.y), inks.dropoff);
   }
 
@@ -131,7 +131,7 @@ export function createRides(canvas, cars) {
     for (const [name, letter] of [["pickup", "A"], ["dropoff", "B"]]) {
       if (!pins[name]) continue;
       const { x, y } = place(pins[name], view);
-      pin(px(x), py(y), inks[name], letter, inks.ground);
+      pin(px(x), py(y), inks[name], letter, inks.halo);
     }
   }
 
@@ -208,12 +208,15 @@ export function createRides(canvas, cars) {
       selected = next;
       mark();
     },
+    /** Takes the ride to draw the route of: the one with an id, or of a car. Returns whether it is another one. */
+    point(id, car) {
+      const before = pointed;
+      pointed = id ?? rides.find((ride) => car >= 0 && ride.handle === car)?.id ?? null;
+      return pointed !== before;
+    },
     find: (wanted) => rides.find((ride) => isOf(ride, wanted)) ?? null,
     undress: () => (paint = null),
     isFlying: () => !isStill() && rides.some((ride) => ride.state === "offered"),
     count: () => rides.length,
   };
 }
-
-const still = matchMedia("(prefers-reduced-motion: reduce)");
-const isStill = () => still.matches;

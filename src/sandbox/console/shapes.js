@@ -12,17 +12,52 @@ export const DOING = [
   { name: "stale", label: "stale position", tint: "--map-idle", shape: cross },
 ];
 
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** Returns whether nothing may move that does not have to. */
+export const isStill = () => still.matches;
+
 /** A waiting rider. */
 export const RIDER = { name: "waiting", label: "rider waiting", tint: "--map-rider", shape: target };
 
+const colors = new Map();
+document.addEventListener("theme", () => colors.clear());
+
 /** Returns the current value of a color variable. */
-export const color = (tint) => getComputedStyle(document.documentElement).getPropertyValue(tint).trim() || "#888";
+export function color(tint) {
+  if (!colors.has(tint)) colors.set(tint, getComputedStyle(document.documentElement).getPropertyValue(tint).trim() || "#888");
+  return colors.get(tint);
+}
 
 /** Draws a shape around a point of a 2D context. */
 export function drawShape(c, { shape }, ink, x, y, radius) {
   c.fillStyle = c.strokeStyle = ink;
   c.beginPath();
   shape(c, x, y, radius);
+}
+
+/** Draws a shape turned toward a heading, radians clockwise from north, with an edge and a nose that points there. */
+export function drawHeading(c, { shape }, ink, edge, x, y, radius, heading) {
+  const nose = () => polygon(c, [0, -radius * 1.7, radius * 0.75, -radius * 0.4, -radius * 0.75, -radius * 0.4]);
+  c.save();
+  c.translate(x, y);
+  c.rotate(heading);
+  c.lineJoin = "round";
+  c.fillStyle = c.strokeStyle = edge;
+  c.lineWidth = radius * 0.6;
+  c.beginPath();
+  nose();
+  c.moveTo(radius * 0.9, 0);
+  c.arc(0, 0, radius * 0.9, 0, FULL_TURN);
+  c.stroke();
+  c.fill();
+  c.fillStyle = c.strokeStyle = ink;
+  c.beginPath();
+  nose();
+  c.fill();
+  c.beginPath();
+  shape(c, 0, 0, radius);
+  c.restore();
 }
 
 function disc(c, x, y, r) {

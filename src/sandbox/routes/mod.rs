@@ -8,6 +8,7 @@ pub(crate) mod openapi;
 mod process;
 mod provider;
 mod requests;
+mod route;
 mod state_machines;
 mod streets;
 mod tokens;
@@ -40,6 +41,7 @@ use crate::platform::http::origin_check::{check_host, check_origin};
     state_machines::list,
     streets::streets,
     streets::put_streets,
+    route::route,
 ), tags((name = "sandbox", description = "Tokens, clock, faults and reset for the demo. Not part of the production build.")))]
 pub struct Api;
 
@@ -63,6 +65,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/provider/payment_intents/{payment_id}").route(get().to(provider::view)))
         .service(web::resource("/provider/payment_intents/{payment_id}/expire").route(post().to(provider::expire)))
         .service(web::resource("/streets").route(get().to(streets::streets)).route(put().to(streets::put_streets)))
+        .service(web::resource("/route").route(get().to(route::route)))
         .service(web::resource("/live").route(get().to(live::live)))
         .service(web::resource("/state_machines").route(get().to(state_machines::list)));
     config.service(sandbox).configure(console::configure);

@@ -1,4 +1,4 @@
-//! The streets of the console's map.
+//! The streets of the console's map, and what it shows beside them.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use crate::geo::streets::InvalidStreets;
 use crate::platform::error::{Code, Error, Refusal, Result};
 use crate::platform::http::request::KnownVersionHeader;
 use crate::platform::http::{HttpResult, Public, Request};
+use crate::sandbox::map_features::{Area, Features, Road};
 use crate::sandbox::store;
 use crate::sandbox::streets::{DRIVE_MS_MAX, LENGTH_M_MAX, LineDrives, Lines, StreetFollower, graph};
 
@@ -33,6 +34,15 @@ struct StreetsRequest {
     /// The drives along each line. Without them, drives are estimated from distances.
     #[schema(max_items = 20_000)]
     drives: Option<Vec<LineDrives>>,
+    /// The name of the map.
+    #[schema(nullable = false, min_length = 1, max_length = 80, example = "Port Linden")]
+    name: Option<String>,
+    /// The road of each line. Without them, all lines are drawn alike.
+    #[schema(max_items = 20_000)]
+    roads: Option<Vec<Road>>,
+    /// Water, parks and districts. Later ones are drawn over earlier ones.
+    #[schema(max_items = 500)]
+    areas: Option<Vec<Area>>,
 }
 
 /// A line of at least two positions.
@@ -68,45 +78,64 @@ struct StreetsBody {
     /// Lines of positions `[longitude, latitude]`, degrees. Empty before any were published.
     #[schema(value_type = Vec<Line>, max_items = 20_000)]
     coordinates: Box<RawValue>,
+    /// The name of the map; absent if none was published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, min_length = 1, max_length = 80, example = "Port Linden")]
+    name: Option<String>,
+    /// The road of each line; absent if none were published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, max_items = 20_000)]
+    roads: Option<Vec<Road>>,
+    /// Water, parks and districts; absent if none were published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, max_items = 500)]
+    areas: Option<Vec<Area>>,
 }
 
 /// Get the streets
 ///
-/// The streets that the console draws under the cars: those published last, without the drives along them. The `ETag` changes with
-/// either.
+/// The streets that the console draws under the cars, and what it shows beside them: those published last, without the drives along
+/// them. The `ETag` changes with any of it.
 #[utoipa::path(get, path = "/v1/sandbox/streets", tag = "sandbox", operation_id = "get_streets", security(()),
     params(KnownVersionHeader), responses((status = 200, description = "The streets", body = StreetsBody)))]
 pub(super) async fn streets(request: Request<Public>) -> HttpResult {
     let found = request.platform.db.read((), |conn, ()| Box::pin(store::streets(conn))).await?;
-    let (coordinates, version) = match found {
-        Some(found) => found,
-        None => (RawValue::from_string("[]".to_owned()).map_err(|error| Error::Bug(error.to_string()))?, 0),
+    let (coordinates, Features { name, roads, areas }, version) = match found {
+        Some(map) => (map.coordinates, map.features, map.version),
+        None => {
+            let none = RawValue::from_string("[]".to_owned()).map_err(|error| Error::Bug(error.to_string()))?;
+            (none, Features::default(), 0)
+        }
     };
-    request.respond(&StreetsBody { r#type: "MultiLineString", coordinates }, version)
+    request.respond(&StreetsBody { r#type: "MultiLineString", coordinates, name, roads, areas }, version)
 }
 
 /// Publish streets
 ///
-/// Replaces the streets. With `drives`, quotes, matching and ETAs follow the streets: this process at once, others within a second or two.
+/// Replaces the streets and what the map shows beside them. With `drives`, quotes, matching and ETAs follow the streets: this process at once, others within a second or two.
 /// A service with a street map of its own (`--streets`) only draws them. The demo's city and `city replay` publish theirs when they start. The
 /// database keeps them across restarts.
 #[utoipa::path(put, path = "/v1/sandbox/streets", tag = "sandbox", operation_id = "put_streets", security(()),
     request_body = StreetsRequest, responses((status = 204, description = "Published")))]
 pub(super) async fn put_streets(request: Request<Public>, follower: web::Data<StreetFollower>) -> HttpResult {
-    let StreetsRequest { coordinates, drives, .. } = request.json()?;
+    let StreetsRequest { coordinates, drives, name, roads, areas, .. } = request.json()?;
     check(&coordinates)?;
+    let features = Features { name, roads, areas };
+    features.check(coordinates.len()).map_err(|(pointer, detail)| invalid(pointer, detail))?;
     let bug = |error: serde_json::Error| Error::Bug(error.to_string());
+    let features = (!features.is_empty()).then_some(&features);
     let texts = (
         serde_json::to_string(&coordinates).map_err(bug)?,
         drives.as_ref().map(serde_json::to_string).transpose().map_err(bug)?,
+        features.map(serde_json::to_string).transpose().map_err(bug)?,
     );
     if let Some(drives) = drives {
         // Building the graph finds whether it is connected. It takes milliseconds.
         let checked = web::block(move || check_drives(&coordinates, &drives));
         checked.await.map_err(|error| Error::Bug(error.to_string()))??;
     }
-    let put = request.platform.db.transaction(texts, |tx, (coordinates, drives)| {
-        Box::pin(store::put_streets(tx, coordinates, drives.as_deref()))
+    let put = request.platform.db.transaction(texts, |tx, (coordinates, drives, features)| {
+        Box::pin(store::put_streets(tx, coordinates, drives.as_deref(), features.as_deref()))
     });
     put.await?;
     follower.run_once().await?;

@@ -223,6 +223,8 @@ async fn sandbox(app: &App, driver: &Actor, paid: &Value) {
     let lines = json!({"type": "MultiLineString", "coordinates": [[[HERE.1, HERE.0], [HERE.1, HERE.0 + 0.01]]]});
     assert_eq!(ApiResponse::of(app.http.put(&streets).json(&lines)).await.status, 204);
     get("/v1/sandbox/streets").await.expect(200);
+    let ends = format!("from_lat={0}&from_lon={1}&to_lat={0}&to_lon={1}", HERE.0, HERE.1);
+    get(&format!("/v1/sandbox/route?{ends}")).await.expect(200);
 
     let faults = "/v1/sandbox/provider/faults";
     post(faults, json!({"faults": [{"on": "list", "kind": "latency", "ms": 1}]})).await.expect(200);

@@ -1,5 +1,6 @@
 //! The model of a city: streets, vehicles and ride requests, from a scenario or generated.
 
+mod area;
 mod demand;
 mod names;
 pub(crate) mod procedural;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use crate::position::Position;
 use crate::streets::Streets;
 
+pub(crate) use area::{AreaKind, NamedMap};
 pub(crate) use demand::Demand;
 pub use procedural::CENTER;
 pub use scenario::TimeOfDay;
@@ -86,4 +88,6 @@ pub(crate) struct CityModel {
     pub streets: Streets,
     pub fleet: Vec<Vehicle>,
     pub traffic: Traffic,
+    /// What the map shows beside the streets.
+    pub map: NamedMap,
 }

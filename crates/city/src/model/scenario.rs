@@ -12,7 +12,7 @@ use crate::random::seeded_random;
 use crate::streets::{Streets, read_road_network};
 
 use super::table::{Row, TableError, clipped, read};
-use super::{CityModel, Class, RejectedRow, Request, Traffic, Vehicle, names};
+use super::{CityModel, Class, NamedMap, RejectedRow, Request, Traffic, Vehicle, names};
 
 const REQUESTS: &str = "requests.csv";
 const VEHICLES: &str = "vehicles.csv";
@@ -111,7 +111,7 @@ impl Scenario {
         let (streets, skipped_streets) = streets(folder)?;
         let demand = trips.rows.into_iter().filter(|departure| (opens..closes).contains(&departure.at));
         Ok(Self {
-            city: CityModel { streets, fleet: cars.rows, traffic: Traffic::AsMapped },
+            city: CityModel { streets, fleet: cars.rows, traffic: Traffic::AsMapped, map: NamedMap::default() },
             demand: demand.map(|departure| departure.request(opens)).collect(),
             rejected: cars.rejected.into_iter().chain(trips.rejected).collect(),
             skipped_streets,

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Junction, Streets};
 
 impl Streets {
-    /// The streets as lines of two or more junctions. Every pair of connected junctions is in exactly one line. At a junction
-    /// a line continues in the straightest direction. O(n log n).
+    /// The streets as lines of two or more junctions. Every pair of connected junctions is in exactly one line, and a line is of one road.
+    /// At a junction it continues in the straightest direction. O(n log n).
     pub fn lines(&self) -> Vec<Vec<Junction>> {
         let mut left: BTreeMap<Junction, BTreeSet<Junction>> = BTreeMap::new();
         for segment in self.segments.iter().filter(|segment| segment.from != segment.to) {
@@ -35,6 +35,8 @@ impl Streets {
         let neighbors = left.get(&here)?.iter().copied();
         let Some(before) = line.len().checked_sub(2).map(|place| line[place]) else { return neighbors.min() };
         let ahead = |next: &Junction| cosine(self.step(before, here), self.step(here, *next));
+        let number = |a: Junction, b: Junction| self.road_numbers.get(&(a.min(b), a.max(b)));
+        let neighbors = neighbors.filter(|next| number(here, *next) == number(before, here));
         neighbors.max_by(|a, b| ahead(a).total_cmp(&ahead(b)))
     }
 

@@ -3,10 +3,11 @@
 mod lines;
 mod osmnx;
 mod road_network;
+mod roads;
 mod route;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use rstar::RTree;
 use rstar::primitives::GeomWithData;
@@ -15,6 +16,7 @@ use crate::position::Position;
 
 pub(crate) use osmnx::read as read_road_network;
 pub use road_network::RoadNetwork;
+pub(crate) use roads::{Road, RoadClass};
 pub(crate) use route::Route;
 
 /// The speed off the streets, and between unconnected parts of the map.
@@ -46,6 +48,10 @@ pub(crate) struct Streets {
     index: RTree<GeomWithData<[f64; 3], Junction>>,
     /// The highest straight-line speed of a segment.
     top_meters_per_ms: f64,
+    /// Empty if the map has no roads.
+    roads: Vec<Road>,
+    /// The number of the road by the two ends of its segments, the smaller one first.
+    road_numbers: BTreeMap<(Junction, Junction), usize>,
 }
 
 impl Streets {
@@ -57,7 +63,25 @@ impl Streets {
         let straight_m = |s: &Segment| junctions[s.from as usize].meters_to(junctions[s.to as usize]);
         let top_meters_per_ms =
             segments.iter().map(|s| straight_m(s) / f64::from(s.cost_ms())).fold(f64::MIN_POSITIVE, f64::max);
-        Self { junctions, segments, first, index: RTree::bulk_load(points), top_meters_per_ms }
+        Self {
+            junctions,
+            segments,
+            first,
+            index: RTree::bulk_load(points),
+            top_meters_per_ms,
+            roads: Vec::new(),
+            road_numbers: BTreeMap::new(),
+        }
+    }
+
+    /// The same streets with roads: their numbers by the two ends of segments, the smaller one first.
+    pub fn with_roads(self, roads: Vec<Road>, road_numbers: BTreeMap<(Junction, Junction), usize>) -> Self {
+        Self { roads, road_numbers, ..self }
+    }
+
+    /// The road between two neighboring junctions.
+    pub fn road(&self, a: Junction, b: Junction) -> Option<&Road> {
+        self.roads.get(*self.road_numbers.get(&(a.min(b), a.max(b)))?)
     }
 
     /// A map without streets.
