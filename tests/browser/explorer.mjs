@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { until } from "./page.mjs";
 
 // Somewhere in the South Pacific, where no other driver of the demo is, nor a trip of another run.
-const PICKUP = { lat: -25 - Math.random() * 20, lon: -100 - Math.random() * 40 };
+const PICKUP = { lat: -25 - Math.floor(Math.random() * 2000) / 100, lon: -100 - Math.floor(Math.random() * 4000) / 100 };
 const DROPOFF = { lat: PICKUP.lat - 0.01, lon: PICKUP.lon };
 
 const heading = (page) => page.getByRole("heading", { level: 1 });
@@ -195,7 +195,7 @@ export async function rideByNextSteps(page, shots) {
     await next(); // Accept, arrive, the rider's view with the PIN, start, complete.
     await step(wanted);
   }
-  await page.screenshot({ path: join(shots, "explorer-light.png") });
+  await page.screenshot({ path: join(shots, "explorer-ride.png") });
   assert.equal(done.at(-1), "Complete the ride");
   await next();
   await step("200");
@@ -233,11 +233,15 @@ export async function explorerAccessible(page, { axe, shots, name }) {
     const [width, room] = await page.evaluate(() => [document.scrollingElement.scrollWidth, innerWidth]);
     assert.ok(width <= room, `${what}: ${width} px wide on ${room}`);
   };
+  await openExplorer(page, "create_quote");
+  await send(page, "201");
   await openExplorer(page, "request_trip");
   await check("the explorer");
-  await send(page);
+  await send(page, "201");
   await check("a response");
   await page.screenshot({ path: join(shots, `explorer-${name}.png`) });
+  await send(page, "409");
+  await check("a problem");
   const toggle = page.getByRole("button", { name: "All operations" });
   if (await toggle.isVisible()) {
     await toggle.click();

@@ -76,10 +76,11 @@ function bodyView(api, sender, body, given) {
     select.addEventListener("change", () => choose(Number(select.value)));
     parts.push(select);
   }
-  const schema = () => schemaView(api, body.schema);
+  const members = schemaView(api, body.schema);
+  const schema = members.length > 0 && folded("Members of the body", () => members, { open: true });
   return {
     area,
-    element: el("div", { class: "field body" }, ...parts, area, problem, folded("Members of the body", schema, { open: true })),
+    element: el("div", { class: "field body" }, ...parts, area, problem, schema),
   };
 }
 
