@@ -25,6 +25,10 @@ const TRANSACTION_ATTEMPTS_MAX: u32 = 4;
 /// How long a request waits for a free connection. After that the pool is overloaded, and a quick 503 is better than a longer wait.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long running transactions and queries may take to end. A request's takes milliseconds, an audit's seconds.
+#[cfg(feature = "sandbox")]
+const OTHERS_END_WITHIN: Duration = Duration::from_secs(15);
+
 /// The settings of every session. What a stopped process has locked is free again within seconds, and whatever waits for it ends
 /// with an error before it occupies the pool.
 ///
@@ -231,6 +235,37 @@ impl Db {
             sqlx::query(WAIT_BRIEFLY).execute(&mut *tx).await?;
         }
         Ok(tx)
+    }
+
+    /// Takes all connections of the pool but `conn` and the one on which the process listens for wakes, which locks nothing. Until they
+    /// are dropped, the transaction on `conn` runs alone in this process, and other work waits for a connection. `conn` must hold no
+    /// lock yet: others may wait for it.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] if other work does not end within 15 s; an error of the connection.
+    #[cfg(feature = "sandbox")]
+    pub async fn other_connections(&self, conn: &mut PgConnection) -> Result<Vec<PoolConnection<Postgres>>> {
+        let others = usize::try_from(self.pool.options().get_max_connections().saturating_sub(2)).unwrap_or(usize::MAX);
+        let waited = super::clock::Stopwatch::start();
+        let mut taken = Vec::new();
+        while taken.len() < others {
+            if waited.elapsed() > OTHERS_END_WITHIN {
+                let detail = "A running transaction has not ended in time. Nothing was changed. Retry.";
+                return Err(Refusal::new(Code::Unavailable, detail).retry_after(5).into());
+            }
+            let missing = (taken.len()..others).map(|_| self.pool.acquire());
+            for connection in futures_util::future::join_all(missing).await {
+                match connection {
+                    Ok(connection) => taken.push(connection),
+                    // Its holder needs longer: wait for it again.
+                    Err(sqlx::Error::PoolTimedOut) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            // The wait was at most three seconds; a session that is idle in a transaction for five ends.
+            sqlx::query("SELECT 1").execute(&mut *conn).await?;
+        }
+        Ok(taken)
     }
 
     /// Waits for the running tasks, then closes the pool.

@@ -48,9 +48,9 @@ pub async fn run(
 /// Before it locks anything, it takes all other connections of the pool: no other work of this process holds a lock then, so that its
 /// locks on every table cannot form a deadlock, in whatever order other work takes its own. That waits for a connection, as under load.
 async fn clear_alone(db: &Db) -> Result<store::ResetSummary> {
-    db.transaction(db.pool().clone(), |tx, pool| {
+    db.transaction(db.clone(), |tx, db| {
         Box::pin(async move {
-            let _others = store::other_connections(tx, pool).await?;
+            let _others = db.other_connections(tx).await?;
             let summary = store::clear(tx).await?;
             [Wake::Deadlines, Wake::Dispatch].into_iter().for_each(|wake| tx.wake(wake));
             Ok(summary)

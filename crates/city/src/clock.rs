@@ -70,6 +70,12 @@ impl Clock {
         self.reading.borrow().scale
     }
 
+    /// Returns when the scale is another one than `scale`.
+    pub async fn scale_changes_from(&self, scale: f64) {
+        // The sender is never dropped before `self`.
+        let _changed = self.reading.subscribe().wait_for(|reading| (reading.scale - scale).abs() > f64::EPSILON).await;
+    }
+
     /// Returns when domain time has reached `due`, also across jumps and changes of scale.
     pub async fn sleep_until(&self, due: DateTime<Utc>) {
         let mut readings = self.reading.subscribe();
@@ -147,6 +153,16 @@ mod tests {
         tokio::select! {
             () = clock.sleep_until(DateTime::from_timestamp(3_600, 0).unwrap()) => {}
             () = clock.synchronize(jump) => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn change_of_the_scale_is_noticed() {
+        let clock = Clock::new(reading(0, 1_000.0));
+        let slower = || async { Some(reading(0, 1.0)) };
+        tokio::select! {
+            () = clock.scale_changes_from(1_000.0) => assert!((clock.scale() - 1.0).abs() < f64::EPSILON),
+            () = clock.synchronize(slower) => {}
         }
     }
 

@@ -205,8 +205,8 @@ export function createRide(element, map) {
   /** Suggests a faster clock while the ride needs long; and says how long that takes. */
   function showFaster() {
     const best = speeds().at(-1) ?? 1;
-    const isDriving = ride.trip && !isOver(ride.trip.state) && ["assigned", "in_progress"].includes(ride.trip.state);
-    const left_s = isDriving && ride.eta_s !== undefined ? ride.eta_s / scale() : 0;
+    // The service gives a time only while the car is on its way.
+    const left_s = hasDriver(ride.trip?.state) ? (ride.eta_s ?? 0) / scale() : 0;
     faster.hidden = !ride.fastUntil && (best <= scale() || left_s < WORTH_S);
     const goal = riderInCar(ride.trip?.state) ? "the arrival" : "your car is here";
     const text = ride.fastUntil ? `At ${scale()}×: back to ${ride.slow}×` : `Skip to ${goal === "the arrival" ? goal : "your car"}: ${best}× for ${seconds(Math.max(1, (ride.eta_s ?? 0) / best))}`;

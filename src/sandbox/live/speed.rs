@@ -145,8 +145,8 @@ impl SpeedMeter {
         let is_failing = failed.is_some_and(|speed| self.speed >= speed);
         let present = if is_failing { 1 } else { self.speed };
         let speed = by_delay.min(by_step).min(below_failed).max(present).clamp(1, SPEED_MAX);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is not negative")]
-        let delay_ms = self.delay_s.map(|delay_s| (delay_s * 1e3).round() as u32);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to an hour")]
+        let delay_ms = self.delay_s.map(|delay_s| (delay_s * 1e3).round().clamp(0.0, 3_600_000.0) as u32);
         SpeedLimit { speed, delay_ms }
     }
 }

@@ -40,7 +40,7 @@ struct ClockBody {
     #[schema(minimum = 1, maximum = 1000)]
     sustainable_scale: u32,
     /// How late positions arrive on average, milliseconds of machine time; null before a measurement.
-    #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
+    #[schema(minimum = 0, maximum = 3_600_000)]
     position_delay_ms: Option<u32>,
     /// The deadline that the clock jumped past, if any.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,15 +1,10 @@
 //! The SQL of the reset.
 
-use std::time::Duration;
-
-use futures_util::future::join_all;
 use serde::Serialize;
-use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres};
+use sqlx::{AssertSqlSafe, PgConnection};
 use utoipa::ToSchema;
 
-use crate::platform::clock::Stopwatch;
-use crate::platform::error::{Code, Refusal, Result};
+use crate::platform::error::Result;
 
 /// Tables that a reset keeps: migrated data, the clock, the matcher, and the streets.
 pub const KEPT: [&str; 8] = [
@@ -68,15 +63,6 @@ const APPEND_ONLY_TRIGGERS: [(&str, &str); 4] = [
     ("trip_events", "trip_events_append_only"),
 ];
 
-/// How long running transactions and queries may take to end. A request's takes milliseconds, an audit's seconds.
-const WORK_ENDS_WITHIN: Duration = Duration::from_secs(15);
-
-/// Connections of the pool that are never free: [`crate::platform::wake`] listens on one.
-const LISTENING: u32 = 1;
-
-/// How often the transaction of a reset runs a statement while it waits: a session that is idle in a transaction for five seconds ends.
-const TOUCH_EVERY: Duration = Duration::from_secs(1);
-
 /// How many objects a reset deleted.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub struct ResetSummary {
@@ -111,45 +97,6 @@ pub async fn clear(conn: &mut PgConnection) -> Result<ResetSummary> {
     // Subscriptions of webhook endpoints, which are deleted too.
     sqlx::query!("delete from outbox_subscriptions where subscriber = 'webhooks'").execute(conn).await?;
     Ok(ResetSummary { trips: row.trips, payments: row.payments, drivers: row.drivers })
-}
-
-/// Takes all connections of the pool but `conn` and the one on which this process listens, which locks nothing.
-///
-/// # Errors
-/// [`Code::Unavailable`] if other work does not end in time; or if the database fails.
-pub async fn other_connections(conn: &mut PgConnection, pool: &PgPool) -> Result<Vec<PoolConnection<Postgres>>> {
-    let others = pool.options().get_max_connections().saturating_sub(LISTENING + 1);
-    let others = usize::try_from(others).unwrap_or(usize::MAX);
-    let take = async {
-        let mut taken = Vec::new();
-        while taken.len() < others {
-            for connection in join_all((taken.len()..others).map(|_| pool.acquire())).await {
-                match connection {
-                    Ok(connection) => taken.push(connection),
-                    // Its holder needs longer: wait for it again.
-                    Err(sqlx::Error::PoolTimedOut) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
-        Ok(taken)
-    };
-    tokio::pin!(take);
-    let waited = Stopwatch::start();
-    while waited.elapsed() < WORK_ENDS_WITHIN {
-        tokio::select! {
-            taken = &mut take => return taken,
-            () = tokio::time::sleep(TOUCH_EVERY) => touch(conn).await?,
-        }
-    }
-    let detail = "A running transaction has not ended in time. Nothing was changed. Retry.";
-    Err(Refusal::new(Code::Unavailable, detail).retry_after(5).into())
-}
-
-/// Runs a statement without an effect, so that the session is not idle.
-async fn touch(conn: &mut PgConnection) -> Result<()> {
-    sqlx::query("select 1").execute(conn).await?;
-    Ok(())
 }
 
 /// Runs a statement composed only of the names above.

@@ -38,9 +38,17 @@ pub(super) async fn report_positions(driver: &Identity) {
     let mut due = context.clock.now() + seconds(phase);
     let mut backoff = Backoff::new(driver.session.name());
     loop {
-        context.clock.sleep_until(due).await;
+        let scale = context.clock.scale();
+        let interval = interval(context.behavior.reports_thinned, scale);
+        tokio::select! {
+            () = context.clock.sleep_until(due) => {}
+            // Planned at a high speed, the next report would be up to a minute late at a low one.
+            () = context.clock.scale_changes_from(scale) => {
+                due = due.min(context.clock.now() + seconds(phase));
+                continue;
+            }
+        }
         let now = context.clock.now();
-        let interval = interval(context.behavior.reports_thinned, context.clock.scale());
         context.statistics.count(|counts| {
             while due <= now {
                 counts.lateness.record(now - due);
