@@ -204,6 +204,7 @@ export function createMap({ canvas, onClick, onView, asksForPin = () => false })
     const x = near(toX(place.lon), view.x), y = toY(place.lat);
     const isSeen = Math.abs(x - view.x) * view.scale < size.width / 2 && Math.abs(y - view.y) * view.scale < size.height / 2;
     if (isSeen) return;
+    isTouched = true; // a resize keeps the place in view
     Object.assign(view, { x, y });
     viewed();
   }

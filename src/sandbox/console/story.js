@@ -176,7 +176,9 @@ function answered(answer, statements) {
   const code = answer.body?.code ? `, ${words(answer.body.code)}` : "";
   const detail = answer.ok ? "" : ` ${answer.body?.detail ?? ""}`;
   const label = `${answer.status}${replayed ? ", replayed" : code}`;
-  return { kind: "answer", label, text: `The answer is ${answer.status}${replayed ? ", the stored one (Idempotent-Replayed)" : code}.${detail}` };
+  const state = typeof answer.body?.state === "string" ? ` It says ${words(answer.body.state)}.` : "";
+  const stored = replayed ? ", the stored one (Idempotent-Replayed)" : code;
+  return { kind: "answer", label, text: `The answer is ${answer.status}${stored}.${state}${detail}` };
 }
 
 function linkOf({ body, request }) {
