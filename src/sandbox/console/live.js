@@ -11,7 +11,7 @@ import { count, riderInCar } from "./states.js";
 const RETRY_MS = [250, 500, 1000, 2000];
 const LOOK_MS = 150; // interval of view updates
 const ANSWER_MS = 3000;
-const STREETS_TRIES = 10; // the city publishes its streets a moment after the service is up
+const STREETS_TRIES = 30; // the city publishes its streets a moment after the service is up
 
 export function startLive(map) {
   let socket = null;
@@ -20,6 +20,7 @@ export function startLive(map) {
   let view = null;
   let looking = 0;
   let streetsTag = null;
+  let hasStreets = false;
   const waiting = new Map(); // pending questions: name to callback
 
   function open() {
@@ -94,8 +95,9 @@ export function startLive(map) {
       streetsTag = answer.headers.etag;
       map.setStreets(answer.body);
     }
-    const isEmpty = answer.status === 200 && answer.body.coordinates.length === 0;
-    if (isEmpty && tries > 1) setTimeout(() => fetchStreets(tries - 1), 1000);
+    // A 304 means that they are still as empty as before.
+    if (answer.status === 200) hasStreets = answer.body.coordinates.length > 0;
+    if (!hasStreets && tries > 1) setTimeout(() => fetchStreets(tries - 1), 1000);
   }
 
   describe(null);
