@@ -8,7 +8,7 @@ const SIZES = { laptop: { width: 1440, height: 900 }, phone: { width: 390, heigh
 // Refused requests are expected, and a killed service does not respond.
 const EXPECTED = [
   /the server responded with a status of 4\d\d/,
-  /net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)/,
+  /net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED|INCOMPLETE_CHUNKED_ENCODING)/,
   /WebSocket connection to .* failed/,
 ];
 

@@ -5,11 +5,12 @@ import { near, toX, toY } from "./mercator.js";
 import { color } from "./shapes.js";
 
 const UNIT = 2 ** 22; // units of the paths per unit of the world: 10 m at the equator, small numbers for a city
-const PLAIN = "street"; // the class of roads without one
+const PLAIN = "plain"; // the class of all lines of a map without roads
 
 // From small to large, as they are drawn. Width on the ground in meters, least width in pixels, and the scale in meters per pixel beyond
 // which they are not drawn.
 const CLASSES = [
+  { name: PLAIN, ink: "street", wide: 8, least: 1.1, until: Infinity },
   { name: "lane", wide: 6, least: 0.5, until: 9 },
   { name: "street", wide: 9, least: 0.75, until: 45 },
   { name: "avenue", wide: 15, least: 1.3, until: 110 },
@@ -41,7 +42,7 @@ export function createBasemap(canvas) {
     const first = coordinates[0]?.[0];
     origin = first ? { x: toX(first[0]), y: toY(first[1]) } : { x: 0, y: 0 };
     roads = new Map(CLASSES.map(({ name }) => [name, new Path2D()]));
-    coordinates.forEach((line, index) => trace(roads.get(classes?.[index]?.class ?? PLAIN) ?? roads.get(PLAIN), line));
+    coordinates.forEach((line, index) => trace(roads.get(classes?.[index]?.class) ?? roads.get(PLAIN), line));
     const order = ["district", "park", "water"];
     areas = (list ?? []).toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind)).map(({ kind, ring }) => {
       const path = new Path2D();
@@ -73,7 +74,8 @@ export function createBasemap(canvas) {
     const scale = view.scale * ratio;
     const metersPerPixel = meters / view.scale;
     c.setTransform(1, 0, 0, 1, 0, 0);
-    c.fillStyle = color("--map-ground");
+    // Without areas, all ground is that of a district: streets stand out from it.
+    c.fillStyle = color(areas.length > 0 ? "--map-ground" : "--map-district");
     c.fillRect(0, 0, canvas.width, canvas.height);
     const zoom = scale / UNIT;
     const left = canvas.width / 2 - (view.x - near(origin.x, view.x)) * scale;
@@ -87,9 +89,9 @@ export function createBasemap(canvas) {
       c.stroke(path);
     }
     c.lineJoin = c.lineCap = "round";
-    const shown = CLASSES.filter(({ until }) => metersPerPixel <= until).map(({ name, wide, least }) => ({
+    const shown = CLASSES.filter(({ until }) => metersPerPixel <= until).map(({ name, ink = name, wide, least }) => ({
       path: roads.get(name),
-      name,
+      name: ink,
       pixels: Math.max(least, Math.min(WIDTH_MAX, wide / metersPerPixel)),
     }));
     for (const { path, name, pixels } of shown) {

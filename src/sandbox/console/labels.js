@@ -38,9 +38,11 @@ export function createLabels(canvas) {
       .map(({ name, class: kind, line }) => measured({ name, kind, points: line.map(([lon, lat]) => [near(toX(lon), origin), toY(lat)]) }))
       .sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind) || b.length - a.length);
     const box = boxOf(coordinates.flat().map(([lon, lat]) => [near(toX(lon), origin), toY(lat)]));
-    areas = (list ?? []).filter(({ name }) => name).map(({ name, kind, ring }) => {
-      const points = ring.map(([lon, lat]) => [near(toX(lon), origin), toY(lat)]);
-      return { name, kind, ...widest(points, box, kind) };
+    const rings = (list ?? []).map(({ name, kind, ring }) => ({ name, kind, ring: ring.map(([lon, lat]) => [near(toX(lon), origin), toY(lat)]) }));
+    // The name of a river is not in the sea: water that is drawn over other water has its name where it is alone.
+    areas = rings.filter(({ name }) => name).map(({ name, kind, ring }) => {
+      const others = rings.filter((other) => kind === "water" && other.kind === kind && other.ring !== ring).map((other) => other.ring);
+      return { name, kind, ...widest(ring, box, kind, others) };
     });
     canvas.dataset.names = 0;
   }
@@ -164,8 +166,8 @@ function boxOf(points) {
   return { left: least(xs), right: most(xs), top: least(ys), bottom: most(ys) };
 }
 
-/** Returns the place of a ring that is farthest from its edge, within a box, with that distance and the direction of the edge there. */
-function widest(ring, limit, kind) {
+/** Returns the place of a ring, outside of others, that is farthest from its edge within a box, with that distance and the edge's direction. */
+function widest(ring, limit, kind, others) {
   const own = boxOf(ring);
   const box = {
     left: Math.max(own.left, limit.left),
@@ -178,7 +180,7 @@ function widest(ring, limit, kind) {
     for (let column = 0; column < SAMPLES; column++) {
       const x = box.left + ((column + 0.5) / SAMPLES) * (box.right - box.left);
       const y = box.top + ((row + 0.5) / SAMPLES) * (box.bottom - box.top);
-      if (!isInside(ring, x, y)) continue;
+      if (!isInside(ring, x, y) || others.some((other) => isInside(other, x, y))) continue;
       const { apart, turn } = toEdge(ring, x, y);
       const clear = Math.min(apart, x - box.left, box.right - x);
       if (clear > best.clear) best = { x, y, clear, turn };

@@ -14,7 +14,7 @@ const STABLE_MS = 5000; // a connection that lasted this long ends the back-off
 const EMPTY_MS = 8000; // how long the cars of the last connection stay while a restarted service has no positions
 const LOOK_MS = 150; // interval of view updates
 const ANSWER_MS = 3000;
-const STREETS_TRIES = 10; // the city publishes its streets a moment after the service is up
+const STREETS_TRIES = 30; // the city publishes its streets a moment after the service is up
 
 export function startLive(map) {
   let socket = null;
@@ -24,6 +24,7 @@ export function startLive(map) {
   let looking = 0;
   let streetsTag = null;
   let isStale = false; // the map still shows the cars of the previous connection
+  let hasStreets = false;
   const waiting = new Map(); // pending questions: name to callback
 
   function open() {
@@ -125,8 +126,9 @@ export function startLive(map) {
       streetsTag = answer.headers.etag;
       map.setStreets(answer.body);
     }
-    const isEmpty = answer.status === 200 && answer.body.coordinates.length === 0;
-    if (isEmpty && tries > 1) setTimeout(() => fetchStreets(tries - 1), 1000);
+    // A 304 means that they are still as empty as before.
+    if (answer.status === 200) hasStreets = answer.body.coordinates.length > 0;
+    if (!hasStreets && tries > 1) setTimeout(() => fetchStreets(tries - 1), 1000);
   }
 
   const jittered = (ms) => ms * (0.5 + Math.random() / 2);

@@ -286,6 +286,7 @@ export function createMap({ canvas, onClick, onView, asksForPin = () => false })
     },
     update,
     setPins(pins) {
+      if (!pins.pickup) beside?.remove();
       rides.setPins(pins);
       soon();
     },

@@ -44,7 +44,7 @@ export function createRoutes(changed) {
   return { whole, rest };
 }
 
-/** Returns the part of a line after the point nearest to a place, beginning at the place. */
+/** Returns the part of a line after the point nearest to a place, with the place before it. */
 function cut(points, at) {
   let best = { apart: Infinity, next: 1 };
   for (let i = 1; i < points.length; i++) {
