@@ -4,11 +4,13 @@ mod deadlines;
 mod reset;
 mod rides;
 mod streets;
+mod timeline;
 
 pub use deadlines::*;
 pub use reset::*;
 pub use rides::*;
 pub use streets::*;
+pub use timeline::*;
 
 use sqlx::PgConnection;
 

@@ -5,6 +5,7 @@ mod foreign_origins;
 mod process;
 mod provider;
 mod time;
+mod traces;
 mod triggers;
 
 use crate::harness::{App, HERE, id, in_progress};

@@ -9,6 +9,7 @@ mod provider;
 mod requests;
 mod state_machines;
 mod streets;
+mod timeline;
 mod tokens;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -27,6 +28,7 @@ use crate::platform::http::origin_check::{check_host, check_origin};
     clock::clock,
     clock::set_clock,
     requests::sql,
+    timeline::timeline,
     process::kill,
     process::reset,
     provider::faults,
@@ -49,6 +51,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/tokens").route(post().to(tokens::create)))
         .service(web::resource("/clock").route(get().to(clock::clock)).route(post().to(clock::set_clock)))
         .service(web::resource("/requests/{trace_id}").route(get().to(requests::sql)))
+        .service(web::resource("/timeline/{id}").route(get().to(timeline::timeline)))
         .service(web::resource("/kill").route(post().to(process::kill)))
         .service(web::resource("/reset").route(post().to(process::reset)))
         .service(
