@@ -55,6 +55,8 @@ files! {
     "states.js"
     "streets.js"
     "experiments.js"
+    "timeline.css"
+    "timeline.js"
     "trip.js"
     "trips.js"
     "zones.js"

@@ -11,6 +11,7 @@ import { chromium } from "playwright-core";
 
 import { startDemo } from "./demo.mjs";
 import { PATIENCE, openPage, until } from "./page.mjs";
+import { historyOfThePayment, rowByKeyboard, timelineOfARide } from "./timeline.mjs";
 
 const [binary, shots = "."] = process.argv.slice(2);
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
@@ -52,6 +53,9 @@ async function journeys() {
   const laptop = await openPage(browser, demo.url);
   await journey("a ride by three clicks", laptop, rideByClicks);
   await journey("the ride to its end", laptop, rideToTheEnd);
+  await journey("the timeline of the ride", laptop, timelineOfARide);
+  await journey("a row of the timeline", laptop, rowByKeyboard);
+  await journey("the history of the payment", laptop, historyOfThePayment);
   await journey("a ride by keyboard", laptop, rideByKeyboard);
   await journey("demand and surge", laptop, demandAndSurge);
   await journey("the focus goes everywhere", laptop, focusOrder);
