@@ -23,6 +23,7 @@ use crate::platform::ids::{DriverId, Id, TripId};
 use crate::platform::leader;
 use crate::platform::match_policy::MatchPolicy;
 use crate::platform::metrics::Metrics;
+use crate::platform::telemetry;
 use crate::platform::wake::Wake;
 use crate::platform::work::{Obstacle, RowBackoff, RunOutcome};
 use crate::supply::Supply;
@@ -253,29 +254,28 @@ impl RunningCycle<'_> {
             epoch: self.epoch,
             stamp,
         };
-        platform
-            .db
-            .waiting_briefly()
-            .transaction((new, decision.clone(), wait), |tx, (new, decision, wait)| {
-                Box::pin(async move {
-                    if !store::lock_searching(tx, new.trip_id).await? {
-                        return Ok(None);
-                    }
-                    leader::fence(tx, new.epoch).await?;
-                    let trip = commands::lock_trip(tx, new.trip_id).await?;
-                    let (offer, after) = commands::offer(tx, &trip, new).await?;
-                    let chosen = Chosen {
-                        offer: offer.id,
-                        driver: offer.driver_id,
-                        offers_before: trip.offers_made,
-                        waited_for_driver_ms: wait.for_driver().num_milliseconds(),
-                        waited_for_service_ms: wait.for_service(new.stamp.machine_now).num_milliseconds(),
-                    };
-                    store::save_cycle(tx, decision, chosen, new.stamp.now).await?;
-                    Ok(Some((offer, after)))
-                })
+        let trip_id = new.trip_id;
+        let db = platform.db.waiting_briefly();
+        let offered = db.transaction((new, decision.clone(), wait), |tx, (new, decision, wait)| {
+            Box::pin(async move {
+                if !store::lock_searching(tx, new.trip_id).await? {
+                    return Ok(None);
+                }
+                leader::fence(tx, new.epoch).await?;
+                let trip = commands::lock_trip(tx, new.trip_id).await?;
+                let (offer, after) = commands::offer(tx, &trip, new).await?;
+                let chosen = Chosen {
+                    offer: offer.id,
+                    driver: offer.driver_id,
+                    offers_before: trip.offers_made,
+                    waited_for_driver_ms: wait.for_driver().num_milliseconds(),
+                    waited_for_service_ms: wait.for_service(new.stamp.machine_now).num_milliseconds(),
+                };
+                store::save_cycle(tx, decision, chosen, new.stamp.now).await?;
+                Ok(Some((offer, after)))
             })
-            .await
+        });
+        telemetry::continue_trace("dispatch", (Some(trip_id), None), None, offered).await
     }
 
     /// Records the waits for a driver and for the service, and the match latency: from the authorization to the trip's first offer.

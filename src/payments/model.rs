@@ -79,6 +79,24 @@ string_enum! {
         Charge = "charge",
     }
 
+    /// What an event of a payment's history is.
+    pub enum PaymentEventKind {
+        /// The state when histories were introduced, of a payment that is older.
+        Recorded = "recorded",
+        /// The payment was opened.
+        Opened = "opened",
+        /// The trip set the goal. The state changes with it if the amount is reserved already.
+        GoalSet = "goal_set",
+        /// The result of a provider call, or an operator's decision, changed the state.
+        StateChanged = "state_changed",
+        /// A refund was requested.
+        RefundRequested = "refund_requested",
+        /// A refund succeeded.
+        RefundSucceeded = "refund_succeeded",
+        /// A refund failed.
+        RefundFailed = "refund_failed",
+    }
+
     /// A call that changes something at the provider.
     pub enum ProviderOperation {
         /// Create an unconfirmed payment intent. No money moves.
@@ -204,6 +222,8 @@ pub struct Payment {
     pub lease_token: i64,
     /// The number of changes, published as the `ETag`.
     pub version: i64,
+    /// The trace of what last asked for work on it.
+    pub trace_id: Option<String>,
 }
 
 impl Payment {
@@ -240,6 +260,8 @@ pub struct Refund {
     pub id: RefundId,
     /// The payment.
     pub payment_id: PaymentId,
+    /// The trip of the payment.
+    pub trip_id: TripId,
     /// The payment's intent at the provider, which a captured payment has.
     pub provider_intent_id: Option<String>,
     /// The amount.
@@ -258,6 +280,8 @@ pub struct Refund {
     pub allow_new_key: bool,
     /// The fencing token of the latest lease.
     pub lease_token: i64,
+    /// The trace of what last asked for work on its payment.
+    pub trace_id: Option<String>,
 }
 
 /// The pool of permits that the provider calls of a payment or a refund take. An authorization has a deadline, and a rider waits for

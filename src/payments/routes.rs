@@ -1,5 +1,6 @@
 //! HTTP of payments: riders get their own, operators get and refund all of them, and the provider posts its events.
 
+mod history;
 mod ledger;
 mod resolve;
 
@@ -8,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 
 use super::commands::{self, NewRefund};
+use super::model::Payment;
 use super::store;
 use super::views::{PaymentBody, RefundBody};
 use super::webhooks::{self, WebhookSecrets, inbox};
-use crate::platform::error::{Code, Refusal};
+use crate::platform::error::{Code, Refusal, Result};
 use crate::platform::http::request::{KeyHeader, KnownVersionHeader, VersionHeader};
 use crate::platform::http::{HttpResult, Operators, Public, Request, RidersAndOperators};
 use crate::platform::idempotency::StoredResponse;
@@ -22,6 +24,7 @@ use crate::platform::money::Money;
 #[derive(Debug, OpenApi)]
 #[openapi(paths(
     get_payment,
+    history::events,
     create_refund,
     receive_event,
     resolve::payment,
@@ -34,6 +37,7 @@ pub struct Api;
 /// Adds the routes. They need a [`web::Data`] of [`WebhookSecrets`].
 pub fn configure(cfg: &mut web::ServiceConfig) {
     cfg.service(web::resource("/v1/payments/{payment_id}").route(web::get().to(get_payment)))
+        .service(web::resource("/v1/payments/{payment_id}/events").route(web::get().to(history::events)))
         .service(web::resource("/v1/payments/{payment_id}/refunds").route(web::post().to(create_refund)))
         .service(web::resource("/v1/webhooks/psp").route(web::post().to(receive_event)))
         .service(web::resource("/v1/ops/payments/{payment_id}/resolve").route(web::post().to(resolve::payment)))
@@ -105,20 +109,22 @@ struct ReceivedBody {
     params(("payment_id" = PaymentId, Path, description = "The payment"), KnownVersionHeader),
     responses((status = 200, description = "The payment; its `ETag` is its version", body = PaymentBody)),)]
 async fn get_payment(request: Request<RidersAndOperators>) -> HttpResult {
-    let id: PaymentId = request.id("payment_id")?;
-    let found = request.platform.db.read(id, |conn, id| {
-        Box::pin(async move {
-            let payment = store::payment(conn, *id).await?.ok_or_else(|| Refusal::not_found("payment"))?;
-            let refunds = store::refunds_of_payment(conn, *id).await?;
-            Ok((payment, refunds))
-        })
-    });
-    let (payment, refunds) = found.await?;
-    // A payment of another rider is a 404. Operators are no riders.
-    if request.caller().rider().is_some_and(|rider| rider != payment.rider_id) {
-        return Err(Refusal::not_found("payment").into());
-    }
+    let payment = visible_payment(&request).await?;
+    let refunds =
+        request.platform.db.read(payment.id, |conn, id| Box::pin(store::refunds_of_payment(conn, *id))).await?;
     request.respond(&PaymentBody::new(&payment, &refunds), payment.version)
+}
+
+/// Returns the payment in the path.
+///
+/// # Errors
+/// 404 without such a payment, and for a payment of another rider. Operators are no riders.
+async fn visible_payment(request: &Request<RidersAndOperators>) -> Result<Payment> {
+    let id: PaymentId = request.id("payment_id")?;
+    let found = request.platform.db.read(id, |conn, id| Box::pin(store::payment(conn, *id))).await?;
+    let rider = request.caller().rider();
+    let visible = found.filter(|payment| rider.is_none_or(|rider| rider == payment.rider_id));
+    Ok(visible.ok_or_else(|| Refusal::not_found("payment"))?)
 }
 
 /// Refund a payment

@@ -15,11 +15,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tracing::Instrument;
 use uuid::Uuid;
 
 use self::calls::ProviderCalls;
-use super::commands::operation::{self, CallOutcome, LEASE, LeasedOperation, ResultContext, StepResult};
+use super::commands::operation::{self, CallOutcome, Cause, LEASE, LeasedOperation, ResultContext, StepResult};
 use super::model::{CallPool, Payment, Refund};
 use super::provider::breaker::ProviderAvailability;
 use super::provider::{ProviderClient, ProviderResult};
@@ -134,6 +133,7 @@ impl PoolContext {
             now,
             domain_now: clock.domain(),
             retry_at: now + turn + TimeDelta::from_std(back_off).unwrap_or_default(),
+            attempt: None,
             attempt_id: random.uuid(now),
             posting_id: random.uuid(now),
             refund_id: random.id(now),
@@ -199,7 +199,6 @@ pub async fn run_once(context: &PoolContext) -> Result<RunOutcome> {
     let (runs, failed) = lease(context, permits.len()).await?;
     let outcome = RunOutcome { done: runs.len(), failed };
     for (run, permit) in zip(runs, permits) {
-        let run = traced(context, run);
         let run = tokio::spawn(async move {
             let _permit = permit;
             run.await;
@@ -226,7 +225,7 @@ pub async fn until_next(context: &PoolContext) -> Result<Option<Duration>> {
     Ok(due.map(|due| due.since(now).max(unavailable_for).to_std().unwrap_or_default()))
 }
 
-type RunFuture = BoxFuture<'static, Result<()>>;
+type RunFuture = BoxFuture<'static, ()>;
 
 /// Leases up to `limit` payments and refunds, payments first. Returns the work on them, and how many cannot be read.
 async fn lease(context: &PoolContext, limit: usize) -> Result<(Vec<RunFuture>, usize)> {
@@ -258,8 +257,8 @@ async fn lease(context: &PoolContext, limit: usize) -> Result<(Vec<RunFuture>, u
     let (payments, refunds) = (payments.operations, refunds.operations);
     let failures = payments.iter().map(|one| one.target.failures).chain(refunds.iter().map(|one| one.target.failures));
     context.client.count_first_tries(failures.filter(|failures| *failures == 0).count());
-    let payments = payments.into_iter().map(|operation| run(context.clone(), operation).boxed());
-    let refunds = refunds.into_iter().map(|operation| run(context.clone(), operation).boxed());
+    let payments = payments.into_iter().map(|operation| traced(context, operation));
+    let refunds = refunds.into_iter().map(|operation| traced(context, operation));
     Ok((payments.chain(refunds).collect(), count))
 }
 
@@ -278,21 +277,29 @@ async fn run<T: ProviderCalls>(context: PoolContext, operation: LeasedOperation<
             CallOutcome::Inconclusive(_) => context.client.plan_retry(),
             CallOutcome::Observed(_) => TimeDelta::zero(),
         };
-        let context_of_result = context.result_context(target.failures(), turn);
+        let attempt = operation.attempt.as_ref().map(|attempt| attempt.id);
+        let context_of_result = ResultContext { attempt, ..context.result_context(target.failures(), turn) };
         next = context.commit_with_retry(StepResult { operation, end, outcome, context: context_of_result }).await?;
     }
     Ok(())
 }
 
-/// Gives a run a trace id of its own. A run that fails is resumed once its lease has run out.
-fn traced(context: &PoolContext, run: RunFuture) -> BoxFuture<'static, ()> {
-    let trace_id = context.platform.random.uuid(context.platform.clock.machine()).simple().to_string();
-    let trace = telemetry::Context { trace_id: trace_id.into(), path: "payments".into() };
-    let span = telemetry::span(&trace);
-    let logged = async {
+/// Runs an operation under the trace of what asked for it; without one, under that of the worker's run. A run that fails is resumed
+/// once its lease has run out.
+fn traced<T: ProviderCalls>(context: &PoolContext, operation: LeasedOperation<T>) -> RunFuture {
+    let Cause { trip_id, trace_id } = operation.target.cause();
+    let new_trace = || context.platform.random.uuid(context.platform.clock.machine()).simple().to_string();
+    let trace_id = trace_id.or_else(telemetry::trace_id).unwrap_or_else(new_trace);
+    let trace = telemetry::Context {
+        trip_id: Some(trip_id),
+        payment_id: Some(operation.target.payment_id()),
+        ..telemetry::Context::new(trace_id, "payments")
+    };
+    let run = run(context.clone(), operation);
+    let logged = async move {
         if let Err(error) = run.await {
             tracing::warn!(%error, "work on a payment was interrupted");
         }
     };
-    telemetry::in_context(Some(trace), logged).instrument(span).boxed()
+    telemetry::traced(trace, logged).boxed()
 }

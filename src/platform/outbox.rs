@@ -13,7 +13,8 @@ use super::Platform;
 use super::clock::MachineTime;
 use super::db::{Db, Tx};
 use super::error::{Error, Refusal, Result};
-use super::ids::{Id, TripId};
+use super::ids::{Id, PaymentId, TripId};
+use super::telemetry;
 use super::wake::Wake;
 use super::work::{LOCKED_PAUSE_MAX, Obstacle, RunOutcome, report_obstacle};
 
@@ -37,8 +38,18 @@ pub struct Delivery {
     pub trip_id: TripId,
     /// Details; only a hint, because the subscriber reads the state again.
     pub payload: Value,
+    /// The trace of what caused the event.
+    pub trace_id: Option<String>,
     attempts: i16,
     lease: Uuid,
+}
+
+impl Delivery {
+    /// Returns the payment that the event is about, if it is about one.
+    fn payment_id(&self) -> Option<PaymentId> {
+        let id = self.payload.get("payment_id")?;
+        serde_json::from_value(id.clone()).ok()
+    }
 }
 
 /// Writes an event, and a delivery for each subscriber of its topic. Without subscribers it writes nothing.
@@ -58,7 +69,7 @@ pub async fn publish(tx: &mut Tx, topic: &str, trip_id: TripId, payload: Value, 
         topic,
         trip_id.uuid(),
         payload,
-        super::telemetry::trace_id(),
+        telemetry::trace_id(),
         now as _,
     )
     .execute(&mut **tx)
@@ -87,7 +98,7 @@ async fn claim(tx: &mut Tx, subscriber: &str, lease: Uuid, now: MachineTime) -> 
                update outbox_deliveries d set lease_token = $4, leased_until = $5, attempts = attempts + 1
                from due where d.event_id = due.event_id and d.subscriber = $1
                returning d.event_id, d.attempts)
-           select e.id, e.topic, e.aggregate_id as "trip_id: TripId", e.payload, claimed.attempts
+           select e.id, e.topic, e.aggregate_id as "trip_id: TripId", e.payload, e.trace_id, claimed.attempts
            from claimed join outbox_events e on e.id = claimed.event_id
            order by e.id"#,
         subscriber,
@@ -105,6 +116,7 @@ async fn claim(tx: &mut Tx, subscriber: &str, lease: Uuid, now: MachineTime) -> 
             topic: row.topic,
             trip_id: row.trip_id,
             payload: row.payload,
+            trace_id: row.trace_id,
             attempts: row.attempts,
             lease,
         })
@@ -133,30 +145,43 @@ where
     let claimed = db.transaction((), move |tx, ()| Box::pin(claim(tx, subscriber, lease, now))).await?;
     let mut outcome = RunOutcome::default();
     for delivery in claimed {
-        let work = (context(), delivery.clone());
-        let done_at = platform.clock.machine();
-        let end = db
-            .transaction(work, move |tx, (context, delivery)| {
-                Box::pin(async move {
-                    finish(tx, subscriber, delivery, done_at).await?;
-                    react(tx, context, delivery).await
-                })
-            })
-            .await;
-        match end {
-            Ok(()) => outcome.done += 1,
-            Err(error) => {
-                outcome.failed += 1;
-                let row = format!("{} {} of {}", delivery.topic, delivery.event_id, delivery.trip_id);
-                report_obstacle(platform, subscriber, (&row, &error), Obstacle::of(&error));
-                // Otherwise the delivery is due again when its lease expires.
-                if let Err(error) = postpone(&db, subscriber, delivery, error, platform).await {
-                    tracing::warn!(%error, subscriber, row, "a delivery could not be postponed");
-                }
-            }
-        }
+        let (about, cause) = ((Some(delivery.trip_id), delivery.payment_id()), delivery.trace_id.clone());
+        let work = (context(), delivery);
+        outcome +=
+            telemetry::continue_trace(subscriber, about, cause, run_one(platform, &db, subscriber, work, react)).await;
     }
     Ok(outcome)
+}
+
+/// Reacts to a delivery and marks it as delivered. One that fails is postponed.
+async fn run_one<C>(
+    platform: &Platform,
+    db: &Db,
+    subscriber: &'static str,
+    (context, delivery): (C, Delivery),
+    react: Reaction<C>,
+) -> RunOutcome
+where
+    C: Clone + Send + Sync + 'static,
+{
+    let done_at = platform.clock.machine();
+    let work = (context, delivery.clone());
+    let end = db
+        .transaction(work, move |tx, (context, delivery)| {
+            Box::pin(async move {
+                finish(tx, subscriber, delivery, done_at).await?;
+                react(tx, context, delivery).await
+            })
+        })
+        .await;
+    let Err(error) = end else { return RunOutcome { done: 1, failed: 0 } };
+    let row = format!("{} {} of {}", delivery.topic, delivery.event_id, delivery.trip_id);
+    report_obstacle(platform, subscriber, (&row, &error), Obstacle::of(&error));
+    // Otherwise the delivery is due again when its lease expires.
+    if let Err(error) = postpone(db, subscriber, delivery, error, platform).await {
+        tracing::warn!(%error, subscriber, row, "a delivery could not be postponed");
+    }
+    RunOutcome { done: 0, failed: 1 }
 }
 
 /// Returns how long until a delivery of this subscriber is due; `None` without an open one.

@@ -3,17 +3,30 @@
 use std::sync::Arc;
 
 use tokio::task_local;
-use tracing::Span;
+use tracing::{Instrument, Span};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::{Layer, Registry, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use super::ids::{PaymentId, TripId};
 
 /// The request that a log line, a problem document or an outbox event belongs to.
 #[derive(Debug, Clone)]
 pub struct Context {
     /// 32 hexadecimal digits, from `traceparent` or generated.
     pub trace_id: Arc<str>,
-    /// The path of the request; empty for workers.
+    /// The path of the request, or the name of the worker.
     pub path: Arc<str>,
+    /// The trip that a worker's run is about.
+    pub trip_id: Option<TripId>,
+    /// The payment that a worker's run is about.
+    pub payment_id: Option<PaymentId>,
+}
+
+impl Context {
+    /// Returns the context of a request, or of a worker's run that is about nothing in particular.
+    pub fn new(trace_id: impl Into<Arc<str>>, path: impl Into<Arc<str>>) -> Self {
+        Self { trace_id: trace_id.into(), path: path.into(), trip_id: None, payment_id: None }
+    }
 }
 
 task_local! {
@@ -38,9 +51,35 @@ pub async fn in_context<T>(context: Option<Context>, work: impl Future<Output = 
     }
 }
 
-/// Returns a span that adds the trace id to each log line.
+/// Returns a span that adds the trace id to each log line, and the ids of what the run is about.
 pub fn span(context: &Context) -> Span {
-    tracing::info_span!("request", trace_id = %context.trace_id, path = %context.path)
+    tracing::info_span!(
+        "request",
+        trace_id = %context.trace_id,
+        path = %context.path,
+        trip_id = context.trip_id.map(tracing::field::display),
+        payment_id = context.payment_id.map(tracing::field::display),
+    )
+}
+
+/// Runs `work` in `context`, and in its span.
+pub async fn traced<T>(context: Context, work: impl Future<Output = T>) -> T {
+    let span = span(&context);
+    in_context(Some(context), work).instrument(span).await
+}
+
+/// Runs the part of a worker's run that has a cause of its own, and is about one trip or payment where it names them. Its trace is that of
+/// the cause; without one, that of the worker's run.
+pub async fn continue_trace<T>(
+    worker: &'static str,
+    (trip_id, payment_id): (Option<TripId>, Option<PaymentId>),
+    cause: Option<String>,
+    work: impl Future<Output = T>,
+) -> T {
+    match cause.or_else(trace_id) {
+        Some(trace_id) => traced(Context { trip_id, payment_id, ..Context::new(trace_id, worker) }, work).await,
+        None => work.await,
+    }
 }
 
 /// The length of `traceparent` in version 00: `00-<32 hex>-<16 hex>-<2 hex>`.

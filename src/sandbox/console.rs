@@ -71,6 +71,8 @@ files! {
     "object_link.js"
     "sequence.js"
     "story.js"
+    "timeline.css"
+    "timeline.js"
     "trip.js"
     "trips.js"
     "zones.js"

@@ -16,6 +16,7 @@ pub mod state_machines;
 pub mod store;
 pub mod streets;
 pub mod supervisor;
+mod timeline;
 
 use crate::payments::PaymentsContext;
 use crate::platform::auth::{ExpectedClaims, TokenKey};

@@ -1,9 +1,9 @@
-//! The SQL of each request, by trace id, recorded from sqlx's own log.
+//! The SQL of each request, and of each worker run about a trip, by trace id, recorded from sqlx's own log.
 //!
 //! sqlx logs every query as a `tracing` event, and [`SqlRecorder::layer`] records those events. They include BEGIN and COMMIT,
 //! because `platform::db` sends both as statements of its own. They never include values.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,21 +19,30 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 use utoipa::ToSchema;
 
+use crate::platform::clock::{Clock, MachineTime, Stopwatch};
+use crate::platform::ids::{PaymentId, TripId};
+
 /// Requests kept; a new one evicts the oldest. A trip takes about twenty, and the demo's city sends ten a second.
 const REQUESTS_MAX: usize = 1_000;
+
+/// Worker runs kept, each about one trip or payment. A trip takes about fifteen.
+const RUNS_MAX: usize = 1_000;
 
 /// Statements kept of one request: twice as many as the longest, requesting a trip, has.
 const STATEMENTS_MAX: usize = 64;
 
-/// The longest SQL kept, bytes. All bounds together allow 160 MB; typical use is 3 MB.
+/// The longest SQL kept, bytes. All bounds together allow 320 MB; typical use is 6 MB.
 const SQL_BYTES_MAX: usize = 2_000;
 
 /// The longest path, statement summary and method kept, bytes.
 const PATH_BYTES_MAX: usize = 255;
 const METHOD_BYTES_MAX: usize = 16;
 
-/// The most requests shown of one trace. Clients choose the trace id, and may use one for all requests.
+/// The most requests shown of one trace, and the most worker runs. Clients choose the trace id, and may use one for all requests.
 const SHOWN_MAX: usize = 20;
+
+/// The most worker runs shown of one trip.
+const RUNS_SHOWN_MAX: usize = 100;
 
 /// The end of SQL that was truncated.
 const CUT: &str = " …";
@@ -46,33 +55,61 @@ const QUERIES: &str = "sqlx::query";
 /// Paths not recorded: high-volume ones, and the sandbox itself.
 const IGNORED: [&str; 4] = ["/v1/locations", "/v1/drivers/me/location", "/v1/sandbox/", "/metrics"];
 
-/// The last [`REQUESTS_MAX`] requests. Clones are the same one.
-#[derive(Debug, Clone, Default)]
-pub struct SqlRecorder(Arc<Mutex<VecDeque<Arc<Mutex<RecordedRequest>>>>>);
+/// The last [`REQUESTS_MAX`] requests and the last [`RUNS_MAX`] worker runs. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct SqlRecorder(Arc<Recorded>);
 
-/// A request and its SQL.
-#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+#[derive(Debug)]
+struct Recorded {
+    kept: Mutex<Kept>,
+    clock: Clock,
+}
+
+type Ring = VecDeque<Arc<Mutex<RecordedRequest>>>;
+
+#[derive(Debug, Default)]
+struct Kept {
+    requests: Ring,
+    runs: Ring,
+}
+
+impl Default for SqlRecorder {
+    fn default() -> Self {
+        Self(Arc::new(Recorded { kept: Mutex::default(), clock: Clock::system() }))
+    }
+}
+
+/// A request, or a worker run about one trip or payment, and its SQL.
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct RecordedRequest {
     #[serde(skip)]
-    trace_id: String,
-    /// The method; `null` while the request runs.
+    pub(super) trace_id: String,
+    #[serde(skip)]
+    watch: Stopwatch,
+    /// When it started (machine time).
+    pub(super) started_at: MachineTime,
+    /// The method; `null` while the request runs, and of a worker run.
     #[schema(max_length = 16, example = "POST")]
-    method: Option<String>,
-    /// The path without the query, truncated after 255 bytes.
-    #[schema(max_length = 255, pattern = "^/", example = "/v1/trips")]
-    path: String,
-    /// The response's status; `null` while the request runs.
+    pub(super) method: Option<String>,
+    /// The path without the query, truncated after 255 bytes; the worker of a run.
+    #[schema(max_length = 255, example = "/v1/trips")]
+    pub(super) path: String,
+    /// The trip that a worker run is about; `null` of a request.
+    pub(super) trip_id: Option<TripId>,
+    /// The payment that a worker run is about; `null` if it is about none.
+    pub(super) payment_id: Option<PaymentId>,
+    /// The response's status; `null` while the request runs, and of a worker run.
     #[schema(minimum = 100, maximum = 599)]
-    status: Option<u64>,
-    /// From arrival to response, microseconds; `null` while the request runs.
+    pub(super) status: Option<u64>,
+    /// From arrival to response, or of the worker run, microseconds; `null` while it runs.
     #[schema(minimum = 0)]
-    duration_us: Option<u64>,
+    pub(super) duration_us: Option<u64>,
     /// The statements, in the order in which they ended.
     #[schema(max_items = 64)]
-    statements: Vec<Statement>,
+    pub(super) statements: Vec<Statement>,
     /// Statements left out after the first 64.
     #[schema(minimum = 0)]
-    left_out: u64,
+    pub(super) left_out: u64,
 }
 
 /// A statement, without the values of `$1`, `$2` …
@@ -86,7 +123,10 @@ pub struct Statement {
     sql: String,
     /// The duration until its last row, microseconds.
     #[schema(minimum = 0)]
-    elapsed_us: u64,
+    pub(super) elapsed_us: u64,
+    /// When it ended, microseconds after the start of the request or the run.
+    #[schema(minimum = 0)]
+    ended_us: u64,
     /// Rows written.
     #[schema(minimum = 0)]
     rows_affected: u64,
@@ -96,13 +136,29 @@ pub struct Statement {
 }
 
 impl SqlRecorder {
-    /// Returns the last [`SHOWN_MAX`] requests with this trace id, the oldest first.
+    /// Returns the last [`SHOWN_MAX`] requests with this trace id and as many worker runs, the oldest first.
     pub fn find(&self, trace_id: &str) -> Vec<RecordedRequest> {
-        let kept: Vec<_> = lock(&self.0).iter().cloned().collect();
-        let newest_first = kept.iter().rev().map(|one| lock(one)).filter(|one| one.trace_id == trace_id);
-        let mut found: Vec<_> = newest_first.take(SHOWN_MAX).map(|one| one.clone()).collect();
-        found.reverse();
+        let (requests, runs) = self.copies();
+        let mut found = newest(&requests, SHOWN_MAX, |one| one.trace_id == trace_id);
+        found.extend(newest(&runs, SHOWN_MAX, |one| one.trace_id == trace_id));
+        found.sort_by_key(|one| one.started_at);
         found
+    }
+
+    /// Returns the last [`SHOWN_MAX`] requests of each of these traces, and the last [`RUNS_SHOWN_MAX`] worker runs about the trip.
+    pub fn of_trip(&self, trip: TripId, trace_ids: &BTreeSet<String>) -> Vec<RecordedRequest> {
+        let (requests, runs) = self.copies();
+        let mut found = newest(&runs, RUNS_SHOWN_MAX, |one| one.trip_id == Some(trip));
+        for trace_id in trace_ids {
+            found.extend(newest(&requests, SHOWN_MAX, |one| one.trace_id == *trace_id));
+        }
+        found
+    }
+
+    /// Returns copies of the rings, so that the lock is held briefly.
+    fn copies(&self) -> (Vec<Arc<Mutex<RecordedRequest>>>, Vec<Arc<Mutex<RecordedRequest>>>) {
+        let kept = lock(&self.0.kept);
+        (kept.requests.iter().cloned().collect(), kept.runs.iter().cloned().collect())
     }
 
     /// Returns the layer that records, for the process's subscriber. It does not change what is logged.
@@ -114,13 +170,23 @@ impl SqlRecorder {
         RecorderLayer(self.clone()).with_filter(targets)
     }
 
-    fn keep(&self, request: &Arc<Mutex<RecordedRequest>>) {
-        let mut kept = lock(&self.0);
-        if kept.len() == REQUESTS_MAX {
-            kept.pop_front();
+    fn keep(&self, request: &Arc<Mutex<RecordedRequest>>, is_run: bool) {
+        let kept = &mut *lock(&self.0.kept);
+        let (ring, most) = if is_run { (&mut kept.runs, RUNS_MAX) } else { (&mut kept.requests, REQUESTS_MAX) };
+        if ring.len() == most {
+            ring.pop_front();
         }
-        kept.push_back(Arc::clone(request));
+        ring.push_back(Arc::clone(request));
     }
+}
+
+/// Returns copies of the newest `most` that match, the newest first.
+fn newest(
+    kept: &[Arc<Mutex<RecordedRequest>>],
+    most: usize,
+    matches: impl Fn(&RecordedRequest) -> bool,
+) -> Vec<RecordedRequest> {
+    kept.iter().rev().map(|one| lock(one)).filter(|one| matches(one)).take(most).map(|one| one.clone()).collect()
 }
 
 struct RecorderLayer(SqlRecorder);
@@ -129,13 +195,15 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RecorderLayer {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let mut fields = Fields::default();
         attributes.record(&mut fields);
-        // Workers have such spans too, with their name in place of a path.
-        let is_request = fields.path.starts_with('/') && !IGNORED.iter().any(|it| fields.path.starts_with(it));
-        if let Some(span) = context.span(id).filter(|_| is_request) {
-            let path = cut(&fields.path, PATH_BYTES_MAX);
-            let request = RecordedRequest { trace_id: fields.trace_id, path, ..RecordedRequest::default() };
-            let request = Arc::new(Mutex::new(request));
-            self.0.keep(&request);
+        // Workers have such spans too, with their name in place of a path, and ids if the run is about one trip.
+        let is_request = fields.path.starts_with('/');
+        let is_recorded = match is_request {
+            true => !IGNORED.iter().any(|it| fields.path.starts_with(it)),
+            false => !fields.trip_id.is_empty(),
+        };
+        if let Some(span) = context.span(id).filter(|_| is_recorded) {
+            let request = Arc::new(Mutex::new(fields.started(self.0.0.clock.machine())));
+            self.0.keep(&request, !is_request);
             span.extensions_mut().insert(request);
         }
     }
@@ -156,16 +224,30 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RecorderLayer {
             request.duration_us = Some(micros(fields.ms / 1_000.0));
         }
     }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let Some(span) = context.span(&id) else { return };
+        if let Some(request) = span.extensions().get::<Arc<Mutex<RecordedRequest>>>() {
+            let mut request = lock(request);
+            let elapsed_us = request.elapsed_us();
+            request.duration_us.get_or_insert(elapsed_us);
+        }
+    }
 }
 
 impl RecordedRequest {
+    fn elapsed_us(&self) -> u64 {
+        micros(self.watch.elapsed().as_secs_f64())
+    }
+
     fn take(&mut self, statement: Statement) {
         // sqlx's own query for types, once per connection.
         if statement.sql.contains("pg_catalog.") {
             return;
         }
         if self.statements.len() < STATEMENTS_MAX {
-            self.statements.push(statement);
+            let ended_us = self.elapsed_us();
+            self.statements.push(Statement { ended_us, ..statement });
         } else {
             self.left_out += 1;
         }
@@ -177,6 +259,8 @@ impl RecordedRequest {
 struct Fields {
     trace_id: String,
     path: String,
+    trip_id: String,
+    payment_id: String,
     method: String,
     status: Option<u64>,
     ms: f64,
@@ -188,6 +272,22 @@ struct Fields {
 }
 
 impl Fields {
+    fn started(self, at: MachineTime) -> RecordedRequest {
+        RecordedRequest {
+            path: cut(&self.path, PATH_BYTES_MAX),
+            trip_id: self.trip_id.parse().ok(),
+            payment_id: self.payment_id.parse().ok(),
+            trace_id: self.trace_id,
+            watch: Stopwatch::start(),
+            started_at: at,
+            method: None,
+            status: None,
+            duration_us: None,
+            statements: Vec::new(),
+            left_out: 0,
+        }
+    }
+
     fn statement(self) -> Statement {
         // sqlx leaves the statement empty when the summary is all of it.
         let sql = if self.sql.is_empty() { &self.summary } else { &self.sql };
@@ -195,6 +295,7 @@ impl Fields {
             sql: normalize(sql),
             summary: cut(&self.summary, PATH_BYTES_MAX),
             elapsed_us: micros(self.elapsed_s),
+            ended_us: 0,
             rows_affected: self.rows_affected,
             rows_returned: self.rows_returned,
         }
@@ -223,6 +324,8 @@ impl Visit for Fields {
         let place = match field.name() {
             "trace_id" => &mut self.trace_id,
             "path" => &mut self.path,
+            "trip_id" => &mut self.trip_id,
+            "payment_id" => &mut self.payment_id,
             "method" => &mut self.method,
             "summary" => &mut self.summary,
             "db.statement" => &mut self.sql,
@@ -233,7 +336,7 @@ impl Visit for Fields {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         // Fields written with `%` arrive here.
-        if matches!(field.name(), "trace_id" | "path") {
+        if matches!(field.name(), "trace_id" | "path" | "trip_id" | "payment_id") {
             self.record_str(field, &format!("{value:?}"));
         }
     }
@@ -270,71 +373,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::platform::telemetry::{self, Context};
-    use tracing_subscriber::layer::SubscriberExt;
-
-    fn request(path: &str, work: impl FnOnce()) {
-        telemetry::span(&Context { trace_id: "4bf9".into(), path: path.into() }).in_scope(work);
-    }
-
-    fn query(summary: &str, sql: &str) {
-        let sql = format!("\n\n{sql}\n");
-        tracing::debug!(target: "sqlx::query", summary, db.statement = sql, rows_affected = 1_u64, elapsed_secs = 0.002);
-    }
-
-    fn recorded(work: impl FnOnce()) -> SqlRecorder {
-        let recorder = SqlRecorder::default();
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(recorder.layer()), work);
-        recorder
-    }
-
-    #[test]
-    fn statements_are_recorded_in_order_and_normalized() {
-        let recorder = recorded(|| {
-            query("select 1", "select before any request");
-            request("/v1/trips", || {
-                tracing::debug!(target: "sqlx::query", summary = "BEGIN", db.statement = "", elapsed_secs = 0.0);
-                query("insert into trips …", "insert into trips\n     (id)   values ($1)");
-                query("select …", "select from pg_catalog.pg_type");
-                let (method, status) = ("POST", 201_u16);
-                tracing::debug!(target: "ridematch::platform::http::middleware", method, status, ms = 1.5, "responded");
-            });
-        });
-        let found = recorder.find("4bf9");
-        assert_eq!(found.len(), 1);
-        assert_eq!((found[0].method.as_deref(), found[0].status), (Some("POST"), Some(201)));
-        assert_eq!((found[0].path.as_str(), found[0].duration_us), ("/v1/trips", Some(1_500)));
-        let statements: Vec<_> = found[0].statements.iter().map(|it| (it.sql.as_str(), it.elapsed_us)).collect();
-        assert_eq!(statements, [("BEGIN", 0), ("insert into trips (id) values ($1)", 2_000)]);
-    }
-
-    #[test]
-    fn workers_positions_and_sandbox_requests_are_ignored() {
-        let recorder = recorded(|| {
-            for path in ["payments", "/v1/drivers/me/location", "/v1/sandbox/requests/4bf9"] {
-                request(path, || query("select 1", "select 1"));
-            }
-        });
-        assert!(recorder.find("4bf9").is_empty());
-    }
-
-    #[test]
-    fn requests_statements_and_texts_are_bounded() {
-        let recorder = recorded(|| {
-            for _ in 0..REQUESTS_MAX + 10 {
-                request("/v1/trips", || {});
-            }
-            request(&format!("/v1/quotes{}", "/long".repeat(1_000)), || {
-                (0..STATEMENTS_MAX + 5).for_each(|_| query("q", &"long ".repeat(1_000)))
-            });
-        });
-        let found = recorder.find("4bf9");
-        assert_eq!((lock(&recorder.0).len(), found.len()), (REQUESTS_MAX, SHOWN_MAX));
-        let last = found.last().expect("the last one");
-        assert_eq!((last.statements.len(), last.left_out), (STATEMENTS_MAX, 5));
-        assert_eq!(last.path.len(), PATH_BYTES_MAX);
-        assert!(last.statements[0].sql.len() <= SQL_BYTES_MAX + CUT.len());
-    }
-}
+mod tests;

@@ -214,6 +214,7 @@ fn new_payment() -> Payment {
         failures: 0,
         lease_token: 0,
         version: 0,
+        trace_id: None,
     }
 }
 

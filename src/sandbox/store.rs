@@ -5,12 +5,14 @@ mod deadlines;
 mod reset;
 mod rides;
 mod streets;
+mod timeline;
 
 pub use attempts::*;
 pub use deadlines::*;
 pub use reset::*;
 pub use rides::*;
 pub use streets::*;
+pub use timeline::*;
 
 use sqlx::PgConnection;
 

@@ -12,6 +12,7 @@ use super::store;
 use crate::platform::error::Result;
 use crate::platform::ids::TripId;
 use crate::platform::outbox::{self, Delivery};
+use crate::platform::telemetry;
 use crate::platform::work::{RowBackoff, RunOutcome};
 use crate::platform::{Platform, db::Tx};
 
@@ -69,7 +70,8 @@ pub async fn deadlines_once(platform: &Platform, backoff: &RowBackoff<TripId>) -
                 commands::apply_deadline(tx, *trip, stamp).await
             })
         });
-        outcome += backoff.record(platform, &trip, end.await)?;
+        let end = telemetry::continue_trace("deadlines", (Some(trip), None), None, end).await;
+        outcome += backoff.record(platform, &trip, end)?;
     }
     Ok(outcome)
 }

@@ -191,6 +191,10 @@ pub struct DeliveryTask {
     pub event_id: WebhookEventId,
     /// The event's body.
     pub body: String,
+    /// The trip that the event is about.
+    pub trip_id: TripId,
+    /// The trace of what caused the event.
+    pub trace_id: Option<String>,
     /// The receiving endpoint.
     pub endpoint_id: WebhookEndpointId,
     /// The endpoint's URL.

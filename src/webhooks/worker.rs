@@ -4,7 +4,6 @@
 
 use chrono::TimeDelta;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
 use super::commands::{self, AttemptReport, SourceEvent};
 use super::model::{AttemptFailure, AttemptResult, DeliveryDecision, DeliveryTask, SUBSCRIBER, decide};
@@ -83,11 +82,11 @@ async fn react(tx: &mut Tx, platform: &Platform, delivery: &Delivery) -> Result<
     commands::fan_out(tx, source, || platform.random.id(now)).await
 }
 
-/// Makes a delivery in a task of its own, with its own trace id. If the task fails, the delivery is due again when its lease expires.
+/// Makes a delivery in a task of its own, under the trace of what caused its event. If the task fails, the delivery is due again when its lease expires.
 fn spawn_delivery(context: WebhooksContext, task: DeliveryTask) {
-    let trace_id = context.platform.random.uuid(context.platform.clock.machine()).simple().to_string();
-    let trace = telemetry::Context { trace_id: trace_id.into(), path: "webhooks".into() };
-    let span = telemetry::span(&trace);
+    let new_trace = || context.platform.random.uuid(context.platform.clock.machine()).simple().to_string();
+    let trace_id = task.trace_id.clone().unwrap_or_else(new_trace);
+    let trace = telemetry::Context { trip_id: Some(task.trip_id), ..telemetry::Context::new(trace_id, "webhooks") };
     let tracker = context.in_flight.clone();
     let logged = async move {
         if let Err(error) = deliver(&context, task).await {
@@ -96,7 +95,7 @@ fn spawn_delivery(context: WebhooksContext, task: DeliveryTask) {
         // The endpoint has room for another delivery.
         context.platform.db.wake_hub().wake_here(&[Wake::Webhooks]);
     };
-    tracker.spawn(telemetry::in_context(Some(trace), logged).instrument(span));
+    tracker.spawn(telemetry::traced(trace, logged));
 }
 
 async fn deliver(context: &WebhooksContext, task: DeliveryTask) -> Result<()> {

@@ -118,12 +118,9 @@ pub(super) async fn observed<O: Into<RunOutcome>>(
     run: impl Future<Output = Result<O>>,
 ) -> Result<RunOutcome> {
     use crate::platform::telemetry::{self, Context};
-    use tracing::Instrument;
 
     let trace_id = platform.random.uuid(platform.clock.machine()).simple().to_string();
-    let context = Context { trace_id: trace_id.into(), path: name.into() };
-    let span = telemetry::span(&context);
-    let end: Result<RunOutcome> = telemetry::in_context(Some(context), run).instrument(span).await.map(Into::into);
+    let end: Result<RunOutcome> = telemetry::traced(Context::new(trace_id, name), run).await.map(Into::into);
     let outcome = match &end {
         Ok(RunOutcome { done: 1.., .. }) => "worked",
         Ok(RunOutcome { failed: 0, .. }) => "idle",

@@ -53,7 +53,9 @@ async fn object_of_another_caller_is_404() {
     for what in ["accept", "decline"] {
         assert_is_not_found(&other_driver, &format!("POST /v1/offers/{{}}/{what}"), offer_id).await;
     }
-    assert_is_not_found(&other_rider, "GET /v1/payments/{}", payment_id).await;
+    for what in ["", "/events"] {
+        assert_is_not_found(&other_rider, &format!("GET /v1/payments/{{}}{what}"), payment_id).await;
+    }
     for actor in [&other_rider, &other_driver] {
         assert_eq!(actor.get("/v1/trips").await.expect(200)["items"], json!([]));
     }

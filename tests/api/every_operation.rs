@@ -109,6 +109,7 @@ async fn extreme_value_is_accepted_or_refused_by_name() {
         ("finding_id", unknown("fnd")),
         ("delivery_id", unknown("whd")),
         ("trace_id", "none".to_owned()),
+        ("id", id(&trip).to_owned()),
         ("cell", "882a100d2dfffff".to_owned()),
     ]);
     let (mut sent, mut faults) = (0, Vec::new());

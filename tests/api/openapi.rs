@@ -207,6 +207,7 @@ fn every_operation_lists_its_roles() {
         "GET /v1/sandbox/requests/{trace_id}",
         "GET /v1/sandbox/state_machines",
         "GET /v1/sandbox/streets",
+        "GET /v1/sandbox/timeline/{id}",
         "POST /v1/sandbox/clock",
         "POST /v1/sandbox/kill",
         "POST /v1/sandbox/provider/faults",

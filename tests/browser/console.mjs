@@ -16,6 +16,7 @@ import { FAULTS } from "./faults.mjs";
 import { PATIENCE, openPage, until } from "./page.mjs";
 import { addresses, frontPage, proofAcrossAKill } from "./shell.mjs";
 import { explainOnTheMap, race, runExperiment, storiesAreRecorded, storyLinks, storySteps } from "./stories.mjs";
+import { historyOfThePayment, rowByKeyboard, timelineOfARide } from "./timeline.mjs";
 
 const [binary, shots = "."] = process.argv.slice(2);
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
@@ -56,6 +57,9 @@ async function journeys() {
   const laptop = await openPage(browser, demo.url);
   await journey("a ride by three clicks", laptop, rideByClicks);
   await journey("the ride to its end", laptop, rideToTheEnd);
+  await journey("the timeline of the ride", laptop, timelineOfARide);
+  await journey("a row of the timeline", laptop, rowByKeyboard);
+  await journey("the history of the payment", laptop, historyOfThePayment);
   await journey("a ride by keyboard", laptop, rideByKeyboard);
   await journey("demand and surge", laptop, demandAndSurge);
   await journey("the focus goes everywhere", laptop, focusOrder);

@@ -10,6 +10,7 @@ mod bad_money;
 mod captures;
 mod fixtures;
 mod generated_trips;
+mod history;
 mod late_changes;
 mod provider;
 mod reconciliation;

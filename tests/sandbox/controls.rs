@@ -6,6 +6,7 @@ mod process;
 mod provider;
 mod reset;
 mod time;
+mod traces;
 mod triggers;
 
 use crate::harness::{App, HERE, id, in_progress};

@@ -270,6 +270,10 @@ threading.Thread(target=receiver.serve_forever, daemon=True).start()
 RECEIVER = f"http://127.0.0.1:{receiver.server_port}/"
 ENDPOINT = {"url": RECEIVER, "event_types": ["trip.*"]}
 
+def timed() -> Ids:
+    return {"id": requested()["trip_id"]}
+
+
 def traced() -> Ids:
     return {"trace_id": send("rider", "GET", "/v1/trips").headers["Trace-Id"]}
 
@@ -292,6 +296,7 @@ SCENARIOS: dict[str, Callable[[], Ids]] = {
     "abort_trip": started,
     "tip_driver": completed,
     "get_payment": requested,
+    "list_payment_events": requested,
     "create_refund": completed,
     "resolve_payment": unpaid,
     "resolve_refund": refund_refused,
@@ -310,6 +315,7 @@ SCENARIOS: dict[str, Callable[[], Ids]] = {
     "list_webhook_deliveries": endpoint,
     "redeliver_webhook": delivered,
     "get_request_sql": traced,
+    "get_timeline": timed,
     "get_provider_view": assigned,
     "expire_authorization": assigned,
 }

@@ -78,9 +78,13 @@ const LINKS: &[LinkRow] = links! {
     complete_trip 200 => { get_trip("trip_id" = "$response.body#/id"); }
     tip_driver 201 => { get_payment("payment_id" = "$response.body#/id"); }
     get_payment 200 => {
+        list_payment_events("payment_id" = "$response.body#/id");
         create_refund("payment_id" = "$response.body#/id", "If-Match" = "$response.header.ETag");
         resolve_payment("payment_id" = "$response.body#/id", "If-Match" = "$response.header.ETag");
         get_trip("trip_id" = "$response.body#/trip_id");
+    }
+    list_payment_events 200 => {
+        list_payment_events("payment_id" = "$request.path.payment_id", "cursor" = "$response.body#/next_cursor");
     }
     create_refund 201 => {
         get_payment("payment_id" = "$response.body#/payment_id");

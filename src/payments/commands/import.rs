@@ -1,6 +1,7 @@
 //! Imports refunds that the provider made and our records lack: made in its dashboard, or by a call whose answer was lost.
 
-use crate::payments::model::PaymentState;
+use super::history::{self, ChangedAt};
+use crate::payments::model::{PaymentState, RefundState};
 use crate::payments::store::{self, InsertRefund};
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::Tx;
@@ -65,6 +66,8 @@ pub async fn import_refund(
             return Ok(RefundImport::Rejected("the refund is in our records already"));
         }
         store::reserve_refund(tx, &payment, found.amount).await?;
+        let at = ChangedAt { domain: now, machine: machine_now };
+        history::refund_is(tx, (payment.id, found.new_id, found.amount), RefundState::Pending, None, at).await?;
     }
     tx.wake(Wake::Settlement);
     Ok(RefundImport::Imported)

@@ -2,6 +2,7 @@
 //! them due. None of them calls the provider; the worker does, by [`operation`].
 
 mod events;
+mod history;
 pub mod import;
 pub mod operation;
 pub mod resolve;
@@ -9,6 +10,7 @@ pub mod resolve;
 use serde_json::json;
 use uuid::Uuid;
 
+use self::history::ChangedAt;
 use super::ledger::{self, PostingStamp, TripCharge};
 use super::model::{CallPool, Goal, Hint, Payment, PaymentPurpose, PaymentState, Refund, RefundState};
 use super::state_machine::{self, GoalRefused};
@@ -61,7 +63,14 @@ pub async fn open(tx: &mut Tx, new: &NewPayment, now: DomainTime, machine_now: M
         // Other payments share their trip's key.
         key_id: tx.key_id().filter(|_| new.purpose == PaymentPurpose::Tip),
     };
-    store::insert_payment(tx, &insert).await?;
+    insert_payment(tx, &insert).await
+}
+
+/// Inserts a payment with its first event, and wakes the worker.
+async fn insert_payment(tx: &mut Tx, new: &InsertPayment<'_>) -> Result<()> {
+    store::insert_payment(tx, new).await?;
+    let at = ChangedAt { domain: new.created_at, machine: new.due_at };
+    history::opened(tx, new.id, new.amount.amount, at).await?;
     tx.wake(CallPool::of(PaymentState::Authorizing, new.goal).wake());
     Ok(())
 }
@@ -100,9 +109,7 @@ async fn replace(
         due_at: machine_now,
         key_id: None,
     };
-    store::insert_payment(tx, &insert).await?;
-    tx.wake(CallPool::of(PaymentState::Authorizing, new.goal).wake());
-    Ok(())
+    insert_payment(tx, &insert).await
 }
 
 /// The final cost of a trip.
@@ -135,7 +142,7 @@ pub struct Settlement {
 pub async fn settle(tx: &mut Tx, settlement: &Settlement, now: DomainTime, machine_now: MachineTime) -> Result<()> {
     let Settlement { trip_id, rider_id, driver_id, total, driver_share, remainder_purpose, .. } = *settlement;
     if total.amount == 0 {
-        return release(tx, trip_id, machine_now).await;
+        return release(tx, trip_id, now, machine_now).await;
     }
     let payments = store::lock_payments_of_trip(tx, trip_id).await?;
     let fare = payments.into_iter().rfind(|payment| payment.purpose == PaymentPurpose::Fare);
@@ -147,7 +154,7 @@ pub async fn settle(tx: &mut Tx, settlement: &Settlement, now: DomainTime, machi
         .map_err(|error| Error::Bug(format!("{trip_id}: {error}")))?;
     store::post(tx, &[posting]).await?;
 
-    let covered = capture_fare(tx, &fare, total.amount, machine_now).await?;
+    let covered = capture_fare(tx, &fare, total.amount, ChangedAt { domain: now, machine: machine_now }).await?;
     if covered < total.amount {
         let left = total.amount - covered;
         let remainder = NewPayment {
@@ -166,11 +173,12 @@ pub async fn settle(tx: &mut Tx, settlement: &Settlement, now: DomainTime, machi
 }
 
 /// Sets the goal of capturing `total` from `fare`, as far as it suffices; returns the covered amount, minor units.
-async fn capture_fare(tx: &mut Tx, fare: &Payment, total: i64, now: MachineTime) -> Result<i64> {
+async fn capture_fare(tx: &mut Tx, fare: &Payment, total: i64, at: ChangedAt) -> Result<i64> {
     let amount = total.min(fare.amount.amount);
     match state_machine::set_goal(fare, Goal::Capture(amount)) {
         Ok(state) => {
-            store::set_goal(tx, fare, Goal::Capture(amount), state, now).await?;
+            store::set_goal(tx, fare, Goal::Capture(amount), state, at.machine).await?;
+            history::goal_set(tx, fare, Goal::Capture(amount), at).await?;
             tx.wake(Wake::Settlement);
             Ok(amount)
         }
@@ -185,10 +193,12 @@ async fn capture_fare(tx: &mut Tx, fare: &Payment, total: i64, now: MachineTime)
 ///
 /// # Errors
 /// If the database fails.
-pub async fn release(tx: &mut Tx, trip_id: TripId, now: MachineTime) -> Result<()> {
+pub async fn release(tx: &mut Tx, trip_id: TripId, now: DomainTime, machine_now: MachineTime) -> Result<()> {
     for payment in store::lock_payments_of_trip(tx, trip_id).await? {
         if let Ok(state) = state_machine::set_goal(&payment, Goal::Release) {
-            store::set_goal(tx, &payment, Goal::Release, state, now).await?;
+            store::set_goal(tx, &payment, Goal::Release, state, machine_now).await?;
+            let at = ChangedAt { domain: now, machine: machine_now };
+            history::goal_set(tx, &payment, Goal::Release, at).await?;
             tx.wake(Wake::Settlement);
         }
     }
@@ -234,6 +244,8 @@ pub async fn refund(
         due_at: machine_now,
     };
     store::insert_refund(tx, &insert).await?;
+    let at = ChangedAt { domain: now, machine: machine_now };
+    history::refund_is(tx, (payment.id, new.id, amount), RefundState::Pending, None, at).await?;
     tx.wake(Wake::Settlement);
     let refund = Refund {
         id: new.id,
@@ -247,6 +259,8 @@ pub async fn refund(
         failures: 0,
         allow_new_key: false,
         lease_token: 0,
+        trip_id: payment.trip_id,
+        trace_id: None,
     };
     Ok((payment, refund))
 }

@@ -21,7 +21,8 @@ use crate::payments::store::{self, FinishedAttempt, LeaseQuery, RetrySchedule, S
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::{Conn, Tx};
 use crate::platform::error::{Error, Result};
-use crate::platform::ids::{PaymentId, RefundId};
+use crate::platform::ids::{PaymentId, RefundId, TripId};
+use crate::platform::telemetry;
 
 /// How long a lease lasts; each commit under it renews it. Longer than any call (asserted in `worker.rs`).
 pub const LEASE: TimeDelta = TimeDelta::seconds(30);
@@ -44,6 +45,9 @@ pub trait Leased: Clone + Debug + Send + Sync + Sized + 'static {
 
     /// Returns the fencing token of the lease.
     fn lease_token(&self) -> i64;
+
+    /// Returns what the work belongs to.
+    fn cause(&self) -> Cause;
 
     /// Returns the number of inconclusive calls in a row.
     fn failures(&self) -> i16;
@@ -87,6 +91,15 @@ pub trait Leased: Clone + Debug + Send + Sync + Sized + 'static {
         before: &Self,
         context: &ResultContext,
     ) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// What work on a payment or a refund belongs to.
+#[derive(Debug, Clone)]
+pub struct Cause {
+    /// The trip.
+    pub trip_id: TripId,
+    /// The trace of the request or the worker run that asked for it.
+    pub trace_id: Option<String>,
 }
 
 /// A call that changes something at the provider.
@@ -153,6 +166,8 @@ pub struct ResultContext {
     pub domain_now: DomainTime,
     /// When to retry a call that failed.
     pub retry_at: MachineTime,
+    /// The attempt whose result it is; `None` after a look-up.
+    pub attempt: Option<Uuid>,
     /// The id of the next attempt.
     pub attempt_id: Uuid,
     /// The id of a posting.
@@ -243,6 +258,7 @@ async fn begin<T: Leased>(
             key: &key,
             amount,
             lease_token: target.lease_token(),
+            trace_id: target.cause().trace_id.or_else(telemetry::trace_id),
         };
         store::start_attempt(tx, &started, now).await?;
         attempt = Some(CommittedAttempt { id: attempt_id, key });

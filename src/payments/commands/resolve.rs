@@ -2,9 +2,10 @@
 
 use uuid::Uuid;
 
+use super::history::{self, ChangedAt};
 use super::{Replacement, check_undisputed, events, replace};
 use crate::payments::ledger::{self, PostingStamp};
-use crate::payments::model::{CallPool, Goal, Payment, Refund};
+use crate::payments::model::{CallPool, Goal, Payment, Refund, RefundState};
 use crate::payments::state_machine::resolve::{
     self as state_machine, NotResolvable, PaymentResolution, RefundResolution, ResolveAction,
 };
@@ -40,6 +41,12 @@ pub struct ResolveDecision {
     pub refund_id: RefundId,
 }
 
+impl ResolveDecision {
+    fn at(&self) -> ChangedAt {
+        ChangedAt { domain: self.now, machine: self.machine_now }
+    }
+}
+
 /// Resolves a payment; returns it after that.
 ///
 /// # Errors
@@ -53,7 +60,7 @@ pub async fn payment(tx: &mut Tx, (id, decision): &(PaymentId, ResolveDecision))
             0
         }
         PaymentResolution::Replace(after, amount) => {
-            store::close_payment(tx, &before, &after, decision.machine_now).await?;
+            close(tx, &before, &after, decision).await?;
             let new = Replacement { id: decision.payment_id, goal: Goal::Capture(amount), amount };
             let has_replacement = || refused(NotResolvable("another payment requests the debt already"));
             replace(tx, &after, new, decision.now, decision.machine_now)
@@ -63,7 +70,7 @@ pub async fn payment(tx: &mut Tx, (id, decision): &(PaymentId, ResolveDecision))
             0
         }
         PaymentResolution::Close(after, amount) => {
-            store::close_payment(tx, &before, &after, decision.machine_now).await?;
+            close(tx, &before, &after, decision).await?;
             if after.state != before.state {
                 let saved = Payment { version: before.version + 1, ..after.clone() };
                 events::payment_changed(tx, &saved, decision.now, decision.machine_now).await?;
@@ -105,6 +112,8 @@ pub async fn refund(tx: &mut Tx, (id, decision): &(RefundId, ResolveDecision)) -
         RefundResolution::Fail(after) => {
             store::close_refund(tx, &after, decision.machine_now).await?;
             store::reserve_refund(tx, &payment, -after.amount).await?;
+            let refund = (payment.id, after.id, after.amount);
+            history::refund_is(tx, refund, RefundState::Failed, None, decision.at()).await?;
             let seq = payment.version + 1;
             events::refund_changed(tx, (&after, &payment), seq, decision.now, decision.machine_now).await?;
         }
@@ -117,6 +126,15 @@ pub async fn refund(tx: &mut Tx, (id, decision): &(RefundId, ResolveDecision)) -
     record(tx, decision, Subject { payment_id: payment.id, refund_id: Some(before.id), review, written_off: 0 })
         .await?;
     reread(tx, payment.id).await
+}
+
+/// Ends the review of a payment, and records the change of its state if there is one.
+async fn close(tx: &mut Tx, before: &Payment, after: &Payment, decision: &ResolveDecision) -> Result<()> {
+    store::close_payment(tx, before, after, decision.machine_now).await?;
+    if after.state == before.state {
+        return Ok(());
+    }
+    history::state_changed(tx, before, after, None, decision.at()).await
 }
 
 /// Requests a refund of the same amount as one that failed.
@@ -138,6 +156,8 @@ async fn replace_refund(tx: &mut Tx, payment: &Payment, failed: &Refund, decisio
         due_at: decision.machine_now,
     };
     store::insert_refund(tx, &insert).await?;
+    let refund = (payment.id, insert.id, insert.amount);
+    history::refund_is(tx, refund, RefundState::Pending, None, decision.at()).await?;
     tx.wake(Wake::Settlement);
     Ok(())
 }

@@ -50,6 +50,7 @@ fn payment(purpose: PaymentPurpose) -> Payment {
         failures: 0,
         lease_token: 1,
         version: 1,
+        trace_id: None,
     }
 }
 
@@ -149,6 +150,7 @@ fn posting_names_its_source() {
     let refunded = Refund {
         id: Uuid::from_u128(5).into(),
         payment_id: payment.id,
+        trip_id: payment.trip_id,
         provider_intent_id: None,
         amount: 300,
         state: RefundState::Succeeded,
@@ -158,6 +160,7 @@ fn posting_names_its_source() {
         failures: 0,
         allow_new_key: false,
         lease_token: 1,
+        trace_id: None,
     };
     let summary = |posting: Posting| {
         let entries: Vec<_> =

@@ -37,6 +37,7 @@ pub(super) fn payment(state: PaymentState, goal: Goal) -> Payment {
         failures: 3,
         lease_token: 1,
         version: 1,
+        trace_id: None,
     }
 }
 
@@ -212,6 +213,7 @@ pub(super) fn refund(state: RefundState, provider_refund_id: Option<String>) -> 
     Refund {
         id: Uuid::from_u128(1).into(),
         payment_id: Uuid::from_u128(2).into(),
+        trip_id: Uuid::from_u128(3).into(),
         provider_intent_id: Some("pi_1".to_owned()),
         amount: 1,
         state,
@@ -221,6 +223,7 @@ pub(super) fn refund(state: RefundState, provider_refund_id: Option<String>) -> 
         failures: 0,
         allow_new_key: false,
         lease_token: 1,
+        trace_id: None,
     }
 }
 

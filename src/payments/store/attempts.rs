@@ -30,6 +30,8 @@ pub struct StartedAttempt<'a> {
     pub amount: Option<i64>,
     /// The fencing token of the lease.
     pub lease_token: i64,
+    /// The trace of the run that makes the call.
+    pub trace_id: Option<String>,
 }
 
 /// Inserts a call that is about to be made.
@@ -39,8 +41,8 @@ pub struct StartedAttempt<'a> {
 pub async fn start_attempt(conn: &mut PgConnection, attempt: &StartedAttempt<'_>, now: MachineTime) -> Result<()> {
     sqlx::query!(
         "insert into payment_attempts (id, payment_id, refund_id, operation, provider_key, amount, outcome, lease_token,
-                                       started_at)
-         values ($1, $2, $3, $4, $5, $6, 'started', $7, $8)",
+                                       started_at, trace_id)
+         values ($1, $2, $3, $4, $5, $6, 'started', $7, $8, $9)",
         attempt.id,
         attempt.payment_id.uuid(),
         attempt.refund_id.map(Id::uuid),
@@ -49,6 +51,7 @@ pub async fn start_attempt(conn: &mut PgConnection, attempt: &StartedAttempt<'_>
         attempt.amount,
         attempt.lease_token,
         now as _,
+        attempt.trace_id,
     )
     .execute(conn)
     .await?;

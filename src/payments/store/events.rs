@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use crate::payments::webhooks::InboundEvent;
 use crate::platform::clock::MachineTime;
 use crate::platform::error::Result;
+use crate::platform::telemetry;
 
 /// Inserts an event, due at once if it is about an intent. Returns whether it is new.
 ///
@@ -12,13 +13,14 @@ use crate::platform::error::Result;
 /// If the database fails.
 pub async fn insert_event(conn: &mut PgConnection, event: &InboundEvent, now: MachineTime) -> Result<bool> {
     let done = sqlx::query!(
-        "insert into provider_events (event_id, type, intent_id, received_at, due_at, handled_at)
-         values ($1, $2, $3::text, $4::timestamptz, case when $3 is not null then $4 end, case when $3 is null then $4 end)
+        "insert into provider_events (event_id, type, intent_id, received_at, due_at, handled_at, trace_id)
+         values ($1, $2, $3::text, $4::timestamptz, case when $3 is not null then $4 end, case when $3 is null then $4 end, $5)
          on conflict (event_id) do nothing",
         event.id,
         event.kind,
         event.intent_id,
         now as _,
+        telemetry::trace_id(),
     )
     .execute(conn)
     .await?;
@@ -38,7 +40,8 @@ pub struct DueEvent {
     pub attempts: i16,
 }
 
-/// Returns the ids of up to `limit` due events, the most overdue first, without `postponed`.
+/// Returns up to `limit` due events, the most overdue first, without `postponed`: their ids, and the traces of the requests that
+/// delivered them.
 ///
 /// # Errors
 /// If the database fails.
@@ -47,14 +50,14 @@ pub async fn due_events(
     now: MachineTime,
     postponed: &[String],
     limit: i64,
-) -> Result<Vec<String>> {
-    let due = sqlx::query_scalar!(
-        "select event_id from provider_events where due_at <= $1 and event_id <> all($2) order by due_at limit $3",
+) -> Result<Vec<(String, Option<String>)>> {
+    let due = sqlx::query!(
+        "select event_id, trace_id from provider_events where due_at <= $1 and event_id <> all($2) order by due_at limit $3",
         now as _,
         postponed,
         limit,
     );
-    Ok(due.fetch_all(conn).await?)
+    Ok(due.fetch_all(conn).await?.into_iter().map(|event| (event.event_id, event.trace_id)).collect())
 }
 
 /// Locks and returns an event that is due; `None` if it is not, or if another transaction handles it.
@@ -64,8 +67,8 @@ pub async fn due_events(
 pub async fn lock_due_event(conn: &mut PgConnection, id: &str, now: MachineTime) -> Result<Option<DueEvent>> {
     let event = sqlx::query_as!(
         DueEvent,
-        r#"select event_id as id, type as kind, intent_id as "intent_id!", attempts from provider_events
-           where event_id = $1 and due_at <= $2 for update skip locked"#,
+        r#"select event_id as id, type as kind, intent_id as "intent_id!", attempts
+           from provider_events where event_id = $1 and due_at <= $2 for update skip locked"#,
         id,
         now as _,
     )

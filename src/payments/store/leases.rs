@@ -14,7 +14,7 @@ use crate::payments::model::{CallPool, DisputeState, Payment, Refund};
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::one_row;
 use crate::platform::error::{Code, Refusal, Result};
-use crate::platform::ids::{Id, PaymentId, RefundId};
+use crate::platform::ids::{Id, PaymentId, RefundId, TripId};
 
 /// Which leases to take.
 #[derive(Debug, Clone, Copy)]

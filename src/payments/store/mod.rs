@@ -6,6 +6,7 @@
 
 mod attempts;
 mod events;
+mod history;
 mod leases;
 mod ledger;
 mod ledger_views;
@@ -23,6 +24,7 @@ pub use events::{
     DueEvent, due_events, event_counts, finish_event, insert_event, knows_intent, lock_due_event, next_event_due,
     postpone_event, set_aside_event,
 };
+pub use history::{NewPaymentEvent, PaymentEvent, insert_payment_event, payment_events};
 pub use leases::{
     LeaseQuery, RetrySchedule, lease_payments, lease_refunds, lock_leased_payment, lock_leased_refund, next_due,
     save_payment, save_refund,

@@ -9,6 +9,7 @@ use crate::platform::db::one_row;
 use crate::platform::error::{Code, Error, Refusal, Result};
 use crate::platform::ids::{DriverId, Id, PaymentId, RiderId, TripId};
 use crate::platform::money::Money;
+use crate::platform::telemetry;
 
 pub(super) struct PaymentRow {
     pub(super) id: PaymentId,
@@ -34,6 +35,7 @@ pub(super) struct PaymentRow {
     pub(super) failures: i16,
     pub(super) lease_token: i64,
     pub(super) version: i64,
+    pub(super) trace_id: Option<String>,
 }
 
 impl TryFrom<PaymentRow> for Payment {
@@ -77,6 +79,7 @@ impl TryFrom<PaymentRow> for Payment {
             failures: row.failures,
             lease_token: row.lease_token,
             version: row.version,
+            trace_id: row.trace_id,
         })
     }
 }
@@ -88,7 +91,7 @@ macro_rules! payments {
             PaymentRow,
             r#"select p.id, p.trip_id, p.rider_id, p.driver_id, p.purpose, p.replaces, p.state, p.goal, p.currency, p.amount,
                       p.capture_amount, p.authorized_amount, p.captured_amount, p.refund_reserved, p.payment_method, p.provider_intent_id,
-                      p.decline_code, p.dispute, p.needs_review, p.failures, p.lease_token, p.version,
+                      p.decline_code, p.dispute, p.needs_review, p.failures, p.lease_token, p.version, p.trace_id,
                       (select coalesce(sum(r.amount), 0)::bigint from refunds r
                        where r.payment_id = p.id and r.state = 'succeeded') as "refunded!"
                from payments p "# + $rest,
@@ -170,7 +173,7 @@ pub struct InsertPayment<'a> {
     pub key_id: Option<Uuid>,
 }
 
-/// Inserts a payment: authorizing, and due.
+/// Inserts a payment: authorizing, and due. The caller writes its first event.
 ///
 /// # Errors
 /// If the trip has a live payment for this purpose, or the database fails.
@@ -199,7 +202,7 @@ pub async fn insert_payment(conn: &mut PgConnection, new: &InsertPayment<'_>) ->
     Ok(())
 }
 
-/// Writes a payment's goal and the state that follows from it.
+/// Writes a payment's goal and the state that follows from it. The caller writes the event.
 ///
 /// # Errors
 /// A conflict if the payment has changed since it was read.
@@ -254,12 +257,13 @@ pub(super) fn payment_changed() -> Refusal {
 /// If the database fails.
 pub async fn make_due(conn: &mut PgConnection, intent_id: &str, hint: Hint, now: MachineTime) -> Result<u64> {
     let payments = sqlx::query!(
-        "update payments set due_at = $2, hint = case when hint = 'charge' then hint else $3 end
+        "update payments set due_at = $2, hint = case when hint = 'charge' then hint else $3 end, trace_id = $4
          where provider_intent_id = $1
            and (state in ('authorizing', 'authorized', 'capturing', 'voiding') or (state = 'captured' and $3 = 'charge'))",
         intent_id,
         now as _,
         hint.as_str(),
+        telemetry::trace_id(),
     )
     .execute(&mut *conn)
     .await?;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::payments::model::{Refund, RefundState};
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::error::{Error, Result};
-use crate::platform::ids::{Id, PaymentId, RefundId};
+use crate::platform::ids::{Id, PaymentId, RefundId, TripId};
 
 pub(super) struct RefundRow {
     pub(super) id: RefundId,
@@ -20,6 +20,8 @@ pub(super) struct RefundRow {
     pub(super) failures: i16,
     pub(super) allow_new_key: bool,
     pub(super) lease_token: i64,
+    pub(super) trip_id: TripId,
+    pub(super) trace_id: Option<String>,
 }
 
 impl TryFrom<RefundRow> for Refund {
@@ -40,6 +42,8 @@ impl TryFrom<RefundRow> for Refund {
             failures: row.failures,
             allow_new_key: row.allow_new_key,
             lease_token: row.lease_token,
+            trip_id: row.trip_id,
+            trace_id: row.trace_id,
         })
     }
 }
@@ -51,7 +55,8 @@ macro_rules! refunds {
             RefundRow,
             r#"select r.id, r.payment_id, (select p.provider_intent_id from payments p where p.id = r.payment_id),
                       r.amount, r.state, r.provider_refund_id, r.failure_code, r.needs_review, r.failures, r.allow_new_key,
-                      r.lease_token
+                      r.lease_token, (select p.trip_id from payments p where p.id = r.payment_id) as "trip_id!: TripId",
+                      (select p.trace_id from payments p where p.id = r.payment_id)
                from refunds r "# + $rest,
             $($arguments)*
         )

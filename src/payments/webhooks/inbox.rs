@@ -16,6 +16,7 @@ use crate::platform::Platform;
 use crate::platform::clock::MachineTime;
 use crate::platform::db::Tx;
 use crate::platform::error::Result;
+use crate::platform::telemetry;
 use crate::platform::wake::Wake;
 use crate::platform::work::{RowBackoff, RunOutcome};
 
@@ -53,9 +54,11 @@ pub async fn run_once(platform: &Platform, backoff: &RowBackoff<String>) -> Resu
         .await?;
     let db = platform.db.waiting_briefly();
     let mut outcome = RunOutcome::default();
-    for event in due {
+    for (event, cause) in due {
         let end = db.transaction(event.clone(), move |tx, event| Box::pin(handle(tx, event, now)));
-        outcome += backoff.record(platform, &event, end.await)?;
+        // Under the trace of the request that delivered it, and so is the work that it asks for.
+        let end = telemetry::continue_trace("provider-events", (None, None), cause, end).await;
+        outcome += backoff.record(platform, &event, end)?;
     }
     Ok(outcome)
 }

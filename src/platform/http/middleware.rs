@@ -2,7 +2,6 @@
 //! actix's own errors and panics included.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -76,7 +75,7 @@ fn context_of(request: &ServiceRequest, platform: &Platform) -> Context {
         .and_then(|value| value.to_str().ok())
         .and_then(telemetry::parse_traceparent)
         .map_or_else(|| platform.random.uuid(platform.clock.machine()).simple().to_string(), str::to_owned);
-    Context { trace_id: Arc::from(trace_id), path: Arc::from(request.path()) }
+    Context::new(trace_id, request.path())
 }
 
 /// Adds the headers of every response, and replaces actix's own errors by problem documents.

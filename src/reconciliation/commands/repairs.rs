@@ -83,7 +83,7 @@ async fn apply(tx: &mut Tx, lease: RunLease, new: &NewRepair, finding: &Finding)
             Ok(Applied::Done)
         }
         (RepairRule::Release, _, _, Some(trip)) => {
-            release(tx, trip, lease.now).await?;
+            release(tx, trip, new.domain_now, lease.now).await?;
             Ok(Applied::Done)
         }
         (RepairRule::CancelIntent, Some(intent), Some(payment), _) => {

@@ -4,13 +4,13 @@ import { call } from "./api.js";
 import { h, money, short, time, words } from "./dom.js";
 import { draw, machines } from "./state_machine.js";
 import { absent, facts, head, section, table } from "./panel.js";
+import { timelineSection } from "./timeline.js";
 import { badge, link } from "./trips.js";
 
 const EVERY_MS = 1500;
 
 /** A payment as part of another panel. `which()` returns its id once known. */
 export function paymentSection(which, options) {
-  const path = [];
   return section(
     "Payment",
     async () => {
@@ -18,16 +18,36 @@ export function paymentSection(which, options) {
       const answer = await call({ as: "ops", path: `/v1/payments/${which()}`, quiet: true });
       if (!answer.ok) return absent(answer, "Payment not found.");
       const payment = answer.body;
-      if (path.at(-1) !== payment.state) path.push(payment.state);
+      const history = await call({ as: "ops", path: `/v1/payments/${which()}/events`, quiet: true });
+      const events = history.ok ? history.body.items : [];
       const { payment: machine } = await machines();
       return {
-        data: payment,
+        data: [payment, events],
         note: words(payment.state),
-        show: () => [machine && draw(machine, path), standing(payment), refunds(payment)],
+        show: () => [
+          machine && draw(machine, states(payment, events)),
+          standing(payment),
+          refunds(payment),
+          events.length > 0 && paymentHistory(events),
+        ],
       };
     },
     options,
   );
+}
+
+/** The states that the payment has been in, oldest first. */
+function states(payment, events) {
+  const path = events.filter((event) => event.from !== event.state).map((event) => event.state);
+  if (path.at(-1) !== payment.state) path.push(payment.state);
+  return path;
+}
+
+function paymentHistory(events) {
+  const row = ({ seq, at, kind, state, amount, attempt_id }) => ({
+    cells: [seq, time(at), words(kind), badge(state), amount ? money(amount) : "", attempt_id ? "a provider call" : ""],
+  });
+  return table("History of the payment", ["#", "Time", "Step", "State", "Amount", "By"], events.map(row), ["Amount"]);
 }
 
 function standing(payment) {
@@ -131,10 +151,10 @@ function payments(all) {
 /** Shows a payment by itself; returns a function that stops it. */
 export function inspectPayment(element, id) {
   const part = paymentSection(() => id, { open: true });
-  const provider = providerSection(() => id);
+  const others = [timelineSection(() => id, { open: true }), providerSection(() => id)];
   const about = h("div");
-  element.append(head("payment", id, null), about, part.details, provider.details);
-  const refresh = () => [part, provider].forEach((one) => one.refresh());
+  element.append(head("payment", id, null), about, part.details, ...others.map((one) => one.details));
+  const refresh = () => [part, ...others].forEach((one) => one.refresh());
   const timer = setInterval(refresh, EVERY_MS);
   refresh();
   call({ as: "ops", path: `/v1/payments/${id}`, quiet: true }).then((answer) => {

@@ -9,6 +9,7 @@ import { ledgerSection, paymentSection, providerSection, receiptSection } from "
 import { apology, facts, head, section, table } from "./panel.js";
 import { myRider } from "./session.js";
 import { isOver, riderInCar } from "./states.js";
+import { timelineSection } from "./timeline.js";
 import { badge, followTrip, link } from "./trips.js";
 
 /** Payments settle a moment after a trip ends; how long depends on the provider. */
@@ -34,7 +35,13 @@ export function inspectTrip(element, id) {
     ),
     why,
   ];
-  const money = [paymentSection(purse, { open: true }), ledgerSection(id), providerSection(purse), receiptSection(id)];
+  const money = [
+    timelineSection(() => id),
+    paymentSection(purse, { open: true }),
+    ledgerSection(id),
+    providerSection(purse),
+    receiptSection(id),
+  ];
   element.append(head("trip", id, badges), about, ...[...parts, ...money].map((part) => part.details));
 
   function show(now, all) {

@@ -11,6 +11,7 @@ mod requests;
 mod route;
 mod state_machines;
 mod streets;
+mod timeline;
 mod tokens;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -30,6 +31,7 @@ use crate::platform::http::origin_check::{check_host, check_origin};
     clock::clock,
     clock::set_clock,
     requests::sql,
+    timeline::timeline,
     process::kill,
     process::reset,
     provider::faults,
@@ -54,6 +56,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/audit").route(get().to(audits::latest)))
         .service(web::resource("/clock").route(get().to(clock::clock)).route(post().to(clock::set_clock)))
         .service(web::resource("/requests/{trace_id}").route(get().to(requests::sql)))
+        .service(web::resource("/timeline/{id}").route(get().to(timeline::timeline)))
         .service(web::resource("/kill").route(post().to(process::kill)))
         .service(web::resource("/reset").route(post().to(process::reset)))
         .service(

@@ -15,15 +15,16 @@ struct Trace {
     /// The trace id.
     #[schema(max_length = 255, example = "4bf92f3577b34da6a3ce929d0e0e4736")]
     trace_id: String,
-    /// The newest requests of the trace, the oldest first.
-    #[schema(max_items = 20)]
+    /// The newest requests and worker runs of the trace, the oldest first.
+    #[schema(max_items = 40)]
     requests: Vec<RecordedRequest>,
 }
 
 /// Get the SQL of a request
 ///
 /// Each statement of the request in order, BEGIN and COMMIT included, with its duration and row counts; never the values. Take the trace id
-/// from the response's `Trace-Id` header. The service records its last 1,000 requests and returns the last 20 of a trace. It does not
+/// from the response's `Trace-Id` header. The worker runs that the request caused have its trace too, as far as each is about one trip. The
+/// service records its last 1,000 requests and its last 1,000 such runs, and returns the last 20 of each of a trace. It does not
 /// record positions, metrics and sandbox requests.
 #[utoipa::path(get, path = "/v1/sandbox/requests/{trace_id}", tag = "sandbox", operation_id = "get_request_sql", security(()),
     params(("trace_id" = String, Path, description = "The response's `Trace-Id` header", min_length = 1, max_length = 255,

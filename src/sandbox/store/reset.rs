@@ -19,7 +19,7 @@ pub const KEPT: [&str; 8] = [
 ];
 
 /// Tables that a reset truncates: all others. A test compares both lists with the database.
-pub const CLEARED: [&str; 33] = [
+pub const CLEARED: [&str; 34] = [
     "demand_sketch",
     "demand_zones",
     "driver_engagements",
@@ -37,6 +37,7 @@ pub const CLEARED: [&str; 33] = [
     "outbox_deliveries",
     "outbox_events",
     "payment_attempts",
+    "payment_events",
     "payment_resolutions",
     "payments",
     "provider_events",
@@ -56,9 +57,10 @@ pub const CLEARED: [&str; 33] = [
 ];
 
 /// The triggers of append-only tables. A reset disables and enables them in one transaction.
-const APPEND_ONLY_TRIGGERS: [(&str, &str); 4] = [
+const APPEND_ONLY_TRIGGERS: [(&str, &str); 5] = [
     ("ledger_entries", "ledger_entries_append_only"),
     ("ledger_postings", "ledger_postings_append_only"),
+    ("payment_events", "payment_events_append_only"),
     ("payment_resolutions", "payment_resolutions_append_only"),
     ("trip_events", "trip_events_append_only"),
 ];

@@ -142,6 +142,7 @@ async fn apply(tx: &mut Tx, trip: &Trip, command: &Command, context: TransitionC
         data,
         key_id: tx.key_id(),
         at: stamp.now,
+        made_at: stamp.machine_now,
     };
     store::insert_event(tx, event).await?;
     publish(tx, &next, stamp).await?;
@@ -215,7 +216,7 @@ pub async fn notify_idle_driver(tx: &mut Tx, driver: DriverId, kind: &str, data:
 async fn apply_money_effect(tx: &mut Tx, before: &Trip, after: &Trip, money: MoneyEffect, stamp: &Stamp) -> Result<()> {
     match money {
         MoneyEffect::None => Ok(()),
-        MoneyEffect::Release => payments::release(tx, after.id, stamp.machine_now).await,
+        MoneyEffect::Release => payments::release(tx, after.id, stamp.now, stamp.machine_now).await,
         MoneyEffect::Charge(total) => {
             let settlement = payments::Settlement {
                 trip_id: after.id,

@@ -81,6 +81,7 @@ pub async fn request(tx: &mut Tx, new: &NewTrip) -> Result<Trip> {
         data: json!({"command": CommandKind::Request.as_str(), "price": trip.price}),
         key_id,
         at: now,
+        made_at: new.stamp.machine_now,
     };
     store::insert_event(tx, event).await?;
     super::publish(tx, &trip, &new.stamp).await?;

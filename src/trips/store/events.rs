@@ -8,6 +8,7 @@ use super::parsed;
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::error::Result;
 use crate::platform::ids::{DriverId, Id, TripId};
+use crate::platform::telemetry;
 use crate::trips::state_machine::{ActorKind, CommandKind, State, Trip};
 
 /// A trip's event to be written.
@@ -22,6 +23,7 @@ pub struct NewEvent<'a> {
     pub data: Value,
     pub key_id: Option<Uuid>,
     pub at: DomainTime,
+    pub made_at: MachineTime,
 }
 
 /// The `from_state` of a trip's first event.
@@ -30,8 +32,8 @@ const NO_STATE: &str = "none";
 /// Writes an event. Its number is the trip's version.
 pub async fn insert_event(conn: &mut PgConnection, event: NewEvent<'_>) -> Result<()> {
     sqlx::query!(
-        "insert into trip_events (trip_id, seq, command, from_state, to_state, actor, actor_id, data, key_id, at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "insert into trip_events (trip_id, seq, command, from_state, to_state, actor, actor_id, data, key_id, at, made_at, trace_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         event.trip.id.uuid(),
         event.trip.version,
         event.command.as_str(),
@@ -42,6 +44,8 @@ pub async fn insert_event(conn: &mut PgConnection, event: NewEvent<'_>) -> Resul
         event.data,
         event.key_id,
         event.at as _,
+        event.made_at as _,
+        telemetry::trace_id(),
     )
     .execute(conn)
     .await?;

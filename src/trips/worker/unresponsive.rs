@@ -11,6 +11,7 @@ use crate::platform::Platform;
 use crate::platform::clock::DomainTime;
 use crate::platform::error::Result;
 use crate::platform::ids::{DriverId, Id, TripId};
+use crate::platform::telemetry;
 use crate::platform::work::{RowBackoff, RunOutcome};
 use crate::supply::{KnownPosition, Status, Supply};
 use crate::trips::commands::{self, INACTIVE_AFTER, InactiveDriver, Stamp};
@@ -50,7 +51,8 @@ pub async fn unassign_unresponsive_once(
                 commands::driver_unresponsive(tx, *trip, known, stamp).await
             })
         });
-        outcome += backoff.record(platform, &trip, end.await)?;
+        let end = telemetry::continue_trace("unresponsive-drivers", (Some(trip), None), None, end).await;
+        outcome += backoff.record(platform, &trip, end)?;
     }
     Ok(outcome)
 }

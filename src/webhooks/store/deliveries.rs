@@ -11,6 +11,7 @@ use crate::platform::clock::MachineTime;
 use crate::platform::error::Result;
 use crate::platform::ids::{Id, TripId, WebhookDeliveryId, WebhookEndpointId, WebhookEventId};
 use crate::platform::retention::{self, RetentionRule};
+use crate::platform::telemetry;
 use crate::webhooks::model::{Attempt, CONCURRENT_MAX, DeliveryState, DeliveryTask};
 
 /// The most deliveries to discard in one transaction.
@@ -33,12 +34,13 @@ pub async fn insert_event(
     deliveries: &[(WebhookDeliveryId, WebhookEndpointId)],
 ) -> Result<()> {
     sqlx::query!(
-        "insert into webhook_events (id, type, trip_id, body, created_at) values ($1, $2, $3, $4, $5)",
+        "insert into webhook_events (id, type, trip_id, body, created_at, trace_id) values ($1, $2, $3, $4, $5, $6)",
         event.id.uuid(),
         event.event_type,
         event.trip_id.uuid(),
         event.body,
         event.now as _,
+        telemetry::trace_id(),
     )
     .execute(&mut *conn)
     .await?;
@@ -80,7 +82,8 @@ pub async fn lease(
            update webhook_deliveries d set lease_token = d.lease_token + 1, leased_until = $3, attempts = d.attempts + 1
            from due, webhook_events e
            where d.id = due.id and e.id = d.event_id
-           returning d.id, d.event_id, d.endpoint_id, d.step, d.attempts, d.lease_token, e.body"#,
+           returning d.id, d.event_id, d.endpoint_id, d.step, d.attempts, d.lease_token, e.body,
+                     e.trip_id as "trip_id: TripId", e.trace_id"#,
         &ids,
         now as _,
         until as _,
@@ -94,6 +97,8 @@ pub async fn lease(
             id: row.id,
             event_id: row.event_id,
             body: row.body,
+            trip_id: row.trip_id,
+            trace_id: row.trace_id,
             endpoint_id: endpoint.id,
             url: endpoint.url.clone(),
             secrets: endpoint.secrets.clone(),

@@ -85,6 +85,9 @@ async fn ride(app: &App, driver: &Actor, ops: &Actor) -> Value {
     driver.post(&format!("{path}/start"), &json!({"pin": trip["pin"]})).await.expect(200);
     let trip = driver.command(id(&trip), "complete").await.expect(200);
     until_captured(&rider, &trip).await;
+    rider.get(&format!("{}/events", payment_of(&trip))).await.expect(200);
+    let timeline = format!("/v1/sandbox/timeline/{}", id(&trip));
+    ApiResponse::of(app.http.get(app.url(&timeline))).await.expect(200);
     let tip = json!({"amount": {"amount": 200, "currency": "USD"}});
     rider.post(&format!("{path}/tip"), &tip).await.expect(201);
     rider.get(&format!("{path}/receipt")).await.expect(200);

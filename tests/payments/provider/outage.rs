@@ -93,9 +93,13 @@ impl World {
     /// Inserts payments that a rider waits for, due now.
     async fn request_authorizations(&self, count: i64) {
         sqlx::query(
-            "insert into payments (id, trip_id, rider_id, purpose, state, goal, currency, amount, payment_method, due_at, created_at)
-             select gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'fare', 'authorizing', 'hold', 'USD', 500,
-                    'pm_card_visa', $1, $1 from generate_series(1, $2)",
+            "with made as (
+                 insert into payments (id, trip_id, rider_id, purpose, state, goal, currency, amount, payment_method, due_at, created_at,
+                                       last_event)
+                 select gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'fare', 'authorizing', 'hold', 'USD', 500,
+                        'pm_card_visa', $1, $1, 1 from generate_series(1, $2) returning id, state)
+             insert into payment_events (payment_id, seq, kind, state, at, made_at)
+             select id, 1, 'opened', state, $1, $1 from made",
         )
         .bind(self.platform.clock.machine().utc())
         .bind(count)
@@ -107,10 +111,13 @@ impl World {
     /// Inserts captures that an outage has left behind, due for an hour.
     async fn leave_captures(&self, count: i64) {
         sqlx::query(
-            "insert into payments (id, trip_id, rider_id, purpose, state, goal, currency, amount, capture_amount, authorized_amount,
-                                   payment_method, provider_intent_id, due_at, created_at, authorized_at)
-             select gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'fare', 'capturing', 'capture', 'USD', 500, 500, 500,
-                    'pm_card_visa', 'pi_old_' || number, $1, $1, $1 from generate_series(1, $2) number",
+            "with made as (
+                 insert into payments (id, trip_id, rider_id, purpose, state, goal, currency, amount, capture_amount, authorized_amount,
+                                       payment_method, provider_intent_id, due_at, created_at, authorized_at, last_event)
+                 select gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'fare', 'capturing', 'capture', 'USD', 500, 500, 500,
+                        'pm_card_visa', 'pi_old_' || number, $1, $1, $1, 1 from generate_series(1, $2) number returning id, state)
+             insert into payment_events (payment_id, seq, kind, state, at, made_at)
+             select id, 1, 'recorded', state, $1, $1 from made",
         )
         .bind(self.platform.clock.machine().utc() - TimeDelta::hours(1))
         .bind(count)

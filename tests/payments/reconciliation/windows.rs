@@ -26,8 +26,10 @@ impl World {
              from quotes join trips on trips.quote_id = quotes.id where trips.state = 'completed' limit 1;
              insert into payments select (jsonb_populate_record(payments, jsonb_build_object(
                  'id', {made}, 'trip_id', {made}, 'provider_intent_id', '{intent}', 'amount', 1000, 'authorized_amount', 1000,
-                 'captured_amount', 1000, 'capture_amount', 1000))).*
+                 'captured_amount', 1000, 'capture_amount', 1000, 'last_event', 1))).*
              from payments where state = 'captured' limit 1;
+             insert into payment_events (payment_id, seq, kind, state, at, made_at)
+                 select id, 1, 'recorded', state, created_at, created_at from payments where id = {made};
              insert into trips select (jsonb_populate_record(trips, jsonb_build_object(
                  'id', {made}, 'quote_id', {made}, 'payment_id', {made}, 'request_key_id', null))).*
              from trips where state = 'completed' limit 1"

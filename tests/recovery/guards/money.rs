@@ -26,8 +26,10 @@ async fn due_payment(app: &App) {
         "insert into payments select (jsonb_populate_record(payments, jsonb_build_object(
              'id', gen_random_uuid(), 'purpose', 'fee', 'state', 'authorizing', 'provider_intent_id', null,
              'authorized_amount', 0, 'captured_amount', 0, 'refund_reserved', 0, 'due_at', '2099-01-01',
-             'lease_token', 0, 'leased_until', null))).*
-         from payments where state = 'captured'",
+             'lease_token', 0, 'leased_until', null, 'last_event', 1))).*
+         from payments where state = 'captured';
+         insert into payment_events (payment_id, seq, kind, state, at, made_at)
+             select id, 1, 'recorded', state, created_at, created_at from payments where due_at = '2099-01-01'",
     )
     .await;
 }
@@ -178,6 +180,7 @@ async fn attempt_is_finished_once_and_under_its_own_lease() {
         key: "key",
         amount: Some(1),
         lease_token: payment.lease_token,
+        trace_id: None,
     };
     store::start_attempt(conn, &started, now()).await.unwrap();
     let end = FinishedAttempt { id: started.id, outcome: AttemptOutcome::Succeeded, answered: true, detail: None };
@@ -204,6 +207,8 @@ async fn goal_of_a_changed_payment_is_not_set() {
         store::set_goal(conn, payment, Goal::Release, PaymentState::Voiding, now()).await
     };
     let stale = Payment { version: payment.version - 1, ..payment.clone() };
+    // A commit would need the event of the change.
+    sqlx::query("begin").execute(&mut *conn).await.unwrap();
     assert_guarded(want(conn, &stale).await);
     want(conn, &payment).await.unwrap();
     let again = store::payment(conn, payment.id).await.unwrap().unwrap();

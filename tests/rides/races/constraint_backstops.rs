@@ -74,8 +74,10 @@ async fn offer_many(app: &App, trips: usize) -> Vec<String> {
         insert into quotes select (jsonb_populate_record(quotes, jsonb_build_object('id', quote, 'rider_id', rider))).*
             from quotes, clones;
         insert into payments select (jsonb_populate_record(payments, jsonb_build_object(
-                'id', payment, 'rider_id', rider, 'trip_id', trip, 'provider_intent_id', null))).*
+                'id', payment, 'rider_id', rider, 'trip_id', trip, 'provider_intent_id', null, 'last_event', 1))).*
             from payments, clones;
+        insert into payment_events (payment_id, seq, kind, state, at, made_at)
+            select id, 1, 'recorded', state, created_at, created_at from payments join clones on id = payment;
         insert into trips select (jsonb_populate_record(trips, jsonb_build_object(
                 'id', trip, 'rider_id', rider, 'quote_id', quote, 'payment_id', payment, 'request_key_id', null,
                 'state', 'offered', 'version', version + 1, 'offers_made', 1, 'due_at', '2099-01-01'))).*

@@ -240,9 +240,12 @@ async fn one_live_payment_per_purpose() {
             with again as (
                 insert into payments
                 select (jsonb_populate_record(payments, jsonb_build_object(
-                    'id', gen_random_uuid(), 'provider_intent_id', null, 'refund_reserved', 0))).*
+                    'id', gen_random_uuid(), 'provider_intent_id', null, 'refund_reserved', 0, 'last_event', 1))).*
                 from payments where state = 'captured'
                 returning *),
+            event as (
+                insert into payment_events (payment_id, seq, kind, state, at, made_at)
+                select id, 1, 'recorded', state, created_at, created_at from again),
             posting as (
                 insert into ledger_postings (id, kind, source_id, trip_id, posted_at)
                 select gen_random_uuid(), 'capture', id, trip_id, '2020-01-01' from again returning *)

@@ -116,7 +116,7 @@ from made;
 
 insert into payments (id, trip_id, rider_id, driver_id, purpose, state, goal, currency, amount, capture_amount, authorized_amount,
                       captured_amount, refund_reserved, payment_method, provider_intent_id, decline_code, needs_review, due_at, recheck_at,
-                      lease_token, version, created_at, authorized_at, captured_at)
+                      lease_token, version, created_at, authorized_at, captured_at, last_event)
 select payment_id, trip_id, rider_id, null::uuid, 'fare', is_now.state,
        case when is_now.state in ('captured', 'capture_failed') then 'capture' when is_now.state in ('voided', 'declined') then 'release'
             else 'hold' end,
@@ -127,7 +127,8 @@ select payment_id, trip_id, rider_id, null::uuid, 'fare', is_now.state,
        case when is_capture_failed then 'the provider refuses the capture: expired_card' end,
        case when made.state = 'requested' then '{now}'::timestamptz end,
        case when is_now.state = 'authorized' then at + interval '6 days' end, 3, 3, at,
-       case when is_authorized then at + interval '2 seconds' end, case when is_now.state = 'captured' then ended_at + interval '2 seconds' end
+       case when is_authorized then at + interval '2 seconds' end, case when is_now.state = 'captured' then ended_at + interval '2 seconds' end,
+       case is_now.state when 'authorizing' then 1 when 'authorized' then 2 when 'declined' then 2 else 4 end
 from made cross join lateral (
     select case when made.state = 'requested' then 'authorizing' when made.state = 'payment_failed' then 'declined'
                 when is_capture_failed then 'capture_failed' when made.state in ('completed', 'no_show') then 'captured'
@@ -135,8 +136,20 @@ from made cross join lateral (
 union all
 select tip_id, trip_id, rider_id, driver_id, 'tip', 'captured', 'capture', 'USD', 200, 200, 200, 200, 0, 'pm_card_visa',
        'pi_' || pg_temp.digits('tip intent', n), null, null, null, null, 3, 3, ended_at + interval '60 seconds',
-       ended_at + interval '61 seconds', ended_at + interval '62 seconds'
+       ended_at + interval '61 seconds', ended_at + interval '62 seconds', 4
 from made where is_tipped;
+
+-- The history of each payment: opened, authorized or declined, its goal, its end.
+insert into payment_events (payment_id, seq, kind, from_state, state, amount, trace_id, at, made_at)
+select payments.id, event.seq, event.kind, event.from_state, event.state, amount, pg_temp.digits('trace', event.seq), created_at + event.after,
+       created_at + event.after
+from payments cross join lateral (values
+    (1, 'opened', null, 'authorizing', interval '0 seconds'),
+    (2, 'state_changed', 'authorizing', case when payments.state = 'declined' then 'declined' else 'authorized' end, interval '2 seconds'),
+    (3, 'goal_set', 'authorized', case goal when 'capture' then 'capturing' else 'voiding' end, interval '900 seconds'),
+    (4, 'state_changed', case goal when 'capture' then 'capturing' else 'voiding' end, payments.state, interval '902 seconds'))
+    as event (seq, kind, from_state, state, after)
+where event.seq <= payments.last_event;
 
 insert into refunds (id, payment_id, amount, state, provider_refund_id, created_at)
 select refund_id, payment_id, price / 2, 'succeeded', 're_' || pg_temp.digits('refund', n), at + interval '1 hour'

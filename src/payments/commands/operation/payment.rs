@@ -4,11 +4,13 @@ use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::super::history::{self, ChangedAt};
 use super::super::{Replacement, events, replace};
-use super::{CallOutcome, CallRequest, Leased, ResultContext, TargetUpdate};
+use super::{CallOutcome, CallRequest, Cause, Leased, ResultContext, TargetUpdate};
 use crate::payments::ledger::{self, PostingStamp};
 use crate::payments::model::{
-    Payment, PaymentPurpose, PaymentState, ProviderOperation, UnresolvedAttempt, count_failure, count_rejection,
+    Payment, PaymentPurpose, PaymentState, ProviderOperation, RefundState, UnresolvedAttempt, count_failure,
+    count_rejection,
 };
 use crate::payments::state_machine::{self, IntentObservation, PaymentStep};
 use crate::payments::store::{self, InsertRefund, LeaseQuery, RetrySchedule};
@@ -53,6 +55,10 @@ impl Leased for Payment {
 
     fn lease_token(&self) -> i64 {
         self.lease_token
+    }
+
+    fn cause(&self) -> Cause {
+        Cause { trip_id: self.trip_id, trace_id: self.trace_id.clone() }
     }
 
     fn failures(&self) -> i16 {
@@ -133,6 +139,8 @@ impl Leased for Payment {
             return Ok(());
         }
         let (now, domain_now) = (context.now, context.domain_now);
+        let at = ChangedAt { domain: domain_now, machine: now };
+        history::state_changed(tx, before, self, context.attempt, at).await?;
         events::payment_changed(tx, self, domain_now, now).await?;
         if self.state == PaymentState::Captured {
             let stamp = |id| PostingStamp { id, at: domain_now };
@@ -149,6 +157,7 @@ impl Leased for Payment {
                 due_at: now,
             };
             store::insert_refund(tx, &refund).await?;
+            history::refund_is(tx, (self.id, refund.id, refund.amount), RefundState::Pending, None, at).await?;
             tx.wake(Wake::Settlement);
         }
         if let Some(goal) = state_machine::replacement(self) {

@@ -4,7 +4,8 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::super::events;
-use super::{CallOutcome, CallRequest, Leased, ResultContext, TargetUpdate};
+use super::super::history::{self, ChangedAt};
+use super::{CallOutcome, CallRequest, Cause, Leased, ResultContext, TargetUpdate};
 use crate::payments::ledger::{self, PostingStamp};
 use crate::payments::model::{ProviderOperation, Refund, RefundState, UnresolvedAttempt, count_failure};
 use crate::payments::state_machine::refund::{self, RefundObservation, RefundStep};
@@ -35,6 +36,10 @@ impl Leased for Refund {
 
     fn lease_token(&self) -> i64 {
         self.lease_token
+    }
+
+    fn cause(&self) -> Cause {
+        Cause { trip_id: self.trip_id, trace_id: self.trace_id.clone() }
     }
 
     fn failures(&self) -> i16 {
@@ -117,6 +122,8 @@ impl Leased for Refund {
             }
             (before, after) => return Err(Error::Bug(format!("{} went from {before} to {after}", self.id))),
         }
+        let at = ChangedAt { domain: context.domain_now, machine: context.now };
+        history::refund_is(tx, (payment.id, self.id, self.amount), self.state, context.attempt, at).await?;
         // `reserve_refund` has made a new version of the payment.
         events::refund_changed(tx, (self, &payment), payment.version + 1, context.domain_now, context.now).await
     }
