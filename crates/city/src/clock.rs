@@ -73,7 +73,8 @@ impl Clock {
     /// Returns when the scale is another one than `scale`.
     pub async fn scale_changes_from(&self, scale: f64) {
         // The sender is never dropped before `self`.
-        let _changed = self.reading.subscribe().wait_for(|reading| (reading.scale - scale).abs() > f64::EPSILON).await;
+        let mut readings = self.reading.subscribe();
+        let _changed = readings.wait_for(|reading| (reading.scale - scale).abs() > f64::EPSILON).await;
     }
 
     /// Returns when domain time has reached `due`, also across jumps and changes of scale.
