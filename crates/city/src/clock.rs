@@ -72,8 +72,8 @@ impl Clock {
 
     /// Returns when the scale is another one than `scale`.
     pub async fn scale_changes_from(&self, scale: f64) {
-        let mut readings = self.reading.subscribe();
         // The sender is never dropped before `self`.
+        let mut readings = self.reading.subscribe();
         let _changed = readings.wait_for(|reading| (reading.scale - scale).abs() > f64::EPSILON).await;
     }
 
