@@ -35,7 +35,7 @@ export class Story {
     this.#actors.set(id, label);
   }
 
-  /** What came before is preparation, and is told in one step. */
+  /** What came before is preparation, and is shown as one step. */
   begin() {
     this.#began = Date.now();
   }
