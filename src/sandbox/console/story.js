@@ -28,7 +28,7 @@ export class Story {
   #trips = new Map();
   #payments = new Set();
   #began = 0;
-  #stop = on("call", (answer) => this.#heard(answer));
+  #stop = on("call", (answer) => this.#record(answer));
 
   /** Adds a lane for the subject of a token. */
   actor(id, label) {
@@ -87,7 +87,7 @@ export class Story {
     return { lanes: this.#lanes(shown), steps: shown, leftOut: steps.length - shown.length };
   }
 
-  #heard(answer) {
+  #record(answer) {
     const { subject, as, path } = answer.request;
     const isBare = as === null && BARE.some((start) => path.startsWith(start));
     if (!isBare && !this.#actors.has(subject)) return;
