@@ -30,28 +30,34 @@ pub fn find(
     let nearest = |(index, trip): (usize, &SearchingTrip)| {
         let center = trip.pickup.unit_vector();
         let of_class = busy.iter().filter(|(_, driver)| driver.class == trip.class);
-        let mut near: Vec<Near> = of_class.map(|(vector, driver)| near(&center, vector, driver, now)).collect();
+        // Chords have the order of the distances, and need no arc tangent.
+        let mut near: Vec<(f64, &OnlineDriver)> =
+            of_class.map(|(vector, driver)| (chord_2_between(&center, vector), driver)).collect();
         if near.len() > BUSY_MAX {
             near.select_nth_unstable_by(BUSY_MAX, by_distance);
             near.truncate(BUSY_MAX);
         }
         near.sort_unstable_by(by_distance);
-        near.into_iter().filter_map(|near| drives.candidate(index, near)).collect()
+        near.into_iter().filter_map(|(_, driver)| drives.candidate(index, near_to(trip, driver, now))).collect()
     };
     trips.iter().enumerate().map(nearest).collect()
 }
 
-fn near(center: &[f64; 3], vector: &[f64; 3], driver: &OnlineDriver, now: DomainTime) -> Near {
+fn chord_2_between(a: &[f64; 3], b: &[f64; 3]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+}
+
+fn by_distance((one_2, one): &(f64, &OnlineDriver), (other_2, other): &(f64, &OnlineDriver)) -> Ordering {
+    one_2.total_cmp(other_2).then(one.last.driver.cmp(&other.last.driver))
+}
+
+fn near_to(trip: &SearchingTrip, driver: &OnlineDriver, now: DomainTime) -> Near {
     Near {
         driver: driver.last.driver,
         position: driver.last.position,
-        distance_m: geo::arc_m(vector, center),
+        distance_m: geo::distance_m(driver.last.position, trip.pickup),
         position_age_ms: driver.last.age(now).num_milliseconds(),
     }
-}
-
-fn by_distance(one: &Near, other: &Near) -> Ordering {
-    one.distance_m.total_cmp(&other.distance_m).then(one.driver.cmp(&other.driver))
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ const EXPECTED = [
   /WebSocket connection to .* failed/,
 ];
 
+/** Before the new process is the matcher, it refuses positions and is not ready. */
+const isBeforeMatcher = (text, at) => /status of 503/.test(text) && /\/(drivers\/me\/location|readyz)$/.test(at);
+
 /** Opens a page of the service at `url`; `complaints` lists its errors so far. */
 export async function openPage(browser, url, { path = "/city", size = "laptop", theme = "light" } = {}) {
   const complaints = [];
@@ -33,7 +36,8 @@ export async function openPage(browser, url, { path = "/city", size = "laptop", 
   page.on("pageerror", (error) => complaints.push(`threw ${error.stack}`));
   page.on("console", (message) => {
     const text = message.text();
-    if (message.type() === "error" && !EXPECTED.some((one) => one.test(text))) complaints.push(`said ${text}`);
+    const isExpected = EXPECTED.some((one) => one.test(text)) || isBeforeMatcher(text, message.location().url);
+    if (message.type() === "error" && !isExpected) complaints.push(`said ${text}`);
   });
   page.on("websocket", (socket) => {
     if (!socket.url().startsWith(url.replace(/^http/, "ws"))) complaints.push(`opened ${socket.url()}`);

@@ -13,20 +13,20 @@ const WITHIN_MS = 120_000;
 
 /** Makes one card for each experiment. One runs at a time, because a provider fault affects all. */
 export function createExperiments(element) {
-  const stage = h("section.story", { "aria-label": "What happened", hidden: true });
+  const place = h("section.story", { "aria-label": "What happened", hidden: true });
   let shown = null;
   const show = (story) => {
     shown?.stop();
     shown = story;
-    stage.replaceChildren(...story.parts);
-    stage.hidden = false;
-    element.classList.add("told");
+    place.replaceChildren(...story.parts);
+    place.hidden = false;
+    element.classList.add("has-story");
     for (const one of cards) one.mark(one.name === story.name);
     story.begin();
   };
   const hold = (isRunning) => cards.forEach((one) => one.hold(isRunning));
   const cards = EXPERIMENTS.map((experiment) => card(experiment, { show, hold }));
-  element.replaceChildren(h("div.experiments", {}, h("div.experiment-cards", {}, cards.map((one) => one.element)), stage));
+  element.replaceChildren(h("div.experiments", {}, h("div.experiment-cards", {}, cards.map((one) => one.element)), place));
 }
 
 function card(experiment, { show, hold }) {
@@ -41,7 +41,7 @@ function card(experiment, { show, hold }) {
   run.addEventListener("click", async () => {
     hold(true);
     say(element, verdict, "running", "Running …");
-    // What the run before has left ends as rides end: the driver completes it, a rider who still waits cancels.
+    // What the run before has left ends as rides end: the driver completes it, waiting riders cancel.
     await Promise.all(left.map((actor) => actor.leave()));
     const report = createReport();
     left = report.actors;
@@ -75,9 +75,9 @@ function say(element, verdict, state, text) {
 
 /** Makes the story of a finished run: `{name, parts, begin, stop}`. */
 async function tell({ name, title, without, guard }, report) {
-  const told = await report.story.finish();
+  const recorded = await report.story.finish();
   const [guardName, guardText] = guard;
-  const sequence = told.steps.length > 0 ? createSequence(told) : null;
+  const sequence = recorded.steps.length > 0 ? createSequence(recorded) : null;
   const links = report.links.map(({ label, kind, id }) => h("li", {}, `${label} `, objectLink(kind, id)));
   const parts = [
     h("header.story-head", {},

@@ -69,7 +69,7 @@ async function twoRidersOneDriver(report) {
     const explained = await ask({ as: "ops", path: `/v1/trips/${trips[lost].id}/explain`, quiet: true });
     return explained.match_cycles.at(-1)?.candidates.find((one) => one.driver_id === driver.id);
   });
-  report.expect("the matcher considered the driver for the other trip, and says who has them", trips[won].id, candidate.taken_by);
+  report.expect("the matcher considered the driver for the other trip, and names the trip that has them", trips[won].id, candidate.taken_by);
   report.expect("one trip", "assigned", (await riders[won].trip(trips[won].id)).state);
   report.expect("the other trip", "searching", (await riders[lost].trip(trips[lost].id)).state);
 }

@@ -8,7 +8,7 @@ import { absent, section, table } from "./panel.js";
 import { isOver, riderInCar } from "./states.js";
 import { link } from "./trips.js";
 
-/** Drivers who could not be offered the trip: they are not free. */
+/** Drivers that could not be offered the trip: they are not free. */
 const isFree = ({ verdict }) => verdict !== "busy" && verdict !== "refused";
 const ORDINALS = ["nearest", "second nearest", "third nearest"];
 const EVERY_MS = 2000;
@@ -71,10 +71,10 @@ function inWords(cycle, trip, name) {
 function chosenInWords({ candidates }, chosen, trip, name) {
   const free = candidates.filter(isFree);
   const rank = free.indexOf(chosen);
-  const who = trip.driver_id === chosen.driver_id && name ? name : "A driver";
+  const title = trip.driver_id === chosen.driver_id && name ? name : "A driver";
   const place = rank < ORDINALS.length ? ORDINALS[rank] : `number ${rank + 1} by the drive`;
   const among = free.length === 1 ? "the only free one" : `${rank === 0 ? "" : "the "}${place} of ${free.length} free`;
-  const sentence = [h("strong", {}, `${who}, ${away(chosen.eta_s)}, ${among}.`), " ", objectLink("driver", chosen.driver_id)];
+  const sentence = [h("strong", {}, `${title}, ${away(chosen.eta_s)}, ${among}.`), " ", objectLink("driver", chosen.driver_id)];
   const nearer = free.slice(0, rank);
   const taken = nearer.filter((one) => one.verdict === "taken_by_another").length;
   const excluded = nearer.filter((one) => one.verdict === "excluded").length;

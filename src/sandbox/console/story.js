@@ -28,14 +28,14 @@ export class Story {
   #trips = new Map();
   #payments = new Set();
   #began = 0;
-  #stop = on("call", (answer) => this.#heard(answer));
+  #stop = on("call", (answer) => this.#record(answer));
 
   /** Adds a lane for the subject of a token. */
   actor(id, label) {
     this.#actors.set(id, label);
   }
 
-  /** What came before is preparation, and is told in one step. */
+  /** What came before is preparation, and is shown as one step. */
   begin() {
     this.#began = Date.now();
   }
@@ -87,7 +87,7 @@ export class Story {
     return { lanes: this.#lanes(shown), steps: shown, leftOut: steps.length - shown.length };
   }
 
-  #heard(answer) {
+  #record(answer) {
     const { subject, as, path } = answer.request;
     const isBare = as === null && BARE.some((start) => path.startsWith(start));
     if (!isBare && !this.#actors.has(subject)) return;
