@@ -9,7 +9,7 @@ import { color } from "./shapes.js";
 
 const READ_MS = 5000; // as often as the service counts
 const ZONES_MAX = 100;
-const DENSEST = 0.55, FAINTEST = 0.06; // opacity
+const DENSEST = 0.42, FAINTEST = 0.05; // opacity
 const NO_SURGE_BP = 10_000;
 const LABEL_PX = 12;
 
