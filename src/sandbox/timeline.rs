@@ -136,7 +136,7 @@ fn event_item(event: TimelineEvent) -> TimelineItem {
     TimelineItem {
         label: event.kind,
         outcome: Some(outcome),
-        amount: None,
+        amount: event.amount.zip(event.currency).and_then(|(amount, currency)| money(amount, &currency)),
         domain_at: Some(event.at),
         trace_id: event.trace_id,
         payment_id: event.payment_id,
@@ -208,6 +208,8 @@ mod tests {
             kind: "complete".to_owned(),
             from_state: Some("in_progress".to_owned()),
             state: "completed".to_owned(),
+            amount: None,
+            currency: None,
             trace_id: Some(trace_id.to_owned()),
             // Domain time is a day ahead and runs ten times as fast.
             at: DomainTime::new(at(86_400 + 10 * seconds)),

@@ -57,7 +57,7 @@ async function journeys() {
   const laptop = await openPage(browser, demo.url);
   await journey("a ride by three clicks", laptop, rideByClicks);
   await journey("the ride to its end", laptop, rideToTheEnd);
-  await journey("the timeline of the ride", laptop, timelineOfARide);
+  await journey("the timeline of the ride", laptop, (page) => timelineOfARide(page, shots));
   await journey("a row of the timeline", laptop, rowByKeyboard);
   await journey("the history of the payment", laptop, historyOfThePayment);
   await journey("a ride by keyboard", laptop, rideByKeyboard);

@@ -1,6 +1,7 @@
 // Journeys through the timeline of a ride.
 
 import assert from "node:assert/strict";
+import { join } from "node:path";
 
 import { PATIENCE, until } from "./page.mjs";
 
@@ -20,7 +21,7 @@ async function rows(page, kind) {
 }
 
 /** After a ride that was captured: everything that happened for it is in its timeline. */
-export async function timelineOfARide(page) {
+export async function timelineOfARide(page, shots) {
   await timeline(page).locator(":scope > summary").click();
   const has = (kind, wanted) => async () => (await rows(page, kind)).some((text) => text.startsWith(wanted));
   for (const [kind, wanted] of [
@@ -38,6 +39,8 @@ export async function timelineOfARide(page) {
   const count = await timeline(page).locator(".span").count();
   const traces = await timeline(page).locator(".trace").count();
   assert.ok(traces >= 5, `${traces} traces`);
+  await timeline(page).evaluate((section) => section.scrollIntoView());
+  await page.screenshot({ path: join(shots, "timeline-light.png") });
   return `${count} rows in ${traces} traces`;
 }
 

@@ -62,6 +62,7 @@ fn fare(platform: &Platform, amount: i64, currency: &str, method: &str) -> Payme
         failures: 0,
         lease_token: 0,
         version: 1,
+        trace_id: None,
     }
 }
 
@@ -71,6 +72,7 @@ fn refund_of(platform: &Platform, payment: &Payment, amount: i64) -> Refund {
     Refund {
         id,
         payment_id: payment.id,
+        trip_id: payment.trip_id,
         provider_intent_id: None,
         amount,
         state: RefundState::Pending,
@@ -80,6 +82,7 @@ fn refund_of(platform: &Platform, payment: &Payment, amount: i64) -> Refund {
         failures: 0,
         allow_new_key: false,
         lease_token: 0,
+        trace_id: None,
     }
 }
 

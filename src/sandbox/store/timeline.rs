@@ -17,6 +17,8 @@ pub struct TimelineEvent {
     pub kind: String,
     pub from_state: Option<String>,
     pub state: String,
+    pub amount: Option<i64>,
+    pub currency: Option<String>,
     pub trace_id: Option<String>,
     pub at: DomainTime,
     pub made_at: MachineTime,
@@ -67,7 +69,7 @@ pub async fn timeline_events(
     let of_trip = sqlx::query_as!(
         TimelineEvent,
         r#"select null::uuid as "payment_id: PaymentId", command as kind, nullif(from_state, 'none') as from_state, to_state as state,
-                  trace_id, at as "at: DomainTime", coalesce(made_at, at) as "made_at!: MachineTime"
+                  null::bigint as amount, null::text as currency, trace_id, at as "at: DomainTime", coalesce(made_at, at) as "made_at!: MachineTime"
            from trip_events where trip_id = $1 order by seq limit $2"#,
         trip.uuid(),
         TIMELINE_ROWS_MAX,
@@ -75,7 +77,8 @@ pub async fn timeline_events(
     let mut events = if payment.is_none() { of_trip.fetch_all(&mut *conn).await? } else { Vec::new() };
     let of_payments = sqlx::query_as!(
         TimelineEvent,
-        r#"select e.payment_id as "payment_id?: PaymentId", e.kind, e.from_state, e.state, e.trace_id, e.at as "at: DomainTime",
+        r#"select e.payment_id as "payment_id?: PaymentId", e.kind, e.from_state, e.state, e.amount,
+                  p.currency as "currency?", e.trace_id, e.at as "at: DomainTime",
                   e.made_at as "made_at: MachineTime"
            from payments p join payment_events e on e.payment_id = p.id
            where p.trip_id = $1 and ($2::uuid is null or p.id = $2) order by e.made_at, e.seq limit $3"#,
