@@ -65,7 +65,8 @@ struct Recorded {
     clock: Clock,
 }
 
-type Ring = VecDeque<Arc<Mutex<RecordedRequest>>>;
+type Shared = Arc<Mutex<RecordedRequest>>;
+type Ring = VecDeque<Shared>;
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -156,7 +157,7 @@ impl SqlRecorder {
     }
 
     /// Returns copies of the rings, so that the lock is held briefly.
-    fn copies(&self) -> (Vec<Arc<Mutex<RecordedRequest>>>, Vec<Arc<Mutex<RecordedRequest>>>) {
+    fn copies(&self) -> (Vec<Shared>, Vec<Shared>) {
         let kept = lock(&self.0.kept);
         (kept.requests.iter().cloned().collect(), kept.runs.iter().cloned().collect())
     }
@@ -170,7 +171,7 @@ impl SqlRecorder {
         RecorderLayer(self.clone()).with_filter(targets)
     }
 
-    fn keep(&self, request: &Arc<Mutex<RecordedRequest>>, is_run: bool) {
+    fn keep(&self, request: &Shared, is_run: bool) {
         let kept = &mut *lock(&self.0.kept);
         let (ring, most) = if is_run { (&mut kept.runs, RUNS_MAX) } else { (&mut kept.requests, REQUESTS_MAX) };
         if ring.len() == most {
@@ -182,7 +183,7 @@ impl SqlRecorder {
 
 /// Returns copies of the newest `most` that match, the newest first.
 fn newest(
-    kept: &[Arc<Mutex<RecordedRequest>>],
+    kept: &[Shared],
     most: usize,
     matches: impl Fn(&RecordedRequest) -> bool,
 ) -> Vec<RecordedRequest> {
@@ -210,7 +211,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RecorderLayer {
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let request = context.event_scope(event).and_then(|mut scope| {
-            scope.find_map(|span| span.extensions().get::<Arc<Mutex<RecordedRequest>>>().cloned())
+            scope.find_map(|span| span.extensions().get::<Shared>().cloned())
         });
         let Some(request) = request else { return };
         let mut fields = Fields::default();
@@ -227,7 +228,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RecorderLayer {
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
-        if let Some(request) = span.extensions().get::<Arc<Mutex<RecordedRequest>>>() {
+        if let Some(request) = span.extensions().get::<Shared>() {
             let mut request = lock(request);
             let elapsed_us = request.elapsed_us();
             request.duration_us.get_or_insert(elapsed_us);

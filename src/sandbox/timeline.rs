@@ -18,6 +18,9 @@ use crate::platform::names::string_enum;
 /// The most items of a timeline; the oldest are left out.
 pub const ITEMS_MAX: usize = 500;
 
+/// The longest text of an item, characters.
+const TEXT_CHARS_MAX: usize = 300;
+
 string_enum! {
     /// What an item of a timeline is.
     pub enum TimelineKind {
@@ -54,6 +57,7 @@ pub struct TimelineItem {
     /// The amount of a posting, its debits, or of an event of a payment; `null` if it is about none.
     amount: Option<Money>,
     /// What the provider or the subscriber answered, or the id of the provider's event; `null` if there is nothing to say.
+    #[schema(max_length = 300)]
     detail: Option<String>,
     /// When it started (machine time).
     at: MachineTime,
@@ -147,9 +151,9 @@ fn event_item(event: TimelineEvent) -> TimelineItem {
 fn call_item(kind: TimelineKind, call: TimelineCall) -> TimelineItem {
     let duration = call.finished_at.map(|finished| finished.since(call.started_at));
     TimelineItem {
-        label: call.name,
-        outcome: Some(call.outcome),
-        detail: call.detail,
+        label: cut(call.name),
+        outcome: Some(cut(call.outcome)),
+        detail: call.detail.map(cut),
         duration_us: duration.and_then(|duration| duration.num_microseconds()).map(i64::unsigned_abs),
         trace_id: call.trace_id,
         payment_id: call.payment_id,
@@ -170,6 +174,11 @@ fn posting_item(posting: TimelinePosting, events: &[TimelineEvent]) -> TimelineI
         payment_id: cause.and_then(|event| event.payment_id),
         ..instant(TimelineKind::Posting, at)
     }
+}
+
+/// Truncates a text of the provider or a subscriber.
+fn cut(text: String) -> String {
+    text.chars().take(TEXT_CHARS_MAX).collect()
 }
 
 fn money(amount: i64, currency: &str) -> Option<Money> {

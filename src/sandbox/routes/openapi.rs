@@ -11,6 +11,7 @@ pub(crate) const REFUSALS: &[(&str, &[crate::platform::error::Code])] = &[
     ("get_clock", &[Forbidden, InvalidId, NotFound]),
     ("set_clock", &[Forbidden, InvalidId, NotFound, NothingPending]),
     ("get_request_sql", &[Forbidden, NotFound]),
+    ("get_timeline", &[Forbidden, InvalidId, NotFound]),
     ("kill_service", &[Forbidden, NotSupervised]),
     ("reset_sandbox", &[Forbidden, NotASimulator]),
     ("get_provider_faults", &[Forbidden, NotASimulator, Unavailable]),

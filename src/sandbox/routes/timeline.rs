@@ -2,10 +2,9 @@
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
-use sqlx::PgConnection;
 use utoipa::ToSchema;
 
-use crate::platform::error::{Refusal, Result};
+use crate::platform::error::Refusal;
 use crate::platform::http::{HttpResult, Public, Request};
 use crate::platform::ids::{PaymentId, TripId};
 use crate::sandbox::Sandbox;
@@ -43,7 +42,29 @@ pub(super) async fn timeline(request: Request<Public>, sandbox: web::Data<Sandbo
         true => Subject::Payment(request.id("id")?),
         false => Subject::Trip(request.id("id")?),
     };
-    let found = request.platform.db.read(subject, |conn, subject| Box::pin(read(conn, *subject)));
+    let found = request.platform.db.read(subject, |conn, subject| {
+        Box::pin(async move {
+            let (trip, payment) = match *subject {
+                Subject::Trip(trip) => (Some(trip), None),
+                Subject::Payment(payment) => (store::trip_of_payment(conn, payment).await?, Some(payment)),
+            };
+            let trip = trip.ok_or_else(|| Refusal::not_found("payment"))?;
+            let mut sources = Sources {
+                events: store::timeline_events(conn, trip, payment).await?,
+                provider_calls: store::provider_calls(conn, trip, payment).await?,
+                webhooks_in: store::webhooks_in(conn, trip, payment).await?,
+                postings: store::timeline_postings(conn, trip, payment).await?,
+                ..Sources::default()
+            };
+            if sources.events.is_empty() {
+                return Err(Refusal::not_found("trip").into());
+            }
+            if payment.is_none() {
+                sources.webhooks_out = store::webhooks_out(conn, trip).await?;
+            }
+            Ok((trip, payment, sources))
+        })
+    });
     let (trip_id, payment_id, sources) = found.await?;
     let mut recorded = sandbox.sql_recorder.of_trip(trip_id, &sources.trace_ids());
     if let Some(payment) = payment_id {
@@ -58,26 +79,4 @@ pub(super) async fn timeline(request: Request<Public>, sandbox: web::Data<Sandbo
 enum Subject {
     Trip(TripId),
     Payment(PaymentId),
-}
-
-async fn read(conn: &mut PgConnection, subject: Subject) -> Result<(TripId, Option<PaymentId>, Sources)> {
-    let (trip, payment) = match subject {
-        Subject::Trip(trip) => (Some(trip), None),
-        Subject::Payment(payment) => (store::trip_of_payment(conn, payment).await?, Some(payment)),
-    };
-    let trip = trip.ok_or_else(|| Refusal::not_found("payment"))?;
-    let mut sources = Sources {
-        events: store::timeline_events(conn, trip, payment).await?,
-        provider_calls: store::provider_calls(conn, trip, payment).await?,
-        webhooks_in: store::webhooks_in(conn, trip, payment).await?,
-        postings: store::timeline_postings(conn, trip, payment).await?,
-        ..Sources::default()
-    };
-    if sources.events.is_empty() {
-        return Err(Refusal::not_found("trip").into());
-    }
-    if payment.is_none() {
-        sources.webhooks_out = store::webhooks_out(conn, trip).await?;
-    }
-    Ok((trip, payment, sources))
 }
