@@ -13,7 +13,6 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::shell::Shell;
 use crate::audit::Auditor;
 use crate::demand::Demand;
 use crate::dispatch::worker::Dispatch;
@@ -30,6 +29,7 @@ use crate::platform::http::answer_head;
 use crate::platform::http::connection::limit_unread;
 use crate::platform::http::middleware::observe;
 use crate::platform::http::request::BODY_BYTES_MAX;
+use crate::platform::http::shell::Shell;
 use crate::platform::http::stream_permit::StreamLimiter;
 use crate::platform::idempotency::KeyLocks;
 use crate::platform::leader::Leadership;
@@ -175,14 +175,15 @@ pub fn start_with_sandbox(
         let streets = StreetFollower::new(core.platform.clone(), followed);
         let audits = Audits::new(core.platform.clone(), core.auditor());
         let workers = (live.clone().run(), streets.clone().run(), audits.clone().run());
-        let streets = web::Data::new(streets);
-        let sandbox = web::Data::new(Sandbox::new(config, flags, recorder, core.payments.clone(), live, audits)?);
+        let (streets, audits) = (web::Data::new(streets), web::Data::new(audits));
+        let sandbox = web::Data::new(Sandbox::new(config, flags, recorder, core.payments.clone(), live)?);
         Ok(Extension {
             policy,
             shell: sandbox::routes::console::SHELL,
             routes: Arc::new(move |app| {
                 app.configure(api::configure_metrics);
-                sandbox::routes::configure(app.app_data(sandbox.clone()).app_data(streets.clone()));
+                app.app_data(sandbox.clone()).app_data(streets.clone()).app_data(audits.clone());
+                sandbox::routes::configure(app);
             }),
             worker: Some(Box::pin(async move { tokio::join!(workers.0, workers.1, workers.2).0 })),
         })

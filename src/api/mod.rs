@@ -6,7 +6,6 @@ mod health;
 mod metrics;
 pub mod openapi;
 mod page;
-pub mod shell;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
@@ -25,7 +24,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .configure(configure_health)
         .service(web::resource("/openapi.json").route(web::get().to(openapi::openapi_json)))
         .service(web::resource("/").route(web::get().to(home)))
-        .configure(shell::configure)
+        .configure(crate::platform::http::shell::configure)
         .configure(explorer::configure)
         .configure(error_pages::configure);
 }

@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use pulldown_cmark::{Parser, html};
 use serde::Serialize;
 
-use crate::api::shell::Shell;
 use crate::platform::http::negotiate;
+use crate::platform::http::shell::Shell;
 
 /// The HTML template. It loads nothing from other hosts.
 const TEMPLATE: &str = include_str!("page.html");

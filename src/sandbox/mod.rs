@@ -55,12 +55,11 @@ pub struct Sandbox {
     /// A reset waits until its provider calls have ended.
     payments: PaymentsContext,
     live: LiveMap,
-    audits: Audits,
     is_supervised: bool,
 }
 
 impl Sandbox {
-    /// Composes the sandbox. The caller runs `live` and `audits`.
+    /// Composes the sandbox. The caller runs `live`.
     ///
     /// # Errors
     /// If the HTTP client cannot be built.
@@ -70,7 +69,6 @@ impl Sandbox {
         sql_recorder: SqlRecorder,
         payments: PaymentsContext,
         live: LiveMap,
-        audits: Audits,
     ) -> Result<Self> {
         let provider = Provider::new(&config.psp)?;
         Ok(Self {
@@ -80,7 +78,6 @@ impl Sandbox {
             expected_claims: config.expected_claims(),
             payments,
             live,
-            audits,
             is_supervised: flags.supervised,
         })
     }

@@ -10,9 +10,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
 use crate::api::page::{Page, STYLE, localized};
-use crate::api::shell;
 use crate::platform::error::{Code, Refusal};
 use crate::platform::http::HttpResult;
+use crate::platform::http::shell;
 
 /// The shell functions of the examples.
 #[cfg(feature = "sandbox")]

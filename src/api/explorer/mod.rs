@@ -5,9 +5,9 @@
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::api::shell::{self, Shell};
 use crate::platform::error::Refusal;
 use crate::platform::http::HttpResult;
+use crate::platform::http::shell::{self, Shell};
 
 /// The path of the page.
 const PATH: &str = "/docs/";

@@ -11,6 +11,7 @@ pub mod middleware;
 pub mod origin_check;
 pub mod problem;
 pub mod request;
+pub mod shell;
 pub mod socket;
 pub mod sse;
 pub mod stream_permit;

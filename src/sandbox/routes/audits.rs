@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 
 use crate::audit::AuditReport;
 use crate::platform::http::{HttpResult, Public, Request};
-use crate::sandbox::Sandbox;
+use crate::sandbox::Audits;
 
 /// Get the latest audit
 ///
@@ -12,6 +12,6 @@ use crate::sandbox::Sandbox;
 /// this is requested, for all viewers at once. `checked_at` is the time of the report. The pages show it in their header.
 #[utoipa::path(get, path = "/v1/sandbox/audit", tag = "sandbox", operation_id = "get_latest_audit", security(()),
     responses((status = 200, description = "The report; `clean` is the result", body = AuditReport)))]
-pub(super) async fn latest(_request: Request<Public>, sandbox: web::Data<Sandbox>) -> HttpResult {
-    Ok(HttpResponse::Ok().json(sandbox.audits.latest().await?))
+pub(super) async fn latest(_request: Request<Public>, audits: web::Data<Audits>) -> HttpResult {
+    Ok(HttpResponse::Ok().json(audits.latest().await?))
 }

@@ -2,9 +2,9 @@
 
 use actix_web::{HttpRequest, web};
 
-use crate::api::shell::{self, PageLink, Shell};
 use crate::platform::error::Refusal;
 use crate::platform::http::HttpResult;
+use crate::platform::http::shell::{self, PageLink, Shell};
 use crate::sandbox::console::File;
 
 /// The shell of every page while the console is served.

@@ -8,8 +8,8 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TY
 use actix_web::{HttpRequest, HttpResponse, web};
 use sha2::{Digest, Sha256};
 
+use super::{HttpResult, is_known};
 use crate::platform::error::Refusal;
-use crate::platform::http::{HttpResult, is_known};
 
 /// Allows only resources of this service: none from other hosts, none inline, and no frame around the page.
 pub const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; \
