@@ -22,6 +22,7 @@ pub(crate) const REFUSALS: &[(&str, &[crate::platform::error::Code])] = &[
     ("list_state_machines", &[Forbidden]),
     ("get_streets", &[Forbidden]),
     ("put_streets", &[Forbidden]),
+    ("get_route", &[Forbidden]),
 ];
 
 /// Operations that do not use the database.
@@ -31,6 +32,7 @@ pub(crate) const WITHOUT_DATABASE: &[&str] = &[
     "get_clock",
     "get_provider_faults",
     "get_request_sql",
+    "get_route",
     "kill_service",
     "watch_city",
 ];
