@@ -205,6 +205,7 @@ fn every_operation_lists_its_roles() {
         "GET /v1/sandbox/provider/faults",
         "GET /v1/sandbox/provider/payment_intents/{payment_id}",
         "GET /v1/sandbox/requests/{trace_id}",
+        "GET /v1/sandbox/route",
         "GET /v1/sandbox/state_machines",
         "GET /v1/sandbox/streets",
         "GET /v1/sandbox/timeline/{id}",

@@ -23,11 +23,19 @@ pub(crate) const REFUSALS: &[(&str, &[crate::platform::error::Code])] = &[
     ("list_state_machines", &[Forbidden]),
     ("get_streets", &[Forbidden]),
     ("put_streets", &[Forbidden]),
+    ("get_route", &[Forbidden]),
 ];
 
 /// Operations that do not use the database.
-pub(crate) const WITHOUT_DATABASE: &[&str] =
-    &["create_token", "end_provider_faults", "get_provider_faults", "get_request_sql", "kill_service", "watch_city"];
+pub(crate) const WITHOUT_DATABASE: &[&str] = &[
+    "create_token",
+    "end_provider_faults",
+    "get_provider_faults",
+    "get_request_sql",
+    "get_route",
+    "kill_service",
+    "watch_city",
+];
 
 /// The operation whose response must not be stored, with the header that says so.
 pub(crate) const UNCACHED: (&str, &[&str]) = ("watch_city", &["Cache-Control"]);
