@@ -33,7 +33,7 @@ export async function routeOfTrip(page) {
   // The way to the pickup may be short; that of the ride is not.
   const isRoute = async (answer) => answer.url().includes("/v1/sandbox/route?") && (await answer.json()).coordinates.length > 3;
   const answered = page.waitForResponse(isRoute);
-  const active = page.locator("#inspector .list button", { hasText: /assigned|in progress|arrived/ });
+  const active = page.locator("#inspector .list a", { hasText: /assigned|in progress|arrived/ });
   await active.first().click();
   const { source, coordinates } = await (await answered).json();
   assert.equal(source, "streets");

@@ -287,7 +287,7 @@ function isWithin({ lat, lon }, ring) {
 }
 
 async function focusOrder(page) {
-  await page.reload();
+  await page.goto(`${demo.url}/city`);
   await cityShown(page);
   await page.locator("#inspector .list a").first().waitFor();
   const seen = [];

@@ -128,7 +128,7 @@ async function explained(page, why) {
 export async function explainOnTheMap(page) {
   const back = page.getByRole("button", { name: "← Latest trips" });
   if (await back.isVisible()) await back.click();
-  const trip = page.locator("#inspector .list button", { hasText: "assigned" });
+  const trip = page.locator("#inspector .list a", { hasText: "assigned" });
   await until("an assigned trip", async () => (await trip.count()) > 0, true, { ms: 60_000 * PATIENCE });
   await trip.first().click();
   const why = page.locator("#inspector details", { has: page.locator("summary", { hasText: /^Why this driver/ }) }).first();
