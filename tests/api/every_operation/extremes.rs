@@ -121,7 +121,7 @@ impl Target<'_> {
         for pointer in fields(schema, "", 0) {
             requests.extend(values().into_iter().map(|value| {
                 let what = format!("{pointer}={}", short(&value.to_string()));
-                let mut body = self.good_body();
+                let mut body = self.good_body(&pointer);
                 set(&mut body, &pointer, value);
                 let request = self.request(&self.path(&[]), &[]).json(&body);
                 Extreme { what, name: pointer.clone(), request }
@@ -138,7 +138,7 @@ impl Target<'_> {
             _ => self.request(&self.path(&[]), &[name]).header(name, HeaderValue::from_bytes(text.as_bytes()).ok()?),
         };
         let takes_body = self.operation.get("requestBody").is_some();
-        Some(if takes_body { request.json(&self.good_body()) } else { request })
+        Some(if takes_body { request.json(&self.good_body("")) } else { request })
     }
 
     /// The examples of the required query parameters other than `name`.
@@ -162,10 +162,14 @@ impl Target<'_> {
         if without.contains(&"Idempotency-Key") { request } else { request.header("Idempotency-Key", new_key()) }
     }
 
-    fn good_body(&self) -> Value {
+    /// The first example that has the object of a field; the first one if none has.
+    fn good_body(&self, pointer: &str) -> Value {
         let content = &resolved(&self.operation["requestBody"])["content"]["application/json"];
-        let named = content["examples"].as_object().and_then(|examples| examples.values().next());
-        let named = named.map(|example| &resolved(example)["value"]);
+        let examples = content["examples"].as_object().into_iter().flat_map(|examples| examples.values());
+        let values: Vec<&Value> = examples.map(|example| &resolved(example)["value"]).collect();
+        let object = pointer.rsplit_once('/').map_or("", |(object, _)| object);
+        let has_object = |value: &&&Value| value.pointer(object).is_some_and(Value::is_object);
+        let named = values.iter().find(has_object).or(values.first()).copied();
         named.or(content.get("example")).cloned().unwrap_or_else(|| json!({}))
     }
 }
