@@ -182,11 +182,7 @@ impl SqlRecorder {
 }
 
 /// Returns copies of the newest `most` that match, the newest first.
-fn newest(
-    kept: &[Shared],
-    most: usize,
-    matches: impl Fn(&RecordedRequest) -> bool,
-) -> Vec<RecordedRequest> {
+fn newest(kept: &[Shared], most: usize, matches: impl Fn(&RecordedRequest) -> bool) -> Vec<RecordedRequest> {
     kept.iter().rev().map(|one| lock(one)).filter(|one| matches(one)).take(most).map(|one| one.clone()).collect()
 }
 
@@ -210,9 +206,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RecorderLayer {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let request = context.event_scope(event).and_then(|mut scope| {
-            scope.find_map(|span| span.extensions().get::<Shared>().cloned())
-        });
+        let request = context
+            .event_scope(event)
+            .and_then(|mut scope| scope.find_map(|span| span.extensions().get::<Shared>().cloned()));
         let Some(request) = request else { return };
         let mut fields = Fields::default();
         event.record(&mut fields);

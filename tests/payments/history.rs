@@ -126,11 +126,17 @@ async fn database_refuses_a_history_that_differs() {
     let refused = [
         ("update payments set state = 'declined', due_at = null".to_owned(), "last_event_has_the_state"),
         (
-            format!("{}; update payments set last_event = 4, state = 'declined', due_at = null", event(4, "authorized", "declined")),
+            format!(
+                "{}; update payments set last_event = 4, state = 'declined', due_at = null",
+                event(4, "authorized", "declined")
+            ),
             "payment_events_without_gap",
         ),
         (
-            format!("{}; update payments set last_event = 3, state = 'declined', due_at = null", event(3, "capturing", "declined")),
+            format!(
+                "{}; update payments set last_event = 3, state = 'declined', due_at = null",
+                event(3, "capturing", "declined")
+            ),
             "payment_events_without_gap",
         ),
         (event(2, "authorizing", "declined"), "payment_events_pkey"),
