@@ -200,6 +200,7 @@ fn every_operation_lists_its_roles() {
         "DELETE /v1/sandbox/provider/faults",
         "GET /healthz",
         "GET /readyz",
+        "GET /v1/sandbox/audit",
         "GET /v1/sandbox/clock",
         "GET /v1/sandbox/live",
         "GET /v1/sandbox/provider/faults",

@@ -473,12 +473,14 @@ async function experiments(page) {
 }
 
 async function phoneStories(page) {
+  if (await back(page).isVisible()) await back(page).tap();
   await openTab(page, "Experiments");
   const note = await storiesAreRecorded(page);
   const raced = await race(page);
   const width = await page.evaluate(() => [document.scrollingElement.scrollWidth, innerWidth]);
   assert.ok(width[0] <= width[1], `${width[0]} px wide with a story on ${width[1]}`);
   await page.screenshot({ path: join(shots, "console-story-phone.png"), fullPage: true });
+  if (await back(page).isVisible()) await back(page).tap();
   return `${note}; ${raced}; ${await accessible(page, "light, phone")}`;
 }
 

@@ -162,7 +162,7 @@ async function measure() {
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
   try {
     const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
-    await page.goto(base);
+    await page.goto(`${base}/city`);
     const online = (n) => document.getElementById("map-status")?.textContent.startsWith(`${n} drivers`);
     await page.waitForFunction(online, count, { timeout: 60_000 });
     await page.waitForTimeout(3000); // first paint and JIT compilation

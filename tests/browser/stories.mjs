@@ -8,8 +8,15 @@ import { PATIENCE, until } from "./page.mjs";
 const LOSING = ["send-twice", "charged-silent", "kill"];
 const EXPERIMENT_MS_MAX = 60_000 * PATIENCE;
 
+/** On a phone, what is selected is a sheet over the rest of the page. */
+async function closeSheet(page) {
+  const back = page.getByRole("button", { name: "← Latest trips" });
+  if (page.viewportSize().width <= 820 && (await back.isVisible())) await back.click();
+}
+
 /** Runs an experiment and returns its card. */
 export async function runExperiment(page, name) {
+  await closeSheet(page);
   const card = page.locator(`[data-experiment="${name}"]`);
   await card.getByRole("button", { name: /^Run/ }).click();
   const end = await until(name, () => card.getAttribute("data-state"), ["passed", "failed"], { ms: EXPERIMENT_MS_MAX });
@@ -54,6 +61,7 @@ export async function storyLinks(page, name, states = {}) {
     const link = links.nth(index);
     const [label, id] = [await link.locator("xpath=..").textContent(), await link.getAttribute("title")];
     assert.match(await link.getAttribute("href"), new RegExp(`^/city/(trip|driver|rider|payment)s/${id}$`));
+    await closeSheet(page);
     await link.click();
     const head = page.locator("#inspector .head");
     await until(label, async () => (await head.locator(".id").textContent()) === id, true);
@@ -101,6 +109,7 @@ export async function race(page) {
   const links = page.locator(".story .look a");
   const [won, lost] = [await links.nth(0).getAttribute("title"), await links.nth(1).getAttribute("title")];
   const seen = await storyLinks(page, "race", states);
+  await closeSheet(page);
   await links.nth(1).click();
   const why = page.locator("#inspector details", { has: page.locator("summary", { hasText: /^Why this driver/ }) }).first();
   await until("the explanation", async () => /No driver is free/.test(await why.innerText()), true);

@@ -8,6 +8,7 @@ use crate::platform::error::Code::{
 /// The refusals of single operations. All refuse a foreign `Origin` or `Host` with `forbidden`.
 pub(crate) const REFUSALS: &[(&str, &[crate::platform::error::Code])] = &[
     ("create_token", &[Forbidden, InvalidId, Unavailable]),
+    ("get_latest_audit", &[Forbidden]),
     ("get_clock", &[Forbidden, InvalidId, NotFound]),
     ("set_clock", &[Forbidden, InvalidId, NotFound, NothingPending]),
     ("get_request_sql", &[Forbidden, NotFound]),

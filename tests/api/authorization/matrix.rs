@@ -15,6 +15,7 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("GET /healthz", &[]),
     ("GET /readyz", &[]),
     ("POST /v1/sandbox/tokens", &[]),
+    ("GET /v1/sandbox/audit", &[]),
     ("GET /v1/sandbox/clock", &[]),
     ("POST /v1/sandbox/clock", &[]),
     ("GET /v1/sandbox/requests/{trace_id}", &[]),
@@ -28,6 +29,7 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("POST /v1/sandbox/provider/payment_intents/{payment_id}/expire", &[]),
     ("GET /v1/sandbox/streets", &[]),
     ("PUT /v1/sandbox/streets", &[]),
+    ("GET /v1/sandbox/route", &[]),
     ("GET /v1/sandbox/live", &[]),
     ("GET /v1/sandbox/state_machines", &[]),
     ("POST /v1/webhooks/psp", &[]), // authenticated by its signature

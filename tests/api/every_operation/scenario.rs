@@ -30,7 +30,7 @@ pub async fn run(app: &App) {
 }
 
 async fn probes(app: &App) {
-    for path in ["/healthz", "/readyz", "/v1/sandbox/clock"] {
+    for path in ["/healthz", "/readyz", "/v1/sandbox/audit", "/v1/sandbox/clock"] {
         ApiResponse::of(app.http.get(app.url(path))).await.expect(200);
     }
     let event = json!({"id": "evt_1", "object": "event", "type": "payment_intent.succeeded",
