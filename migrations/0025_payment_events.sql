@@ -1,7 +1,7 @@
 -- The history of each payment, and the trace of what caused each piece of work.
 
--- Append-only, written in the transaction of the change that it describes. `payments.last_event` names the last one: the foreign key
--- below refuses a commit in which the state of a payment differs from the state in its last event.
+-- Append-only, written in the transaction of the change that it describes. `payments.last_event` names the event of its state: the
+-- foreign key below refuses a commit in which a payment has a state without an event.
 create table payment_events (
     payment_id uuid        not null references payments,
     seq        bigint      not null check (seq > 0),
@@ -38,7 +38,6 @@ alter table payments
     add column trace_id   text,                                  -- of what last asked for work on it: the worker's run continues it
     add constraint last_event_has_the_state foreign key (id, last_event, state) references payment_events (payment_id, seq, state)
         deferrable initially deferred;
-alter table payments alter column last_event set default 0;
 
 alter table payment_attempts add column trace_id text;           -- of the run that makes the call
 alter table provider_events  add column trace_id text;           -- of the request that delivered it

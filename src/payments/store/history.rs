@@ -30,7 +30,8 @@ pub struct NewPaymentEvent {
     pub made_at: MachineTime,
 }
 
-/// Writes an event with the state that the payment has now and the next number. The caller holds the payment's lock.
+/// Writes an event with the state that the payment has now and the next number. The caller holds the payment's lock, and has written the
+/// change. It writes no second version of the payment's row: a deferred check of its trip would follow, which waits for the trip's lock.
 ///
 /// The constraint `last_event_has_the_state` refuses a commit that changed the state without an event.
 ///
@@ -38,11 +39,10 @@ pub struct NewPaymentEvent {
 /// If the database fails.
 pub async fn insert_payment_event(conn: &mut PgConnection, new: &NewPaymentEvent) -> Result<()> {
     sqlx::query!(
-        "with numbered as (
-             update payments set last_event = last_event + 1, trace_id = $8::text where id = $1 returning id, last_event, state)
-         insert into payment_events (payment_id, seq, state, kind, from_state, amount, refund_id, attempt_id, trace_id, at, made_at)
-         select id, last_event, state, $2::text, $3::text, $4::bigint, $5::uuid, $6::uuid, $8, $7::timestamptz, $9::timestamptz
-         from numbered",
+        "insert into payment_events (payment_id, seq, state, kind, from_state, amount, refund_id, attempt_id, trace_id, at, made_at)
+         select id, (select coalesce(max(seq), 0) + 1 from payment_events where payment_id = $1), state, $2::text, $3::text,
+                $4::bigint, $5::uuid, $6::uuid, $8::text, $7::timestamptz, $9::timestamptz
+         from payments where id = $1",
         new.payment_id.uuid(),
         new.kind.as_str(),
         new.from.map(PaymentState::as_str),

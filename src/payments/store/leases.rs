@@ -152,7 +152,8 @@ pub async fn save_payment(
     now: DomainTime,
 ) -> Result<()> {
     let done = sqlx::query!(
-        "update payments set state = $4, authorized_amount = $5, captured_amount = $6, refund_reserved = $7,
+        "update payments set last_event = case when state = $4 then last_event else (select max(seq) + 1 from payment_events where payment_id = $1) end,
+                state = $4, authorized_amount = $5, captured_amount = $6, refund_reserved = $7,
                 provider_intent_id = $8, decline_code = $9, needs_review = $10, failures = $11, dispute = $17,
                 due_at = case when (hint is not null and $4 in ('authorizing', 'authorized', 'capturing', 'voiding'))
                                 or (hint = 'charge' and $4 = 'captured') then due_at else $12 end,

@@ -180,8 +180,8 @@ pub struct InsertPayment<'a> {
 pub async fn insert_payment(conn: &mut PgConnection, new: &InsertPayment<'_>) -> Result<()> {
     sqlx::query!(
         "insert into payments (id, trip_id, rider_id, purpose, state, goal, capture_amount, currency, amount,
-                               payment_method, created_at, due_at, driver_id, replaces, key_id)
-         values ($1, $2, $3, $4, 'authorizing', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                               payment_method, created_at, due_at, driver_id, replaces, key_id, trace_id, last_event)
+         values ($1, $2, $3, $4, 'authorizing', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1)",
         new.id.uuid(),
         new.trip_id.uuid(),
         new.rider_id.uuid(),
@@ -196,6 +196,7 @@ pub async fn insert_payment(conn: &mut PgConnection, new: &InsertPayment<'_>) ->
         new.driver_id.map(Id::uuid),
         new.replaces.map(Id::uuid),
         new.key_id,
+        telemetry::trace_id(),
     )
     .execute(conn)
     .await?;
@@ -214,7 +215,8 @@ pub async fn set_goal(
     now: MachineTime,
 ) -> Result<()> {
     let done = sqlx::query!(
-        "update payments set goal = $3, capture_amount = $4, state = $5, due_at = $6, version = version + 1
+        "update payments set last_event = case when state = $5 then last_event else (select max(seq) + 1 from payment_events where payment_id = $1) end,
+                goal = $3, capture_amount = $4, state = $5, due_at = $6, version = version + 1, trace_id = $7
          where id = $1 and version = $2 and goal = 'hold'",
         payment.id.uuid(),
         payment.version,
@@ -222,6 +224,7 @@ pub async fn set_goal(
         goal.capture_amount(),
         state.as_str(),
         now as _,
+        telemetry::trace_id(),
     )
     .execute(conn)
     .await?;
@@ -235,11 +238,12 @@ pub async fn set_goal(
 /// A conflict if the payment has changed since it was read, or too little is left.
 pub async fn reserve_refund(conn: &mut PgConnection, payment: &Payment, change: i64) -> Result<()> {
     let done = sqlx::query!(
-        "update payments set refund_reserved = refund_reserved + $3, version = version + 1
+        "update payments set refund_reserved = refund_reserved + $3, version = version + 1, trace_id = $4
          where id = $1 and version = $2 and state = 'captured' and refund_reserved + $3 between 0 and captured_amount",
         payment.id.uuid(),
         payment.version,
         change,
+        telemetry::trace_id(),
     )
     .execute(conn)
     .await?;

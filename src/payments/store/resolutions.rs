@@ -86,7 +86,8 @@ pub async fn retry_payment(conn: &mut PgConnection, before: &Payment, now: Machi
 /// A conflict if the payment has changed since it was read.
 pub async fn close_payment(conn: &mut PgConnection, before: &Payment, after: &Payment, now: MachineTime) -> Result<()> {
     let done = sqlx::query!(
-        "update payments set state = $3, needs_review = null, failures = 0, due_at = null,
+        "update payments set last_event = case when state = $3 then last_event else (select max(seq) + 1 from payment_events where payment_id = $1) end,
+                state = $3, needs_review = null, failures = 0, due_at = null,
                 leased_until = null, lease_token = lease_token + 1, version = version + 1
          where id = $1 and version = $2",
         before.id.uuid(),

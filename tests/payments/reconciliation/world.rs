@@ -49,9 +49,19 @@ impl World {
         self.app.break_with(sql).await;
     }
 
-    /// Changes columns of a payment in our records.
+    /// Changes columns of a payment in our records, with the event that the change needs.
     pub async fn update(&self, payment: &Value, assignments: &str) {
-        self.sql(&format!("update payments set {assignments} where id = {}", uuid(payment))).await;
+        let sql = format!(
+            "with before as (
+                 select id, state, (select max(seq) from payment_events where payment_id = id) as seq from payments where id = {0}),
+             changed as (
+                 update payments set {assignments}, last_event = (select seq + 1 from before) where id = {0} returning *)
+             insert into payment_events (payment_id, seq, kind, from_state, state, at, made_at)
+             select changed.id, before.seq + 1, 'state_changed', before.state, changed.state, created_at, created_at
+             from changed join before using (id)",
+            uuid(payment)
+        );
+        self.sql(&sql).await;
     }
 
     /// Returns the provider's id of a payment's intent.

@@ -251,7 +251,7 @@ async fn state_change_refused_by(conn: &mut PgConnection, table: &str, from: &st
     let (trigger, others) = match table {
         "payments" => (
             "ended_payment_keeps_its_state",
-            "drop constraint state_follows_goal, drop constraint captured_has_an_amount, drop constraint terminal_has_no_work",
+            "drop constraint last_event_has_the_state, drop constraint state_follows_goal, drop constraint captured_has_an_amount, drop constraint terminal_has_no_work",
         ),
         _ => ("ended_refund_keeps_its_state", "drop constraint failed_has_no_work"),
     };

@@ -149,7 +149,8 @@ from payments cross join lateral (values
     (3, 'goal_set', 'authorized', case goal when 'capture' then 'capturing' else 'voiding' end, interval '900 seconds'),
     (4, 'state_changed', case goal when 'capture' then 'capturing' else 'voiding' end, payments.state, interval '902 seconds'))
     as event (seq, kind, from_state, state, after)
-where event.seq <= payments.last_event;
+where event.seq <= payments.last_event
+  and payments.id in (select payment_id from made union all select tip_id from made);
 
 insert into refunds (id, payment_id, amount, state, provider_refund_id, created_at)
 select refund_id, payment_id, price / 2, 'succeeded', 're_' || pg_temp.digits('refund', n), at + interval '1 hour'
