@@ -14,8 +14,9 @@ const shown = (page) => page.locator("#inspector").getAttribute("data-kind");
 /** From `/` to a matched ride, with the clicks and the time of the person counted. */
 export async function frontPage(page, { shots, size, axe }) {
   await until("the proof", () => proofState(page), ["holds", "waits"], { ms: 20_000 * PATIENCE });
-  const figures = await page.locator("#evidence dt").allTextContents();
-  assert.equal(figures[0], "9 of 9");
+  const read = () => page.locator("#evidence dt").allTextContents();
+  await until("the figures", async () => (await read())[0], "9 of 9");
+  const figures = await read();
   assert.match(figures[1], /^\$[\d,.]+ [=≠] \$[\d,.]+$/);
   await until("the city", async () => /[1-9]\d* drivers/.test(await page.locator("#map-status").textContent()), true);
   const width = await page.evaluate(() => document.scrollingElement.scrollWidth - innerWidth);

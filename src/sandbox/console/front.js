@@ -4,7 +4,7 @@ import { on } from "./bus.js";
 import { h, update } from "./dom.js";
 import { startLive } from "./live.js";
 import { createMap } from "./map.js";
-import { captured } from "./proof.js";
+import { captured, latestProof } from "./proof.js";
 import { startZones } from "./zones.js";
 
 const element = (id) => document.getElementById(id);
@@ -14,7 +14,9 @@ new ResizeObserver(() => map.resize()).observe(element("map"));
 startLive(map);
 startZones(map);
 
-on("proof", (proof) => update(element("evidence"), [proof.state, proof.text, proof.more], () => figures(proof)));
+const show = (proof) => update(element("evidence"), [proof.state, proof.text, proof.more], () => figures(proof));
+on("proof", show);
+if (latestProof()) show(latestProof());
 
 function figures({ state, text, report }) {
   if (!report) return figure(text, "", state);

@@ -9,6 +9,11 @@ const EVERY_MS = 4_000;
 /** While something is not settled, or the service does not respond. */
 const SOON_MS = 1_000;
 
+let latest = null;
+
+/** Returns the latest proof, or null before the first: for a module that was loaded after it was emitted. */
+export const latestProof = () => latest;
+
 /** Reads the proof until the page is left: emits it as `proof`, and shows it in the header. */
 export function startProof() {
   const place = document.getElementById("proof");
@@ -17,6 +22,7 @@ export function startProof() {
     const answer = await call({ as: null, path: "/v1/sandbox/audit", quiet: true });
     last = answer.ok ? answer.body : last;
     const proof = proofOf(answer.ok ? answer.body : null, last);
+    latest = proof;
     emit("proof", proof);
     if (place) update(place, [proof.state, proof.text, proof.more], () => pill(proof));
     setTimeout(read, proof.state === "holds" ? EVERY_MS : SOON_MS);
