@@ -16,7 +16,6 @@ startZones(map);
 
 const show = (proof) => update(element("evidence"), [proof.state, proof.text, proof.more], () => figures(proof));
 on("proof", show);
-if (latestProof()) show(latestProof());
 
 function figures({ state, text, report }) {
   if (!report) return figure(text, "", state);
@@ -33,3 +32,5 @@ function figures({ state, text, report }) {
 }
 
 const figure = (value, meaning, state) => h("div.figure", { "data-state": state }, h("dt", {}, value), h("dd", {}, meaning));
+
+if (latestProof()) show(latestProof());
