@@ -166,7 +166,8 @@ export function createRide(element, map) {
     asked.isOrdered = false;
     if (!answer.ok) return refused(answer);
     watch(answer.body);
-    emit("select", { kind: "trip", id: answer.body.id });
+    // On a phone the inspector would cover this card: its button opens it.
+    if (!matchMedia("(max-width: 820px)").matches) emit("select", { kind: "trip", id: answer.body.id });
   }
 
   function watch(trip) {
