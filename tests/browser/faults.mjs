@@ -60,7 +60,7 @@ async function idle(page, demo) {
   const { body } = await send(demo, "GET", "/v1/trips?limit=1", { token: rider.token });
   const trip = body.items[0];
   if (trip && trip.ended_at === null) await send(demo, "POST", `/v1/trips/${trip.id}/cancel`, { token: rider.token, body: {} });
-  await page.reload();
+  await page.goto(new URL("/city", page.url()).href);
   await cityShown(page);
   await until("no ride", () => state(page), "idle");
 }
@@ -219,7 +219,7 @@ async function offerAlerts(page, demo) {
   const trip = after.trip?.id;
   if (trip) await send(demo, "POST", `/v1/trips/${trip}/cancel`, { token: asDriver, body: {} });
   await send(demo, "PUT", "/v1/drivers/me/availability", { token: asDriver, body: { available: false } });
-  await page.reload();
+  await page.goto(new URL("/city", page.url()).href);
   await cityShown(page);
   return trip ? `accepted ${trip} from another panel` : "the offer had ended";
 }
