@@ -149,7 +149,7 @@ function beginAnew(note) {
     const answer = await call({ as: null, method: "POST", path: "/v1/sandbox/reset", why: "Reset the sandbox" });
     if (!answer.ok) return note(answer.body?.detail ?? "The service is not responding. Try again.");
     forget();
-    location.reload();
+    location.assign("/city");
   });
   dialog.showModal();
 }
