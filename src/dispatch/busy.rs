@@ -29,7 +29,9 @@ pub fn find(
         online.map(|driver| (driver.last.position.unit_vector(), driver)).collect();
     let nearest = |(index, trip): (usize, &SearchingTrip)| {
         let center = trip.pickup.unit_vector();
-        let of_class = busy.iter().filter(|(_, driver)| driver.class == trip.class);
+        let may_serve =
+            |driver: &OnlineDriver| driver.class == trip.class && !trip.excluded.contains(&driver.last.driver);
+        let of_class = busy.iter().filter(|(_, driver)| may_serve(driver));
         // Chords have the order of the distances, and need no arc tangent.
         let mut near: Vec<(f64, &OnlineDriver)> =
             of_class.map(|(vector, driver)| (chord_2_between(&center, vector), driver)).collect();

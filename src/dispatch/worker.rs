@@ -33,6 +33,9 @@ use crate::trips::{Offer, Trip};
 /// The maximum number of offers written concurrently.
 const CONCURRENT_MAX: usize = 8;
 
+/// The most trips of a cycle whose busy drivers are looked for: each is a street search, and the next cycle waits for them.
+const BUSY_TRIPS_MAX: usize = 20;
+
 /// The dependencies of the dispatch worker.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the types say it")]
@@ -158,7 +161,8 @@ async fn with_busy_drivers(
     mut due: Vec<Decision>,
     now: DomainTime,
 ) -> Result<Vec<Decision>> {
-    let lacking: Vec<usize> = (0..due.len()).filter(|index| due[*index].plan.lacks_free_drivers()).collect();
+    let lacking = (0..due.len()).filter(|index| due[*index].plan.lacks_free_drivers()).take(BUSY_TRIPS_MAX);
+    let lacking: Vec<usize> = lacking.collect();
     let found = lacking.into_iter().filter_map(|index| Some((index, backlog.find(due[index].plan.trip())?.clone())));
     let (indices, trips): (Vec<usize>, Vec<SearchingTrip>) = found.unzip();
     if trips.is_empty() {

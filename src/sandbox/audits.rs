@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio::sync::{Notify, watch};
 
 use crate::audit::{AuditReport, Auditor};
@@ -16,8 +17,11 @@ const EVERY: Duration = Duration::from_secs(2);
 /// An audit takes at most this share of the time: the next one waits so many times its duration.
 const REST: u32 = 9;
 
-/// How long a request waits for the first audit.
-const FIRST_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long a request waits for an audit that is new enough.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// An older report is not shown: no page was open since, or the audits fail.
+const AGE_MAX: TimeDelta = TimeDelta::minutes(2);
 
 /// The latest audit of the last eight days. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -50,14 +54,16 @@ impl Audits {
         }
     }
 
-    /// Returns the latest report and requests another. `checked_at` in it says how old it is.
+    /// Returns the latest report, at most two minutes old, and requests another. `checked_at` in it says how old it is.
     ///
     /// # Errors
     /// `unavailable` if there is none within ten seconds.
     pub async fn latest(&self) -> Result<AuditReport> {
         self.wanted.notify_one();
         let mut reports = self.latest.subscribe();
-        let report = tokio::time::timeout(FIRST_WAIT_MAX, reports.wait_for(Option::is_some)).await;
+        let oldest = self.platform.clock.machine() - AGE_MAX;
+        let is_new = |report: &Option<AuditReport>| report.as_ref().is_some_and(|report| report.checked_at >= oldest);
+        let report = tokio::time::timeout(WAIT_MAX, reports.wait_for(is_new)).await;
         let report = report.ok().and_then(|found| found.ok()?.clone());
         report.ok_or_else(|| Refusal::new(Code::Unavailable, "No audit has ended yet.").retry_after(1).into())
     }

@@ -3,8 +3,10 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::payments::payment_changed;
 use crate::payments::model::{PaymentEventKind, PaymentState};
 use crate::platform::clock::{DomainTime, MachineTime};
+use crate::platform::db::one_row;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{Id, PaymentId, RefundId};
 use crate::platform::telemetry;
@@ -36,9 +38,9 @@ pub struct NewPaymentEvent {
 /// The constraint `last_event_has_the_state` refuses a commit that changed the state without an event.
 ///
 /// # Errors
-/// If the database fails.
+/// If there is no such payment, or the database fails.
 pub async fn insert_payment_event(conn: &mut PgConnection, new: &NewPaymentEvent) -> Result<()> {
-    sqlx::query!(
+    let done = sqlx::query!(
         "insert into payment_events (payment_id, seq, state, kind, from_state, amount, refund_id, attempt_id, trace_id, at, made_at)
          select id, (select coalesce(max(seq), 0) + 1 from payment_events where payment_id = $1), state, $2::text, $3::text,
                 $4::bigint, $5::uuid, $6::uuid, $8::text, $7::timestamptz, $9::timestamptz
@@ -55,7 +57,7 @@ pub async fn insert_payment_event(conn: &mut PgConnection, new: &NewPaymentEvent
     )
     .execute(conn)
     .await?;
-    Ok(())
+    one_row(&done, payment_changed)
 }
 
 /// An event of a payment's history.

@@ -8,7 +8,7 @@ import { color } from "./shapes.js";
 const FULL_TURN = 2 * Math.PI;
 const SHOWN_MAX = 16;
 /** Further candidates have a ring without a label, so that the labels do not cover each other. */
-const LABELS_MAX = 6;
+const LABELS_MAX = 3;
 const RING = 5; // beyond the car
 const isFree = ({ verdict }) => verdict !== "busy" && verdict !== "refused";
 
@@ -62,7 +62,7 @@ export function createCandidates(canvas, cars) {
   }
 
   function label({ rank, eta_s }, x, y, inks) {
-    const text = `${rank} · ${seconds(eta_s)}`;
+    const text = `#${rank}, ${seconds(eta_s)}`;
     c.lineWidth = 3;
     c.strokeStyle = inks.paper;
     c.strokeText(text, x, y);

@@ -22,10 +22,11 @@ function figures({ state, text, report }) {
   const counts = Object.values(report.violations);
   const { ours, theirs } = captured(report);
   const isDown = state === "waits" && !text.includes("invariants");
+  const hasMoney = Object.values(report.captured.service).some((amount) => amount > 0);
   const sums = report.provider === "checked" ? `${ours} = ${theirs}`.replace("=", ours === theirs ? "=" : "≠") : ours;
   return [
     figure(`${counts.filter((count) => count === 0).length} of ${counts.length}`, "invariants hold, from double assignments to lost webhooks", state),
-    figure(sums, "captured, by our ledger and by the payment provider", state),
+    figure(hasMoney ? sums : "No money yet", hasMoney ? "captured, by our ledger and by the payment provider" : "captured: take a ride, and it is compared", state),
     figure(String(report.unsettled), "trips that are over and not yet settled", state),
     isDown && h("div.figure", { "data-state": "waits" }, h("dt", {}, text), h("dd", {}, "the figures are of the last audit")),
   ];

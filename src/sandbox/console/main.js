@@ -66,7 +66,7 @@ for (const [index, tab] of tabs.entries()) {
 function fold(isFolded) {
   element("panels").hidden = isFolded;
   element("fold").setAttribute("aria-expanded", !isFolded);
-  element("fold").textContent = isFolded ? "Unfold" : "Fold";
+  element("fold").textContent = isFolded ? "Show panel" : "Hide panel";
 }
 element("fold").addEventListener("click", () => fold(!element("panels").hidden));
 

@@ -3,9 +3,9 @@
 
 import { call } from "./api.js";
 import { emit } from "./bus.js";
-import { h, money, update } from "./dom.js";
+import { h, money, time, update } from "./dom.js";
 
-const EVERY_MS = 4_000;
+const EVERY_MS = 2_000;
 /** While something is not settled, or the service does not respond. */
 const SOON_MS = 1_000;
 
@@ -30,8 +30,8 @@ export function startProof() {
   read();
 }
 
-const pill = ({ state, text, more }) =>
-  h("a", { href: "/city/audit", "data-state": state, title: "Open the audit" }, h("span", {}, text), more && h("span.more", {}, more));
+const pill = ({ state, text, more, report }) =>
+  h("a", { href: "/city/audit", "data-state": state, title: `Open the audit${report ? `, of ${time(report.checked_at)} UTC` : ""}` }, h("span", {}, text), more && h("span.more", {}, more));
 
 /**
  * Judges an audit: `{state, text, more, report}`. The state is `holds`; `waits` while the service does not respond or something is not
