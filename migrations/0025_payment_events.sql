@@ -2,7 +2,8 @@
 
 -- Append-only, written in the transaction of the change that it describes. `payments.last_event` names the event of its state: the
 -- foreign key below refuses a commit in which a payment has a state without an event.
--- A process that still runs an older version would fail each of its commits: the lock is refused while one works, after `lock_timeout`.
+-- Stop older processes first: from here on the database refuses what they write. The lock comes first, so that one that still runs delays
+-- this migration, and cannot form a deadlock with it.
 lock table payments in access exclusive mode;
 
 create table payment_events (
