@@ -10,8 +10,8 @@ import { startDemo } from "./demo.mjs";
 import { until } from "./page.mjs";
 
 const [binary, file] = process.argv.slice(2);
-const SIZE = { width: 640, height: 400 };
-const FRAMES = 11;
+const SIZE = { width: 720, height: 430 };
+const FRAMES = 9;
 const FRAME_MS = 900;
 
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
@@ -24,7 +24,7 @@ try {
 }
 
 async function frames() {
-  const page = await browser.newPage({ viewport: { width: 1060, height: 520 } });
+  const page = await browser.newPage({ viewport: { width: 1280, height: 540 } });
   await page.goto(`${demo.url}/city?ride`);
   const state = () => page.locator("#ride").getAttribute("data-state");
   await until("the price", state, "quoted", { ms: 60_000 });
