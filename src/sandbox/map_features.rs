@@ -1,6 +1,6 @@
 //! What a published map shows beside its streets: a name, the class and name of each line, and areas.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::geo::Position;
@@ -38,9 +38,14 @@ pub struct Road {
     /// The class: the map draws larger roads wider.
     pub class: RoadClass,
     /// The name, if the road has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, min_length = 1, max_length = 80, example = "Grand Diagonal")]
     pub name: Option<String>,
+}
+
+/// Reads a member that may be absent, and is not `null` if it is there.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 /// The kind of an area.
@@ -62,7 +67,7 @@ pub struct Area {
     /// The kind.
     pub kind: AreaKind,
     /// The name, if the area has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, min_length = 1, max_length = 80, example = "Great Meadow")]
     pub name: Option<String>,
     /// The edge: at least four positions `[longitude, latitude]`, degrees, of which the last is the first. All rings of a map have at most

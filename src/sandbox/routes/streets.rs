@@ -35,7 +35,7 @@ struct StreetsRequest {
     #[schema(max_items = 20_000)]
     drives: Option<Vec<LineDrives>>,
     /// The name of the map.
-    #[schema(nullable = false, min_length = 1, max_length = 80, example = "Port Linden")]
+    #[schema(min_length = 1, max_length = 80, example = "Port Linden")]
     name: Option<String>,
     /// The road of each line. Without them, all lines are drawn alike.
     #[schema(max_items = 20_000)]

@@ -34,7 +34,7 @@ struct TimelineBody {
 /// older than the column of their machine time stand at their domain time.
 #[utoipa::path(get, path = "/v1/sandbox/timeline/{id}", tag = "sandbox", operation_id = "get_timeline", security(()),
     params(("id" = String, Path, description = "The id of a trip or a payment", min_length = 1, max_length = 64,
-            pattern = "^(trip|pay)_[0-9a-z]{26}$", example = "trip_01m82kv4mvedttmdag442xvj4z")),
+            pattern = "^(trip|pay)_[0-7][0-9a-hjkmnp-tv-z]{25}$", example = "trip_01m82kv4mvedttmdag442xvj4z")),
     responses((status = 200, description = "The timeline", body = TimelineBody)))]
 pub(super) async fn timeline(request: Request<Public>, sandbox: web::Data<Sandbox>) -> HttpResult {
     let is_payment = request.http.match_info().query("id").starts_with("pay_");
