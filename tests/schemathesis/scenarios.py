@@ -19,6 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -41,6 +42,7 @@ DROPOFF = {"lat": LAT + 0.01, "lon": LON + 0.01}
 CENTS = {"amount": 100, "currency": "USD"}
 TAG = re.compile(r'\*|(W/)?"[0-9]{1,18}(-[0-9a-f]{16})?"')
 NOTE = "Checked by a test."
+CELL = "882a100d0bfffff"  # of H3, at resolution 8
 DRIVERS_ACCOUNTS = {"driver_payable"}
 PREFIXES = {"rider": "rdr", "driver": "drv", "gateway": "gwy", "ops": "ops"}
 
@@ -278,6 +280,18 @@ def traced() -> Ids:
     return {"trace_id": send("rider", "GET", "/v1/trips").headers["Trace-Id"]}
 
 
+def override() -> dict[str, Any]:
+    """An override that ends within the hour: one in an example of the document is over some day."""
+    now = datetime.fromisoformat(get("", "/v1/sandbox/clock")["domain"].replace("Z", "+00:00"))
+    return {"multiplier_bp": 15_000, "expires_at": (now + timedelta(hours=1)).isoformat(), "reason": NOTE}
+
+
+def surging() -> Ids:
+    response = send("ops", "PUT", f"/v1/ops/surge/{CELL}", override())
+    assert response.ok, response.text
+    return {"cell": CELL}
+
+
 SCENARIOS: dict[str, Callable[[], Ids]] = {
     "request_trip": quoted,
     "get_trip": requested,
@@ -318,6 +332,8 @@ SCENARIOS: dict[str, Callable[[], Ids]] = {
     "get_timeline": timed,
     "get_provider_view": assigned,
     "expire_authorization": assigned,
+    "set_surge": surging,
+    "delete_surge": surging,
 }
 
 # Bodies of operations that require fields.
@@ -330,6 +346,7 @@ BODIES: dict[str, Callable[[Ids], Any]] = {
     "resolve_refund": lambda ids: {"action": "retry", "note": NOTE},
     "resolve_finding": lambda ids: {"note": NOTE},
     "create_webhook_endpoint": lambda ids: ENDPOINT,
+    "set_surge": lambda ids: override(),
 }
 
 # Scenarios per operation, the ids of requests with a scenario, and responses by operation and status.
