@@ -162,7 +162,7 @@ impl Target<'_> {
         if without.contains(&"Idempotency-Key") { request } else { request.header("Idempotency-Key", new_key()) }
     }
 
-    /// The first example that has the object of a field; the first one if none has.
+    /// The first example that has the object of a field; the first one if none has. An end within the next day cannot be in the document.
     fn good_body(&self, pointer: &str) -> Value {
         let content = &resolved(&self.operation["requestBody"])["content"]["application/json"];
         let examples = content["examples"].as_object().into_iter().flat_map(|examples| examples.values());
@@ -170,7 +170,11 @@ impl Target<'_> {
         let object = pointer.rsplit_once('/').map_or("", |(object, _)| object);
         let has_object = |value: &&&Value| value.pointer(object).is_some_and(Value::is_object);
         let named = values.iter().find(has_object).or(values.first()).copied();
-        named.or(content.get("example")).cloned().unwrap_or_else(|| json!({}))
+        let mut body = named.or(content.get("example")).cloned().unwrap_or_else(|| json!({}));
+        if let Some(end) = body.get_mut("expires_at") {
+            *end = json!(self.app.service().platform().clock.domain() + chrono::TimeDelta::hours(1));
+        }
+        body
     }
 }
 
