@@ -9,6 +9,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, PayloadConfig};
 use actix_web::{App, HttpServer};
+use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -75,7 +76,8 @@ pub struct Running {
 pub fn platform(config: &Config) -> Result<Platform> {
     let tokens = tokens(&config.token_key(), config.expected_claims())?;
     let parts = parts(&config.database_url, config.pool_max, tokens, config.rate_limit)?;
-    Ok(Platform::new(Parts { retention: config.retention, ..parts }))
+    let pickup_within = config.pickup_within_s.map(|seconds| TimeDelta::seconds(seconds.into()));
+    Ok(Platform::new(Parts { retention: config.retention, pickup_within, ..parts }))
 }
 
 fn tokens(key: &TokenKey, expected: ExpectedClaims) -> Result<Tokens> {
@@ -96,6 +98,7 @@ fn parts(database_url: &str, pool_max: u32, tokens: Tokens, rate_limit: NonZeroU
         metrics: Metrics::new()?,
         leadership: Leadership::default(),
         retention: RetentionConfig::default(),
+        pickup_within: None,
         shutdown: CancellationToken::new(),
         process,
     })

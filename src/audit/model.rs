@@ -25,7 +25,7 @@ string_enum! {
         Limits = "limits",
         /// An idempotency key has one effect, and every effect has a key.
         Keys = "keys",
-        /// The events of a trip are numbered without gaps, are legal transitions, and end in the trip's state.
+        /// The events of a trip are numbered without gaps, are legal transitions, and end in the trip's state; those of a refund end in its.
         Events = "events",
         /// The provider's records match ours, and no authorization is open for a trip that is over.
         Provider = "provider",

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::TimeDelta;
 use rstar::RTree;
 use rstar::primitives::GeomWithData;
 
@@ -21,19 +20,13 @@ pub const NEAREST_MAX: usize = 16;
 const LOOKS: usize = 4;
 
 /// Returns the trips with their candidates: the nearest by great-circle distance whose drive is not too long, in the order of their
-/// drives. No driver is a candidate whose estimated arrival is later than `pickup_within` after the request: the rider has left by then.
-/// After that time a trip has no candidates at all.
+/// drives. No driver is a candidate whose estimated arrival is later than the trip's latest pickup: the rider has left by then. After that
+/// time a trip has no candidates at all.
 ///
 /// A trip's nearest drivers alone would do if no more than [`NEAREST_MAX`] trips compete: each can have one that no other takes.
 /// With more, a driver who is in no trip's list would stay idle. So each driver's nearest trips are added.
-pub fn find(
-    supply: &Supply,
-    map: &StreetMap,
-    trips: &[SearchingTrip],
-    pickup_within: Option<TimeDelta>,
-    now: DomainTime,
-) -> Vec<Search> {
-    let mut drives = Drives::new(map, trips, pickup_within, now);
+pub fn find(supply: &Supply, map: &StreetMap, trips: &[SearchingTrip], now: DomainTime) -> Vec<Search> {
+    let mut drives = Drives::new(map, trips, |trip| eta_max_ms(trip, now));
     let nearest =
         trips.iter().enumerate().map(|(index, trip)| nearest_drivers(supply, &mut drives, (index, trip), now));
     let mut searches: Vec<Search> = nearest.collect();
@@ -46,9 +39,9 @@ pub fn find(
     searches
 }
 
-/// Returns the longest drive to the pickup of a rider who will wait this much longer, in milliseconds; `None` if the rider has left.
-fn eta_max_ms(patience_left: Option<TimeDelta>) -> Option<i64> {
-    let left_ms = patience_left.map_or(ETA_MAX_MS, |left| left.num_milliseconds());
+/// Returns the longest drive to the trip's pickup, in milliseconds; `None` if the rider has left.
+pub(super) fn eta_max_ms(trip: &SearchingTrip, now: DomainTime) -> Option<i64> {
+    let left_ms = trip.pickup_by.map_or(ETA_MAX_MS, |pickup_by| pickup_by.since(now).num_milliseconds());
     (left_ms > 0).then_some(left_ms.min(ETA_MAX_MS))
 }
 
@@ -75,17 +68,25 @@ pub(super) struct Near {
     pub position_age_ms: i64,
 }
 
+impl From<&supply::Candidate> for Near {
+    fn from(found: &supply::Candidate) -> Self {
+        Self {
+            driver: found.driver,
+            position: found.position,
+            distance_m: found.distance_m,
+            position_age_ms: found.age_ms,
+        }
+    }
+}
+
 impl<'a> Drives<'a> {
+    /// `eta_max_ms` returns the longest drive to a trip's pickup, in milliseconds; `None` if no driver may come.
     pub(super) fn new(
         map: &'a StreetMap,
         trips: &[SearchingTrip],
-        pickup_within: Option<TimeDelta>,
-        now: DomainTime,
+        eta_max_ms: impl Fn(&SearchingTrip) -> Option<i64>,
     ) -> Self {
-        let pickup = |trip: &SearchingTrip| Pickup {
-            arrival: map.arrival(trip.pickup),
-            eta_max_ms: eta_max_ms(pickup_within.map(|within| within - now.since(trip.requested_at))),
-        };
+        let pickup = |trip: &SearchingTrip| Pickup { arrival: map.arrival(trip.pickup), eta_max_ms: eta_max_ms(trip) };
         Self { map, pickups: trips.iter().map(pickup).collect(), departures: HashMap::new() }
     }
 
@@ -104,13 +105,7 @@ impl<'a> Drives<'a> {
 
     /// Returns those of the found drivers whose drive to the trip with this index is not too long.
     fn candidates(&mut self, trip: usize, found: &[supply::Candidate]) -> Vec<Candidate> {
-        let near = found.iter().map(|found| Near {
-            driver: found.driver,
-            position: found.position,
-            distance_m: found.distance_m,
-            position_age_ms: found.age_ms,
-        });
-        near.filter_map(|near| self.candidate(trip, near)).collect()
+        found.iter().filter_map(|found| self.candidate(trip, Near::from(found))).collect()
     }
 }
 
@@ -193,7 +188,7 @@ fn add_nearest_trips(
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
+    use chrono::{DateTime, TimeDelta};
     use uuid::Uuid;
 
     use super::*;
@@ -225,7 +220,7 @@ mod tests {
             id: TripId::from(Uuid::from_u128(n)),
             pickup: minutes_away(0),
             class: CLASS,
-            requested_at: now(),
+            pickup_by: None,
             since: now(),
             authorized_at: None,
             offers_made: 0,
@@ -252,7 +247,7 @@ mod tests {
 
     #[test]
     fn trip_has_the_nearest_drivers_within_the_longest_drive() {
-        let found = find(&supply([14, 3, 16]), &StreetMap::default(), &trips(1), None, now());
+        let found = find(&supply([14, 3, 16]), &StreetMap::default(), &trips(1), now());
         let candidates: Vec<_> = found[0].candidates.iter().map(|candidate| candidate.driver).collect();
         assert_eq!(candidates, [driver(1), driver(0)]);
         assert_eq!((found[0].candidates[0].eta.ms + 500) / 1_000, 180);
@@ -263,7 +258,7 @@ mod tests {
         let supply = supply([1; NEAREST_MAX].into_iter().chain([2]));
         let behind = driver(NEAREST_MAX as u128);
         let edges = |trips: Vec<SearchingTrip>| {
-            let found = find(&supply, &StreetMap::default(), &trips, None, now());
+            let found = find(&supply, &StreetMap::default(), &trips, now());
             found.iter().filter(|search| search.candidates.iter().any(|candidate| candidate.driver == behind)).count()
         };
         assert_eq!(edges(trips(NEAREST_MAX as u128)), 0, "each trip can have a nearer one");
@@ -274,7 +269,7 @@ mod tests {
     fn excluded_driver_is_found_beside_the_others() {
         let mut trips = trips(1);
         trips[0].excluded.insert(driver(0));
-        let found = find(&supply([1; NEAREST_MAX + 1]), &StreetMap::default(), &trips, None, now());
+        let found = find(&supply([1; NEAREST_MAX + 1]), &StreetMap::default(), &trips, now());
         assert_eq!(found[0].candidates.len(), NEAREST_MAX + 1);
     }
 
@@ -292,7 +287,7 @@ mod tests {
     #[test]
     fn candidates_are_ranked_by_their_drive_along_the_streets() {
         let supply = supply([1, 20]);
-        let found = find(&supply, &street(300_000, 100_000), &trips(1), None, now());
+        let found = find(&supply, &street(300_000, 100_000), &trips(1), now());
         let candidates = found[0].candidates.iter().map(|candidate| (candidate.driver, candidate.eta.ms));
         // The near driver is faster over the far junction.
         assert_eq!(candidates.collect::<Vec<_>>(), [(driver(1), 100_000), (driver(0), 101_000)]);
@@ -305,7 +300,7 @@ mod tests {
         // Sixteen drivers a minute away have to drive around for too long; the one farther away does not.
         let supply = supply([1; NEAREST_MAX].into_iter().chain([20]));
         let map = street(2 * limit, limit);
-        let found = find(&supply, &map, &trips(1), None, now());
+        let found = find(&supply, &map, &trips(1), now());
         let candidates: Vec<_> = found[0].candidates.iter().map(|candidate| candidate.driver).collect();
         assert_eq!(candidates, [driver(NEAREST_MAX as u128)]);
     }
@@ -314,10 +309,10 @@ mod tests {
     fn driver_who_would_come_after_the_rider_has_left_is_no_candidate() {
         let supply = supply([0, 1, 4]);
         let map = StreetMap::default();
-        let found_after = |waited_s| {
+        let found_after = |waited_s: i64| {
             let mut trips = trips(1);
-            trips[0].requested_at = now() - TimeDelta::seconds(waited_s);
-            let found = find(&supply, &map, &trips, Some(TimeDelta::seconds(600)), now());
+            trips[0].pickup_by = Some(now() + TimeDelta::seconds(600 - waited_s));
+            let found = find(&supply, &map, &trips, now());
             found[0].candidates.iter().map(|candidate| candidate.driver).collect::<Vec<_>>()
         };
         assert_eq!(found_after(300), [driver(0), driver(1), driver(2)]);
@@ -330,10 +325,10 @@ mod tests {
         // The nearest drivers of each trip are sixteen others; the far one's nearest trips are added.
         let mut trips = trips(200);
         for trip in &mut trips[..100] {
-            trip.requested_at = now() - TimeDelta::seconds(500);
+            trip.pickup_by = Some(now() + TimeDelta::seconds(100));
         }
         let supply = supply([1; NEAREST_MAX].into_iter().chain([4]));
-        let found = find(&supply, &StreetMap::default(), &trips, Some(TimeDelta::seconds(600)), now());
+        let found = find(&supply, &StreetMap::default(), &trips, now());
         let has_far = |search: &&Search| search.candidates.iter().any(|one| one.driver == driver(NEAREST_MAX as u128));
         assert_eq!(found[..100].iter().filter(has_far).count(), 0, "they leave before the driver comes");
         assert_eq!(found[100..].iter().filter(has_far).count(), NEAREST_MAX);
@@ -342,7 +337,7 @@ mod tests {
     #[test]
     fn driver_with_a_longer_drive_than_the_longest_is_no_candidate() {
         let limit = u32::try_from(ETA_MAX_MS).expect("small");
-        let found = find(&supply([1, 20]), &street(2 * limit, limit), &trips(1), None, now());
+        let found = find(&supply([1, 20]), &street(2 * limit, limit), &trips(1), now());
         let candidates: Vec<_> = found[0].candidates.iter().map(|candidate| candidate.driver).collect();
         assert_eq!(candidates, [driver(1)]);
     }

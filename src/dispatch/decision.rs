@@ -1,12 +1,15 @@
 //! A decision about a trip, as it is stored and published.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::plan::{Candidate, CandidateVerdict, ConsideredCandidate, CycleSize, Plan, TakenBy};
+use super::unavailable::Unavailable;
 use crate::geo::EtaSource;
 use crate::platform::ids::{DriverId, TripId};
 use crate::platform::match_policy::MatchPolicy;
@@ -34,12 +37,12 @@ pub struct CandidateRow {
     position_age_ms: i64,
     /// The decision.
     verdict: CandidateVerdict,
-    /// The trip that got this driver in the same cycle, or that the driver is busy with. Only with `taken_by_another`, `busy` and
-    /// `refused`.
+    /// The trip that got this driver in the same cycle or was the first that was to be offered to them, or that the driver is busy with.
+    /// Only with `taken_by_another`, `busy` and `refused`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     taken_by: Option<TripId>,
-    /// The plan against an exchange of drivers with that trip. Only with `taken_by_another`.
+    /// The plan against an exchange of drivers with that trip. Only with `taken_by_another`, and if the plan gave the driver to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     exchange: Option<Exchange>,
@@ -86,14 +89,61 @@ pub struct Decision {
     pub plan: Plan,
     /// The real time that finding the edges and the assignment took.
     pub computed: Duration,
-    /// The nearest busy drivers, of a decision without an offer.
-    pub busy: Vec<Candidate>,
+    /// The nearest drivers whom the trip could not have, of a decision without an offer.
+    pub unavailable: Unavailable,
+    /// The offers that the cycle has tried with drivers of the plan's order.
+    attempts: HashMap<DriverId, Attempt>,
+}
+
+/// An offer to a driver that a cycle has tried, whether it was accepted by the database or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// The trip. A driver is tried once in a cycle.
+    trip: TripId,
+    /// Whether the database refused the offer.
+    is_refused: bool,
+}
+
+/// The offers that a cycle has tried: the second choice of one trip may be the first choice of another.
+#[derive(Debug, Default)]
+pub struct Attempts(Mutex<HashMap<DriverId, Attempt>>);
+
+impl Attempts {
+    /// Records that the trip is about to be offered to the driver. Returns false if the cycle has tried the driver already.
+    pub fn try_driver(&self, driver: DriverId, trip: TripId) -> bool {
+        match self.lock().entry(driver) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(entry) => {
+                entry.insert(Attempt { trip, is_refused: false });
+                true
+            }
+        }
+    }
+
+    /// Records that the database refused the offer to this driver.
+    pub fn refused(&self, driver: DriverId) {
+        if let Some(attempt) = self.lock().get_mut(&driver) {
+            attempt.is_refused = true;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<DriverId, Attempt>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Decision {
     /// Makes a decision without busy drivers.
     pub fn new(plan: Plan, computed: Duration) -> Self {
-        Self { plan, computed, busy: Vec::new() }
+        Self { plan, computed, unavailable: Unavailable::default(), attempts: HashMap::new() }
+    }
+
+    /// Adds what the cycle has tried until now with the drivers that the trip was to be offered to.
+    #[must_use]
+    pub fn after(self, attempts: &Attempts) -> Self {
+        let attempts = attempts.lock();
+        let of_driver = |candidate: Candidate| Some((candidate.driver, *attempts.get(&candidate.driver)?));
+        Self { attempts: self.plan.order().into_iter().filter_map(of_driver).collect(), ..self }
     }
 
     pub(super) fn cycle(&self) -> CycleRow {
@@ -103,36 +153,55 @@ impl Decision {
         CycleRow { policy: cycle.policy, trips, drivers, edges, computed_us }
     }
 
-    /// Returns the candidates of a decision that led to an offer.
-    pub(super) fn candidates(&self) -> Vec<CandidateRow> {
-        self.plan.considered(SAVED_MAX).into_iter().map(CandidateRow::from).collect()
+    /// Returns the candidates of a decision that led to an offer to `offered`. The drivers before them in the plan's order were tried too.
+    pub(super) fn candidates(&self, offered: DriverId) -> Vec<CandidateRow> {
+        self.considered(Some(offered), &HashMap::new())
     }
 
-    /// Returns the candidates of a decision that led to no offer, and the trips that busy drivers are engaged on. The database has
-    /// refused all drivers that the plan would have offered the trip to.
+    /// Returns the candidates of a decision that led to no offer, and the trips that drivers are engaged on who are not free. Each driver
+    /// that the plan would have offered the trip to was tried, for this trip or for another one first.
     pub(super) fn candidates_without_offer(&self, engagements: &HashMap<DriverId, TripId>) -> Vec<CandidateRow> {
-        let engaged_on = |driver| engagements.get(&driver).copied().filter(|trip| *trip != self.plan.trip());
-        let tried: Vec<DriverId> = self.tried().map(|candidate| candidate.driver).collect();
-        let mut rows = self.candidates();
-        for row in rows.iter_mut().filter(|row| tried.contains(&row.driver_id)) {
-            (row.verdict, row.taken_by) = (CandidateVerdict::Refused, engaged_on(row.driver_id));
-        }
-        let busy = self.busy.iter().map(|candidate| {
-            let considered =
-                ConsideredCandidate { candidate: *candidate, verdict: CandidateVerdict::Busy, taken_by: None };
-            CandidateRow { taken_by: engaged_on(candidate.driver), ..CandidateRow::from(considered) }
-        });
-        rows.extend(busy);
+        let mut rows = self.considered(None, engagements);
+        let unavailable = |(candidate, verdict): (&Candidate, CandidateVerdict)| {
+            let considered = ConsideredCandidate { candidate: *candidate, verdict, taken_by: None };
+            let taken_by = self.engaged_on(candidate.driver, engagements).filter(|_| verdict == CandidateVerdict::Busy);
+            CandidateRow { taken_by, ..CandidateRow::from(considered) }
+        };
+        let Unavailable { busy, too_late } = &self.unavailable;
+        let busy = busy.iter().map(|candidate| (candidate, CandidateVerdict::Busy));
+        let too_late = too_late.iter().map(|candidate| (candidate, CandidateVerdict::TooLate));
+        rows.extend(busy.chain(too_late).map(unavailable));
         rows
     }
 
     /// Returns the drivers whose engagements explain why there is no offer.
     pub fn unavailable_drivers(&self) -> Vec<DriverId> {
-        self.tried().chain(self.busy.iter().copied()).map(|candidate| candidate.driver).collect()
+        let refused = self.attempts.iter().filter(|(_, attempt)| attempt.is_refused).map(|(driver, _)| *driver);
+        refused.chain(self.unavailable.busy.iter().map(|candidate| candidate.driver)).collect()
     }
 
-    fn tried(&self) -> impl Iterator<Item = Candidate> {
-        self.plan.order().into_iter()
+    /// Returns the candidates of the plan. What was tried with a driver counts more than what was planned.
+    fn considered(&self, offered: Option<DriverId>, engagements: &HashMap<DriverId, TripId>) -> Vec<CandidateRow> {
+        let row = |considered: ConsideredCandidate| {
+            let driver = considered.candidate.driver;
+            let planned = CandidateRow::from(considered);
+            if Some(driver) == offered {
+                return CandidateRow { verdict: CandidateVerdict::Chosen, ..planned };
+            }
+            let (verdict, taken_by) = match self.attempts.get(&driver) {
+                None => return planned,
+                Some(Attempt { is_refused: true, .. }) => {
+                    (CandidateVerdict::Refused, self.engaged_on(driver, engagements))
+                }
+                Some(Attempt { trip, .. }) => (CandidateVerdict::TakenByAnother, Some(*trip)),
+            };
+            CandidateRow { verdict, taken_by, ..planned }
+        };
+        self.plan.considered(SAVED_MAX, offered).into_iter().map(row).collect()
+    }
+
+    fn engaged_on(&self, driver: DriverId, engagements: &HashMap<DriverId, TripId>) -> Option<TripId> {
+        engagements.get(&driver).copied().filter(|trip| *trip != self.plan.trip())
     }
 }
 
@@ -163,4 +232,74 @@ impl From<ConsideredCandidate> for CandidateRow {
 
 fn whole_seconds(ms: i64) -> i64 {
     (ms + 999) / 1_000
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::super::plan::{Search, plan};
+    use super::*;
+    use crate::geo::Eta;
+    use crate::platform::clock::DomainTime;
+
+    fn driver(n: u128) -> DriverId {
+        DriverId::from(Uuid::from_u128(n))
+    }
+
+    fn trip(n: u128) -> TripId {
+        TripId::from(Uuid::from_u128(n))
+    }
+
+    /// The decision for trip 1, whose drivers 7, 8 and 9 are farther and farther away.
+    fn decision() -> Decision {
+        let now = DomainTime::new(DateTime::UNIX_EPOCH);
+        let candidate = |(n, eta_s): (u128, i64)| Candidate {
+            driver: driver(n),
+            distance_m: 5 * eta_s,
+            eta: Eta { ms: 1_000 * eta_s, source: EtaSource::Estimate },
+            position_age_ms: 0,
+        };
+        let candidates = [(7, 60), (8, 120), (9, 180)].into_iter().map(candidate).collect();
+        let search = Search { trip: trip(1), since: now, excluded: HashSet::new(), candidates };
+        let plans = plan(MatchPolicy::Batched, vec![search], now).plans();
+        Decision::new(plans.into_iter().next().expect("one trip"), Duration::ZERO)
+    }
+
+    fn verdicts(rows: &[CandidateRow]) -> Vec<(CandidateVerdict, Option<TripId>)> {
+        rows.iter().map(|row| (row.verdict, row.taken_by)).collect()
+    }
+
+    use CandidateVerdict::{Chosen, Farther, Refused, TakenByAnother};
+
+    #[test]
+    fn driver_whom_another_trip_tried_first_was_not_asked_and_is_not_refused() {
+        let attempts = Attempts::default();
+        assert!(attempts.try_driver(driver(7), trip(1)) && attempts.try_driver(driver(8), trip(2)));
+        assert!(!attempts.try_driver(driver(8), trip(1)), "a driver is tried once in a cycle");
+        attempts.refused(driver(7));
+        assert!(attempts.try_driver(driver(9), trip(3)));
+        attempts.refused(driver(9));
+        let decision = decision().after(&attempts);
+        let engagements = HashMap::from([(driver(7), trip(4)), (driver(9), trip(1))]);
+        let rows = decision.candidates_without_offer(&engagements);
+        assert_eq!(
+            verdicts(&rows),
+            [(Refused, Some(trip(4))), (TakenByAnother, Some(trip(2))), (Refused, None)],
+            "the third was refused to another trip, and is engaged on this one"
+        );
+    }
+
+    #[test]
+    fn driver_with_the_offer_is_chosen_and_one_before_them_refused() {
+        let attempts = Attempts::default();
+        assert!(attempts.try_driver(driver(7), trip(1)));
+        attempts.refused(driver(7));
+        assert!(attempts.try_driver(driver(8), trip(1)));
+        let rows = decision().after(&attempts).candidates(driver(8));
+        assert_eq!(verdicts(&rows), [(Refused, None), (Chosen, None), (Farther, None)]);
+    }
 }

@@ -313,6 +313,15 @@ mod tests {
     }
 
     #[test]
+    fn driver_who_has_followed_a_hint_gets_no_other() {
+        let drivers = idle_at(&[4]);
+        let plan =
+            |sent: &[SentHint]| plan(&StreetMap::default(), &balances(&[(0, 5)], &drivers), &drivers, sent, now());
+        assert!(plan(&[sent(0, 4)]).is_empty());
+        assert_eq!(plan(&[]).len(), 1, "without a hint they are to spare");
+    }
+
+    #[test]
     fn driver_stays_where_demand_is_expected_and_where_the_drive_is_too_long() {
         let drivers = idle_at(&[1, 1, 40]);
         let found = plan(&StreetMap::default(), &balances(&[(0, 5), (1, 1)], &drivers), &drivers, &[], now());

@@ -6,13 +6,13 @@
 
 pub mod assignment;
 pub mod backlog;
-pub mod busy;
 pub mod candidates;
 pub mod decision;
 pub mod hints;
 pub mod plan;
 pub mod routes;
 pub mod store;
+pub mod unavailable;
 pub mod wait;
 pub mod worker;
 pub mod zone_cycle;

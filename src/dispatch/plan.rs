@@ -52,14 +52,16 @@ string_enum! {
         Chosen = "chosen",
         /// Another driver was chosen.
         Farther = "farther",
-        /// Another trip of the cycle gets this driver.
+        /// Another trip of the cycle gets this driver, or was the first that was to be offered to them.
         TakenByAnother = "taken_by_another",
         /// The driver declined this trip, let its offer expire, or was unassigned from it.
         Excluded = "excluded",
         /// The driver has an offer or a trip. Only in a decision without an offer.
         Busy = "busy",
-        /// The database refused the offer: the driver was no longer free. Only in a decision without an offer.
+        /// The database refused an offer to this driver in this cycle: they were no longer free, or another transaction had locked them.
         Refused = "refused",
+        /// The driver is free, and would come later than the rider waits. Only in a decision without an offer.
+        TooLate = "too_late",
     }
 }
 
@@ -238,15 +240,17 @@ impl Plan {
         all().filter(|candidate| candidate.driver == chosen).chain(all().filter(is_next)).collect()
     }
 
-    /// Returns the first `max` candidates and the chosen one, with the decision about each.
-    pub fn considered(&self, max: usize) -> Vec<ConsideredCandidate> {
+    /// Returns the first `max` candidates, the chosen one and `offered`, with the decision about each.
+    pub fn considered(&self, max: usize, offered: Option<DriverId>) -> Vec<ConsideredCandidate> {
         let decide = |candidate: &Candidate| ConsideredCandidate {
             candidate: *candidate,
             verdict: self.verdict(candidate),
             taken_by: self.taken_by(candidate),
         };
-        let is_wanted =
-            |(index, candidate): &(usize, &Candidate)| *index < max || Some(candidate.driver) == self.chosen();
+        let is_wanted = |(index, candidate): &(usize, &Candidate)| {
+            let driver = Some(candidate.driver);
+            *index < max || driver == self.chosen() || driver == offered
+        };
         self.search().candidates.iter().enumerate().filter(is_wanted).map(|(_, candidate)| decide(candidate)).collect()
     }
 

@@ -47,7 +47,7 @@ struct MatchCycleBody {
     skip_cost_ms: Option<i64>,
     /// What this search waited for until its offer; `null` without an offer.
     search_time: Option<SearchTime>,
-    /// The number of candidates considered, and of busy drivers named.
+    /// The number of candidates considered, and of busy and late drivers named.
     #[schema(minimum = 0)]
     considered: usize,
     /// The candidates. Operators see all of them; a rider sees only the one with the offer, a driver only themselves, and neither sees
@@ -72,6 +72,8 @@ struct SearchTime {
 struct ExplainBody {
     /// The trip.
     trip_id: TripId,
+    /// The latest pickup (domain time): a driver who would come later gets no offer, and the search ends then. `null` without a limit.
+    pickup_by: Option<DomainTime>,
     /// Its match cycles, oldest first.
     #[schema(max_items = 1000)]
     match_cycles: Vec<MatchCycleBody>,
@@ -82,8 +84,8 @@ struct ExplainBody {
 /// Returns the match cycles of the trip that decided about an offer: how large the cycle was, how long the trip had waited, the
 /// candidates with their drive and cost, and why each was chosen or not. If another trip got a nearer driver, `exchange` has what both
 /// trips cost by the plan, and what they would cost if they exchanged drivers. A decision about a trip without a free driver names the
-/// nearest busy ones, with the trips that they have. These are the decisions as they were made; nothing is
-/// computed anew. Of the cycles without an offer in a row the last one is kept.
+/// nearest busy ones, with the trips that they have, and the nearest free ones who would come after `pickup_by`. These are the decisions
+/// as they were made; nothing is computed anew. Of the cycles without an offer in a row the last one is kept.
 #[utoipa::path(get, path = "/v1/trips/{trip_id}/explain", tag = "trips", operation_id = "explain_trip",
     security(("rider" = []), ("driver" = []), ("ops" = [])),
     params(("trip_id" = TripId, Path, description = "The trip")),
@@ -91,14 +93,15 @@ struct ExplainBody {
 async fn explain(request: Request<Participants>) -> HttpResult {
     let input = (request.id::<TripId>("trip_id")?, request.caller());
     let (trip_id, caller) = input;
-    let cycles = request.platform.db.read(input, |conn, (trip, caller)| Box::pin(find(conn, *trip, *caller))).await?;
+    let (pickup_by, cycles) =
+        request.platform.db.read(input, |conn, (trip, caller)| Box::pin(find(conn, *trip, *caller))).await?;
     let match_cycles = cycles.into_iter().map(|cycle| render(cycle, caller)).collect();
-    Ok(HttpResponse::Ok().json(ExplainBody { trip_id, match_cycles }))
+    Ok(HttpResponse::Ok().json(ExplainBody { trip_id, pickup_by, match_cycles }))
 }
 
-async fn find(conn: &mut Conn, trip: TripId, caller: Caller) -> Result<Vec<MatchCycle>> {
-    crate::trips::store::find_visible(conn, trip, caller).await?;
-    store::match_cycles(conn, trip).await
+async fn find(conn: &mut Conn, trip: TripId, caller: Caller) -> Result<(Option<DomainTime>, Vec<MatchCycle>)> {
+    let found = crate::trips::store::find_visible(conn, trip, caller).await?;
+    Ok((found.pickup_by, store::match_cycles(conn, trip).await?))
 }
 
 fn render(cycle: MatchCycle, caller: Caller) -> MatchCycleBody {

@@ -25,8 +25,8 @@ pub struct SearchingTrip {
     pub id: TripId,
     pub pickup: Position,
     pub class: VehicleClass,
-    /// When it was requested.
-    pub requested_at: DomainTime,
+    /// The latest pickup; `None` without a limit.
+    pub pickup_by: Option<DomainTime>,
     /// When it was first searched for.
     pub since: DomainTime,
     /// When its payment was authorized (real time).
@@ -58,7 +58,7 @@ pub async fn searching_trips(
     ids: &[Uuid],
 ) -> Result<Vec<Result<SearchingTrip, (TripId, Error)>>> {
     let rows = sqlx::query!(
-        r#"select id as "id: TripId", pickup_lat, pickup_lon, class, requested_at as "requested_at: DomainTime",
+        r#"select id as "id: TripId", pickup_lat, pickup_lon, class, pickup_by as "pickup_by: DomainTime",
                   searching_since as "since: DomainTime", authorized_at as "authorized_at: MachineTime", offers_made
            from trips where id = any($1) and state = 'searching'"#,
         ids,
@@ -79,7 +79,7 @@ pub async fn searching_trips(
             id: row.id,
             pickup: position.map_err(|error| impossible("pickup_lat", error.to_string()))?,
             class: class.ok_or_else(|| impossible("class", row.class.clone()))?,
-            requested_at: row.requested_at,
+            pickup_by: row.pickup_by,
             since: row.since.ok_or_else(|| impossible("searching_since", "null while searching".to_owned()))?,
             authorized_at: row.authorized_at,
             offers_made: row.offers_made,
@@ -133,7 +133,7 @@ pub async fn save_cycle(conn: &mut PgConnection, decision: &Decision, chosen: Ch
         now as _,
         chosen.offer.uuid(),
         chosen.driver.uuid(),
-        json!(decision.candidates()),
+        json!(decision.candidates(chosen.driver)),
         json!(decision.cycle()),
         decision.plan.waited_ms(),
         decision.plan.skip_ms(),

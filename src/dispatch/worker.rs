@@ -1,18 +1,16 @@
 //! The match cycle: brings the backlog up to date, finds candidates, plans, and writes the offers.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use futures_util::stream::{self, StreamExt};
 
 use super::backlog::Backlog;
-use super::busy;
 use super::candidates;
-use super::decision::Decision;
+use super::decision::{Attempts, Decision};
 use super::plan::{Candidate, Search, plan};
 use super::store::{self, Chosen, SearchingTrip};
+use super::unavailable;
 use super::wait::Wait;
 use crate::geo::{EtaSource, Router};
 use crate::platform::Platform;
@@ -33,8 +31,8 @@ use crate::trips::{Offer, Trip};
 /// The maximum number of offers written concurrently.
 const CONCURRENT_MAX: usize = 8;
 
-/// The most trips of a cycle whose busy drivers are looked for: each is a street search, and the next cycle waits for them.
-const BUSY_TRIPS_MAX: usize = 20;
+/// The most trips of a cycle whose unavailable drivers are looked for: each is a street search, and the next cycle waits for them.
+const EXPLAINED_TRIPS_MAX: usize = 20;
 
 /// The dependencies of the dispatch worker.
 #[derive(Debug, Clone)]
@@ -44,8 +42,6 @@ pub struct Dispatch {
     pub supply: Arc<Supply>,
     pub router: Arc<Router>,
     pub policy: MatchPolicy,
-    /// The latest estimated pickup, from the request; `None` if there is no limit.
-    pub pickup_within: Option<TimeDelta>,
     /// The trips that could not be read or offered.
     pub backoff: Arc<RowBackoff<TripId>>,
 }
@@ -53,9 +49,8 @@ pub struct Dispatch {
 impl Dispatch {
     /// Builds the worker's dependencies.
     pub fn new(platform: Platform, supply: Arc<Supply>, router: Arc<Router>, config: &Config) -> Self {
-        let pickup_within = config.pickup_within_s.map(|seconds| TimeDelta::seconds(seconds.into()));
         let backoff = Arc::new(RowBackoff::new("dispatch"));
-        Self { platform, supply, router, policy: config.match_policy, pickup_within, backoff }
+        Self { platform, supply, router, policy: config.match_policy, backoff }
     }
 }
 
@@ -83,8 +78,8 @@ pub async fn run_once(dispatch: &Dispatch, backlog: &mut Backlog, triggered_at: 
     let found = found.into_iter().map(|decision| (backlog.wait(decision.plan.trip(), triggered_at), decision));
     let found: Vec<(Wait, Decision)> = found.collect();
     backlog.leave_out(empty.iter().map(|decision| &decision.plan), began_at);
-    let taken = Mutex::new(HashSet::new());
-    let cycle = &RunningCycle { dispatch, epoch, batch_size, taken: &taken };
+    let attempts = &Attempts::default();
+    let cycle = &RunningCycle { dispatch, epoch, batch_size, attempts };
     let offers =
         stream::iter(found).map(|(wait, decision)| async move { (wait, cycle.offer_in_order(decision, wait).await) });
     for (wait, end) in offers.buffer_unordered(CONCURRENT_MAX).collect::<Vec<_>>().await {
@@ -100,7 +95,8 @@ pub async fn run_once(dispatch: &Dispatch, backlog: &mut Backlog, triggered_at: 
                 backlog.keep_waiting(trip, wait);
                 outcome += backoff.postpone(platform, &trip, Obstacle::Locked, &"a driver is locked");
             }
-            OfferEnd::NoDriver(decision) => empty.push(decision),
+            // Each offer of the cycle has ended.
+            OfferEnd::NoDriver(decision) => empty.push(decision.after(attempts)),
         }
     }
     save_empty(dispatch, backlog, empty, now).await?;
@@ -110,11 +106,11 @@ pub async fn run_once(dispatch: &Dispatch, backlog: &mut Backlog, triggered_at: 
 
 /// Finds the candidates of the trips and plans, on a thread of its own: it computes for up to a tenth of a second.
 async fn decide(dispatch: &Dispatch, trips: Vec<SearchingTrip>, now: DomainTime) -> Result<Vec<Decision>> {
-    let Dispatch { platform, supply, router, policy, pickup_within, .. } = dispatch.clone();
+    let Dispatch { platform, supply, router, policy, .. } = dispatch.clone();
     let decisions = tokio::task::spawn_blocking(move || {
         let metrics = &platform.metrics.dispatch;
         let watch = Stopwatch::start();
-        let searches = candidates::find(&supply, &router.map(), &trips, pickup_within, now);
+        let searches = candidates::find(&supply, &router.map(), &trips, now);
         observe_drives(&platform.metrics, &searches);
         let found = watch.elapsed();
         metrics.observe_phase("candidates", found);
@@ -136,13 +132,14 @@ fn observe_drives(metrics: &Metrics, searches: &[Search]) {
     }
 }
 
-/// Saves the decisions without an offer, each trip's every few seconds, for `explain`, with the busy drivers near these trips.
+/// Saves the decisions without an offer, each trip's every few seconds, for `explain`, with the drivers near these trips whom they
+/// could not have.
 async fn save_empty(dispatch: &Dispatch, backlog: &mut Backlog, empty: Vec<Decision>, now: DomainTime) -> Result<()> {
     let due = backlog.to_record(empty, dispatch.platform.clock.machine());
     if due.is_empty() {
         return Ok(());
     }
-    let due = with_busy_drivers(dispatch, backlog, due, now).await?;
+    let due = with_unavailable_drivers(dispatch, backlog, due, now).await?;
     let db = dispatch.platform.db.waiting_briefly();
     let save = db.transaction((due, now), |tx, (due, now)| {
         Box::pin(async move {
@@ -154,25 +151,26 @@ async fn save_empty(dispatch: &Dispatch, backlog: &mut Backlog, empty: Vec<Decis
     save.await
 }
 
-/// Adds the nearest busy drivers to the decisions about trips without a free driver, on a thread of its own.
-async fn with_busy_drivers(
+/// Adds the nearest unavailable drivers to the decisions about trips without a free driver, on a thread of its own.
+async fn with_unavailable_drivers(
     dispatch: &Dispatch,
     backlog: &Backlog,
     mut due: Vec<Decision>,
     now: DomainTime,
 ) -> Result<Vec<Decision>> {
-    let lacking = (0..due.len()).filter(|index| due[*index].plan.lacks_free_drivers()).take(BUSY_TRIPS_MAX);
+    let lacking = (0..due.len()).filter(|index| due[*index].plan.lacks_free_drivers()).take(EXPLAINED_TRIPS_MAX);
     let lacking: Vec<usize> = lacking.collect();
     let found = lacking.into_iter().filter_map(|index| Some((index, backlog.find(due[index].plan.trip())?.clone())));
     let (indices, trips): (Vec<usize>, Vec<SearchingTrip>) = found.unzip();
     if trips.is_empty() {
         return Ok(due);
     }
-    let Dispatch { supply, router, pickup_within, .. } = dispatch.clone();
-    let found = tokio::task::spawn_blocking(move || busy::find(&supply, &router.map(), &trips, pickup_within, now));
-    let found = found.await.map_err(|error| Error::Bug(format!("the busy drivers of a match cycle: {error}")))?;
-    for (index, busy) in indices.into_iter().zip(found) {
-        due[index].busy = busy;
+    let Dispatch { supply, router, .. } = dispatch.clone();
+    let found = tokio::task::spawn_blocking(move || unavailable::find(&supply, &router.map(), &trips, now));
+    let found =
+        found.await.map_err(|error| Error::Bug(format!("the unavailable drivers of a match cycle: {error}")))?;
+    for (index, unavailable) in indices.into_iter().zip(found) {
+        due[index].unavailable = unavailable;
     }
     Ok(due)
 }
@@ -196,8 +194,7 @@ struct RunningCycle<'a> {
     dispatch: &'a Dispatch,
     epoch: i64,
     batch_size: &'static str,
-    /// Drivers that a trip of this cycle has tried: the second choice of one trip may be the first choice of another.
-    taken: &'a Mutex<HashSet<DriverId>>,
+    attempts: &'a Attempts,
 }
 
 /// How offering a trip to the drivers of its plan ended.
@@ -217,7 +214,7 @@ impl RunningCycle<'_> {
         let trip_id = decision.plan.trip();
         let mut is_driver_locked = false;
         for candidate in decision.plan.order() {
-            if !self.taken.lock().unwrap_or_else(PoisonError::into_inner).insert(candidate.driver) {
+            if !self.attempts.try_driver(candidate.driver, trip_id) {
                 continue;
             }
             match self.offer(&decision, &candidate, wait).await {
@@ -229,6 +226,7 @@ impl RunningCycle<'_> {
                 Err(Error::Refused(refusal)) if refusal.code == Code::DriverUnavailable => {
                     let why = refusal.more.get("why").and_then(|why| why.as_str()).unwrap_or("unknown").to_owned();
                     platform.metrics.dispatch.candidates_refused.with_label_values(&[&why]).inc();
+                    self.attempts.refused(candidate.driver);
                     if why == "locked" {
                         is_driver_locked = true;
                         continue;
@@ -260,7 +258,8 @@ impl RunningCycle<'_> {
         };
         let trip_id = new.trip_id;
         let db = platform.db.waiting_briefly();
-        let offered = db.transaction((new, decision.clone(), wait), |tx, (new, decision, wait)| {
+        let decision = decision.clone().after(self.attempts);
+        let offered = db.transaction((new, decision, wait), |tx, (new, decision, wait)| {
             Box::pin(async move {
                 if !store::lock_searching(tx, new.trip_id).await? {
                     return Ok(None);

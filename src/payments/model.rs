@@ -280,7 +280,7 @@ pub struct Refund {
     pub allow_new_key: bool,
     /// The fencing token of the latest lease.
     pub lease_token: i64,
-    /// The trace of what last asked for work on its payment.
+    /// The trace of what last asked for work on it.
     pub trace_id: Option<String>,
 }
 

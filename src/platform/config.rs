@@ -83,7 +83,7 @@ pub struct Config {
     #[arg(long, env = "RIDEMATCH_MATCH_POLICY", default_value = "batched", value_parser = match_policy)]
     pub match_policy: MatchPolicy,
 
-    /// Latest estimated pickup, in seconds after the request: a driver who would come later gets no offer; by default no limit
+    /// Latest estimated pickup, in seconds after the request: a driver who would come later gets no offer, and the search ends then; by default none
     #[arg(long, env = "RIDEMATCH_PICKUP_WITHIN_S", value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(60..=86_400))]
     pub pickup_within_s: Option<u32>,

@@ -64,10 +64,11 @@ pub fn session_options(url: &str) -> Result<PgConnectOptions> {
 /// A connection, inside or outside of a transaction.
 pub type Conn = PgConnection;
 
-/// The connection pool, and the runtime that its work runs on.
+/// The connections, and the runtime that its work runs on.
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: PgPool,
+    listener: PgPool,
     tasks: TaskTracker,
     runtime: Handle,
     hub: WakeHub,
@@ -75,17 +76,19 @@ pub struct Db {
 }
 
 impl Db {
-    /// Opens a pool of at most `connections_max` connections. They are made on demand.
+    /// Opens at most `connections_max` connections, one of them in a pool for the listener alone. They are made on demand.
     ///
     /// # Errors
     /// If `url` is not a PostgreSQL URL.
     pub fn open(url: &str, connections_max: u32, hub: WakeHub) -> Result<Self> {
         let options = session_options(url)?.options([STATEMENT_TIMEOUT]);
         let pool = PgPoolOptions::new()
-            .max_connections(connections_max)
+            .max_connections(connections_max.saturating_sub(1).max(1))
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with(options);
-        Ok(Self { pool, tasks: TaskTracker::new(), runtime: Handle::current(), hub, waits_briefly: false })
+            .connect_lazy_with(options.clone());
+        let listener =
+            PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT).connect_lazy_with(options);
+        Ok(Self { pool, listener, tasks: TaskTracker::new(), runtime: Handle::current(), hub, waits_briefly: false })
     }
 
     /// Returns a handle for workers: its transactions wait for a lock for at most 200 ms.
@@ -94,9 +97,14 @@ impl Db {
         Self { waits_briefly: true, ..self.clone() }
     }
 
-    /// The pool, for the listener and for gauges.
+    /// The pool of all work, for gauges.
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// The pool of the one connection on which the process listens for wakes.
+    pub fn listener(&self) -> &PgPool {
+        &self.listener
     }
 
     /// The in-process wakes that a commit triggers.
@@ -237,15 +245,14 @@ impl Db {
         Ok(tx)
     }
 
-    /// Takes all connections of the pool but `conn` and the one on which the process listens for wakes, which locks nothing. Until they
-    /// are dropped, the transaction on `conn` runs alone in this process, and other work waits for a connection. `conn` must hold no
-    /// lock yet: others may wait for it.
+    /// Takes all connections of the pool but `conn`. Until they are dropped, the transaction on `conn` runs alone in this process, and other
+    /// work waits for a connection. `conn` must hold no lock yet: others may wait for it. The listener's connection locks nothing.
     ///
     /// # Errors
     /// [`Code::Unavailable`] if other work does not end within 15 s; an error of the connection.
     #[cfg(feature = "sandbox")]
     pub async fn other_connections(&self, conn: &mut PgConnection) -> Result<Vec<PoolConnection<Postgres>>> {
-        let others = usize::try_from(self.pool.options().get_max_connections().saturating_sub(2)).unwrap_or(usize::MAX);
+        let others = usize::try_from(self.pool.options().get_max_connections().saturating_sub(1)).unwrap_or(usize::MAX);
         let waited = super::clock::Stopwatch::start();
         let mut taken = Vec::new();
         while taken.len() < others {
@@ -273,6 +280,7 @@ impl Db {
         self.tasks.close();
         self.tasks.wait().await;
         self.pool.close().await;
+        self.listener.close().await;
     }
 
     /// The number of running tasks.

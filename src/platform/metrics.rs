@@ -291,8 +291,8 @@ impl Registrar<'_> {
 pub fn update_process_gauges(platform: &Platform) {
     let metrics = &platform.metrics;
     let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let pool = platform.db.pool();
-    metrics.pool_connections.with_label_values(&["open"]).set(i64::from(pool.size()));
+    let (pool, listener) = (platform.db.pool(), platform.db.listener());
+    metrics.pool_connections.with_label_values(&["open"]).set(i64::from(pool.size() + listener.size()));
     metrics.pool_connections.with_label_values(&["idle"]).set(whole(pool.num_idle()));
     metrics.tasks.set(whole(platform.db.tasks_running()));
     metrics.streams.followed.set(whole(platform.db.wake_hub().subscribed()));

@@ -51,6 +51,8 @@ pub struct Parts {
     pub metrics: metrics::Metrics,
     pub leadership: leader::Leadership,
     pub retention: config::RetentionConfig,
+    /// The latest pickup, from the request, of the trips that are requested; `None` if there is no limit.
+    pub pickup_within: Option<chrono::TimeDelta>,
     /// Cancelled at shutdown: streams end, workers finish their run.
     pub shutdown: tokio_util::sync::CancellationToken,
     /// The id of this process, new at each start.

@@ -195,7 +195,7 @@ pub async fn send(conn: &mut sqlx::PgConnection, text: &str) -> super::error::Re
 /// # Errors
 /// The cause of the lost connection.
 pub async fn listen(db: &super::db::Db, process: &str) -> super::error::Result<()> {
-    let mut listener = sqlx::postgres::PgListener::connect_with(db.pool()).await?;
+    let mut listener = sqlx::postgres::PgListener::connect_with(db.listener()).await?;
     listener.listen(CHANNEL).await?;
     loop {
         let Ok(notification) = tokio::time::timeout(LISTENER_CHECK, listener.recv()).await else {

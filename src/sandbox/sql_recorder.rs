@@ -3,7 +3,7 @@
 //! sqlx logs every query as a `tracing` event, and [`SqlRecorder::layer`] records those events. They include BEGIN and COMMIT,
 //! because `platform::db` sends both as statements of its own. They never include values.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -150,8 +150,12 @@ impl SqlRecorder {
     pub fn of_trip(&self, trip: TripId, trace_ids: &BTreeSet<String>) -> Vec<RecordedRequest> {
         let (requests, runs) = self.copies();
         let mut found = newest(&runs, RUNS_SHOWN_MAX, |one| one.trip_id == Some(trip));
-        for trace_id in trace_ids {
-            found.extend(newest(&requests, SHOWN_MAX, |one| one.trace_id == *trace_id));
+        let mut wanted: BTreeMap<&str, usize> = trace_ids.iter().map(|trace| (trace.as_str(), SHOWN_MAX)).collect();
+        for request in requests.iter().rev().map(|one| lock(one)) {
+            if let Some(left @ 1..) = wanted.get_mut(request.trace_id.as_str()) {
+                *left -= 1;
+                found.push(request.clone());
+            }
         }
         found
     }

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod deadlines;
+mod objects;
 mod reset;
 mod rides;
 mod streets;
@@ -9,6 +10,7 @@ mod timeline;
 
 pub use attempts::*;
 pub use deadlines::*;
+pub use objects::*;
 pub use reset::*;
 pub use rides::*;
 pub use streets::*;

@@ -15,7 +15,7 @@ use crate::platform::ids::PaymentId;
 use crate::platform::money::Money;
 use crate::platform::names::string_enum;
 
-/// The most items of a timeline; the oldest are left out.
+/// The most items of a timeline: the newest.
 pub const ITEMS_MAX: usize = 500;
 
 /// The longest text of an item, characters.
@@ -59,7 +59,7 @@ pub struct TimelineItem {
     /// What the provider or the subscriber answered, or the id of the provider's event; `null` if there is nothing to say.
     #[schema(max_length = 300)]
     detail: Option<String>,
-    /// When it started (machine time).
+    /// When it started (machine time). Of an event from before machine times were kept: its domain time.
     at: MachineTime,
     /// When it happened (domain time); `null` of what only the machine knows.
     domain_at: Option<DomainTime>,
@@ -89,6 +89,8 @@ pub struct Sources {
     pub webhooks_out: Vec<TimelineCall>,
     /// The postings.
     pub postings: Vec<TimelinePosting>,
+    /// How many older rows of the database are not among these.
+    pub left_out: usize,
 }
 
 impl Sources {
@@ -99,9 +101,9 @@ impl Sources {
         self.events.iter().filter_map(|event| event.trace_id.clone()).chain(of_calls).collect()
     }
 
-    /// Returns the items, the oldest first, and how many of the oldest are left out.
+    /// Returns the items, the oldest first, and how many older ones are left out.
     pub fn items(self, recorded: Vec<RecordedRequest>) -> (Vec<TimelineItem>, usize) {
-        let Self { events, provider_calls, webhooks_in, webhooks_out, postings } = self;
+        let Self { events, provider_calls, webhooks_in, webhooks_out, postings, left_out: not_read } = self;
         let mut items: Vec<_> = postings.into_iter().map(|posting| posting_item(posting, &events)).collect();
         items.extend(events.into_iter().map(event_item));
         items.extend(provider_calls.into_iter().map(|call| call_item(TimelineKind::ProviderCall, call)));
@@ -110,7 +112,7 @@ impl Sources {
         items.extend(recorded.into_iter().map(recorded_item));
         items.sort_by_key(|item| item.at);
         let left_out = items.len().saturating_sub(ITEMS_MAX);
-        (items.split_off(left_out), left_out)
+        (items.split_off(left_out), not_read + left_out)
     }
 }
 
@@ -161,10 +163,12 @@ fn call_item(kind: TimelineKind, call: TimelineCall) -> TimelineItem {
     }
 }
 
-/// Returns the item of a posting, at the last event that is not later in domain time. That event has its trace if both have the same time.
+/// Returns the item of a posting, at the last event that is not later in domain time, or else at the first one. That event has its trace if
+/// both have the same time.
 fn posting_item(posting: TimelinePosting, events: &[TimelineEvent]) -> TimelineItem {
     let before = events.iter().filter(|event| event.at <= posting.posted_at).max_by_key(|event| event.at);
-    let at = before.map_or_else(|| MachineTime::new(posting.posted_at.utc()), |event| event.made_at);
+    let near = before.or_else(|| events.iter().min_by_key(|event| event.at));
+    let at = near.map_or_else(|| MachineTime::new(posting.posted_at.utc()), |event| event.made_at);
     let cause = before.filter(|event| event.at == posting.posted_at);
     TimelineItem {
         label: posting.kind,
@@ -223,12 +227,13 @@ mod tests {
             // Domain time is a day ahead and runs ten times as fast.
             at: DomainTime::new(at(86_400 + 10 * seconds)),
             made_at: MachineTime::new(at(seconds)),
+            total: 1,
         }
     }
 
     fn posting(domain_seconds: i64) -> TimelinePosting {
         let posted_at = DomainTime::new(at(domain_seconds));
-        TimelinePosting { kind: "charge".to_owned(), amount: 700, currency: "USD".to_owned(), posted_at }
+        TimelinePosting { kind: "charge".to_owned(), amount: 700, currency: "USD".to_owned(), posted_at, total: 1 }
     }
 
     use TimelineKind::{Posting, TripEvent};
@@ -236,20 +241,24 @@ mod tests {
     #[test]
     fn posting_stands_at_the_event_of_its_transaction() {
         let events = vec![event(1, "a"), event(2, "b")];
-        let sources = Sources { events, postings: vec![posting(86_420), posting(86_415)], ..Sources::default() };
+        let sources =
+            Sources { events, postings: vec![posting(86_420), posting(86_415), posting(86_405)], ..Sources::default() };
         let (items, left_out) = sources.items(Vec::new());
         let shown: Vec<_> =
             items.iter().map(|item| (item.kind, item.at.utc().timestamp(), item.trace_id.as_deref())).collect();
         let later = (Posting, 2, Some("b"));
-        assert_eq!(shown, [(Posting, 1, None), (TripEvent, 1, Some("a")), later, (TripEvent, 2, Some("b"))]);
-        assert_eq!((left_out, items[1].outcome.as_deref()), (0, Some("in_progress → completed")));
+        assert_eq!(
+            shown,
+            [(Posting, 1, None), (Posting, 1, None), (TripEvent, 1, Some("a")), later, (TripEvent, 2, Some("b"))]
+        );
+        assert_eq!((left_out, items[2].outcome.as_deref()), (0, Some("in_progress → completed")));
     }
 
     #[test]
     fn oldest_items_are_left_out() {
         let many = (0..).take(ITEMS_MAX + 3).map(|second| event(second, "a")).collect();
-        let (items, left_out) = Sources { events: many, ..Sources::default() }.items(Vec::new());
-        assert_eq!((items.len(), left_out), (ITEMS_MAX, 3));
+        let (items, left_out) = Sources { events: many, left_out: 4, ..Sources::default() }.items(Vec::new());
+        assert_eq!((items.len(), left_out), (ITEMS_MAX, 3 + 4), "with those that were not read");
         assert_eq!(items[0].at, MachineTime::new(at(3)));
     }
 }

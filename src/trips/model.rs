@@ -244,6 +244,7 @@ pub struct Trip {
     pub cancelled_by: Option<ActorKind>,
     pub requested_at: DomainTime,
     pub authorized_at: Option<MachineTime>,
+    pub pickup_by: Option<DomainTime>,
     pub search_deadline_at: Option<DomainTime>,
     pub searching_since: Option<DomainTime>,
     pub assigned_at: Option<DomainTime>,

@@ -13,7 +13,7 @@ use crate::pricing::{Tariff, waiting_charge};
 
 /// The time to authorize the payment. The trip then ends as `payment_failed`.
 pub const PAYMENT_TIMEOUT: TimeDelta = TimeDelta::seconds(60);
-/// The longest search for a driver. It starts again when a driver is unassigned.
+/// The longest search for a driver. It starts again when a driver is unassigned. A search ends at the trip's latest pickup at the latest.
 pub const SEARCH_MAX: TimeDelta = TimeDelta::seconds(600);
 /// The most offers for one trip.
 pub const OFFERS_MAX: i16 = 20;
@@ -158,7 +158,9 @@ impl Trip {
         Ok(self.search_until(self.required("search_deadline_at", self.search_deadline_at)?, now))
     }
 
+    /// Searches until `deadline`, or until no driver can be at the pickup in time any more.
     fn search_until(&mut self, deadline: DomainTime, now: DomainTime) -> MoneyEffect {
+        let deadline = self.pickup_by.map_or(deadline, |pickup_by| deadline.min(pickup_by));
         self.state = State::Searching;
         self.search_deadline_at = Some(deadline);
         self.searching_since.get_or_insert(now);

@@ -46,6 +46,7 @@ fn trip(state: State) -> Trip {
         cancelled_by: None,
         requested_at: at(0),
         authorized_at: None,
+        pickup_by: None,
         search_deadline_at: Some(at(1_600)),
         searching_since: (state == State::Searching).then(|| at(1_000)),
         assigned_at: state.has_driver().then(|| at(900)),
@@ -205,6 +206,23 @@ fn unassigned_driver_restarts_the_search_and_the_fourth_ends_the_trip() {
     assert_eq!(searching.search_deadline_at, Some(at(1_800)));
     let fourth = Trip { unassignments: 3, ..trip(State::Assigned) };
     assert_eq!(outcome(&fourth, &Command::DriverUnresponsive, at(1_200)), "no_driver Release");
+}
+
+#[test]
+fn search_ends_at_the_latest_pickup_also_after_an_unassignment() {
+    let authorized = Command::Authorized { at: MachineTime::new(DateTime::from_timestamp(1, 0).expect("in range")) };
+    let search = |trip: Trip, command: &Command, second| trip.apply(command, at(second)).expect("allowed").trip;
+    let limited = |state, pickup_by| Trip { pickup_by: Some(at(pickup_by)), ..trip(state) };
+    let searching = search(limited(State::Requested, 300), &authorized, 10);
+    assert_eq!((searching.search_deadline_at, searching.due_at), (Some(at(300)), Some(at(300))));
+    assert_eq!(outcome(&searching, &Command::GiveUp, at(299)), "- invalid_transition");
+    assert_eq!(outcome(&searching, &Command::GiveUp, at(300)), "no_driver Release");
+
+    let again = search(limited(State::Assigned, 1_500), &Command::DriverCancel, 1_200);
+    assert_eq!(again.due_at, Some(at(1_500)), "before the end of a new search of ten minutes");
+    let late = search(limited(State::Assigned, 1_000), &Command::DriverCancel, 1_200);
+    assert_eq!(late.due(at(1_200)), Some(Command::GiveUp), "no driver can come in time");
+    assert_eq!(search(limited(State::Requested, 3_000), &authorized, 10).due_at, Some(at(610)));
 }
 
 #[test]

@@ -203,6 +203,7 @@ fn every_operation_lists_its_roles() {
         "GET /v1/sandbox/audit",
         "GET /v1/sandbox/clock",
         "GET /v1/sandbox/live",
+        "GET /v1/sandbox/objects/{id}",
         "GET /v1/sandbox/provider/faults",
         "GET /v1/sandbox/provider/payment_intents/{payment_id}",
         "GET /v1/sandbox/requests/{trace_id}",

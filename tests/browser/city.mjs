@@ -73,7 +73,7 @@ async function placePins(page, count, click) {
 }
 
 /** The places of a grid over the map that nothing covers. */
-function freeSpots(page) {
+export function freeSpots(page) {
   return page.locator("#map").evaluate(
     (canvas, { columns, rows }) => {
       const { left, top, width, height } = canvas.getBoundingClientRect();

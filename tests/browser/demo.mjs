@@ -6,7 +6,9 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const READY_MS_MAX = 60_000;
+import { PATIENCE } from "./page.mjs";
+
+const READY_MS_MAX = 60_000 * PATIENCE;
 const STOP_MS_MAX = 20_000;
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -90,6 +90,34 @@ export async function everyOperation(page) {
   return `${ids.length} operations, ${members} members of schemas`;
 }
 
+/** The times of examples are shown as they can be sent, in every operation that has one; what a person writes is sent as it is. */
+export async function freshTimes(page) {
+  const origin = new URL(page.url()).origin;
+  const api = await (await fetch(`${origin}/openapi.json`)).json();
+  const operations = Object.values(api.paths).flatMap((item) => Object.values(item));
+  const hasTime = ({ requestBody }) => /\d{4}-\d\d-\d\dT/.test(JSON.stringify(requestBody?.content ?? {}));
+  const shown = [];
+  for (const { operationId } of operations.filter(hasTime)) {
+    await openExplorer(page, operationId);
+    const { domain } = await (await fetch(`${origin}/v1/sandbox/clock`)).json();
+    const body = await page.locator("#body").inputValue();
+    for (const [, name, time] of body.matchAll(/"(\w+)":\s*"(\d{4}-[^"]+)"/g)) {
+      const ahead_s = (Date.parse(time) - Date.parse(domain)) / 1000;
+      const wanted = name === "expires_at" ? [3000, 3700] : [-30, 1];
+      assert.ok(ahead_s > wanted[0] && ahead_s < wanted[1], `${operationId}: ${name} is ${ahead_s} s from now`);
+      shown.push(`${operationId}.${name}`);
+    }
+  }
+  assert.ok(shown.includes("set_surge.expires_at"), `${shown}`);
+  await openExplorer(page, "set_surge");
+  await send(page, "200");
+  const command = await page.locator("#exchange pre").first().textContent();
+  assert.match(command, /"expires_at": "/);
+  await page.fill("#body", '{"expires_at": "2020-01-01T00:00:00Z", "multiplier_bp": 15000}');
+  await send(page, "422");
+  return shown.join(", ");
+}
+
 /** Each request gets a new key, and a key of one's own is repeated: the second response is the first one again. */
 export async function freshKeys(page) {
   await openExplorer(page, "create_quote");

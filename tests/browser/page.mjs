@@ -32,6 +32,7 @@ export async function openPage(browser, url, { path = "/city", size = "laptop", 
     complaints.push(`asked for ${asked}`);
     return route.abort();
   });
+  context.setDefaultTimeout(30_000 * PATIENCE);
   const page = await context.newPage();
   page.on("pageerror", (error) => complaints.push(`threw ${error.stack}`));
   page.on("console", (message) => {

@@ -24,6 +24,34 @@ export async function runExperiment(page, name) {
   return card;
 }
 
+/** The experiment that ran last happened on a street of the city, and none of the city's drivers was considered for its trips. */
+export async function inTheCity(page, name) {
+  const at = await page.locator("#map").getAttribute("data-experiment");
+  const [lat, lon] = at.split(",").map(Number);
+  const { away, middle } = await page.evaluate(async (place) => {
+    const { corners, metersToStreet } = await import("/console/streets.js");
+    const all = corners();
+    const mean = (axis) => all.reduce((sum, corner) => sum + corner[axis], 0) / all.length;
+    return { away: metersToStreet(place), middle: { lat: mean("lat"), lon: mean("lon") } };
+  }, { lat, lon });
+  assert.ok(away < 1, `${name} happened ${away} m from a street`);
+  const apart = Math.hypot(lat - middle.lat, lon - middle.lon);
+  assert.ok(apart < 0.02, `${name} happened ${apart}° from the middle of the city`);
+  const trips = await page.locator('.story .look a[href^="/city/trips/"]').evaluateAll((all) => all.map(({ title }) => title));
+  const cycles = await page.evaluate(async (trips) => {
+    const { call } = await import("/console/api.js");
+    const found = await Promise.all(trips.map((id) => call({ as: "ops", path: `/v1/trips/${id}/explain`, quiet: true })));
+    return found.flatMap(({ body }) => body.match_cycles);
+  }, trips);
+  const names = await page.evaluate(async (ids) => {
+    const { call } = await import("/console/api.js");
+    const found = await Promise.all(ids.map((subject) => call({ as: "driver", subject, path: "/v1/drivers/me", quiet: true })));
+    return found.map(({ body }) => `${body?.name} ${body?.class}`);
+  }, [...new Set(cycles.flatMap(({ candidates }) => candidates.map(({ driver_id }) => driver_id)))]);
+  assert.ok(names.every((one) => one === "Dora xl"), `${name}: other drivers were considered: ${names}`);
+  return `${away.toFixed(0)} m from a street, ${names.length} candidates, all of experiments`;
+}
+
 /** Steps through the story of the experiment that ran last. Returns the texts of its steps. */
 export async function storySteps(page, name) {
   const story = page.locator(".story");
@@ -104,6 +132,7 @@ async function replays(page) {
 /** The trips of two riders and one driver are as reported, and the trip without a driver says who has them. */
 export async function race(page) {
   await runExperiment(page, "race");
+  const where = await inTheCity(page, "race");
   const steps = await storySteps(page, "race");
   const states = { "the trip with the driver": "assigned", "the trip without one": "searching", "the driver": "online" };
   const links = page.locator(".story .look a");
@@ -117,7 +146,7 @@ export async function race(page) {
   await explained(page, why);
   await why.getByText("The numbers").click();
   await until("the candidates of the trip without a driver", async () => /[1-9] considered/.test(await why.innerText()), true);
-  return `${steps.length} steps; ${seen.join(", ")}; ${lost.slice(-5)} names ${won.slice(-5)}`;
+  return `${where}; ${steps.length} steps; ${seen.join(", ")}; ${lost.slice(-5)} names ${won.slice(-5)}`;
 }
 
 /** Words come first, and the table is folded. */

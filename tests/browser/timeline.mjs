@@ -44,6 +44,25 @@ export async function timelineOfARide(page, shots) {
   return `${count} rows in ${traces} traces`;
 }
 
+/** All bars have one scale: as long as the time that they took, whatever their trace. */
+export async function oneScale(page) {
+  assert.equal(await timeline(page).locator(".axis").count(), 1, "one axis");
+  const bars = await timeline(page).locator(".span").evaluateAll((all) =>
+    all.flatMap((row) => {
+      const [took, bar] = [row.querySelector(".took").textContent, row.querySelector(".extent")];
+      const [, number, unit] = /^([\d.]+) (ms|s)$/.exec(took) ?? [];
+      const trace = row.closest(".trace").querySelector("strong").textContent;
+      return bar && number ? [{ trace, ms: Number(number) * (unit === "s" ? 1000 : 1), px: bar.getBoundingClientRect().width, all: bar.parentElement.clientWidth }] : [];
+    }),
+  );
+  // A short one is drawn wider than it is, to be seen.
+  const long = bars.filter(({ px, all }) => px > all * 0.02);
+  const scales = long.map(({ ms, px }) => ms / px);
+  const [least, most] = [Math.min(...scales), Math.max(...scales)];
+  assert.ok(long.length >= 2 && most / least < 1.25, `${least} to ${most} ms a pixel: ${JSON.stringify(long)}`);
+  return `${long.length} bars of ${new Set(long.map(({ trace }) => trace)).size} traces at ${((least + most) / 2).toFixed(2)} ms a pixel`;
+}
+
 /** A row opens by the keyboard, shows the SQL, and stays open while the timeline is refreshed. */
 export async function rowByKeyboard(page) {
   const run = timeline(page).locator(".kind-worker-run").first();

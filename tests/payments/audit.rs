@@ -154,10 +154,17 @@ async fn limit_violation_is_reported() {
                 "update payments set refund_reserved = refund_reserved - 1 where state = 'captured'",
             ),
             (
-                "insert into refunds (id, payment_id, amount, state, needs_review, created_at)
-                 select gen_random_uuid(), id, captured_amount, 'pending', 'broken by hand', '2020-01-01'
-                 from payments where state = 'captured'",
-                "delete from refunds where needs_review is not null",
+                "with refund as (
+                     insert into refunds (id, payment_id, amount, state, needs_review, created_at)
+                     select gen_random_uuid(), id, captured_amount, 'pending', 'broken by hand', '2020-01-01'
+                     from payments where state = 'captured' returning *)
+                 insert into payment_events (payment_id, seq, kind, from_state, state, amount, refund_id, at)
+                 select payment_id, (select max(seq) + 1 from payment_events e where e.payment_id = refund.payment_id),
+                        'refund_requested', 'captured', 'captured', amount, id, created_at
+                 from refund",
+                "alter table payment_events disable trigger user;
+                 delete from payment_events where refund_id in (select id from refunds where needs_review is not null);
+                 delete from refunds where needs_review is not null",
             ),
         ],
     )
@@ -214,6 +221,10 @@ async fn event_violation_is_reported() {
     );
     let undo = "delete from trip_events where (trip_id, seq) in (select trip_id, seq from kept);
                 insert into trip_events table kept; drop table kept";
+    let restore_events =
+        "insert into payment_events (payment_id, seq, kind, from_state, state, amount, refund_id, attempt_id, trace_id, at, made_at)
+         select payment_id, seq, kind, from_state, state, amount, refund_id, attempt_id, trace_id, at, made_at from kept;
+         drop table kept";
     let app = assert_reported(
         "events",
         &[
@@ -223,6 +234,18 @@ async fn event_violation_is_reported() {
             (
                 "update trips set version = version + 1 where state = 'completed'",
                 "update trips set version = version - 1 where state = 'completed'",
+            ),
+            (
+                // The refund has succeeded, and its history does not say so.
+                "alter table payment_events disable trigger user;
+                 create table kept as select * from payment_events where kind = 'refund_succeeded';
+                 delete from payment_events where kind = 'refund_succeeded'",
+                restore_events,
+            ),
+            (
+                "create table kept as select * from payment_events where refund_id is not null;
+                 delete from payment_events where refund_id is not null",
+                restore_events,
             ),
         ],
     )

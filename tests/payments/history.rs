@@ -73,6 +73,46 @@ async fn each_change_has_one_event_over_retries_and_repeated_hints() {
     app.stop().await;
 }
 
+/// Two refunds of one payment, under way at the same time, belong to the requests that asked for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_refund_has_the_trace_of_its_own_request() {
+    let app = App::start().await;
+    let (rider, driver) = (app.rider().await, app.driver_at(HERE).await);
+    let trip = in_progress(&app, &rider, &driver).await;
+    driver.post(&format!("/v1/trips/{}/complete", id(&trip)), &json!({})).await.expect(200);
+    let payment_id = trip["payment_id"].as_str().unwrap();
+    until_payment(&rider, payment_id, "captured").await;
+    let (ops, path) = (app.ops().await, format!("/v1/payments/{payment_id}/refunds"));
+    let (mut refunds, mut traces) = (Vec::new(), Vec::new());
+    for amount in [100, 200] {
+        let answer = ops.post(&path, &cents(amount)).await;
+        traces.push(answer.header("trace-id").unwrap().to_owned());
+        refunds.push(id(&answer.expect(201)).to_owned());
+    }
+    until("both are refunded", async || {
+        let payment = rider.get(&format!("/v1/payments/{payment_id}")).await.expect(200);
+        (payment["refunded"]["amount"] == 300).then_some(())
+    })
+    .await;
+    assert!(
+        !traces.contains(&text(&app, "select trace_id from payments").await),
+        "no work on the payment was asked for"
+    );
+    let called = "select string_agg(trace_id, ' ' order by amount) from payment_attempts where operation = 'refund'";
+    assert_eq!(text(&app, called).await, traces.join(" "));
+    for (refund, trace) in refunds.iter().zip(&traces) {
+        let own: Vec<Value> =
+            events(&ops, payment_id).await.into_iter().filter(|e| e["refund_id"] == *refund).collect();
+        assert!(own.len() == 2 && own.iter().all(|event| event["trace_id"] == *trace), "{trace}: {own:#?}");
+    }
+    app.assert_clean().await;
+    app.stop().await;
+}
+
+async fn text(app: &App, sql: &str) -> String {
+    sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(app.sql()).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn declined_and_released_payments_have_their_histories() {
     let app = App::start().await;

@@ -220,8 +220,16 @@ async fn payment_that_the_provider_hides_continues_after_retry() {
     })
     .await;
     app.break_with(&format!("update payments set provider_intent_id = '{intent}'")).await;
-    resolve(&ops, &subject, "retry").await.expect(200);
+    let answer = resolve(&ops, &subject, "retry").await;
+    let trace = answer.header("trace-id").unwrap().to_owned();
+    answer.expect(200);
     until_payments(&app, &trip, &[("fare", "captured")]).await;
+    // What follows belongs to the decision, and not to the end of the ride.
+    let events =
+        "select string_agg(trace_id, ' ' order by seq) from payment_events where state in ('capturing', 'captured')";
+    let traces = text(&app, events).await;
+    let (ride, captured) = traces.split_once(' ').unwrap();
+    assert!(ride != trace && captured == trace, "{trace}: {traces}");
     app.assert_clean().await;
     app.stop().await;
 }
@@ -247,12 +255,15 @@ async fn retried_refund_is_sent() {
     let app = App::with(Options { sql: REVIEW_REFUNDS, ..Options::default() }).await;
     let ops = app.ops().await;
     let (payment, refund) = refund_in_review(&app, &ops, 200).await;
-    resolve(&ops, &refund, "retry").await.expect(200);
+    let answer = resolve(&ops, &refund, "retry").await;
+    let trace = answer.header("trace-id").unwrap().to_owned();
+    answer.expect(200);
     until("it is refunded", async || {
         let payment = ops.get(&format!("/v1/payments/{payment}")).await.expect(200);
         (payment["refunded"]["amount"] == 200).then_some(())
     })
     .await;
+    assert_eq!(text(&app, "select trace_id from payment_attempts where operation = 'refund'").await, trace);
     resolve(&ops, &refund, "close").await.expect_problem(409, "not_resolvable");
     app.assert_clean().await;
     app.stop().await;

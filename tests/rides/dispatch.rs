@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Actor, App, HERE, Options, id, until, within};
+use crate::harness::{Actor, App, HERE, Options, THERE, id, until, within};
 
 /// Requests a trip, and returns its rider too when it is searched for.
 async fn searching(app: &App) -> (Actor, Value) {
@@ -71,15 +71,39 @@ async fn wait_counts_from_the_first_search_across_offers() {
 
 /// Its rider has left before any car comes.
 #[tokio::test(flavor = "multi_thread")]
-async fn trip_beyond_the_pickup_limit_gets_no_driver_and_a_newer_one_does() {
+async fn search_ends_at_the_pickup_limit_and_a_newer_trip_gets_the_driver() {
     let app = App::with(Options { pickup_within_s: Some(60), ..Options::default() }).await;
     let (late_rider, late) = searching(&app).await;
     app.advance(61).await;
+    late_rider.until_state(id(&late), "no_driver").await;
     let driver = app.driver_at(HERE).await;
     let trip = app.rider().await.request_trip().await;
     assert_eq!(driver.until_offered().await["trip_id"], trip["id"]);
-    let late = late_rider.get(&format!("/v1/trips/{}", id(&late))).await.expect(200);
-    assert_eq!(late["state"], "searching");
+    app.assert_clean().await;
+    app.stop().await;
+}
+
+/// The only driver needs more minutes than the rider waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_names_a_driver_who_would_come_too_late() {
+    let app = App::with(Options { pickup_within_s: Some(120), ..Options::default() }).await;
+    let driver = app.driver_at(THERE).await;
+    let (rider, trip) = searching(&app).await;
+    let (ops, path) = (app.ops().await, format!("/v1/trips/{}/explain", id(&trip)));
+    let explained = until("a decision with the driver is saved", async || {
+        driver.send_position(&app, THERE).await;
+        let explained = ops.get(&path).await.expect(200);
+        (explained["match_cycles"][0]["considered"] == 1).then_some(explained)
+    })
+    .await;
+    let (cycle, candidate) = (&explained["match_cycles"][0], &explained["match_cycles"][0]["candidates"][0]);
+    assert_eq!((&candidate["driver_id"], &candidate["verdict"]), (&json!(driver.id), &json!("too_late")));
+    assert_eq!((&cycle["offer_id"], &candidate["taken_by"]), (&Value::Null, &Value::Null));
+    assert!(candidate["eta_s"].as_i64().unwrap() > 120, "{candidate}");
+    // It was requested on the domain's clock, and may have been decided at once.
+    let at = |time: &Value| time.as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    let requested_at = at(&rider.get(&format!("/v1/trips/{}", id(&trip))).await.expect(200)["requested_at"]);
+    assert_eq!((at(&explained["pickup_by"]) - requested_at).num_seconds(), 120);
     app.stop().await;
 }
 

@@ -138,6 +138,10 @@ async fn unanswered_offer_expires_and_excludes_the_driver() {
     let offer = second.until_offered().await;
     second.post(&format!("/v1/offers/{}/decline", id(&offer)), &json!({})).await.expect(200);
     rider.until_state(id(&trip), "searching").await;
+    let path = format!("/v1/offers/{}", id(&offer));
+    assert_eq!(second.get(&path).await.expect(200)["status"], "declined");
+    assert_eq!(app.ops().await.get(&path).await.expect(200)["trip_id"], trip["id"]);
+    first.get(&path).await.expect_problem(404, "not_found");
     app.advance(600).await;
     rider.until_state(id(&trip), "no_driver").await;
     app.assert_clean().await;

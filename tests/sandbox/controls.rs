@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod foreign_origins;
+mod objects;
 mod process;
 mod provider;
 mod reset;
@@ -12,6 +13,11 @@ mod triggers;
 use crate::harness::{App, HERE, id, in_progress};
 use ridematch::sandbox::store::{CLEARED, KEPT};
 use serde_json::{Value, json};
+
+/// Sends a GET without a token.
+async fn get(app: &App, path: &str) -> crate::harness::ApiResponse {
+    crate::harness::ApiResponse::of(app.http.get(app.url(path))).await
+}
 
 /// Sends a POST without a token.
 async fn post(app: &App, path: &str, body: &Value) -> crate::harness::ApiResponse {

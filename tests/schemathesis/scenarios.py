@@ -276,6 +276,10 @@ def timed() -> Ids:
     return {"id": requested()["trip_id"]}
 
 
+def found() -> Ids:
+    return {"id": offered()["offer_id"]}
+
+
 def traced() -> Ids:
     return {"trace_id": send("rider", "GET", "/v1/trips").headers["Trace-Id"]}
 
@@ -330,6 +334,7 @@ SCENARIOS: dict[str, Callable[[], Ids]] = {
     "redeliver_webhook": delivered,
     "get_request_sql": traced,
     "get_timeline": timed,
+    "get_object": found,
     "get_provider_view": assigned,
     "expire_authorization": assigned,
     "set_surge": surging,

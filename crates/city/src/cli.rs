@@ -55,7 +55,7 @@ pub struct Replay {
     /// How the private service assigns drivers to trips; without this option, its default.
     #[arg(long, value_enum, conflicts_with = "base_url")]
     pub policy: Option<Policy>,
-    /// Latest estimated pickup in seconds after the request: the private service makes no offer to a driver who would come later.
+    /// Latest estimated pickup in seconds after the request: the private service makes no offer to a driver who would come later, and ends the search then.
     #[arg(long, value_name = "S", conflicts_with = "base_url", value_parser = clap::value_parser!(u32).range(60..=86_400))]
     pub pickup_within: Option<u32>,
     /// Do not publish the streets, so that the service estimates its drive times. The cars still use them.

@@ -20,6 +20,7 @@ type Meanwhile = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// A command to the supervisor. The reply says whether the process was running.
 enum Command {
     Kill(oneshot::Sender<bool>),
+    Restart(oneshot::Sender<bool>),
     Pause(Meanwhile, oneshot::Sender<bool>),
 }
 
@@ -72,6 +73,11 @@ impl Supervisor {
         self.send(Command::Kill).await
     }
 
+    /// Stops the process in order; it is started again. Returns whether it was running.
+    pub async fn restart(&self) -> bool {
+        self.send(Command::Restart).await
+    }
+
     /// Pauses the process with SIGSTOP for `time`. Returns whether it was running.
     pub async fn pause(&self, time: Duration) -> bool {
         self.pause_while(tokio::time::sleep(time)).await
@@ -115,7 +121,9 @@ impl<F: Fn(&str)> Supervised<F> {
                 // A service does not start without its database. That is no death.
                 Err(error) => {
                     (self.on_death)(&error.to_string());
-                    if let Ok(Command::Kill(done) | Command::Pause(_, done)) = self.commands.try_recv() {
+                    if let Ok(Command::Kill(done) | Command::Restart(done) | Command::Pause(_, done)) =
+                        self.commands.try_recv()
+                    {
                         let _closed = done.send(false);
                     }
                 }
@@ -142,6 +150,11 @@ impl<F: Fn(&str)> Supervised<F> {
             match command {
                 Some(Command::Kill(done)) => {
                     process.kill().await;
+                    let _closed = done.send(true);
+                    return true;
+                }
+                Some(Command::Restart(done)) => {
+                    process.stop().await;
                     let _closed = done.send(true);
                     return true;
                 }

@@ -179,6 +179,7 @@ async function start() {
   if (!response.ok) throw new Error(`/openapi.json: ${response.status}`);
   api = new OpenApiDocument(await response.json());
   sender = new RequestSender(api);
+  await sender.readClock();
   const { element, select } = operationList(api);
   list = { select, first: api.byId.get("create_quote") ?? api.operations[0] };
   const toggle = el("button", { type: "button", class: "toggle", "aria-expanded": "false" }, "All operations");

@@ -41,9 +41,10 @@ function parameterView(api, sender, parameter, given) {
   return el("div", { class: "field" }, label, field, text, ...rules);
 }
 
-function bodyView(api, sender, body, given) {
+function bodyView(api, sender, operation, given) {
+  const { body } = operation;
   const known = given === undefined ? body.examples : [{ summary: "From the last response", value: given }, ...body.examples];
-  const text = (value) => sender.current(JSON.stringify(value, null, 2));
+  const text = (value) => sender.example(operation, value);
   const area = el("textarea", {
     id: "body",
     spellcheck: "false",
@@ -109,7 +110,7 @@ export function requestForm(api, sender, operation, given = {}) {
   const accepts = [...new Set(operation.accepts)];
   const accept = el("select", { id: "accept", name: "Accept" }, ...accepts.map((type) => el("option", { value: type }, type)));
   if (accepts.length > 1) parts.push(el("div", { class: "field" }, el("label", { for: "accept" }, el("code", {}, "Accept")), accept));
-  const body = operation.body && bodyView(api, sender, operation.body, given.body ?? sender.bodies.get(operation.id));
+  const body = operation.body && bodyView(api, sender, operation, given.body ?? sender.bodies.get(operation.id));
   if (body) parts.push(body.element);
   const others = operation.parameters.filter(isFolded);
   if (others.length > 0) {

@@ -1,15 +1,24 @@
-// Sends requests: with a token of a permitted role, a new Idempotency-Key, and the latest ids in place of the document's example ids.
+// Sends requests: with a token of a permitted role, a new Idempotency-Key, and the latest ids and the present time in place of those of the
+// document's examples.
 
 import { ID } from "./openapi_document.js";
 
 const STORE = "explorer";
 const BODY_CHARACTERS_MAX = 300_000;
 const HOUR_MS = 3_600_000;
+/** A member of a JSON object that is a time. */
+const TIME = /"(\w+)":(\s*)"(\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d))"/g;
+/** The names of times that lie ahead; all others are of something that has happened. */
+const AHEAD = /expire|until|end|due|deadline|valid/;
 
 export const KEY_HEADER = "Idempotency-Key";
 
 export class RequestSender {
   #api;
+  /** The clock at its last reading. */
+  #clock = { at: performance.now(), now: Date.now(), scale: 1 };
+  /** The times that this page has written into examples. */
+  #ownTimes = new Set();
   /** The token of each role, as far as one exists. */
   tokens;
   /** The latest id with each prefix. */
@@ -57,24 +66,32 @@ export class RequestSender {
     return this.tokens.get(role);
   }
 
-  /** The service's domain time where the document has a clock, otherwise the browser's. */
-  async #now() {
+  /** Reads the clock that times are compared with: the service's domain time where the document has it, otherwise the browser's. */
+  async readClock() {
     const clock = this.#api.byId.get("get_clock");
-    if (!clock) return Date.now();
-    const response = await fetch(clock.path).catch(() => null);
-    return response?.ok ? Date.parse((await response.json()).domain) : Date.now();
+    const response = clock && (await fetch(clock.path).catch(() => null));
+    const { domain, scale } = response?.ok ? await response.json() : { domain: new Date().toISOString(), scale: 1 };
+    this.#clock = { at: performance.now(), now: Date.parse(domain), scale };
   }
 
-  /** Replaces the times of the examples that the service compares with its clock. */
-  async #withTimes(operation, body) {
-    const examples = operation.body.examples.map(({ value }) => JSON.stringify(value)).join();
-    const times = [...body.matchAll(/"(recorded_at|expires_at)":\s*"([^"]+)"/g)].filter(([, , time]) => examples.includes(time));
-    if (times.length === 0) return body;
-    const now = await this.#now();
-    return times.reduce((text, [, name, time]) => {
-      const at = new Date(name === "expires_at" ? now + HOUR_MS : now).toISOString();
-      return text.replace(new RegExp(`("${name}":\\s*)"${time}"`), `$1"${at}"`);
-    }, body);
+  /**
+   * Replaces the times of an operation's examples in a text: by the present, or by an hour from now if the name says that it lies ahead. A
+   * time that a person has written stays.
+   */
+  #withTimes(operation, text) {
+    const examples = JSON.stringify(operation.body.examples.map(({ value }) => value));
+    const now = this.#clock.now + (performance.now() - this.#clock.at) * this.#clock.scale;
+    return text.replace(TIME, (all, name, space, time) => {
+      if (!examples.includes(time) && !this.#ownTimes.has(time)) return all;
+      const fresh = new Date(AHEAD.test(name) ? now + HOUR_MS : now).toISOString();
+      this.#ownTimes.add(fresh);
+      return `"${name}":${space}"${fresh}"`;
+    });
+  }
+
+  /** Returns the body of an example as text, as it can be sent now. */
+  example(operation, value) {
+    return this.#withTimes(operation, this.current(JSON.stringify(value, null, 2)));
   }
 
   /** Completes a request of the form: `{method, address, headers, body, role}`. */
@@ -85,13 +102,14 @@ export class RequestSender {
     if (body !== null) all["Content-Type"] = operation.body.type;
     if (all[KEY_HEADER] === "") all[KEY_HEADER] = crypto.randomUUID();
     const token = role && (await this.token(role));
+    if (body !== null && body.search(TIME) >= 0) await this.readClock();
     if (token) all.Authorization = `Bearer ${token}`;
     return {
       method: operation.method,
       address: search ? `${address}?${search}` : address,
       path,
       headers: all,
-      body: body === null ? null : await this.#withTimes(operation, this.current(body)),
+      body: body === null ? null : this.#withTimes(operation, this.current(body)),
       role: token ? role : null,
     };
   }

@@ -64,6 +64,12 @@ const LINKS: &[LinkRow] = links! {
         list_offers("cursor" = "$response.body#/next_cursor");
         accept_offer("offer_id" = "$response.body#/items/0/id");
         decline_offer("offer_id" = "$response.body#/items/0/id");
+        get_offer("offer_id" = "$response.body#/items/0/id");
+    }
+    get_offer 200 => {
+        accept_offer("offer_id" = "$response.body#/id");
+        decline_offer("offer_id" = "$response.body#/id");
+        get_trip("trip_id" = "$response.body#/trip_id");
     }
     accept_offer 200 => {
         get_trip("trip_id" = "$response.body#/trip/id");

@@ -82,7 +82,8 @@ pub(super) async fn offers(conn: &mut PgConnection, window: TripWindow) -> Resul
 }
 
 /// Invariant 7: the events of a trip are numbered without gaps, each starts in the state where the previous one ended and is a legal
-/// transition, and the last one has the trip's state and version. A trip whose history was deleted has none.
+/// transition, and the last one has the trip's state and version. A trip whose history was deleted has none. The last event about each
+/// refund has its state; the constraints of `payment_events` say the same of payments.
 pub(super) async fn events(conn: &mut PgConnection, window: TripWindow) -> Result<Vec<Row>> {
     Ok(violations!(
         conn,
@@ -109,6 +110,13 @@ pub(super) async fn events(conn: &mut PgConnection, window: TripWindow) -> Resul
         left join lateral (select seq, to_state from trip_events where trip_id = t.id order by seq desc limit 1) last on true
         where t.id >= $1 and t.id < $2 and t.history_deleted_at is null
           and (last.seq is distinct from t.version or last.to_state is distinct from t.state)
+        union all
+        select 'refund', r.id::text, p.trip_id, format('is %s, and the last event about it is %s', r.state, coalesce(last.kind, 'missing'))
+        from payments p join refunds r on r.payment_id = p.id
+        left join lateral (
+            select kind from payment_events where payment_id = p.id and refund_id = r.id order by seq desc limit 1) last on true
+        where p.trip_id >= $1 and p.trip_id < $2
+          and last.kind is distinct from case r.state when 'pending' then 'refund_requested' else 'refund_' || r.state end
         "#,
         window.first,
         window.end,

@@ -42,7 +42,7 @@ fn choices(plans: &[Plan]) -> Vec<(TripId, Option<DriverId>)> {
 }
 
 fn verdicts(plan: &Plan) -> Vec<CandidateVerdict> {
-    plan.considered(usize::MAX).iter().map(|one| one.verdict).collect()
+    plan.considered(usize::MAX, None).iter().map(|one| one.verdict).collect()
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn nearest_policy_lets_the_longest_waiting_trip_choose_first() {
     let plans = planned(MatchPolicy::Nearest, searches, at(10));
     assert_eq!(choices(&plans), [(trip(2), Some(driver(7))), (trip(1), Some(driver(8)))]);
     assert_eq!(verdicts(&plans[1])[0], CandidateVerdict::TakenByAnother);
-    assert_eq!(plans[1].considered(1)[0].taken_by.map(|other| other.trip), Some(trip(2)));
+    assert_eq!(plans[1].considered(1, None)[0].taken_by.map(|other| other.trip), Some(trip(2)));
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn batched_policy_gives_each_trip_a_driver_with_the_smallest_sum_of_drives() {
 fn exchange_shows_what_the_plan_saves() {
     let searches = vec![search(1, 0, &[], &[(7, 100), (8, 110)]), search(2, 0, &[], &[(7, 120), (8, 400)])];
     let plans = planned(MatchPolicy::Batched, searches, at(0));
-    let nearer = plans[0].considered(1)[0];
+    let nearer = plans[0].considered(1, None)[0];
     assert_eq!(nearer.verdict, CandidateVerdict::TakenByAnother);
     let expected = TakenBy { trip: trip(2), eta_ms: 120_000, cost_ms: 230_000, exchanged_cost_ms: 500_000 };
     assert_eq!(nearer.taken_by, Some(expected));
@@ -86,7 +86,7 @@ fn exchange_with_a_trip_left_out_counts_its_skip_cost() {
     let plans =
         planned(MatchPolicy::Batched, vec![search(1, 0, &[], &[(7, 60)]), search(2, 10, &[], &[(7, 50)])], at(10));
     assert_eq!(choices(&plans), [(trip(1), Some(driver(7))), (trip(2), None)]);
-    let other = plans[1].considered(1)[0].taken_by.expect("taken by the first trip");
+    let other = plans[1].considered(1, None)[0].taken_by.expect("taken by the first trip");
     assert_eq!((plans[1].waited_ms(), plans[1].skip_ms()), (0, SKIP_COST.of(0)));
     assert_eq!(other.cost_ms, 60_000 + SKIP_COST.of(0));
     assert_eq!(other.exchanged_cost_ms, 50_000 + SKIP_COST.of(10_000));
@@ -138,7 +138,7 @@ proptest! {
     #[test]
     fn no_exchange_of_drivers_costs_less(searches in searches()) {
         for plan in planned(MatchPolicy::Batched, searches, at(600)) {
-            for other in plan.considered(usize::MAX).into_iter().filter_map(|one| one.taken_by) {
+            for other in plan.considered(usize::MAX, None).into_iter().filter_map(|one| one.taken_by) {
                 prop_assert!(other.cost_ms <= other.exchanged_cost_ms);
             }
         }
@@ -149,7 +149,7 @@ proptest! {
         let plans = planned(MatchPolicy::Batched, searches.clone(), at(600));
         let since: HashMap<TripId, DomainTime> = searches.iter().map(|search| (search.trip, search.since)).collect();
         for left_out in plans.iter().filter(|plan| plan.is_left_out()) {
-            for one in left_out.considered(usize::MAX) {
+            for one in left_out.considered(usize::MAX, None) {
                 let other = one.taken_by.expect("a free driver is not left idle").trip;
                 prop_assert!(since[&other].since(since[&left_out.trip()]).num_milliseconds() <= SKIP_COST.passed_over_max_ms);
             }

@@ -238,12 +238,11 @@ pub async fn set_goal(
 /// A conflict if the payment has changed since it was read, or too little is left.
 pub async fn reserve_refund(conn: &mut PgConnection, payment: &Payment, change: i64) -> Result<()> {
     let done = sqlx::query!(
-        "update payments set refund_reserved = refund_reserved + $3, version = version + 1, trace_id = $4
+        "update payments set refund_reserved = refund_reserved + $3, version = version + 1
          where id = $1 and version = $2 and state = 'captured' and refund_reserved + $3 between 0 and captured_amount",
         payment.id.uuid(),
         payment.version,
         change,
-        telemetry::trace_id(),
     )
     .execute(conn)
     .await?;
@@ -255,13 +254,14 @@ pub(super) fn payment_changed() -> Refusal {
 }
 
 /// Makes the payment with this provider intent due now, and its refunds, as far as the hint can concern them. Returns how many rows
-/// became due. A row that is leased stays due after that.
+/// became due. A row that is leased stays due after that. Work that was due before belongs to what asked for it first.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn make_due(conn: &mut PgConnection, intent_id: &str, hint: Hint, now: MachineTime) -> Result<u64> {
     let payments = sqlx::query!(
-        "update payments set due_at = $2, hint = case when hint = 'charge' then hint else $3 end, trace_id = $4
+        "update payments set due_at = $2, hint = case when hint = 'charge' then hint else $3 end,
+                trace_id = case when due_at is null then $4 else trace_id end
          where provider_intent_id = $1
            and (state in ('authorizing', 'authorized', 'capturing', 'voiding') or (state = 'captured' and $3 = 'charge'))",
         intent_id,
@@ -279,10 +279,12 @@ pub async fn make_due(conn: &mut PgConnection, intent_id: &str, hint: Hint, now:
                and (refunds.state = 'pending'
                     or (refunds.state = 'succeeded' and refunds.provider_refund_id is not null and $3 = 'charge'))
              order by refunds.id for no key update of refunds)
-         update refunds set due_at = $2, hint = $3 from concerned where refunds.id = concerned.id",
+         update refunds set due_at = $2, hint = $3, trace_id = case when due_at is null then $4 else trace_id end
+         from concerned where refunds.id = concerned.id",
         intent_id,
         now as _,
         hint.as_str(),
+        telemetry::trace_id(),
     )
     .execute(conn)
     .await?;

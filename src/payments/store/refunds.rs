@@ -7,6 +7,7 @@ use crate::payments::model::{Refund, RefundState};
 use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{Id, PaymentId, RefundId, TripId};
+use crate::platform::telemetry;
 
 pub(super) struct RefundRow {
     pub(super) id: RefundId,
@@ -55,8 +56,7 @@ macro_rules! refunds {
             RefundRow,
             r#"select r.id, r.payment_id, (select p.provider_intent_id from payments p where p.id = r.payment_id),
                       r.amount, r.state, r.provider_refund_id, r.failure_code, r.needs_review, r.failures, r.allow_new_key,
-                      r.lease_token, (select p.trip_id from payments p where p.id = r.payment_id) as "trip_id!: TripId",
-                      (select p.trace_id from payments p where p.id = r.payment_id)
+                      r.lease_token, (select p.trip_id from payments p where p.id = r.payment_id) as "trip_id!: TripId", r.trace_id
                from refunds r "# + $rest,
             $($arguments)*
         )
@@ -117,14 +117,15 @@ pub struct InsertRefund {
 /// If the database fails.
 pub async fn insert_refund(conn: &mut PgConnection, new: &InsertRefund) -> Result<()> {
     sqlx::query!(
-        "insert into refunds (id, payment_id, amount, state, key_id, created_at, due_at)
-         values ($1, $2, $3, 'pending', $4, $5, $6)",
+        "insert into refunds (id, payment_id, amount, state, key_id, created_at, due_at, trace_id)
+         values ($1, $2, $3, 'pending', $4, $5, $6, $7)",
         new.id.uuid(),
         new.payment_id.uuid(),
         new.amount,
         new.key_id,
         new.created_at as _,
         new.due_at as _,
+        telemetry::trace_id(),
     )
     .execute(conn)
     .await?;
@@ -138,14 +139,15 @@ pub async fn insert_refund(conn: &mut PgConnection, new: &InsertRefund) -> Resul
 /// If the database fails.
 pub async fn insert_imported(conn: &mut PgConnection, new: &InsertRefund, provider_id: &str) -> Result<bool> {
     let done = sqlx::query!(
-        "insert into refunds (id, payment_id, amount, state, provider_refund_id, created_at, due_at)
-         values ($1, $2, $3, 'pending', $4, $5, $6) on conflict (provider_refund_id) do nothing",
+        "insert into refunds (id, payment_id, amount, state, provider_refund_id, created_at, due_at, trace_id)
+         values ($1, $2, $3, 'pending', $4, $5, $6, $7) on conflict (provider_refund_id) do nothing",
         new.id.uuid(),
         new.payment_id.uuid(),
         new.amount,
         provider_id,
         new.created_at as _,
         new.due_at as _,
+        telemetry::trace_id(),
     )
     .execute(conn)
     .await?;
@@ -164,11 +166,12 @@ pub async fn set_provider_refund_id(
     now: MachineTime,
 ) -> Result<bool> {
     let done = sqlx::query!(
-        "update refunds set provider_refund_id = $2, due_at = $3
+        "update refunds set provider_refund_id = $2, due_at = $3, trace_id = $4
          where id = $1 and state = 'pending' and provider_refund_id is null and (leased_until is null or leased_until < $3)",
         refund.uuid(),
         provider_id,
         now as _,
+        telemetry::trace_id(),
     )
     .execute(conn)
     .await?;

@@ -12,6 +12,7 @@ use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::db::one_row;
 use crate::platform::error::Result;
 use crate::platform::ids::{Id, PaymentId, RefundId};
+use crate::platform::telemetry;
 
 /// A decision to insert.
 #[derive(Debug)]
@@ -69,11 +70,12 @@ pub async fn insert_resolution(conn: &mut PgConnection, new: &ResolutionRow<'_>)
 /// A conflict if the payment has changed since it was read.
 pub async fn retry_payment(conn: &mut PgConnection, before: &Payment, now: MachineTime) -> Result<()> {
     let done = sqlx::query!(
-        "update payments set needs_review = null, failures = 0, due_at = $3, version = version + 1
+        "update payments set needs_review = null, failures = 0, due_at = $3, version = version + 1, trace_id = $4
          where id = $1 and version = $2 and state in ('authorizing', 'authorized', 'capturing', 'voiding')",
         before.id.uuid(),
         before.version,
         now as _,
+        telemetry::trace_id(),
     )
     .execute(conn)
     .await?;
@@ -107,13 +109,14 @@ pub async fn close_payment(conn: &mut PgConnection, before: &Payment, after: &Pa
 /// A conflict if the refund has been leased or has ended since it was read.
 pub async fn retry_refund(conn: &mut PgConnection, after: &Refund, now: MachineTime) -> Result<()> {
     let done = sqlx::query!(
-        "update refunds set needs_review = null, failures = 0, allow_new_key = $3, due_at = $4,
+        "update refunds set needs_review = null, failures = 0, allow_new_key = $3, due_at = $4, trace_id = $5,
                 leased_until = null, lease_token = lease_token + 1
          where id = $1 and lease_token = $2 and state = 'pending'",
         after.id.uuid(),
         after.lease_token,
         after.allow_new_key,
         now as _,
+        telemetry::trace_id(),
     )
     .execute(conn)
     .await?;

@@ -1,19 +1,24 @@
-// The actors of an experiment: riders and drivers of its own, beyond the reach of the city's cars. What they made is left standing: a
-// driver keeps sending positions for some minutes, then completes the ride and goes offline.
+// The actors of an experiment: riders and drivers of its own, in the city and of a class of cars that the city does not have. So its
+// drivers get none of these trips, and none of its riders get these drivers. What they made is left standing: a driver keeps sending
+// positions for some minutes, then completes the ride and goes offline.
 
 import { call } from "./api.js";
 import { emit } from "./bus.js";
 import { domainNow, scale } from "./domain.js";
 import { riderInCar } from "./states.js";
+import { corners } from "./streets.js";
 
+/** The class of cars that only experiments have. */
+const CLASS = "xl";
 /** Where experiments happen without a city. */
-const NOWHERE = { north: 40.75, west: -74.2 };
-/** From the city's northern edge, degrees: six kilometers. A driver is considered for a pickup within 4.8 km beside the streets. */
-const BEYOND = 0.055;
-/** Between the places of two experiments, degrees: more than that, too. */
-const APART = 0.12;
+const NOWHERE = { lat: 40.75, lon: -73.98 };
+/** From the middle of the city to the places of the experiments, which lie around it, degrees of latitude: 1 km. */
+const AROUND = 0.009;
 const NUDGE = 0.004;
+/** The length of a ride to the north and to the east, degrees. */
 const RIDE = 0.008;
+/** As long as a new driver has had no offer, there is none: a match cycle starts at once. */
+const QUIET_MS = 1200;
 /** How long a driver stays after an experiment. */
 const STAY_MS = 180_000;
 /** A driver whose position is older than 30 s of domain time gets no offers; after three minutes the trip is taken away. */
@@ -24,24 +29,33 @@ const LOOK_EVERY_MS = 150;
 /** A call failed that the experiment depends on. */
 export class ExperimentFailed extends Error {}
 
-/** Returns a random place for the experiment with this number, and shows it on the map. */
+/** Returns a random street corner for the experiment with this number, in the middle of the city, and shows it on the map. */
 export async function place(number) {
-  const { north, west } = await edge();
-  const nudged = (degrees) => Math.round((degrees + (Math.random() - 0.5) * NUDGE) * 1e6) / 1e6;
-  const found = { lat: nudged(north + BEYOND), lon: nudged(west + number * APART) };
-  emit("reveal", found);
+  const angle = (number * Math.PI) / 3;
+  const nudge = () => (Math.random() - 0.5) * NUDGE;
+  const { lat, lon } = middle();
+  const found = onCorner({ lat: lat + AROUND * Math.sin(angle) + nudge(), lon: lon + AROUND * Math.cos(angle) + nudge() });
+  emit("experiment", { place: found, end: dropoffOf(found), for_ms: STAY_MS });
   return found;
 }
 
-/** Returns the northern and western edge of the city's streets. */
-async function edge() {
-  const answer = await call({ as: null, path: "/v1/sandbox/streets", quiet: true });
-  let [north, west] = [-Infinity, Infinity];
-  for (const line of answer.body?.coordinates ?? []) {
-    for (const [lon, lat] of line) [north, west] = [Math.max(north, lat), Math.min(west, lon)];
-  }
-  return north > -Infinity ? { north, west } : NOWHERE;
+const dropoffOf = (pickup) => onCorner({ lat: pickup.lat + RIDE, lon: pickup.lon + RIDE });
+
+/** Returns the mean of all street corners: streets are dense where the city's center is. */
+function middle() {
+  const all = corners();
+  if (all.length === 0) return NOWHERE;
+  const mean = (axis) => all.reduce((sum, corner) => sum + corner[axis], 0) / all.length;
+  return { lat: mean("lat"), lon: mean("lon") };
 }
+
+/** Returns the street corner nearest to a place; the place itself without a city. */
+function onCorner(place) {
+  const apart = ({ lat, lon }) => (lat - place.lat) ** 2 + (lon - place.lon) ** 2;
+  return corners().reduce((best, corner) => (apart(corner) < apart(best ?? FAR_AWAY) ? corner : best), null) ?? place;
+}
+
+const FAR_AWAY = { lat: Infinity, lon: Infinity };
 
 /** Makes a call and throws unless it succeeds. */
 export async function ask(request) {
@@ -87,8 +101,8 @@ export class Rider {
 
   /** Returns the body of a trip request from `pickup`. */
   async order(pickup) {
-    const dropoff = { lat: pickup.lat + RIDE, lon: pickup.lon + RIDE };
-    const quote = await this.ask("POST", "/v1/quotes", { body: { pickup, dropoff }, why: "asks for a price" });
+    const body = { pickup, dropoff: dropoffOf(pickup), class: CLASS };
+    const quote = await this.ask("POST", "/v1/quotes", { body, why: "asks for a price" });
     return { quote_id: quote.id, payment_method: "pm_card_visa" };
   }
 
@@ -124,9 +138,10 @@ export class Driver {
     const driver = new Driver();
     driver.id = await newcomer("driver");
     report.actor(driver, "Driver");
-    const vehicle = { available: true, name: "Dora", class: "standard", plate: "LAB 1" };
+    const vehicle = { available: true, name: "Dora", class: CLASS, plate: "LAB 1" };
     await driver.ask("PUT", "/v1/drivers/me/availability", { body: vehicle, why: "goes online" });
     await driver.stand(where);
+    await driver.#declineOthers();
     return driver;
   }
 
@@ -142,6 +157,16 @@ export class Driver {
       const taken = await this.ask("PUT", "/v1/drivers/me/location", { body: { position, recorded_at }, quiet: true });
       return taken.verdict === "accepted";
     });
+  }
+
+  /** Declines what other experiments have left waiting, so that it has no part in this one. */
+  async #declineOthers() {
+    for (let quietSince = performance.now(); performance.now() - quietSince < QUIET_MS; await pause(LOOK_EVERY_MS)) {
+      const { offer } = await this.ask("GET", "/v1/drivers/me", { quiet: true });
+      if (!offer) continue;
+      await this.call("POST", `/v1/offers/${offer.id}/decline`);
+      quietSince = performance.now();
+    }
   }
 
   untilOffered(...trips) {

@@ -2,13 +2,13 @@
 
 import { emit, on } from "./bus.js";
 
-const KINDS = { trips: "trip", drivers: "driver", riders: "rider", payments: "payment", requests: "request" };
+const KINDS = { trips: "trip", offers: "offer", drivers: "driver", riders: "rider", payments: "payment", requests: "request" };
 const FOLDERS = Object.fromEntries(Object.entries(KINDS).map(([folder, kind]) => [kind, folder]));
 const HOME = "/city";
 const AUDIT = "/city/audit";
 
 /** The prefixes of ids by kind. A trace id is 32 hexadecimal digits. */
-const PREFIXES = { trip: "trip", drv: "driver", rdr: "rider", pay: "payment" };
+const PREFIXES = { trip: "trip", ofr: "offer", drv: "driver", rdr: "rider", pay: "payment" };
 const ID = /^([a-z]+)_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 const TRACE_ID = /^[0-9a-f]{32}$/;
 

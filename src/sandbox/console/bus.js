@@ -1,10 +1,11 @@
 // Events between the parts of the page. No part imports another for this; all import the bus.
 //
 //   call        a finished API call (see api.js)
-//   select      {kind: 'trip' | 'driver' | 'rider' | 'payment' | 'request' | 'audit', id}, or null: what the inspector shows
+//   select      {kind: 'trip' | 'offer' | 'driver' | 'rider' | 'payment' | 'request' | 'audit', id}, or null: what the inspector shows
 //   proof       {state, text, more, report}: the latest audit, judged (see proof.js)
 //   quiet-call  a finished call of the page itself, which polls
 //   candidates  {pickup, list} of the selected trip's last match cycle, or null
+//   experiment  {place, end, for_ms}: an experiment happens here; the map shows the place and keeps it marked
 //   reveal      {lat, lon}: the map moves there if the place is not in view
 //   world       the state of the city from the live stream (see live.js)
 //   clock       {real, domain, scale}: the domain clock was read or set

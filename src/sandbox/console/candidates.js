@@ -10,6 +10,7 @@ const SHOWN_MAX = 16;
 /** Further candidates have a ring without a label, so that the labels do not cover each other. */
 const LABELS_MAX = 3;
 const RING = 5; // beyond the car
+const LINE_PX = 14; // the height of a label
 const isFree = ({ verdict }) => verdict !== "busy" && verdict !== "refused";
 
 export function createCandidates(canvas, cars) {
@@ -33,21 +34,22 @@ export function createCandidates(canvas, cars) {
   /** Draws on the canvas of the rides, whose scale is set. */
   function draw(view, { width, height }, radius, now) {
     if (shown.length === 0) return;
-    const inks = { chosen: color("--map-offered"), free: color("--map-free"), busy: color("--map-idle"), text: color("--map-selected"), paper: color("--map-ground") };
+    const inks = { chosen: color("--map-offered"), free: color("--map-free"), busy: color("--map-idle"), text: color("--map-selected"), paper: color("--map-halo") };
     c.font = "600 11px system-ui, sans-serif";
     c.textBaseline = "middle";
     c.textAlign = "left";
-    // The first is drawn last, on top.
-    for (const one of [...shown].reverse()) {
+    const places = shown.map((one) => {
       const { handle, position } = one.at;
       const isMoving = cars.has(handle);
       const worldX = isMoving ? cars.xOf(handle, now) : toX(position.lon);
       const worldY = isMoving ? cars.yOf(handle, now) : toY(position.lat);
-      const x = (near(worldX, view.x) - view.x) * view.scale + width / 2;
-      const y = (worldY - view.y) * view.scale + height / 2;
-      ring(one, x, y, radius, inks);
-      if (one.rank <= LABELS_MAX) label(one, x + radius + RING + 4, y, inks);
-    }
+      return { x: (near(worldX, view.x) - view.x) * view.scale + width / 2, y: (worldY - view.y) * view.scale + height / 2 };
+    });
+    // The first is drawn last, on top.
+    for (let i = shown.length - 1; i >= 0; i--) ring(shown[i], places[i].x, places[i].y, radius, inks);
+    const reach = radius + RING + 1;
+    const taken = places.map(({ x, y }) => ({ left: x - reach, right: x + reach, top: y - reach, bottom: y + reach }));
+    for (const [i, one] of shown.slice(0, LABELS_MAX).entries()) label(one, places[i], reach, taken, inks);
   }
 
   function ring(one, x, y, radius, inks) {
@@ -61,13 +63,23 @@ export function createCandidates(canvas, cars) {
     c.setLineDash([]);
   }
 
-  function label({ rank, eta_s }, x, y, inks) {
+  /** Writes rank and drive beside a ring, on the first side where it meets no ring and no other label; the chosen one has its label always. */
+  function label({ rank, eta_s, verdict }, { x, y }, reach, taken, inks) {
     const text = `#${rank}, ${seconds(eta_s)}`;
-    c.lineWidth = 3;
+    const wide = c.measureText(text).width;
+    const sides = [[reach + 3, 0], [-reach - 3 - wide, 0], [-wide / 2, -reach - LINE_PX / 2], [-wide / 2, reach + LINE_PX / 2],
+      [reach - 2, -reach], [reach - 2, reach], [-reach - wide + 2, -reach], [-reach - wide + 2, reach]];
+    const boxes = sides.map(([dx, dy]) => ({ left: x + dx, right: x + dx + wide, top: y + dy - LINE_PX / 2, bottom: y + dy + LINE_PX / 2 }));
+    const meets = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    const box = boxes.find((one) => !taken.some((other) => meets(one, other))) ?? (verdict === "chosen" ? boxes[0] : null);
+    if (!box) return;
+    taken.push(box);
+    c.lineJoin = "round";
+    c.lineWidth = 4;
     c.strokeStyle = inks.paper;
-    c.strokeText(text, x, y);
+    c.strokeText(text, box.left, (box.top + box.bottom) / 2);
     c.fillStyle = inks.text;
-    c.fillText(text, x, y);
+    c.fillText(text, box.left, (box.top + box.bottom) / 2);
   }
 
   /** Discards the handles of the previous connection: the next decision is placed anew. */

@@ -1,4 +1,4 @@
-// A car that this browser drives: it sends its position and moves in a straight line toward the pickup or dropoff.
+// A car that this browser drives: it sends its position and moves along the streets toward the pickup or dropoff.
 
 import { call } from "./api.js";
 import { domainNow, forgetClock, scale } from "./domain.js";
@@ -30,6 +30,7 @@ export class Car {
     this.isOwn = isOwn;
     this.onProfile = onProfile;
     this.target = null;
+    this.way = null; // the places still before the car on its way to `target`
     this.isAlone = false;
     this.trip = null;
   }
@@ -57,7 +58,9 @@ export class Car {
   /** Takes the driver's profile and sets the target; in automatic mode, executes the next command as well. */
   async see(profile) {
     this.trip = profile.trip;
-    this.target = !this.trip ? null : riderInCar(this.trip.state) ? this.trip.dropoff : this.trip.pickup;
+    const target = !this.trip ? null : riderInCar(this.trip.state) ? this.trip.dropoff : this.trip.pickup;
+    if (target?.lat !== this.target?.lat || target?.lon !== this.target?.lon) this.way = null;
+    this.target = target;
     if (this.isAlone) await this.step(profile);
   }
 
@@ -78,6 +81,8 @@ export class Car {
 
   async beat() {
     if (this.isStopped) return;
+    if (this.target && !this.way) this.way = await wayAlongStreets(this.place, this.target);
+    if (this.isStopped) return;
     const now = await domainNow();
     this.move((now - this.movedAt) / 1000);
     this.movedAt = now;
@@ -95,14 +100,24 @@ export class Car {
     this.timer = setTimeout(() => this.beat(), this.target ? Math.min(pause, 1000) : pause);
   }
 
+  /** Moves along the way, from one place of it to the next. */
   move(elapsedS) {
-    if (!this.target) return;
-    const away = metersBetween(this.place, this.target);
-    const share = away < 1 ? 1 : Math.min(1, (SPEED_MPS * elapsedS) / away);
-    this.place = {
-      lat: this.place.lat + (this.target.lat - this.place.lat) * share,
-      lon: this.place.lon + (this.target.lon - this.place.lon) * share,
-    };
+    let left_m = SPEED_MPS * elapsedS;
+    while (this.way?.length > 0 && left_m > 0) {
+      const [next] = this.way;
+      const away_m = metersBetween(this.place, next);
+      if (away_m > left_m) {
+        const share = left_m / away_m;
+        this.place = {
+          lat: this.place.lat + (next.lat - this.place.lat) * share,
+          lon: this.place.lon + (next.lon - this.place.lon) * share,
+        };
+        return;
+      }
+      left_m -= away_m;
+      this.place = next;
+      this.way.shift();
+    }
   }
 
   put(path, body, why) {
@@ -112,6 +127,13 @@ export class Car {
   post(path, why, body) {
     return call({ as: "driver", subject: this.subject, method: "POST", path, body, why });
   }
+}
+
+/** Returns the places of the fastest drive, the same that quotes and ETAs are computed from. Without an answer it is straight, for now. */
+async function wayAlongStreets(from, to) {
+  const path = `/v1/sandbox/route?from_lat=${from.lat}&from_lon=${from.lon}&to_lat=${to.lat}&to_lon=${to.lon}`;
+  const answer = await call({ as: null, path, quiet: true });
+  return answer.ok ? answer.body.coordinates.slice(1).map(([lon, lat]) => ({ lat, lon })) : [to];
 }
 
 /** Returns the rider's PIN. In the sandbox a token for the rider is available. */

@@ -39,6 +39,7 @@ const CHARTS = [
       { name: "p99", tint: "warn", read: ({ match }) => quantile(match, 0.99) },
     ],
     show: milliseconds,
+    first: "after the next match",
   },
   {
     title: "Waiting riders",
@@ -48,6 +49,7 @@ const CHARTS = [
       { name: "longest", tint: "warn", read: ({ world }) => world.waiting.max_s },
     ],
     show: duration,
+    first: "when a rider waits",
   },
   {
     title: "Supply and demand",
@@ -73,6 +75,7 @@ const CHARTS = [
     note: "captures in the ledger, USD, since the last reset",
     series: [{ name: "captured", tint: "good", read: ({ captured }) => captured }],
     show: dollars,
+    first: "with the next reading of the ledger",
   },
 ];
 
@@ -130,6 +133,7 @@ export function createCharts(element) {
 
   async function look() {
     if (document.hidden) return;
+    if (readings.length === 0) draw();
     if (!isUp) return add(null);
     const [metrics, ledger] = await Promise.all([
       call({ as: null, path: "/metrics", quiet: true }),
@@ -150,7 +154,8 @@ export function createCharts(element) {
     if (element.hidden) return;
     const now = Date.now();
     const shown = at === null ? readings.at(-1) : nearest(readings, at);
-    for (const [i, chart] of charts.entries()) chart.draw({ i, now, readings, marks, shown, isCrossed: at !== null });
+    const starts_ms = Math.max(0, WARM_MS - (now - upSince)) + EVERY_MS;
+    for (const [i, chart] of charts.entries()) chart.draw({ i, now, readings, marks, shown, starts_ms, isCrossed: at !== null });
     if (at === null) when.textContent = "Times are this computer's clock. Point at a chart, or use the arrow keys in it.";
     else if (shown) {
       const said = marks.filter((one) => Math.abs(one.at - shown.at) < EVERY_MS).map(({ text }) => text);
@@ -198,7 +203,7 @@ function nearest(readings, at) {
 const xOf = (at, now) => WIDE - ((now - at) / SPAN_MS) * WIDE;
 const yOf = (share) => BOTTOM - share * (BOTTOM - TOP);
 
-function createChart({ title, note, series, show }, { move, key }) {
+function createChart({ title, note, series, show, first = "in a moment" }, { move, key }) {
   const lines = series.map(({ tint }) => svg("path", { class: `line ${tint}`, fill: "none" }));
   const dots = series.map(({ tint }) => svg("circle", { class: `dot ${tint}`, r: 3, visibility: "hidden" }));
   const top = svg("text", { x: 0, y: TOP - 3, class: "tick" });
@@ -207,11 +212,12 @@ function createChart({ title, note, series, show }, { move, key }) {
     svg("text", { x: Math.max(20, Math.min(WIDE - 14, WIDE - (s * 1000 * WIDE) / SPAN_MS)), y: HIGH - 3, class: "axis" }, s === 0 ? "now" : `−${s / 60} min`),
   );
   const behind = svg("g");
+  const empty = svg("text", { class: "empty", x: WIDE / 2, y: (TOP + BOTTOM) / 2 });
   const crosshair = svg("line", { y1: TOP, y2: BOTTOM, class: "cross", visibility: "hidden" });
   const picture = svg(
     "svg",
     { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", tabindex: "0", "aria-label": title, onkeydown: key, onblur: () => move(null) },
-    behind, ...grid, ...lines, ...dots, top, ...axis, crosshair,
+    behind, ...grid, ...lines, ...dots, top, ...axis, empty, crosshair,
   );
   picture.addEventListener("pointermove", (event) => {
     const box = picture.getBoundingClientRect();
@@ -222,7 +228,16 @@ function createChart({ title, note, series, show }, { move, key }) {
   const legend = h("ul.series", {}, ...series.map(({ name, tint }, i) => h("li", {}, h(`span.swatch.${tint}`), `${name} `, numbers[i])));
   const figure = h("figure.chart", {}, h("figcaption", {}, h("strong", {}, title), h("span.note", {}, note)), picture, legend);
 
-  function draw({ i, now, readings, marks, shown, isCrossed }) {
+  /** Says when the first point comes, as long as there is none. */
+  function showFirst(i, readings, starts_ms) {
+    const isEmpty = !readings.some(({ values }) => values?.[i].some((value) => value !== null));
+    const isReading = readings.some(({ values }) => values);
+    const text = isReading ? `The first point comes ${first}.` : `The first point comes in about ${Math.round(starts_ms / 1000)} s.`;
+    empty.textContent = isEmpty ? text : "";
+  }
+
+  function draw({ i, now, readings, marks, shown, starts_ms, isCrossed }) {
+    showFirst(i, readings, starts_ms);
     const highest = Math.max(0, ...readings.flatMap(({ values }) => values?.[i].filter((value) => value !== null) ?? []));
     const ceiling = round(highest);
     top.textContent = highest > 0 ? show(ceiling) : "";
@@ -259,15 +274,17 @@ function gaps(readings, now) {
   return shaded;
 }
 
-/** Draws the marks; a label close to the one before goes into a second row. */
+/** Draws the marks, with labels in two rows. One without room in either has none: the crosshair names it. */
 function annotations(marks, now) {
-  let [before, isLow] = [-Infinity, false];
+  const ends = [-Infinity, -Infinity]; // of the last label in each row
   return marks.flatMap(({ at, text }) => {
     const x = xOf(at, now);
-    isLow = x - before < LABEL_PX && !isLow;
-    before = x;
-    const label = svg("text", { class: "event-text", x: Math.min(x + 2, WIDE - 30), y: isLow ? 23 : 11 }, text);
-    return [svg("line", { class: "event", x1: x, x2: x, y1: 12, y2: BOTTOM }), label];
+    const from = Math.min(x + 2, WIDE - LABEL_PX);
+    const line = svg("line", { class: "event", x1: x, x2: x, y1: 12, y2: BOTTOM });
+    const row = ends.findIndex((end) => from >= end);
+    if (row < 0) return [line];
+    ends[row] = from + LABEL_PX;
+    return [line, svg("text", { class: "event-text", x: from, y: row === 0 ? 11 : 23 }, text)];
   });
 }
 

@@ -12,7 +12,7 @@ const SHOW_EVERY_MS = 200;
 /** How long a note stays in the bar. */
 const NOTE_MS = 8_000;
 /** The kinds of objects with a deadline. */
-const WITH_DEADLINE = ["trip", "payment"];
+const WITH_DEADLINE = ["trip", "offer", "payment"];
 
 /** Shows the clock and its controls. */
 export function createClock(element) {
@@ -29,7 +29,7 @@ export function createClock(element) {
   );
   const scale = h("select", { "aria-label": "Speed of domain time" });
   const minute = h("button", { type: "button", title: "One minute of domain time, at once" }, "+1 min");
-  const skip = h("button", { type: "button" });
+  const skip = h("button.skip", { type: "button" });
   const begin = h("button.quiet", { type: "button" }, "Reset");
   const said = h("span.small.muted.clock-note", { role: "status" });
   element.replaceChildren(face, scale, minute, skip, begin, said);

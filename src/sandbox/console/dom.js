@@ -52,6 +52,9 @@ export function money(value) {
   return format.format(value.amount / 10 ** digits);
 }
 
+/** What a person does to choose something: fingers do not click. */
+export const CLICK = matchMedia("(pointer: coarse)").matches ? "Tap" : "Click";
+
 /** Meters as "850 m" or "3.2 km". */
 export const meters = (m) => (m < 1000 ? `${Math.round(m)} m` : `${(m / 1000).toFixed(1)} km`);
 

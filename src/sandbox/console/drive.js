@@ -3,12 +3,13 @@
 import { call, callUntilDecided, stream } from "./api.js";
 import { emit } from "./bus.js";
 import { Car, metersBetween, pinOf } from "./car.js";
-import { h, meters, money, seconds, short, update } from "./dom.js";
+import { h, meters, money, seconds, update } from "./dom.js";
 import { domainNow, domainText, scale, setClock } from "./domain.js";
 import { draw, machines } from "./state_machine.js";
 import { absent, apology, facts, head, section } from "./panel.js";
 import { myDriver } from "./session.js";
 import { riderInCar } from "./states.js";
+import { onStreet } from "./streets.js";
 import { badge, link } from "./trips.js";
 
 const EVERY_MS = 1000;
@@ -196,7 +197,7 @@ export function inspectDriver(element, wanted, map) {
       wheel?.stop();
       wheel = new Car({
         subject: driver.id,
-        place: profile?.position ?? map.center(),
+        place: startOf(profile, isOwn, map.center()),
         isOwn,
         onProfile: alertOffer,
       });
@@ -235,6 +236,12 @@ export function inspectDriver(element, wanted, map) {
     clearInterval(timer);
     stopStream();
   };
+}
+
+/** Returns where a car starts: where it is, if it has a trip or is the city's; otherwise on the street nearest to the map's center. */
+function startOf(profile, isOwn, center) {
+  const isThere = profile?.position && (!isOwn || profile.trip);
+  return isThere ? profile.position : (onStreet(center).place ?? center);
 }
 
 /** Shows how long an offer is still valid, in domain time and, if that runs faster, in this computer's. */
@@ -278,7 +285,8 @@ function alertOffer({ offer, id }, car) {
     // Announced once: the countdown would be announced again at every change.
     h("p.unseen", { role: "alert" }, `An offer for your car: ${money(offer.fare)}, ${meters(offer.distance_to_pickup_m)} to the pickup.`),
     h("p", {}, h("strong", {}, `Offer for your car: ${money(offer.fare)}`), `, ${meters(offer.distance_to_pickup_m)} to the pickup, `, left),
-    h("div.actions", {}, button("Accept", answer("accept", "Accept the offer"), "primary"), button("Decline", answer("decline", "Decline the offer")), said),
+    h("div.actions", {}, button("Accept", answer("accept", "Accept the offer"), "primary"), button("Decline", answer("decline", "Decline the offer")),
+      button("Let it expire now", () => setClock({ past: offer.id }, "Skip past the offer's deadline"), "quiet"), said),
   );
   countdown(left, offer);
   document.body.append(offerAlert);
@@ -340,7 +348,7 @@ function offerRow(offer) {
     h(
       "div.item",
       {},
-      h("span.mono", {}, short(offer.id)),
+      link("offer", offer.id),
       badge(offer.status),
       link("trip", offer.trip_id),
       h("span.amount", {}, money(offer.fare)),

@@ -96,7 +96,7 @@ async function chargedWithoutAnswer(report) {
     report.expect("violations in the audit", 0, await violations());
   } finally {
     await provider.clear();
-    driver.stay();
+    await driver.leave();
   }
 }
 
@@ -121,7 +121,7 @@ async function webhookTwice(report) {
     report.expect("violations in the audit", 0, await violations());
   } finally {
     await provider.clear();
-    driver.stay();
+    await driver.leave();
   }
 }
 

@@ -92,11 +92,13 @@ function noneInWords({ candidates }) {
   const driver = [`${only}, `, objectLink("driver", first.driver_id), `, ${away(first.eta_s)}, `];
   const why = {
     busy: ["is busy with", ...has],
-    refused: ["was no longer free when the offer was written, and has", ...has],
+    refused: ["was no longer free when the offer was written", ...(first.taken_by ? [", and has", ...has] : [])],
     taken_by_another: ["goes to", ...has, " of the same cycle"],
     excluded: ["had this offer before and did not take it"],
+    too_late: ["is free, and would come after the rider has left"],
   }[first.verdict] ?? [`was ${words(first.verdict)}`];
-  return [h("strong", {}, "No driver is free. "), ...driver, ...why, ". The search goes on."];
+  const summary = first.verdict === "too_late" ? "No driver can come in time. " : "No driver is free. ";
+  return [h("strong", {}, summary), ...driver, ...why, ". The search goes on."];
 }
 
 /** What an exchange of drivers would have cost. */

@@ -3,15 +3,16 @@
 import { call } from "./api.js";
 import { inspectAudit } from "./audit.js";
 import { emit, on } from "./bus.js";
-import { h, update } from "./dom.js";
+import { CLICK, h, update } from "./dom.js";
 import { inspectDriver } from "./drive.js";
 import { inspectPayment } from "./money.js";
+import { inspectOffer } from "./offer.js";
 import { inspectRequest } from "./request.js";
 import { inspectRider } from "./rider.js";
 import { inspectTrip } from "./trip.js";
 import { tripRow } from "./trips.js";
 
-const PANELS = { trip: inspectTrip, driver: inspectDriver, rider: inspectRider, payment: inspectPayment, request: inspectRequest, audit: inspectAudit };
+const PANELS = { trip: inspectTrip, offer: inspectOffer, driver: inspectDriver, rider: inspectRider, payment: inspectPayment, request: inspectRequest, audit: inspectAudit };
 
 /**
  * Makes the inspector. It shows the object of each `select` event; a panel is a function of element, id and map that returns a
@@ -44,7 +45,7 @@ export function createInspector(element, map) {
       h(
         "p.intro",
         {},
-        "Click a car or a trip on the map, or choose one here, and see its state machine, its history, why this driver, and where the money is.",
+        `${CLICK} a car or a trip on the map, or choose one here, and see its state machine, its history, why this driver, and where the money is.`,
       ),
       h("div.actions", {}, choose("Be a driver", "driver"), choose("Your trips", "rider")),
       h("h3.apart", {}, "Latest trips"),

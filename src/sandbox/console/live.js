@@ -7,7 +7,7 @@ import { emit } from "./bus.js";
 import { h } from "./dom.js";
 import { myDriver } from "./session.js";
 import { DOING, RIDER, color, drawShape } from "./shapes.js";
-import { count, riderInCar } from "./states.js";
+import { knowStreets } from "./streets.js";
 
 const RETRY_MS = [250, 500, 1000, 2000, 4000, 8000];
 const STABLE_MS = 5000; // a connection that lasted this long ends the back-off
@@ -124,6 +124,7 @@ export function startLive(map) {
     const answer = await call({ as: null, path: "/v1/sandbox/streets", headers, quiet: true });
     if (answer.status === 200) {
       streetsTag = answer.headers.etag;
+      knowStreets(answer.body);
       map.setStreets(answer.body);
     }
     // A 304 means that they are still as empty as before.
@@ -134,48 +135,35 @@ export function startLive(map) {
   const jittered = (ms) => ms * (0.5 + Math.random() / 2);
 
   describe(null);
-  document.addEventListener("theme", legend);
-  legend();
+  // Drawn anew in the colors of the theme with the next message.
+  document.addEventListener("theme", () => document.getElementById("map-status")?.replaceChildren());
   open();
 }
 
-/** Describes the map as text, for screen readers and as its legend. */
+/** Says what is on the map: each number beside the symbol that it counts, so that the line is the legend as well. */
 function describe(world) {
   const status = document.getElementById("map-status");
   if (!status) return;
-  if (!world) status.textContent = "";
-  else if (!world.matcher) status.textContent = "This process is not the matcher: it has no positions.";
-  else {
-    const { drivers, trips, waiting } = world;
-    const online = Object.values(drivers).reduce((sum, count) => sum + count, 0);
-    const riding = count(trips, riderInCar);
-    const hidden = world.hidden > 0 ? `, ${world.hidden} trips in view not drawn` : "";
-    status.textContent = `${online} drivers, ${drivers.free} free; riders: ${waiting.count} waiting, ${riding} riding${hidden}`;
+  if (!world?.matcher) return status.replaceChildren(world ? "This process is not the matcher: it has no positions." : "");
+  const { drivers, waiting } = world;
+  const online = Object.values(drivers).reduce((sum, count) => sum + count, 0);
+  const hidden = world.hidden > 0 ? `, ${world.hidden} trips in view not drawn` : "";
+  const texts = [`${online} drivers`, ...DOING.map(({ name, label }) => `, ${drivers[name] ?? 0} ${label}`), `; ${waiting.count} ${waiting.count === 1 ? "rider" : "riders"} waiting${hidden}`];
+  // The symbols stay: only what has changed is drawn anew.
+  if (status.childElementCount !== texts.length) status.replaceChildren(...texts.map((_, index) => h("span", {}, ...parts(index))));
+  for (const [index, text] of texts.entries()) {
+    const [before, place] = [index === 0 ? "" : text.slice(0, 2), status.children[index]];
+    place.firstChild.textContent = before;
+    place.lastChild.textContent = text.slice(before.length);
   }
 }
 
-/** Shows what the shapes mean. The list is folded at first, so that it covers no street. */
-function legend() {
-  const list = document.getElementById("legend");
-  if (!list) return;
-  list.replaceChildren(
-    ...[...DOING, RIDER].map((look) => {
-      const picture = h("canvas", { width: 28, height: 28, "aria-hidden": "true", class: "key" });
-      drawShape(picture.getContext("2d"), look, color(look.tint), 14, 14, 10);
-      return h("li", {}, picture, look.label);
-    }),
-  );
-  const box = list.parentElement;
-  if (box.querySelector(".legend-fold")) return;
-  const fold = (isFolded) => {
-    box.toggleAttribute("data-folded", isFolded);
-    button.setAttribute("aria-expanded", String(!isFolded));
-  };
-  const button = h(
-    "button.quiet.legend-fold",
-    { type: "button", "aria-controls": "legend", onclick: () => fold(!box.hasAttribute("data-folded")) },
-    "Legend",
-  );
-  box.append(button);
-  fold(true);
+/** The separator, the symbol if the number has one, and the text. */
+const parts = (index) => [h("span.between"), index > 0 && key([...DOING, RIDER][index - 1]), h("span.count")];
+
+/** A symbol of the map as a picture. */
+function key(look) {
+  const picture = h("canvas.key", { width: 28, height: 28, "aria-hidden": "true" });
+  drawShape(picture.getContext("2d"), look, color(look.tint), 14, 14, 10);
+  return picture;
 }

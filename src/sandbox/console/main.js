@@ -30,6 +30,7 @@ createCharts(element("charts"));
 createClock(element("clock"));
 on("select", (selected) => map.select(selected));
 on("reveal", map.reveal);
+on("experiment", map.showExperiment);
 on("candidates", map.setCandidates);
 keepAddress();
 new ResizeObserver(() => map.resize()).observe(element("map"));

@@ -1,5 +1,5 @@
-// The map: five stacked canvases. The base map, zones and names are drawn when the view changes, cars while one moves, and on top, in the
-// page's own canvas, riders, routes and pins. When nothing moves, nothing is drawn.
+// The map: five stacked canvases. The base map and zones are drawn when the view changes, cars while one moves, names above them, and on
+// top, in the page's own canvas, riders, routes and pins. When nothing moves, nothing is drawn.
 //
 //   createMap({canvas, onClick, onView, asksForPin}) -> {setStreets, setZones, update, setPins, select, resize, stats, center, ask, forget}
 //     onClick({lat, lon}, hit)   hit: {kind, id} under the pointer, or null. Enter on the canvas is a click at its center
@@ -9,6 +9,7 @@
 //     setZones(items)            of the trending zones; none hides them
 //     update(message)            from live.js: an ArrayBuffer with cars, or an object with rides
 //     setPins({pickup, dropoff}) each {lat, lon} or null
+//     showExperiment({place, end, for_ms})   moves the map there and marks the place for some time
 //     setCandidates({pickup, list} | null)   of the selected trip, as `explain` returns them
 //     select({kind, id} | null)  the highlighted object
 //     center()                   {lat, lon}
@@ -34,6 +35,7 @@ const SCALE_MIN = 256; // the world
 const FIT = 0.92; // of the canvas is filled by what is shown
 const PICK_PX = 9, TOUCH_PX = 16; // how close to a thing one has to click; a finger covers it
 const STEP = 1.6; // of a button
+const EXPERIMENT_M = 9; // an experiment is shown at this many meters to a pixel or closer
 const RADIUS_MIN = 1.5, RADIUS_MAX = 7; // of a car, CSS pixels
 const CROWD = 4; // cars are so many radii apart, if they can be
 
@@ -47,8 +49,8 @@ export function createMap({ canvas, onClick, onView, asksForPin = () => false })
   };
   const streets = createBasemap(layer());
   const zones = createZones(layer());
-  const labels = createLabels(layer());
   const cars = createCars(layer());
+  const labels = createLabels(layer()); // above the cars, which would cover the letters
   const rides = createRides(canvas, cars, soon);
   const candidates = createCandidates(canvas, cars);
   const scaleBar = createScaleBar(canvas);
@@ -62,6 +64,7 @@ export function createMap({ canvas, onClick, onView, asksForPin = () => false })
   let areStreetsStale = true;
   let asked = 0;
   let chosen = null; // {kind, id, handle}
+  let experimentEnds = 0;
   let beside = null; // the element that offers what was under a click
   let stream = { look() {}, who: async () => null, where: async () => null };
 
@@ -209,6 +212,17 @@ export function createMap({ canvas, onClick, onView, asksForPin = () => false })
     viewed();
   }
 
+  /** Shows where an experiment happens, with the city around it. */
+  function showExperiment({ place, end, for_ms }) {
+    const [x, y] = [(toX(place.lon) + toX(end.lon)) / 2, (toY(place.lat) + toY(end.lat)) / 2];
+    isTouched = true;
+    Object.assign(view, { x, y, scale: Math.max(view.scale, metersPerUnit(y) / EXPERIMENT_M) });
+    rides.setExperiment(place);
+    clearTimeout(experimentEnds);
+    experimentEnds = setTimeout(() => (rides.setExperiment(null), soon()), for_ms);
+    viewed();
+  }
+
   function resize() {
     const { clientWidth: width, clientHeight: height } = canvas;
     if (width === 0 || height === 0) return;
@@ -295,6 +309,7 @@ export function createMap({ canvas, onClick, onView, asksForPin = () => false })
     },
     select,
     reveal,
+    showExperiment,
     resize,
     center,
     ask(next) {

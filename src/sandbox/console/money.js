@@ -44,8 +44,8 @@ function states(payment, events) {
 }
 
 function paymentHistory(events) {
-  const row = ({ seq, at, kind, state, amount, attempt_id }) => ({
-    cells: [seq, time(at), words(kind), badge(state), amount ? money(amount) : "", attempt_id ? "a provider call" : ""],
+  const row = ({ seq, at, kind, state, amount, attempt_id }, index) => ({
+    cells: [seq, time(at), words(kind), badge(state, { isPast: index < events.length - 1 }), amount ? money(amount) : "", attempt_id ? "a provider call" : ""],
   });
   return table("History of the payment", ["#", "Time", "Step", "State", "Amount", "By"], events.map(row), ["Amount"]);
 }

@@ -6,7 +6,7 @@ import { h, short } from "./dom.js";
 const narrow = matchMedia("(max-width: 820px)");
 const isPlain = (event) => event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
 
-/** Makes a link to a trip, driver, rider or payment. */
+/** Makes a link to a trip, offer, driver, rider or payment. */
 export function objectLink(kind, id, text = short(id)) {
   const onclick = (event) => {
     if (!isPlain(event)) return;

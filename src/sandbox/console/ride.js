@@ -2,10 +2,11 @@
 
 import { call, callUntilDecided } from "./api.js";
 import { emit, on } from "./bus.js";
-import { h, meters, money, seconds, short, words } from "./dom.js";
-import { scale, setClock, speeds } from "./domain.js";
+import { CLICK, h, meters, money, seconds, words } from "./dom.js";
+import { domainLast, scale, setClock, speeds } from "./domain.js";
 import { hasDriver, isOver, riderInCar } from "./states.js";
-import { followTrip } from "./trips.js";
+import { onStreet } from "./streets.js";
+import { followTrip, link } from "./trips.js";
 import { factor, isSurging } from "./zones.js";
 
 const STEPS = ["requested", "searching", "offered", "assigned", "arrived", "in_progress", "completed"];
@@ -35,6 +36,12 @@ const LEADS = {
   aborted: "An operator ended the ride.",
 };
 
+/** A pin without a street goes to the nearest one, and the card says so. */
+function movedInWords({ moved_m, street, isInWater }, what) {
+  const why = isInWater ? "No car gets there: it is in the water." : "No street is there.";
+  return `${why} Your ${what} is now on ${street ?? "the nearest street"}, ${meters(moved_m)} away.`;
+}
+
 /** A wait in domain time that is longer than this is worth a faster clock, seconds of machine time. */
 const WORTH_S = 20;
 
@@ -47,7 +54,7 @@ export function createRide(element, map) {
   const body = h("div.ride-body");
   const eta = h("p.number");
   const notice = h("p.notice", { role: "status", hidden: true });
-  element.append(lead, notice, body);
+  element.append(h("p.eyebrow", {}, "Your ride"), lead, notice, body);
 
   let ride = {};
   let isUnread = false; // the page was loaded while the service was down: a ride may be under way
@@ -93,28 +100,31 @@ export function createRide(element, map) {
     ride = {};
     tell(null);
     show(
-      "Click your pickup on the map, then your dropoff.",
+      `${CLICK} your pickup on the map, then your dropoff.`,
       h("p.keys.muted.small", {}, "Keyboard: arrows move the map, Enter sets a pin at its center."),
     );
   }
 
-  function click(place, metersPerPixel) {
+  function click(clicked, metersPerPixel) {
     if (ride.isOrdered || (ride.trip && !isOver(ride.trip.state))) return;
     if (metersPerPixel > METERS_PER_PIXEL_MAX)
-      return show("Zoom in first: at this scale a click is too imprecise.", ride.pickup && actions(again("Start over")));
+      return show("Zoom in first: at this scale a place is too imprecise.", ride.pickup && actions(again("Start over")));
+    const pin = onStreet(clicked);
+    if (!pin.place) return show(`No street is near that place. ${CLICK} inside the city.`, ride.pickup && actions(again("Start over")));
     if (ride.trip || ride.dropoff) {
       stop();
       ride = {};
       tell(null);
     }
-    if (ride.pickup) {
-      ride.dropoff = place;
-      quote();
-    } else {
-      ride.pickup = place;
-      show("Now click your dropoff.", actions(again("Start over")));
-    }
+    const isDropoff = Boolean(ride.pickup);
+    ride[isDropoff ? "dropoff" : "pickup"] = pin.place;
+    if (pin.moved_m > 0) ride.moved = [...(ride.moved ?? []), movedInWords(pin, isDropoff ? "dropoff" : "pickup")];
+    if (isDropoff) quote();
+    else show(`Now ${CLICK.toLowerCase()} your dropoff.`, moved(), actions(again("Start over")));
   }
+
+  /** Says which pins were moved, and why. */
+  const moved = () => ride.moved && h("p.moved", { role: "status" }, ride.moved.join(" "));
 
   async function quote() {
     const asked = ride;
@@ -145,6 +155,7 @@ export function createRide(element, map) {
         {},
         `${meters(distance_m)}, about ${seconds(duration_s)}. The price is valid for two minutes.`,
       ),
+      moved(),
       isSurging(surge) && h("p.surge", { id: "surge" }, h("strong", {}, `Surge ${factor(surge)}`), ` ${surge.reason}`),
       h("label", {}, "Pay with", method),
       actions(request, again("Start over")),
@@ -197,8 +208,27 @@ export function createRide(element, map) {
 
   function showEta() {
     const where = riderInCar(ride.trip?.state) ? "Arrival" : "Your car is here";
-    eta.textContent = ride.eta_s === undefined ? "" : `${where} in ${seconds(ride.eta_s)} of domain time.`;
+    const fast = scale() > 1 ? `; at ${scale()}× that takes ${seconds(Math.max(1, (ride.eta_s ?? 0) / scale()))}` : "";
+    eta.textContent = ride.eta_s === undefined || !hasDriver(ride.trip?.state) ? "" : `${where} in ${seconds(ride.eta_s)}${fast}.`;
     showFaster();
+  }
+
+  const skip = h("button", { type: "button", "data-focus": "skip", hidden: true, onclick: skipOffer });
+
+  /** While a driver has the offer: how long they may take, and a jump past that. The next driver then gets the offer. */
+  async function showOffer() {
+    const { trip } = ride;
+    const isOffered = trip?.state === "offered";
+    const answer = isOffered && (await call({ as: null, path: `/v1/sandbox/clock?of=${trip.id}`, quiet: true }));
+    if (ride.trip?.id !== trip?.id) return;
+    const left_s = answer?.body?.next ? (Date.parse(answer.body.next.at) - domainLast()) / 1000 : 0;
+    skip.hidden = left_s <= 0 || ride.trip?.state !== "offered";
+    if (!skip.hidden) skip.textContent = `The offer expires in ${Math.ceil(left_s)} s: skip`;
+  }
+
+  async function skipOffer() {
+    await setClock({ past: ride.trip.id }, "Skip past the offer's deadline");
+    showOffer();
   }
 
   const faster = h("button", { type: "button", "data-focus": "faster", onclick: speedUp });
@@ -233,6 +263,7 @@ export function createRide(element, map) {
   function render() {
     const { trip, driver } = ride;
     showEta();
+    showOffer();
     const hasEnded = isOver(trip.state);
     const at = STEPS.indexOf(trip.state);
     const step = (_, index) => h(index < at || trip.state === "completed" ? "li.done" : index === at ? "li.now" : "li");
@@ -242,7 +273,9 @@ export function createRide(element, map) {
     const cost = h(
       "p.muted",
       {},
-      hasEnded ? `${money(trip.fare)} charged.` : `${money(trip.price)} quoted · ${short(trip.id)}`,
+      hasEnded ? `${money(trip.fare)} charged · ` : `${money(trip.price)} quoted · `,
+      "your trip ",
+      link("trip", trip.id),
     );
     const cancel =
       !hasEnded &&
@@ -260,7 +293,7 @@ export function createRide(element, map) {
       eta,
       pin,
       cost,
-      actions(faster, cancel, hasEnded && again("Ride again"), inspect),
+      actions(skip, faster, cancel, hasEnded && again("Ride again"), inspect),
     );
   }
 
@@ -313,7 +346,10 @@ export function createRide(element, map) {
   const again = (label) => h("button", { type: "button", "data-focus": "again", onclick: begin }, label);
 
   on("connection", reconnected);
-  on("clock", showFaster);
+  on("clock", () => {
+    showEta();
+    showOffer();
+  });
   begin();
   resume();
   return { click, asksForPin: () => !ride.trip && !ride.dropoff };

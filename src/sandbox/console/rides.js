@@ -8,12 +8,14 @@ import { hasDriver, riderInCar } from "./states.js";
 
 const FULL_TURN = 2 * Math.PI;
 const isAtPickup = ({ state }) => !riderInCar(state);
+const EXPERIMENT_PX = 26; // the ring around the place of an experiment
 const FLIGHT_MS = 1200; // from the rider to the driver who is asked, again and again until there is an answer
 
 export function createRides(canvas, cars, changed) {
   const c = canvas.getContext("2d");
   let rides = [];
   let pins = { pickup: null, dropoff: null };
+  let experiment = null; // where one happens
   let selected = null;
   let pointed = null; // the ride under the pointer
   const routes = createRoutes(changed);
@@ -70,6 +72,7 @@ export function createRides(canvas, cars, changed) {
       if (ride.isSelected || ride.id === pointed || isAtPickup(ride)) drawEnds(ride, px, py, inks);
       if (ride.state === "offered" && ride.offer && cars.has(ride.offer.handle)) drawFlight(ride, now, px, py, inks);
     }
+    if (experiment) drawExperiment(view, px, py, inks);
     drawPins(view, px, py, inks);
     if (showsMiddle) drawMiddle(width, height, inks);
   }
@@ -125,6 +128,32 @@ export function createRides(canvas, cars, changed) {
     c.beginPath();
     c.arc(x0 + (x1 - x0) * share, y0 + (y1 - y0) * share, 4, 0, FULL_TURN);
     c.fill();
+  }
+
+  function drawExperiment(view, px, py, inks) {
+    const at = place(experiment, view);
+    const x = px(at.x), y = py(at.y);
+    c.beginPath();
+    c.arc(x, y, EXPERIMENT_PX, 0, FULL_TURN);
+    c.lineWidth = 2;
+    c.strokeStyle = inks.selected;
+    c.setLineDash([5, 4]);
+    c.stroke();
+    c.setLineDash([]);
+    write("Experiment", x, y + EXPERIMENT_PX + 10, inks);
+  }
+
+  /** Writes a text with an edge, so that it is legible on streets and cars. */
+  function write(text, x, y, inks) {
+    c.font = "600 12px system-ui, sans-serif";
+    c.textAlign = "center";
+    c.textBaseline = "middle";
+    c.lineJoin = "round";
+    c.lineWidth = 4;
+    c.strokeStyle = inks.halo;
+    c.strokeText(text, x, y);
+    c.fillStyle = inks.selected;
+    c.fillText(text, x, y);
   }
 
   function drawPins(view, px, py, inks) {
@@ -204,6 +233,10 @@ export function createRides(canvas, cars, changed) {
     ring,
     nearest,
     setPins: (next) => (pins = next),
+    setExperiment: (place) => {
+      experiment = place;
+      canvas.dataset.experiment = place ? `${place.lat},${place.lon}` : "";
+    },
     select(next) {
       selected = next;
       mark();

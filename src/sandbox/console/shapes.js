@@ -6,10 +6,10 @@ const FULL_TURN = 2 * Math.PI;
 /** The activities of drivers, by the numbers of the stream. */
 export const DOING = [
   { name: "free", label: "free", tint: "--map-free", shape: disc },
-  { name: "offered", label: "has an offer", tint: "--map-offered", shape: diamond },
+  { name: "offered", label: "with an offer", tint: "--map-offered", shape: diamond },
   { name: "to_pickup", label: "to the pickup", tint: "--map-busy", shape: triangle },
   { name: "on_trip", label: "with a rider", tint: "--map-busy", shape: square },
-  { name: "stale", label: "stale position", tint: "--map-idle", shape: cross },
+  { name: "stale", label: "out of contact", tint: "--map-idle", shape: cross },
 ];
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");

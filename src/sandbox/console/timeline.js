@@ -1,5 +1,6 @@
-// The timeline of a trip or a payment: a trace waterfall. Each trace is a group with a time axis of its own, because a ride lasts for
-// minutes and a request for milliseconds. Each row opens: SQL, the provider's answer, ids.
+// The timeline of a trip or a payment: a trace waterfall. All bars have one scale, so that their lengths can be compared. A ride lasts for
+// minutes and a request for milliseconds, so time in which nothing happened is left out: a trace with a pause is shown in parts, and
+// each part says when it began. Each row opens: SQL, the provider's answer, ids.
 
 import { call } from "./api.js";
 import { h, money, short, time, words } from "./dom.js";
@@ -20,6 +21,8 @@ const KINDS = {
 const BAD = /^(5\d\d|declined|unknown|set_aside)$/;
 /** The shortest time axis, so that a single event has one. */
 const AXIS_US_MIN = 1000;
+/** A trace in which nothing happens for so long goes on in another part. */
+const PAUSE_US = 500_000;
 /** The least width of a bar, percent of the axis. */
 const BAR_MIN = 0.8;
 
@@ -40,46 +43,62 @@ export function timelineSection(which, options) {
 }
 
 function waterfall(items, leftOut, opened) {
-  const traces = group(items);
-  const first = traces[0]?.from ?? 0;
+  const parts = group(items);
+  const first = parts[0]?.from ?? 0;
+  const length = niceAbove(Math.max(AXIS_US_MIN, ...parts.map(({ from, to }) => to - from)));
+  const traces = parts.filter(({ isContinued }) => !isContinued).length;
   return [
-    h("p.small.muted", {}, intro(traces.length, leftOut)),
-    h("ol.traces", { "aria-label": "Traces, oldest first" }, traces.map((trace) => traceGroup(trace, first, opened))),
+    h("p.small.muted", {}, intro(traces, length, leftOut)),
+    h("div.axis.number", { "aria-hidden": "true" }, ...[0, 0.25, 0.5, 0.75, 1].map((share) => h("span", {}, share === 0 ? "0" : duration(length * share)))),
+    h("ol.traces", { "aria-label": "Traces, oldest first" }, parts.map((part) => traceGroup(part, first, length, opened))),
   ];
 }
 
-function intro(traces, leftOut) {
+function intro(traces, length, leftOut) {
   const left = leftOut > 0 ? ` The oldest ${leftOut} items are left out.` : "";
-  return `${counted(traces, "trace")}, each with a time axis of its own, in machine time.${left}`;
+  return `${counted(traces, "trace")} in machine time. One scale for all: the width is ${duration(length)}.${left}`;
 }
 
-/** Groups items by their trace, in the order of their first item. An item without a trace is a group by itself. */
+/** Returns the smallest of 1, 2, 5, 10, 20 … that is at least the value. */
+function niceAbove(value) {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 5, 10].find((step) => step * power >= value) * power;
+}
+
+/**
+ * Groups items by their trace, in the order of their first item; a trace with a pause is several parts. An item without a trace is a
+ * group by itself.
+ */
 function group(items) {
-  const traces = new Map();
+  const [latest, parts] = [new Map(), []];
   for (const [index, item] of items.entries()) {
     const key = item.trace_id ?? `none ${index}`;
     const from = microseconds(item.at);
     const to = from + (item.duration_us ?? 0);
-    const trace = traces.get(key) ?? { id: item.trace_id, from, to, at: item.at, items: [] };
-    trace.to = Math.max(trace.to, to);
-    trace.items.push({ ...item, from });
-    traces.set(key, trace);
+    const before = latest.get(key);
+    if (!before || from - before.to > PAUSE_US) {
+      const root = before?.root ?? item;
+      latest.set(key, { from, to, at: item.at, root, isContinued: Boolean(before), items: [] });
+      parts.push(latest.get(key));
+    }
+    const part = latest.get(key);
+    part.to = Math.max(part.to, to);
+    if (!part.isContinued && item.kind === "request" && part.root.kind !== "request") part.root = item;
+    part.items.push({ ...item, from });
   }
-  return [...traces.values()];
+  return parts;
 }
 
-function traceGroup(trace, first, opened) {
-  const length = Math.max(trace.to - trace.from, AXIS_US_MIN);
-  const root = trace.items.find((item) => item.kind === "request") ?? trace.items[0];
+function traceGroup(part, first, length, opened) {
+  const name = rootName(part.root);
   const title = h(
     "div.trace-head",
     {},
-    h("strong", {}, rootName(root)),
-    h("span.number.muted", {}, `${time(trace.at)}${trace.from > first ? `, +${long(trace.from - first)}` : ""}`),
+    h("strong", {}, part.isContinued ? `later: ${name}` : name),
+    h("span.number.muted", {}, `${time(part.at)}${part.from > first ? `, +${long(part.from - first)}` : ""}`),
   );
-  const axis = h("div.axis.number", { "aria-hidden": "true" }, h("span", {}, "0"), h("span", {}, duration(length)));
-  const rows = trace.items.map((item) => h("li", {}, row(item, trace.from, length, opened)));
-  return h("li.trace", {}, title, axis, h("ol", { "aria-label": `Items of ${rootName(root)}` }, rows));
+  const rows = part.items.map((item) => h("li", {}, row(item, part.from, length, opened)));
+  return h("li.trace", {}, title, h("ol", { "aria-label": `Items of ${name}` }, rows));
 }
 
 const rootName = (root) => (root.kind === "request" ? label(root) : `${kindOf(root).name}: ${label(root)}`);
@@ -128,7 +147,7 @@ function track(item, start, length) {
   const isMark = isInstant(item);
   const bar = h(isMark ? "span.instant" : "span.extent");
   bar.style.left = `${Math.min(left, isMark ? 100 : 100 - BAR_MIN).toFixed(2)}%`;
-  // What has not ended reaches the end of the axis.
+  // What has not ended yet reaches the end of the axis.
   const width = item.duration_us === null ? 100 - left : (item.duration_us / length) * 100;
   if (!isMark) bar.style.width = `${Math.max(width, BAR_MIN).toFixed(2)}%`;
   return h("span.track", { "aria-hidden": "true" }, bar);

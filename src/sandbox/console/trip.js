@@ -21,6 +21,7 @@ export function inspectTrip(element, id) {
   let trip = null;
   let events = [];
   const badges = h("span");
+  const whose = h("p.whose.small.muted");
   const about = h("div");
   const away = h("span.number");
   let car = null;
@@ -42,7 +43,7 @@ export function inspectTrip(element, id) {
     providerSection(purse),
     receiptSection(id),
   ];
-  element.append(head("trip", id, badges), about, ...[...parts, ...money].map((part) => part.details));
+  element.append(head("trip", id, badges), whose, about, ...[...parts, ...money].map((part) => part.details));
 
   function show(now, all) {
     [trip, events] = [now, all];
@@ -79,6 +80,7 @@ export function inspectTrip(element, id) {
     if (isStopped) return;
     if (!first.ok) return about.replaceChildren(apology(first, "Trip not found."));
     show(first.body, []);
+    whose.textContent = first.body.rider_id === me ? "Your own ride" : "A ride of another rider";
     // Only its own rider sees a trip's PIN.
     const as = first.body.rider_id === me ? "rider" : "ops";
     stopFollowing = followTrip(id, { as, onTrip: show, onPosition: showAway });
@@ -116,8 +118,8 @@ function summary(trip, car, away) {
 }
 
 function history(events) {
-  const row = (event) => ({
-    cells: [event.seq, time(event.at), words(event.data?.command ?? event.type), badge(event.to), event.actor],
+  const row = (event, index) => ({
+    cells: [event.seq, time(event.at), words(event.data?.command ?? event.type), badge(event.to, { isPast: index < events.length - 1 }), event.actor],
   });
   return table("History of the trip", ["#", "Domain time", "Step", "State", "By"], events.map(row));
 }

@@ -13,9 +13,9 @@ const LOOKS = {
   plain: ["cancelled", "voided", "expired", "withdrawn", "offline"],
 };
 
-/** Shows a state as a colored badge. */
-export function badge(state) {
-  const look = Object.keys(LOOKS).find((look) => LOOKS[look].includes(state));
+/** Shows a state as a colored badge; one that is over has no color, because nothing waits there any more. */
+export function badge(state, { isPast = false } = {}) {
+  const look = isPast ? "plain" : Object.keys(LOOKS).find((look) => LOOKS[look].includes(state));
   return h(look ? `span.state.${look}` : "span.state", {}, words(state));
 }
 

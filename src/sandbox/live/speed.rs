@@ -43,6 +43,10 @@ const FAILED_FOR: Duration = Duration::from_secs(120);
 /// How long after a change of the clock nothing is measured: clients read the clock every second or two, and are late until then.
 const SETTLES_AFTER: Duration = Duration::from_secs(3);
 
+/// From this speed on, drivers who do not keep up are taken offline, after 15 domain minutes, before [`FAILED_AFTER`] readings have
+/// shown that their positions are old. At a lower one, drivers who are gone have left.
+const GONE_FROM: u32 = 225;
+
 /// The weight of a new reading in the mean delay.
 const WEIGHT: f64 = 0.3;
 
@@ -66,6 +70,11 @@ pub struct SpeedSample {
 }
 
 impl SpeedSample {
+    /// Whether all drivers have stopped sending positions: the speed is not the reason, because a late position arrives as well.
+    fn is_silent(&self) -> bool {
+        self.drivers > 0 && self.stale == self.drivers && self.delay_s.is_none()
+    }
+
     /// Whether drivers and service kept up with the speed.
     fn keeps_up(&self) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52 drivers")]
@@ -107,8 +116,13 @@ impl SpeedMeter {
             (self.speed, self.good_in_a_row, self.late_in_a_row) = (sample.speed, 0, 0);
         }
         let elapsed = sample.at.since(sample.set_at).to_std().unwrap_or_default();
-        // A driver without a position for 15 domain minutes is taken offline: at the highest speeds within a second.
-        let are_gone = sample.drivers < self.drivers / 2;
+        let are_fewer = sample.drivers < self.drivers / 2;
+        let are_gone = are_fewer && sample.speed >= GONE_FROM;
+        if sample.is_silent() || (are_fewer && !are_gone) {
+            // They have left, with or without saying so. The others are measured from now on.
+            (self.drivers, self.good_in_a_row, self.late_in_a_row) = (sample.drivers, 0, 0);
+            return;
+        }
         if elapsed < SETTLES_AFTER || (sample.drivers < DRIVERS_MIN && !are_gone) {
             return;
         }
@@ -228,6 +242,29 @@ mod tests {
         assert!(meter.limit(at(11)).speed < 1_000);
         (11..20).for_each(|second| meter.observe(&without(second, 60)));
         assert!(meter.limit(at(20)).speed >= 60);
+    }
+
+    #[test]
+    fn drivers_who_leave_are_no_failure() {
+        let mut meter = SpeedMeter::default();
+        observe(&mut meter, 3..8, 20, 0.002);
+        // Half of them go offline; then the rest stop sending, and are taken offline a while later.
+        for second in 8..14 {
+            meter.observe(&SpeedSample { drivers: 40, ..sample(second, 20, 0.002) });
+        }
+        for second in 14..30 {
+            meter.observe(&SpeedSample {
+                drivers: 40,
+                stale: 40,
+                offered: 0,
+                delay_s: None,
+                ..sample(second, 20, 0.0)
+            });
+        }
+        for second in 30..40 {
+            meter.observe(&SpeedSample { drivers: 0, offered: 0, delay_s: None, ..sample(second, 20, 0.0) });
+        }
+        assert_eq!(meter.limit(at(40)).speed, 80);
     }
 
     #[test]

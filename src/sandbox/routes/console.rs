@@ -24,7 +24,9 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/").route(web::get().to(front)))
         .service(web::resource("/city").route(web::get().to(city)))
         .service(web::resource("/city/audit").route(web::get().to(city)))
-        .service(web::resource("/city/{kind:trips|drivers|riders|payments|requests}/{id}").route(web::get().to(city)))
+        .service(
+            web::resource("/city/{kind:trips|offers|drivers|riders|payments|requests}/{id}").route(web::get().to(city)),
+        )
         .service(web::resource("/console/{file}").route(web::get().to(file)));
 }
 

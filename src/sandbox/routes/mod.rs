@@ -4,6 +4,7 @@ mod audits;
 mod clock;
 pub(crate) mod console;
 mod live;
+mod objects;
 pub(crate) mod openapi;
 mod process;
 mod provider;
@@ -32,6 +33,7 @@ use crate::platform::http::origin_check::{check_host, check_origin};
     clock::set_clock,
     requests::sql,
     timeline::timeline,
+    objects::object,
     process::kill,
     process::reset,
     provider::faults,
@@ -57,6 +59,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/clock").route(get().to(clock::clock)).route(post().to(clock::set_clock)))
         .service(web::resource("/requests/{trace_id}").route(get().to(requests::sql)))
         .service(web::resource("/timeline/{id}").route(get().to(timeline::timeline)))
+        .service(web::resource("/objects/{id}").route(get().to(objects::object)))
         .service(web::resource("/kill").route(post().to(process::kill)))
         .service(web::resource("/reset").route(post().to(process::reset)))
         .service(

@@ -13,6 +13,7 @@ pub(crate) const REFUSALS: &[(&str, &[crate::platform::error::Code])] = &[
     ("set_clock", &[Forbidden, InvalidId, NotFound, NothingPending]),
     ("get_request_sql", &[Forbidden, NotFound]),
     ("get_timeline", &[Forbidden, InvalidId, NotFound]),
+    ("get_object", &[Forbidden, InvalidId, NotFound]),
     ("kill_service", &[Forbidden, NotSupervised]),
     ("reset_sandbox", &[Forbidden, NotASimulator]),
     ("get_provider_faults", &[Forbidden, NotASimulator, Unavailable]),

@@ -4,11 +4,12 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::platform::error::Refusal;
+use crate::platform::db::Conn;
+use crate::platform::error::{Refusal, Result};
 use crate::platform::http::{HttpResult, Public, Request};
 use crate::platform::ids::{PaymentId, TripId};
 use crate::sandbox::Sandbox;
-use crate::sandbox::store;
+use crate::sandbox::store::{self, Newest};
 use crate::sandbox::timeline::{Sources, TimelineItem};
 
 /// The timeline of a trip or a payment.
@@ -21,7 +22,7 @@ struct TimelineBody {
     /// The items, the oldest first.
     #[schema(max_items = 500)]
     items: Vec<TimelineItem>,
-    /// How many of the oldest items are left out.
+    /// How many older items are left out. Requests and worker runs that this process no longer has are not counted.
     #[schema(minimum = 0)]
     left_out: usize,
 }
@@ -30,8 +31,8 @@ struct TimelineBody {
 ///
 /// Everything that happened for it, in order of machine time: requests and worker runs with their SQL, calls to the provider, webhooks in and
 /// out, events and postings, each with its trace. Requests and worker runs are those that this process still has: of its last 1,000 each, the
-/// last 20 requests of a trace and the last 100 runs of a trip. Of each other kind there are at most 200 items, and 500 in all. Events that are
-/// older than the column of their machine time stand at their domain time.
+/// last 20 requests of a trace and the last 100 runs of a trip. Of each other kind there are the newest 200 items, and the newest 500 of all;
+/// `left_out` says how many there are beside these. Events from before machine times were kept stand at their domain time.
 #[utoipa::path(get, path = "/v1/sandbox/timeline/{id}", tag = "sandbox", operation_id = "get_timeline", security(()),
     params(("id" = String, Path, description = "The id of a trip or a payment", min_length = 1, max_length = 64,
             pattern = "^(trip|pay)_[0-7][0-9a-hjkmnp-tv-z]{25}$", example = "trip_01m82kv4mvedttmdag442xvj4z")),
@@ -49,18 +50,9 @@ pub(super) async fn timeline(request: Request<Public>, sandbox: web::Data<Sandbo
                 Subject::Payment(payment) => (store::trip_of_payment(conn, payment).await?, Some(payment)),
             };
             let trip = trip.ok_or_else(|| Refusal::not_found("payment"))?;
-            let mut sources = Sources {
-                events: store::timeline_events(conn, trip, payment).await?,
-                provider_calls: store::provider_calls(conn, trip, payment).await?,
-                webhooks_in: store::webhooks_in(conn, trip, payment).await?,
-                postings: store::timeline_postings(conn, trip, payment).await?,
-                ..Sources::default()
-            };
+            let sources = read(conn, trip, payment).await?;
             if sources.events.is_empty() {
                 return Err(Refusal::not_found("trip").into());
-            }
-            if payment.is_none() {
-                sources.webhooks_out = store::webhooks_out(conn, trip).await?;
             }
             Ok((trip, payment, sources))
         })
@@ -72,6 +64,27 @@ pub(super) async fn timeline(request: Request<Public>, sandbox: web::Data<Sandbo
     }
     let (items, left_out) = sources.items(recorded);
     Ok(HttpResponse::Ok().json(TimelineBody { trip_id, payment_id, items, left_out }))
+}
+
+/// Reads the newest rows of each kind.
+async fn read(conn: &mut Conn, trip: TripId, payment: Option<PaymentId>) -> Result<Sources> {
+    let mut left_out = 0;
+    let mut sources = Sources {
+        events: rows(store::timeline_events(conn, trip, payment).await?, &mut left_out),
+        provider_calls: rows(store::provider_calls(conn, trip, payment).await?, &mut left_out),
+        webhooks_in: rows(store::webhooks_in(conn, trip, payment).await?, &mut left_out),
+        postings: rows(store::timeline_postings(conn, trip, payment).await?, &mut left_out),
+        ..Sources::default()
+    };
+    if payment.is_none() {
+        sources.webhooks_out = rows(store::webhooks_out(conn, trip).await?, &mut left_out);
+    }
+    Ok(Sources { left_out, ..sources })
+}
+
+fn rows<T>(newest: Newest<T>, left_out: &mut usize) -> Vec<T> {
+    *left_out += newest.left_out;
+    newest.rows
 }
 
 /// What a timeline is of.

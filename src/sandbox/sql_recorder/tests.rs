@@ -66,6 +66,23 @@ fn worker_run_about_a_trip_is_recorded_under_the_trace_of_its_cause() {
 }
 
 #[test]
+fn timeline_has_the_last_requests_of_each_trace() {
+    let of_trace = |trace: &str, path: &str| telemetry::span(&Context::new(trace.to_owned(), path)).in_scope(|| {});
+    let recorder = recorded(|| {
+        of_trace("5bf9", "/v1/quotes");
+        of_trace("6bf9", "/v1/quotes");
+        (0..SHOWN_MAX + 1).for_each(|n| of_trace("4bf9", &format!("/v1/trips/{n}")));
+    });
+    let traces = BTreeSet::from(["4bf9".to_owned(), "5bf9".to_owned()]);
+    let found = recorder.of_trip(TripId::from(uuid::Uuid::nil()), &traces);
+    let found: Vec<_> = found.into_iter().map(|one| (one.trace_id, one.path)).collect();
+    assert_eq!(found.iter().filter(|(trace, _)| trace == "4bf9").count(), SHOWN_MAX);
+    assert!(!found.contains(&("4bf9".to_owned(), "/v1/trips/0".to_owned())), "the oldest is left out");
+    assert!(found.contains(&("5bf9".to_owned(), "/v1/quotes".to_owned())));
+    assert!(found.iter().all(|(trace, _)| trace != "6bf9"), "{found:?}");
+}
+
+#[test]
 fn requests_statements_and_texts_are_bounded() {
     let recorder = recorded(|| {
         for _ in 0..REQUESTS_MAX + 10 {

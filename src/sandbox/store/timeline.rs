@@ -6,8 +6,24 @@ use crate::platform::clock::{DomainTime, MachineTime};
 use crate::platform::error::Result;
 use crate::platform::ids::{Id, PaymentId, TripId};
 
-/// The most rows of each kind. A trip has some ten.
+/// The most rows of each kind: the newest. A trip has some ten.
 pub const TIMELINE_ROWS_MAX: i64 = 200;
+
+/// The newest rows of a kind.
+#[derive(Debug)]
+pub struct Newest<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// How many older ones there are.
+    pub left_out: usize,
+}
+
+impl<T> Newest<T> {
+    fn new(rows: Vec<T>, total: impl Fn(&T) -> i64) -> Self {
+        let total = rows.first().map_or(0, total);
+        Self { left_out: usize::try_from(total).unwrap_or_default().saturating_sub(rows.len()), rows }
+    }
+}
 
 /// An event of a trip or a payment.
 #[derive(Debug, Clone)]
@@ -22,6 +38,8 @@ pub struct TimelineEvent {
     pub trace_id: Option<String>,
     pub at: DomainTime,
     pub made_at: MachineTime,
+    /// The rows of its kind.
+    pub total: i64,
 }
 
 /// Something that took time: a call to the provider or to a subscriber, an event of the provider.
@@ -35,6 +53,8 @@ pub struct TimelineCall {
     pub trace_id: Option<String>,
     pub started_at: MachineTime,
     pub finished_at: Option<MachineTime>,
+    /// The rows of its kind.
+    pub total: i64,
 }
 
 /// A posting of the trip.
@@ -45,6 +65,8 @@ pub struct TimelinePosting {
     pub amount: i64,
     pub currency: String,
     pub posted_at: DomainTime,
+    /// The postings of the trip.
+    pub total: i64,
 }
 
 /// Returns the trip of a payment.
@@ -57,7 +79,8 @@ pub async fn trip_of_payment(conn: &mut PgConnection, payment: PaymentId) -> Res
     Ok(trip.fetch_optional(conn).await?)
 }
 
-/// Returns the events of a trip and of its payments, the oldest first; of `payment` alone, if given.
+/// Returns the newest events of a trip and of its payments; of `payment` alone, if given. Those without a machine time have their domain
+/// time in its place.
 ///
 /// # Errors
 /// If the database fails.
@@ -65,32 +88,35 @@ pub async fn timeline_events(
     conn: &mut PgConnection,
     trip: TripId,
     payment: Option<PaymentId>,
-) -> Result<Vec<TimelineEvent>> {
+) -> Result<Newest<TimelineEvent>> {
     let of_trip = sqlx::query_as!(
         TimelineEvent,
         r#"select null::uuid as "payment_id: PaymentId", command as kind, nullif(from_state, 'none') as from_state, to_state as state,
-                  null::bigint as amount, null::text as currency, trace_id, at as "at: DomainTime", coalesce(made_at, at) as "made_at!: MachineTime"
-           from trip_events where trip_id = $1 order by seq limit $2"#,
+                  null::bigint as amount, null::text as currency, trace_id, at as "at: DomainTime", coalesce(made_at, at) as "made_at!: MachineTime", count(*) over () as "total!"
+           from trip_events where trip_id = $1 order by seq desc limit $2"#,
         trip.uuid(),
         TIMELINE_ROWS_MAX,
     );
-    let mut events = if payment.is_none() { of_trip.fetch_all(&mut *conn).await? } else { Vec::new() };
+    let of_trip = if payment.is_none() { of_trip.fetch_all(&mut *conn).await? } else { Vec::new() };
+    let mut events = Newest::new(of_trip, |event| event.total);
     let of_payments = sqlx::query_as!(
         TimelineEvent,
         r#"select e.payment_id as "payment_id?: PaymentId", e.kind, e.from_state, e.state, e.amount,
                   p.currency as "currency?", e.trace_id, e.at as "at: DomainTime",
-                  e.made_at as "made_at: MachineTime"
+                  coalesce(e.made_at, e.at) as "made_at!: MachineTime", count(*) over () as "total!"
            from payments p join payment_events e on e.payment_id = p.id
-           where p.trip_id = $1 and ($2::uuid is null or p.id = $2) order by e.made_at, e.seq limit $3"#,
+           where p.trip_id = $1 and ($2::uuid is null or p.id = $2) order by coalesce(e.made_at, e.at) desc, e.seq desc limit $3"#,
         trip.uuid(),
         payment.map(Id::uuid),
         TIMELINE_ROWS_MAX,
     );
-    events.extend(of_payments.fetch_all(conn).await?);
+    let of_payments = Newest::new(of_payments.fetch_all(conn).await?, |event| event.total);
+    events.rows.extend(of_payments.rows);
+    events.left_out += of_payments.left_out;
     Ok(events)
 }
 
-/// Returns the calls to the provider for the payments of a trip, the oldest first; for `payment` alone, if given.
+/// Returns the newest calls to the provider for the payments of a trip; for `payment` alone, if given.
 ///
 /// # Errors
 /// If the database fails.
@@ -98,21 +124,22 @@ pub async fn provider_calls(
     conn: &mut PgConnection,
     trip: TripId,
     payment: Option<PaymentId>,
-) -> Result<Vec<TimelineCall>> {
+) -> Result<Newest<TimelineCall>> {
     let calls = sqlx::query_as!(
         TimelineCall,
         r#"select a.payment_id as "payment_id?: PaymentId", a.operation as name, a.outcome, a.detail, a.trace_id,
-                  a.started_at as "started_at: MachineTime", a.finished_at as "finished_at: MachineTime"
+                  a.started_at as "started_at: MachineTime", a.finished_at as "finished_at: MachineTime",
+                  count(*) over () as "total!"
            from payments p join payment_attempts a on a.payment_id = p.id
-           where p.trip_id = $1 and ($2::uuid is null or p.id = $2) order by a.started_at limit $3"#,
+           where p.trip_id = $1 and ($2::uuid is null or p.id = $2) order by a.started_at desc limit $3"#,
         trip.uuid(),
         payment.map(Id::uuid),
         TIMELINE_ROWS_MAX,
     );
-    Ok(calls.fetch_all(conn).await?)
+    Ok(Newest::new(calls.fetch_all(conn).await?, |call| call.total))
 }
 
-/// Returns the provider's events about the payments of a trip, the oldest first: from their arrival until they were handled.
+/// Returns the provider's newest events about the payments of a trip: from their arrival until they were handled.
 ///
 /// # Errors
 /// If the database fails.
@@ -120,41 +147,42 @@ pub async fn webhooks_in(
     conn: &mut PgConnection,
     trip: TripId,
     payment: Option<PaymentId>,
-) -> Result<Vec<TimelineCall>> {
+) -> Result<Newest<TimelineCall>> {
     let events = sqlx::query_as!(
         TimelineCall,
         r#"select p.id as "payment_id?: PaymentId", e.type as name,
                   case when e.set_aside_at is not null then 'set_aside' when e.handled_at is not null then 'handled' else 'waiting' end
                       as "outcome!",
-                  e.event_id as "detail?", e.trace_id, e.received_at as "started_at: MachineTime", e.handled_at as "finished_at: MachineTime"
+                  e.event_id as "detail?", e.trace_id, e.received_at as "started_at: MachineTime", e.handled_at as "finished_at: MachineTime",
+                  count(*) over () as "total!"
            from payments p join provider_events e on e.intent_id = p.provider_intent_id
-           where p.trip_id = $1 and ($2::uuid is null or p.id = $2) order by e.received_at limit $3"#,
+           where p.trip_id = $1 and ($2::uuid is null or p.id = $2) order by e.received_at desc limit $3"#,
         trip.uuid(),
         payment.map(Id::uuid),
         TIMELINE_ROWS_MAX,
     );
-    Ok(events.fetch_all(conn).await?)
+    Ok(Newest::new(events.fetch_all(conn).await?, |event| event.total))
 }
 
-/// Returns the attempts to deliver events about a trip to subscribers, the oldest first.
+/// Returns the newest attempts to deliver events about a trip to subscribers.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn webhooks_out(conn: &mut PgConnection, trip: TripId) -> Result<Vec<TimelineCall>> {
+pub async fn webhooks_out(conn: &mut PgConnection, trip: TripId) -> Result<Newest<TimelineCall>> {
     let attempts = sqlx::query_as!(
         TimelineCall,
         r#"select null::uuid as "payment_id: PaymentId", e.type as name, coalesce(a.failure, 'delivered') as "outcome!",
                   a.status::text as detail, e.trace_id, a.started_at as "started_at: MachineTime",
-                  a.started_at + a.duration_ms * interval '1 millisecond' as "finished_at: MachineTime"
+                  a.started_at + a.duration_ms * interval '1 millisecond' as "finished_at: MachineTime", count(*) over () as "total!"
            from webhook_events e join webhook_deliveries d on d.event_id = e.id join webhook_attempts a on a.delivery_id = d.id
-           where e.trip_id = $1 order by a.started_at limit $2"#,
+           where e.trip_id = $1 order by a.started_at desc limit $2"#,
         trip.uuid(),
         TIMELINE_ROWS_MAX,
     );
-    Ok(attempts.fetch_all(conn).await?)
+    Ok(Newest::new(attempts.fetch_all(conn).await?, |attempt| attempt.total))
 }
 
-/// Returns the postings of a trip, the oldest first, each with the sum of its debits; of `payment` and its refunds alone, if given.
+/// Returns the newest postings of a trip, each with the sum of its debits; of `payment` and its refunds alone, if given.
 ///
 /// # Errors
 /// If the database fails.
@@ -162,17 +190,18 @@ pub async fn timeline_postings(
     conn: &mut PgConnection,
     trip: TripId,
     payment: Option<PaymentId>,
-) -> Result<Vec<TimelinePosting>> {
+) -> Result<Newest<TimelinePosting>> {
     let postings = sqlx::query_as!(
         TimelinePosting,
-        r#"select p.kind, sum(e.amount)::bigint as "amount!", min(e.currency) as "currency!", p.posted_at as "posted_at: DomainTime"
+        r#"select p.kind, sum(e.amount)::bigint as "amount!", min(e.currency) as "currency!", p.posted_at as "posted_at: DomainTime",
+                  count(*) over () as "total!"
            from ledger_postings p join ledger_entries e on e.posting_id = p.id and e.amount > 0
            where p.trip_id = $1
              and ($2::uuid is null or p.source_id = $2 or p.source_id in (select id from refunds where payment_id = $2))
-           group by p.id, p.kind, p.posted_at order by p.posted_at, p.id limit $3"#,
+           group by p.id, p.kind, p.posted_at order by p.posted_at desc, p.id desc limit $3"#,
         trip.uuid(),
         payment.map(Id::uuid),
         TIMELINE_ROWS_MAX,
     );
-    Ok(postings.fetch_all(conn).await?)
+    Ok(Newest::new(postings.fetch_all(conn).await?, |posting| posting.total))
 }

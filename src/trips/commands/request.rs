@@ -1,5 +1,6 @@
 //! A rider requests a trip.
 
+use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{Actor, Stamp};
@@ -23,6 +24,7 @@ pub struct NewTrip {
     pub quote_id: QuoteId,
     pub payment_method: String,
     pub pin: String,
+    pub pickup_within: Option<TimeDelta>,
     pub stamp: Stamp,
 }
 
@@ -54,6 +56,7 @@ pub async fn request(tx: &mut Tx, new: &NewTrip) -> Result<Trip> {
         cancelled_by: None,
         requested_at: now,
         authorized_at: None,
+        pickup_by: new.pickup_within.map(|within| now + within),
         search_deadline_at: None,
         searching_since: None,
         assigned_at: None,
@@ -62,15 +65,7 @@ pub async fn request(tx: &mut Tx, new: &NewTrip) -> Result<Trip> {
         ended_at: None,
         due_at: Some(now + PAYMENT_TIMEOUT),
     };
-    let key_id = tx.key_id();
-    let inserted = store::insert(tx, &trip, key_id).await;
-    let inserted = inserted.on_constraint("one_trip_per_quote", pricing::quote_used);
-    inserted.on_constraint("one_active_trip_per_rider", || {
-        Refusal::new(
-            Code::ActiveTripExists,
-            "Cannot request a trip during another one. End that trip first: GET /v1/trips lists it.",
-        )
-    })?;
+    insert(tx, &trip).await?;
     let actor = Actor::Rider(new.rider_id);
     let event = NewEvent {
         trip: &trip,
@@ -79,7 +74,7 @@ pub async fn request(tx: &mut Tx, new: &NewTrip) -> Result<Trip> {
         actor: actor.kind(),
         actor_id: actor.id(),
         data: json!({"command": CommandKind::Request.as_str(), "price": trip.price}),
-        key_id,
+        key_id: tx.key_id(),
         at: now,
         made_at: new.stamp.machine_now,
     };
@@ -99,4 +94,17 @@ pub async fn request(tx: &mut Tx, new: &NewTrip) -> Result<Trip> {
     tx.wake(Wake::Deadlines);
     tx.wake(Wake::Trip(trip.id.uuid()));
     Ok(trip)
+}
+
+/// Writes the trip. The constraints refuse a second trip of the quote, and a second active one of the rider.
+async fn insert(tx: &mut Tx, trip: &Trip) -> Result<()> {
+    let key_id = tx.key_id();
+    let inserted = store::insert(tx, trip, key_id).await;
+    let inserted = inserted.on_constraint("one_trip_per_quote", pricing::quote_used);
+    inserted.on_constraint("one_active_trip_per_rider", || {
+        Refusal::new(
+            Code::ActiveTripExists,
+            "Cannot request a trip during another one. End that trip first: GET /v1/trips lists it.",
+        )
+    })
 }

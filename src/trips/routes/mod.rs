@@ -33,6 +33,7 @@ use crate::platform::auth::{Caller, Role};
     ride::reset_pin,
     tip::tip,
     offers::list,
+    offers::get,
     offers::accept,
     offers::decline,
     drivers::me,
@@ -60,6 +61,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/v1/trips/{trip_id}/tip").route(post().to(tip::tip)))
         .service(web::resource("/v1/trips/{trip_id}/pin/reset").route(post().to(ride::reset_pin)))
         .service(web::resource("/v1/offers").route(web::get().to(offers::list)))
+        .service(web::resource("/v1/offers/{offer_id}").route(web::get().to(offers::get)))
         .service(web::resource("/v1/offers/{offer_id}/accept").route(post().to(offers::accept)))
         .service(web::resource("/v1/offers/{offer_id}/decline").route(post().to(offers::decline)))
         .service(web::resource("/v1/drivers/me").route(web::get().to(drivers::me)))

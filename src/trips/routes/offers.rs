@@ -5,9 +5,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::platform::db::Conn;
-use crate::platform::error::{Error, Result};
+use crate::platform::error::{Error, Refusal, Result};
 use crate::platform::http::request::{KeyHeader, NoFields};
-use crate::platform::http::{Drivers, HttpResult, Request};
+use crate::platform::http::{Drivers, DriversAndOperators, HttpResult, Request};
 use crate::platform::idempotency::StoredResponse;
 use crate::platform::ids::{DriverId, Id, OfferId};
 use crate::platform::page::{Page, PageQuery, PageRequest};
@@ -36,12 +36,37 @@ pub(super) async fn list(request: Request<Drivers>) -> HttpResult {
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: page.next_cursor }))
 }
 
+/// Get an offer
+///
+/// For the driver it was made to and for operators, with any status; a 404 for other drivers.
+#[utoipa::path(get, path = "/v1/offers/{offer_id}", tag = "offers", operation_id = "get_offer",
+    security(("driver" = []), ("ops" = [])),
+    params(("offer_id" = OfferId, Path, description = "The offer")),
+    responses((status = 200, description = "The offer", body = OfferBody)))]
+pub(super) async fn get(request: Request<DriversAndOperators>) -> HttpResult {
+    let input = (request.id::<OfferId>("offer_id")?, request.caller().driver());
+    let found = request.platform.db.read(input, |conn, (id, driver)| {
+        Box::pin(async move {
+            let offer = store::find_offer(conn, *id).await?;
+            let offer = offer.filter(|offer| driver.is_none_or(|driver| driver == offer.driver_id));
+            let offer = offer.ok_or_else(|| Refusal::not_found("offer"))?;
+            with_trip(conn, offer).await
+        })
+    });
+    let (offer, trip) = found.await?;
+    Ok(HttpResponse::Ok().json(OfferBody::new(&offer, &trip)))
+}
+
+async fn with_trip(conn: &mut Conn, offer: Offer) -> Result<(Offer, Trip)> {
+    let trip = store::find(conn, offer.trip_id).await?;
+    let trip = trip.ok_or_else(|| Error::Bug(format!("{} has no trip", offer.id)))?;
+    Ok((offer, trip))
+}
+
 async fn with_trips(conn: &mut Conn, driver: DriverId, page: PageRequest) -> Result<Vec<(Offer, Trip)>> {
     let mut found = Vec::new();
     for offer in store::offers_of(conn, driver, page).await? {
-        let trip = store::find(conn, offer.trip_id).await?;
-        let trip = trip.ok_or_else(|| Error::Bug(format!("{} has no trip", offer.id)))?;
-        found.push((offer, trip));
+        found.push(with_trip(conn, offer).await?);
     }
     Ok(found)
 }

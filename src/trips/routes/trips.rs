@@ -61,6 +61,7 @@ pub(super) async fn request(request: Request<Riders>, demand: web::Data<Demand>)
                     quote_id: body.quote_id,
                     payment_method: body.payment_method,
                     pin: platform.random.pin(),
+                    pickup_within: platform.pickup_within,
                     stamp: Stamp::new(platform),
                 })
             },

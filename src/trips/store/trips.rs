@@ -51,6 +51,7 @@ struct TripRow {
     request_key_id: Option<Uuid>,
     #[expect(dead_code, reason = "read by `select *`; for the retention and the audit")]
     history_deleted_at: Option<DomainTime>,
+    pickup_by: Option<DomainTime>,
 }
 
 impl TryFrom<TripRow> for Trip {
@@ -86,6 +87,7 @@ impl TryFrom<TripRow> for Trip {
                 .transpose()?,
             requested_at: row.requested_at,
             authorized_at: row.authorized_at,
+            pickup_by: row.pickup_by,
             search_deadline_at: row.search_deadline_at,
             searching_since: row.searching_since,
             assigned_at: row.assigned_at,
@@ -263,8 +265,8 @@ async fn page_in_state(conn: &mut PgConnection, state: &str, page: PageRequest) 
 pub async fn insert(conn: &mut PgConnection, trip: &Trip, key_id: Option<Uuid>) -> Result<()> {
     sqlx::query!(
         "insert into trips (id, rider_id, quote_id, payment_id, state, version, class, pickup_lat, pickup_lon, dropoff_lat, dropoff_lon,
-                            currency, price, pin, requested_at, due_at, request_key_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+                            currency, price, pin, requested_at, due_at, request_key_id, pickup_by)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
         trip.id.uuid(),
         trip.rider_id.uuid(),
         trip.quote_id.uuid(),
@@ -282,6 +284,7 @@ pub async fn insert(conn: &mut PgConnection, trip: &Trip, key_id: Option<Uuid>) 
         trip.requested_at as _,
         trip.due_at as _,
         key_id,
+        trip.pickup_by as _,
     )
     .execute(conn)
     .await?;

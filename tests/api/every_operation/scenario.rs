@@ -73,7 +73,8 @@ async fn ride(app: &App, driver: &Actor, ops: &Actor) -> Value {
     open_stream(&rider, &format!("{path}/events")).await;
     ops.get(&format!("{path}/explain")).await.expect(200);
     rider.get("/v1/trips?limit=1").await.expect(200);
-    driver.get("/v1/offers").await.expect(200);
+    let offers = driver.get("/v1/offers").await.expect(200);
+    driver.get(&format!("/v1/offers/{}", id(&offers["items"][0]))).await.expect(200);
     driver.send_position(app, HERE).await;
     driver.command(id(&trip), "arrive").await.expect(200);
     let wrong = if trip["pin"] == "0000" { "1111" } else { "0000" };
@@ -88,6 +89,8 @@ async fn ride(app: &App, driver: &Actor, ops: &Actor) -> Value {
     rider.get(&format!("{}/events", payment_of(&trip))).await.expect(200);
     let timeline = format!("/v1/sandbox/timeline/{}", id(&trip));
     ApiResponse::of(app.http.get(app.url(&timeline))).await.expect(200);
+    let quote = format!("/v1/sandbox/objects/{}", trip["quote_id"].as_str().unwrap());
+    ApiResponse::of(app.http.get(app.url(&quote))).await.expect(200);
     let tip = json!({"amount": {"amount": 200, "currency": "USD"}});
     rider.post(&format!("{path}/tip"), &tip).await.expect(201);
     rider.get(&format!("{path}/receipt")).await.expect(200);

@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use reqwest::StatusCode;
+use ridematch::platform::db::Db;
+use ridematch::platform::error::{Code, Error};
+use ridematch::platform::wake::WakeHub;
 use serde_json::json;
+use sqlx::Executor;
 
 use super::post;
-use crate::harness::{App, HERE, THERE, id, in_progress};
+use crate::harness::{App, HERE, THERE, database, id, in_progress};
 
 const RESETS: usize = 10;
 
@@ -82,4 +86,20 @@ async fn reset_under_traffic_succeeds_and_fails_no_request() {
     let trip = in_progress(&app, &rider, &driver).await;
     driver.command(id(&trip), "complete").await.expect(200);
     app.assert_clean().await;
+}
+
+/// The process has lost the connection on which it listens, and makes another one: nothing else may run on it meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn reset_runs_alone_also_while_the_process_does_not_listen() {
+    let database = database().await;
+    let db = Db::open(&database.url(), 4, WakeHub::default()).unwrap();
+    let alone = db.transaction(db.clone(), |tx, db| {
+        Box::pin(async move {
+            let _others = db.other_connections(tx).await?;
+            Ok(db.read((), |conn, ()| Box::pin(async move { Ok(conn.execute("select 1").await?) })).await)
+        })
+    });
+    let other = alone.await.unwrap().expect_err("no connection is left");
+    assert!(matches!(&other, Error::Refused(refusal) if refusal.code == Code::Overloaded), "{other}");
+    db.drain().await;
 }

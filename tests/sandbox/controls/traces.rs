@@ -1,6 +1,7 @@
 //! The work that a request causes has its trace: in the log, in the recorded SQL, and in the timeline. In a process of its own, which
 //! records, and does all the work.
 
+use embedded_postgres::Database;
 use serde_json::{Value, json};
 
 use crate::harness::process::{Launch, Process};
@@ -109,5 +110,22 @@ async fn work_that_a_request_causes_has_its_trace() {
     let of_payment = sandbox(&process, &format!("timeline/{payment_id}")).await;
     assert_eq!(of_kind(&of_payment, "payment_event").len(), 4);
     assert!(of_kind(&of_payment, "trip_event").is_empty());
+    assert_newest_are_shown(&process, &database, payment_id).await;
     process.kill().await;
+}
+
+/// Of more rows of a kind than a timeline has, the newest are shown, and the others counted.
+async fn assert_newest_are_shown(process: &Process, database: &Database, payment_id: &str) {
+    let sql = sqlx::PgPool::connect(&database.url()).await.unwrap();
+    let many = "insert into provider_events (event_id, type, intent_id, received_at, handled_at)
+                select 'evt_many_' || n, 'charge.updated', provider_intent_id, at, at
+                from payments, generate_series(1, 205) as n, lateral (select '2099-01-01'::timestamptz + n * interval '1 second') as times (at)";
+    sqlx::raw_sql(many).execute(&sql).await.unwrap();
+    let all: i64 = sqlx::query_scalar("select count(*) from provider_events").fetch_one(&sql).await.unwrap();
+    let timeline = sandbox(process, &format!("timeline/{payment_id}")).await;
+    let items = timeline["items"].as_array().unwrap().iter().filter(|item| item["kind"] == "webhook_in");
+    let shown: Vec<_> = items.map(|item| item["detail"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(shown, (6..=205).map(|n| format!("evt_many_{n}")).collect::<Vec<_>>());
+    assert_eq!(timeline["left_out"], all - 200);
+    sql.close().await;
 }

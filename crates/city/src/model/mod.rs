@@ -19,13 +19,12 @@ pub use procedural::CENTER;
 pub use scenario::TimeOfDay;
 pub(crate) use scenario::{Scenario, Window};
 
-/// The class of a vehicle.
+/// The class of a vehicle. The city has no `xl`: that class is left to the console's experiments, which happen among its cars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Class {
     Standard,
     Comfort,
-    Xl,
 }
 
 /// A vehicle and its driver.

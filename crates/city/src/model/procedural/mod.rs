@@ -79,8 +79,7 @@ fn vehicle(seed: u64, number: usize, streets: &Streets) -> Vehicle {
 pub(super) fn class(random: &mut StdRng) -> Class {
     match random.random_range(0..100) {
         0..80 => Class::Standard,
-        80..94 => Class::Comfort,
-        _ => Class::Xl,
+        _ => Class::Comfort,
     }
 }
 
