@@ -1,20 +1,16 @@
 //! The workspace, and databases for it.
 
 use std::{
-    error::Error,
     path::{Path, PathBuf},
     process::{Command, ExitCode, ExitStatus},
     sync::Arc,
 };
 
 use embedded_postgres::{Cluster, Settings};
-use sqlx::{Connection, PgConnection, migrate::Migrator};
+pub use worktree::Result;
 
 /// The database.
 const DATABASE: &str = "ridematch";
-
-/// Errors here are only shown.
-pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// The workspace's root directory.
 pub fn root() -> PathBuf {
@@ -32,26 +28,9 @@ pub async fn start_database() -> Result<(Cluster, String)> {
     let mut settings = Settings::scratch();
     settings.progress = Arc::new(|step| eprintln!("{step}"));
     let cluster = Cluster::start(settings).await?;
-    migrated_database(&cluster, DATABASE, &root().join("migrations")).await?;
+    worktree::migrated_database(cluster.server(), DATABASE, &root().join("migrations")).await?;
     let url = cluster.url(DATABASE);
     Ok((cluster, url))
-}
-
-/// Creates a database and applies these migrations.
-///
-/// # Errors
-///
-/// The server does not respond, or a migration fails.
-pub async fn migrated_database(cluster: &Cluster, name: &str, migrations: &Path) -> Result<()> {
-    cluster.server().ensure_database(name).await?;
-    let mut session = PgConnection::connect(&cluster.url(name)).await?;
-    Migrator::new(migrations)
-        .await?
-        .run(&mut session)
-        .await
-        .map_err(|error| format!("{}: {error}", migrations.display()))?;
-    session.close().await?;
-    Ok(())
 }
 
 /// Runs a command with a new database.

@@ -12,9 +12,10 @@ use std::{
     process::ExitCode,
 };
 
-use model::{Detector, Mutation, Overlay};
+use self::worktree::Worktree;
+use ::worktree::Overlay;
+use model::{Detector, Mutation};
 use outcome::TestOutcome;
-use worktree::Worktree;
 
 use crate::workspace::{self, Result};
 

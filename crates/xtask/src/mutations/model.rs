@@ -1,12 +1,9 @@
 //! A mutation as data: the guard that it removes, and the tests that must fail.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt, fs,
-    path::Path,
-};
+use std::{collections::BTreeSet, fmt, fs, path::Path};
 
 use serde::Deserialize;
+use worktree::{Overlay, Replace};
 
 use crate::workspace::Result;
 
@@ -38,21 +35,6 @@ pub struct Mutation {
     pub detected_by: Vec<Detector>,
 }
 
-/// One change of a file.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Replace {
-    /// The file, from the workspace's root.
-    file: String,
-    /// Text that occurs exactly once.
-    from: String,
-    /// Its replacement.
-    to: String,
-}
-
-/// The changed files: paths from the root, and contents.
-pub type Overlay = BTreeMap<String, String>;
-
 impl Mutation {
     /// Applies the mutation to the files of the tree.
     ///
@@ -61,18 +43,8 @@ impl Mutation {
     /// It changes nothing, or a replaced text does not occur exactly once: then the source has changed, and the mutation must follow.
     pub fn overlay(&self, root: &Path) -> Result<Overlay> {
         let mut overlay = Overlay::new();
-        for Replace { file, from, to } in &self.replace {
-            let text = match overlay.remove(file) {
-                Some(text) => text,
-                None => {
-                    fs::read_to_string(root.join(file)).map_err(|error| format!("{}: {file}: {error}", self.name))?
-                }
-            };
-            let count = text.matches(from.as_str()).count();
-            if count != 1 || from == to {
-                return Err(format!("{}: {file}: found {count} times instead of once:\n{from}", self.name).into());
-            }
-            overlay.insert(file.clone(), text.replacen(from.as_str(), to, 1));
+        for replace in &self.replace {
+            replace.apply(root, &mut overlay).map_err(|error| format!("{}: {error}", self.name))?;
         }
         overlay.extend(self.sql.iter().map(|sql| (MIGRATION.to_owned(), sql.clone())));
         if overlay.is_empty() || self.detected_by.is_empty() {

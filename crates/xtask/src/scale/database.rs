@@ -50,7 +50,7 @@ impl ScaleDatabase {
         let mut settings = Settings::kept(dir);
         settings.progress = Arc::new(|step| eprintln!("{step}"));
         let cluster = Cluster::start(settings).await?;
-        workspace::migrated_database(&cluster, DATABASE, &workspace::root().join("migrations")).await?;
+        worktree::migrated_database(cluster.server(), DATABASE, &workspace::root().join("migrations")).await?;
         let session = PgConnection::connect(&cluster.url(DATABASE)).await?;
         let mut database = Self { cluster, session };
         for setting in UNSAFE_AND_FAST {

@@ -156,6 +156,12 @@ insert into refunds (id, payment_id, amount, state, provider_refund_id, created_
 select refund_id, payment_id, price / 2, 'succeeded', 're_' || pg_temp.digits('refund', n), at + interval '1 hour'
 from made where is_refunded;
 
+insert into payment_events (payment_id, seq, kind, from_state, state, amount, refund_id, trace_id, at, made_at)
+select payment_id, event.seq, event.kind, 'captured', 'captured', price / 2, refund_id, pg_temp.digits('trace', event.seq),
+       at + interval '1 hour', at + interval '1 hour'
+from made cross join (values (5, 'refund_requested'), (6, 'refund_succeeded')) as event (seq, kind)
+where is_refunded;
+
 insert into payment_attempts (id, payment_id, refund_id, operation, provider_key, amount, outcome, answered, lease_token, started_at,
                               finished_at)
 select pg_temp.id(call.operation, n, call.at), payment_id, call.refund_id, call.operation, 'key_' || pg_temp.digits(call.operation, n),

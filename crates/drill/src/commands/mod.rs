@@ -1,0 +1,77 @@
+//! The subcommands, one file each.
+
+mod authoring;
+mod check;
+mod context;
+mod diagnose;
+mod guide;
+mod hint;
+mod list;
+mod mitigate;
+mod observe;
+mod page;
+mod refresh;
+mod repair;
+mod report;
+mod reset;
+mod reveal;
+mod review;
+mod runs;
+mod serve;
+mod serve_page;
+mod start;
+mod trial;
+mod verify;
+
+pub use context::{Context, Output};
+
+use crate::{
+    Result,
+    cli::{Cli, Command},
+};
+
+/// Runs a subcommand.
+///
+/// # Errors
+///
+/// Bad use, or something that it needs fails: one clear line with the way out.
+pub async fn run(context: &Context, cli: &Cli) -> Result<Output> {
+    match &cli.command {
+        Command::List => list::run(context),
+        Command::Start(arguments) => start::run(context, arguments).await,
+        Command::Host(arguments) => start::host(context, arguments).await,
+        Command::Observe(arguments) => observe::run(context, arguments).await,
+        Command::Diagnose(arguments) if arguments.review => review::run(context, arguments).await,
+        Command::Diagnose(arguments) => diagnose::run(context, arguments),
+        Command::Try => trial::run(context).await,
+        Command::Check => check::run(context).await,
+        Command::Hint => hint::run(context),
+        Command::Mitigate(arguments) => mitigate::run(context, arguments).await,
+        Command::Repair(arguments) => repair::run(context, arguments).await,
+        Command::Reveal(arguments) => reveal::run(context, arguments),
+        Command::Reset => reset::run(context).await,
+        Command::Report => report::run(context),
+        Command::Stop => serve::stop_command(context).await,
+        Command::Verify(arguments) => verify::run(context, arguments).await,
+        Command::New { slug } => authoring::new(context, slug),
+        Command::Seal(which) => authoring::seal(context, &which.drill),
+        Command::Open(which) => authoring::open(context, &which.drill),
+        Command::Refresh(which) => refresh::run(context, &which.drill),
+        Command::Serve => serve::run(context).await,
+    }
+}
+
+/// Ends when the user or the system asks this process to stop.
+pub async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hang_up)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
+    }
+}

@@ -1,0 +1,47 @@
+//! The machine's clock, for durations; the service's domain clock, as a client reads it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
+
+/// A running stopwatch.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts it.
+    pub fn start() -> Self {
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "the one place of this crate that reads the machine's clock for durations"
+        )]
+        Self(Instant::now())
+    }
+
+    /// The time since its start.
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// The domain clock as of one reading.
+#[derive(Debug, Clone, Copy)]
+pub struct DomainClock {
+    read: Stopwatch,
+    domain: DateTime<Utc>,
+    scale: u32,
+}
+
+impl DomainClock {
+    /// Keeps a reading that has just arrived.
+    pub fn new(domain: DateTime<Utc>, scale: u32) -> Self {
+        Self { read: Stopwatch::start(), domain, scale }
+    }
+
+    /// The domain time now. It is behind the service's by what the response took, never ahead.
+    pub fn now(&self) -> DateTime<Utc> {
+        let elapsed = TimeDelta::from_std(self.read.elapsed() * self.scale).unwrap_or_default();
+        self.domain + elapsed
+    }
+}
