@@ -11,7 +11,7 @@ use crate::platform::ids::{DriverId, Id, OfferId, PaymentId, QuoteId, RefundId, 
 /// If the database fails.
 pub async fn offer_subject(conn: &mut PgConnection, offer: OfferId) -> Result<Option<(TripId, DriverId)>> {
     let row = sqlx::query!(
-        r#"select trip_id as "trip_id: TripId", driver_id as "driver_id: DriverId" from offers where id = $1"#,
+        r#"select o.trip_id as "trip_id: TripId", o.driver_id as "driver_id: DriverId" from offers o where o.id = $1"#,
         offer.uuid()
     );
     Ok(row.fetch_optional(conn).await?.map(|row| (row.trip_id, row.driver_id)))
@@ -24,7 +24,7 @@ pub async fn offer_subject(conn: &mut PgConnection, offer: OfferId) -> Result<Op
 pub async fn refund_subject(conn: &mut PgConnection, refund: RefundId) -> Result<Option<(TripId, PaymentId)>> {
     let row = sqlx::query!(
         r#"select p.trip_id as "trip_id: TripId", p.id as "payment_id: PaymentId"
-           from refunds r join payments p on p.id = r.payment_id where r.id = $1"#,
+           from refunds refund join payments p on p.id = refund.payment_id where refund.id = $1"#,
         refund.uuid()
     );
     Ok(row.fetch_optional(conn).await?.map(|row| (row.trip_id, row.payment_id)))
