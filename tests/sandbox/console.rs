@@ -46,7 +46,7 @@ async fn pages_and_files_are_served_with_policy_and_etag() {
         "/console/city.html",
         "/shell/nothing.css",
         "/city/nothing",
-        "/city/offers/ofr_01jd7zq8w3e9mvd1ab2c3d4e5f",
+        "/city/quotes/quo_01jd7zq8w3e9mvd1ab2c3d4e5f",
         "/city/trips/",
     ] {
         client.get(missing).await.expect_problem(404, "not_found");
