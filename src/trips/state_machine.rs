@@ -310,4 +310,5 @@ pub const fn allowed_commands(state: State) -> &'static [CommandKind] {
 }
 
 #[cfg(test)]
+#[path = "state_machine_tests.rs"]
 mod tests;

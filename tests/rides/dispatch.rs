@@ -74,6 +74,8 @@ async fn wait_counts_from_the_first_search_across_offers() {
 async fn search_ends_at_the_pickup_limit_and_a_newer_trip_gets_the_driver() {
     let app = App::with(Options { pickup_within_s: Some(60), ..Options::default() }).await;
     let (late_rider, late) = searching(&app).await;
+    let limit_s = "select extract(epoch from due_at - requested_at)::bigint from trips where state = 'searching'";
+    assert_eq!(app.count(limit_s).await, 60, "the search ends when no driver can come in time any more");
     app.advance(61).await;
     late_rider.until_state(id(&late), "no_driver").await;
     let driver = app.driver_at(HERE).await;
