@@ -16,7 +16,7 @@ use crate::load::{ApiResponse, Call, Caller, Context};
 use crate::stack::CaseResult;
 
 /// How long the suites may take.
-const WITHIN: Duration = Duration::from_secs(20);
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// The group of their callers.
 pub(crate) const GROUP: &str = "suites";
