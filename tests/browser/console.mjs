@@ -1,7 +1,7 @@
 // Journeys through the console: node console.mjs BINARY [FOLDER FOR SCREENSHOTS]
 //
 // Starts a demo of its own and a headless Chromium that can reach this machine only. Each journey prints what it saw; the first
-// failure ends the run.
+// failure ends the run, and leaves failed.png. JOURNEYS is a regular expression: only journeys whose name it matches are run.
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -32,6 +32,7 @@ const FLAGS = [
   "--disable-sync",
 ];
 const DRIVERS = 150;
+const ONLY = new RegExp(process.env.JOURNEYS ?? "");
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core"), "utf8");
 
 mkdirSync(shots, { recursive: true });
@@ -49,7 +50,7 @@ try {
 await browser.close();
 await demo.stop();
 if (failed) {
-  console.error(`console: ${failed.stack}`);
+  console.error("console:", failed);
   process.exit(1);
 }
 
@@ -130,8 +131,12 @@ async function journeys() {
 }
 
 async function journey(name, { page, complaints }, walk) {
+  if (!ONLY.test(name)) return;
   const began = performance.now();
-  const note = await walk(page);
+  const note = await walk(page).catch(async (error) => {
+    await page.screenshot({ path: join(shots, "failed.png") }).catch(() => {});
+    throw new Error(`${name}: ${error.message}`, { cause: error });
+  });
   const violations = await page.evaluate(() => window.violations);
   assert.deepEqual([...complaints, ...violations], [], `${name}: the browser complains`);
   console.log(`${name}: ${note} (${((performance.now() - began) / 1000).toFixed(1)} s)`);
