@@ -1,6 +1,6 @@
 // The domain clock: its time, its speed, jumps past the next deadline of what is selected; and the reset of the sandbox.
 
-import { call } from "./api.js";
+import { call, callUntilDecided } from "./api.js";
 import { emit, on } from "./bus.js";
 import { h, seconds } from "./dom.js";
 import { domainLast, setClock, speeds } from "./domain.js";
@@ -11,6 +11,8 @@ const READ_EVERY_MS = 2_000;
 const SHOW_EVERY_MS = 200;
 /** How long a note stays in the bar. */
 const NOTE_MS = 8_000;
+/** How often a reset is sent, while it is refused for what runs at that time. */
+const RESETS_MAX = 3;
 /** The kinds of objects with a deadline. */
 const WITH_DEADLINE = ["trip", "offer", "payment"];
 
@@ -146,7 +148,11 @@ function beginAnew(note) {
     note("Resetting …");
     // At a speed that the city did not keep up with, it would not recover either.
     await setClock({ scale: 1 }, "Set the clock's speed");
-    const answer = await call({ as: null, method: "POST", path: "/v1/sandbox/reset", why: "Reset the sandbox" });
+    let refusals = 0;
+    const answer = await callUntilDecided(
+      { as: null, method: "POST", path: "/v1/sandbox/reset", why: "Reset the sandbox" },
+      // A refused reset has changed nothing; what it waited for may have ended meanwhile.
+      { isWanted: () => refusals < RESETS_MAX, onWait: () => note(`Resetting … refused ${++refusals} times, trying again`) });
     if (!answer.ok) return note(answer.body?.detail ?? "The service is not responding. Try again.");
     forget();
     location.assign("/city");
