@@ -10,12 +10,10 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
-use tokio::runtime::Handle;
-use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 use uuid::Uuid;
 
 use super::error::{Code, Error, Refusal, Result};
+use super::tasks::Tasks;
 use super::wake::{Wake, WakeHub};
 
 /// The maximum number of attempts of a transaction after serialization failures, deadlocks and stale writes. Row locks are
@@ -64,13 +62,12 @@ pub fn session_options(url: &str) -> Result<PgConnectOptions> {
 /// A connection, inside or outside of a transaction.
 pub type Conn = PgConnection;
 
-/// The connections, and the runtime that its work runs on.
+/// The connections, and the tasks that work on them.
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: PgPool,
     listener: PgPool,
-    tasks: TaskTracker,
-    runtime: Handle,
+    tasks: Tasks,
     hub: WakeHub,
     waits_briefly: bool,
 }
@@ -88,7 +85,7 @@ impl Db {
             .connect_lazy_with(options.clone());
         let listener =
             PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT).connect_lazy_with(options);
-        Ok(Self { pool, listener, tasks: TaskTracker::new(), runtime: Handle::current(), hub, waits_briefly: false })
+        Ok(Self { pool, listener, tasks: Tasks::new(), hub, waits_briefly: false })
     }
 
     /// Returns a handle for workers: its transactions wait for a lock for at most 200 ms.
@@ -112,14 +109,12 @@ impl Db {
         &self.hub
     }
 
-    /// Runs `work` in a tracked task and waits for it.
+    /// Runs `work` in a task, as [`Tasks::run`] does.
     ///
     /// # Errors
     /// The error of `work`; [`Error::Bug`] if it panicked.
     pub async fn task<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-        let work = super::telemetry::in_context(super::telemetry::context(), work);
-        let task = self.tasks.spawn_on(work.in_current_span(), &self.runtime);
-        task.await.unwrap_or_else(|panic| Err(Error::Bug(format!("a task panicked: {panic}"))))
+        self.tasks.run(work).await
     }
 
     /// Runs queries on one connection, outside of a transaction.
@@ -277,15 +272,14 @@ impl Db {
 
     /// Waits for the running tasks, then closes the pool.
     pub async fn drain(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.tasks.drain().await;
         self.pool.close().await;
         self.listener.close().await;
     }
 
     /// The number of running tasks.
     pub fn tasks_running(&self) -> usize {
-        self.tasks.len()
+        self.tasks.running()
     }
 }
 

@@ -25,6 +25,7 @@ pub mod retention;
 pub mod schema;
 pub mod secret;
 pub mod switch;
+mod tasks;
 pub mod telemetry;
 pub mod text;
 pub mod wake;
