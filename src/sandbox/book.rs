@@ -59,18 +59,43 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-/// The style sheet, the modules of the search, and the diagrams.
-const FILES: &[File] = &[
+/// The style sheet and the modules of the search.
+const ASSETS: &[File] = &[
     ("files/book.css", CSS, include_str!("book/book.css")),
     ("files/book.js", JS, include_str!("book/book.js")),
     ("files/find.js", JS, include_str!("book/find.js")),
-    ("images/components.svg", SVG, include_str!("../../docs/book/images/components.svg")),
-    ("images/tables.svg", SVG, include_str!("../../docs/book/images/tables.svg")),
 ];
+
+macro_rules! images {
+    ($($name:literal)*) => {
+        /// The diagrams.
+        const IMAGES: &[File] =
+            &[$((concat!("images/", $name), SVG, include_str!(concat!("../../docs/book/images/", $name)))),*];
+    };
+}
+
+images! {
+    "areas.svg"
+    "checks-by-time.svg"
+    "components.svg"
+    "fencing.svg"
+    "greedy-or-assignment.svg"
+    "idempotent-payments.svg"
+    "location-firehose.svg"
+    "nearest-driver.svg"
+    "no-double-assignment.svg"
+    "surge-flow.svg"
+    "tables.svg"
+    "the-unknown.svg"
+}
 
 /// Returns the media type and the content of a file below `/book/`.
 pub fn file(path: &str) -> Option<(&'static str, &'static str)> {
-    FILES.iter().find(|(own, ..)| *own == path).map(|(_, media_type, content)| (*media_type, *content))
+    files().find(|(own, ..)| *own == path).map(|(_, media_type, content)| (*media_type, *content))
+}
+
+fn files() -> impl Iterator<Item = &'static File> {
+    ASSETS.iter().chain(IMAGES)
 }
 
 /// Returns the page at `/book/{name}`, with the placeholders of the shell. Without a name, the contents.
@@ -176,7 +201,7 @@ mod tests {
         assert_eq!(folder("docs/book"), chapters);
         let below = |start: &str| {
             let mut found: Vec<_> =
-                FILES.iter().filter_map(|(path, ..)| path.strip_prefix(start)).map(str::to_owned).collect();
+                files().filter_map(|(path, ..)| path.strip_prefix(start)).map(str::to_owned).collect();
             found.sort();
             found
         };
@@ -213,7 +238,7 @@ mod tests {
                 assert!(!page.contains(forbidden), "{forbidden}: {page}");
             }
         }
-        for (path, _, content) in FILES {
+        for (path, _, content) in files() {
             let elsewhere = content.replace("http://www.w3.org/", "");
             assert!(!elsewhere.contains("://"), "{path}");
         }

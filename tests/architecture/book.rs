@@ -20,8 +20,8 @@ const SECTIONS: [&str; 8] = [
     "What interviewers ask next",
 ];
 
-/// The first line of the table in the section `Good, better, best`.
-const OPTIONS: &str = "| option | what it gives | what it costs | measured |";
+/// The first line of a table in the section `Good, better, best` begins with it.
+const OPTIONS: &str = "| option | what it gives | what it costs | measured";
 
 /// Where the links of the section `The code it stands on` lead.
 const CODE: [&str; 5] = ["../../src/", "../../migrations/", "../../tests/", "../../crates/", "../"];
@@ -34,6 +34,9 @@ const CHAPTER_WORDS: std::ops::RangeInclusive<usize> = 900..=1_250;
 
 /// The most words that are spoken in a minute.
 const MINUTE_WORDS_MAX: usize = 150;
+
+/// The fewest and the most items of the section `What interviewers ask next`.
+const QUESTIONS: std::ops::RangeInclusive<usize> = 4..=6;
 
 /// The language of a fenced block whose lines are statements.
 const ARITHMETIC: &str = "```arithmetic";
@@ -111,10 +114,18 @@ fn chapter(text: &str) -> Vec<(usize, String)> {
             "The code it stands on" if !CODE.iter().any(|folder| has(&format!("]({folder}"))) => {
                 found.push((*line, "it links no file of the repository".to_owned()));
             }
+            "What interviewers ask next" if !QUESTIONS.contains(&questions(text)) => {
+                found.push((*line, format!("{} questions; a chapter has {QUESTIONS:?}", questions(text))));
+            }
             _ => {}
         }
     }
     found
+}
+
+/// Returns the number of list items.
+fn questions(text: &str) -> usize {
+    text.lines().filter(|line| line.starts_with("- ")).count()
 }
 
 /// Returns the statements of all arithmetic blocks with their lines, or the line of a fence that is not closed.
@@ -168,7 +179,8 @@ fn whole_book_is_short_enough_to_be_read() {
 fn faults_of_a_chapter_are_found() {
     let section = |heading: &str| {
         let content = match heading {
-            "Good, better, best" => OPTIONS,
+            "Good, better, best" => "| option | what it gives | what it costs | measured |",
+            "What interviewers ask next" => "- *One?* Yes.\n- *Two?* No.\n- *Three?* No.\n- *Four?* No.",
             "The code it stands on" => "- [`src/lib.rs`](../../src/lib.rs)",
             "The answer in ten minutes" => "```arithmetic\nupdates: 100_000 drivers / 4 s = 25_000 updates/s\n```",
             _ => "Text.",
@@ -185,6 +197,7 @@ fn faults_of_a_chapter_are_found() {
         (good.replace("```\n", ""), "has no end"),
         (good.replace("# A chapter\n", "\n"), "0 titles"),
         (good.replace("## At 10 × and 100 ×\n", ""), "its sections are"),
+        (good.replace("- *Two?*", "*Two?*"), "3 questions"),
         (good.replace("measured |", "figures |"), "its table starts with"),
         (good.replace("](../../", "](https://example.com/"), "links no file"),
         (good.replace("word ", ""), "a chapter has 900..=1250"),
