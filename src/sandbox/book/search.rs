@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn sections_are_plain_text_with_their_addresses() {
-        let embedded = "# A title\n\nBefore *it*.\n\n## One `two`\n\nA **wo**rd,\n[a link](x.md).\n\n| a | b |\n| --- | --- |\n| c | d |\n";
+        let embedded = "# A title\n\nBefore *it*.\n\n## One `two`\n\nA **wo**rd,\n[a link](x.md).\n\n\
+                        | a | b |\n| --- | --- |\n| c | d |\n";
         let found = sections(&Chapter { name: "99-a-test", embedded });
         let entry = |path: &str, section: &str, text: &str| Entry {
             path: path.to_owned(),
