@@ -1,10 +1,11 @@
 //! The sandbox: tokens for any role, a settable domain clock, the console with its live map, the SQL of a request, faults of the
-//! payment provider, a kill switch and a reset.
+//! payment provider, a kill switch and a reset; and the design book.
 //!
 //! Compiled only with the feature `sandbox`, and open only when [`Flags`] say so. It decides nothing about trips or money, and
 //! nothing but the start-up imports it.
 
 mod audits;
+pub mod book;
 pub mod console;
 pub mod live;
 pub mod map_features;

@@ -1,8 +1,10 @@
-//! Checks of the structure: layers, pure files, dependencies, lengths, language, links.
+//! Checks of the structure: layers, pure files, dependencies, lengths, language, links, the design book.
 //!
 //! The tables below are the rules of `ARCHITECTURE.md`; the submodules read the source and apply them. A violation is
 //! reported with file, line and remedy. `planted.rs` breaks every rule on purpose and expects exactly that report.
 
+mod arithmetic;
+mod book;
 mod cycles;
 mod dependencies;
 mod language;

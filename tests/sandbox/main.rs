@@ -1,9 +1,10 @@
-//! The sandbox and the program: controls, the console, triggers and the command line.
+//! The sandbox and the program: controls, the console, the design book, triggers and the command line.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod book;
 mod console;
 mod console_feeds;
 mod controls;

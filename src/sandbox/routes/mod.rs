@@ -1,6 +1,7 @@
 //! The sandbox's routes.
 
 mod audits;
+mod book;
 mod clock;
 pub(crate) mod console;
 mod live;
@@ -74,7 +75,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/route").route(get().to(route::route)))
         .service(web::resource("/live").route(get().to(live::live)))
         .service(web::resource("/state_machines").route(get().to(state_machines::list)));
-    config.service(sandbox).configure(console::configure);
+    config.service(sandbox).configure(console::configure).configure(book::configure);
 }
 
 /// Refuses requests from pages of other sites, because these routes need no token.
