@@ -24,18 +24,23 @@ mod trial;
 mod verify;
 
 pub use context::{Context, Output};
+use futures_util::future::LocalBoxFuture;
 
 use crate::{
     Result,
     cli::{Cli, Command},
 };
 
-/// Runs a subcommand.
+/// Runs a subcommand. Boxed, so that it is compiled with this library and not again with each program and test.
 ///
 /// # Errors
 ///
 /// Bad use, or something that it needs fails: one clear line with the way out.
-pub async fn run(context: &Context, cli: &Cli) -> Result<Output> {
+pub fn run<'a>(context: &'a Context, cli: &'a Cli) -> LocalBoxFuture<'a, Result<Output>> {
+    Box::pin(run_command(context, cli))
+}
+
+async fn run_command(context: &Context, cli: &Cli) -> Result<Output> {
     match &cli.command {
         Command::List => list::run(context),
         Command::Start(arguments) => start::run(context, arguments).await,
