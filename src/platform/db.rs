@@ -113,8 +113,12 @@ impl Db {
     ///
     /// # Errors
     /// The error of `work`; [`Error::Bug`] if it panicked.
-    pub async fn task<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-        self.tasks.run(work).await
+    pub fn task<T, W>(&self, work: W) -> impl Future<Output = Result<T>> + Send
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.tasks.run(work)
     }
 
     /// Runs queries on one connection, outside of a transaction.

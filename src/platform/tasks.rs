@@ -25,15 +25,23 @@ impl Tasks {
 
     /// Runs `work` in a task and waits for it. If the caller is dropped, the task runs to its end.
     ///
+    /// `work` goes to the heap before it is moved into another future: a command's is large, and each move would copy it on the stack.
+    ///
     /// # Errors
     /// The error of `work`; [`Error::Bug`] if it panicked.
-    pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    pub fn run<T, W>(&self, work: W) -> impl Future<Output = Result<T>> + Send
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
         let (sender, receiver) = oneshot::channel();
-        let work = async move { drop(sender.send(work.await)) };
-        if let Err(panic) = self.spawn(work.boxed()).await {
-            return Err(Error::Bug(format!("a task panicked: {panic}")));
+        let work = async move { drop(sender.send(work.await)) }.boxed();
+        async move {
+            if let Err(panic) = self.spawn(work).await {
+                return Err(Error::Bug(format!("a task panicked: {panic}")));
+            }
+            receiver.await.unwrap_or_else(|_| Err(Error::Bug("a task ended without a result".into())))
         }
-        receiver.await.unwrap_or_else(|_| Err(Error::Bug("a task ended without a result".into())))
     }
 
     /// Waits for the running tasks.
