@@ -118,7 +118,25 @@ impl Socket {
         Some(self.next().await)
     }
 
+    /// Reads frames up to the next message. Answers pings, as every client does: on a busy machine a test meets them.
     async fn read(&mut self) -> Message {
+        loop {
+            let (kind, payload) = self.read_frame().await;
+            return match kind {
+                0x1 => Message::Text(serde_json::from_slice(&payload).unwrap()),
+                0x2 => Message::Binary(payload),
+                0xa => Message::Pong(payload),
+                0x8 => Message::Close(u16::from_be_bytes([payload[0], payload[1]])),
+                0x9 => {
+                    self.send_frame(0xa, &payload).await;
+                    continue;
+                }
+                other => panic!("a frame of kind {other}"),
+            };
+        }
+    }
+
+    async fn read_frame(&mut self) -> (u8, Vec<u8>) {
         let kind = self.0.read_u8().await.unwrap();
         assert_eq!(kind & 0x80, 0x80, "a fragment");
         let length = match self.0.read_u8().await.unwrap() {
@@ -128,12 +146,6 @@ impl Socket {
         };
         let mut payload = vec![0; length];
         self.0.read_exact(&mut payload).await.unwrap();
-        match kind & 0x0f {
-            0x1 => Message::Text(serde_json::from_slice(&payload).unwrap()),
-            0x2 => Message::Binary(payload),
-            0xa => Message::Pong(payload),
-            0x8 => Message::Close(u16::from_be_bytes([payload[0], payload[1]])),
-            other => panic!("a frame of kind {other}"),
-        }
+        (kind & 0x0f, payload)
     }
 }
