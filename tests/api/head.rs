@@ -8,9 +8,10 @@ use reqwest::Method;
 use crate::harness::{Actor, ApiResponse, App, HERE, assigned, id, openapi_check, until};
 
 /// Pages that are not in the document. Their content does not change between two requests.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "/",
     "/city",
+    "/rehearse",
     "/shell/shell.css",
     "/docs",
     "/docs/",

@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 /// Public paths that are not in the document: pages, metrics, and the document itself.
-const UNDOCUMENTED: &[&str] = &["/", "/city", "/console", "/docs", "/metrics", "/openapi.json", "/problems", "/shell"];
+const UNDOCUMENTED: &[&str] = &["/", "/city", "/console", "/docs", "/metrics", "/openapi.json", "/problems", "/rehearse", "/shell"];
 
 /// Headers that must be declared where the service sends them.
 const DECLARED_HEADERS: &[&str] = &[

@@ -93,7 +93,7 @@ const ROUTES: &[(&str, &[&str])] = &[
 
 /// Public pages that are not in the OpenAPI document.
 const PAGES: &[&str] =
-    &["/", "/city", "/metrics", "/openapi.json", "/docs/", "/problems/not_found", "/shell/shell.css"];
+    &["/", "/city", "/metrics", "/openapi.json", "/docs/", "/problems/not_found", "/rehearse", "/shell/shell.css"];
 
 /// A request that is complete except for the caller and the object.
 fn request(app: &App, operation: &str) -> RequestBuilder {
