@@ -1,4 +1,5 @@
-//! The content of rehearsals: the files of the folder `rehearsal/`, embedded and parsed. [`super::check`] says what is wrong with them.
+//! The content of rehearsals: the files of the folder `rehearsal/`, embedded and parsed. [`super::check`] says what is wrong with
+//! them.
 
 mod items;
 mod session_file;

@@ -182,9 +182,8 @@ pub fn read_number(text: &str) -> Option<f64> {
     let digits: String = rest[..end].chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
     let value: f64 = digits.trim_end_matches('.').parse().ok()?;
     let unit = rest[end..].trim_start();
-    let is_word = |word: &str| {
-        unit.strip_prefix(word).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphabetic()))
-    };
+    let is_word =
+        |word: &str| unit.strip_prefix(word).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphabetic()));
     let factor = match () {
         () if ["k", "thousand"].into_iter().any(is_word) => 1e3,
         () if ["m", "million", "millions", "mio"].into_iter().any(is_word) => 1e6,

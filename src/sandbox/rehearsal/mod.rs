@@ -1,16 +1,17 @@
 //! The rehearsal of an interview: a session against a clock, marked with evidence, kept as one file.
 //!
-//! [`Content`] is what the folder `rehearsal/` says, [`session`] what a candidate does, [`marking`] what it is worth, [`report`] the page
-//! that stays, [`Store`] the files. It knows no trip and no payment: what is predicted is settled by labs and by the running demo.
+//! [`Content`] is what the folder `rehearsal/` says, [`session`] what a candidate does, [`marking`] what it is worth, [`report`]
+//! the page that stays, [`Store`] the files. It knows no trip and no payment: what is predicted is settled by labs and by the
+//! running demo.
 
 pub mod check;
 pub mod content;
 pub mod labs;
 pub mod marking;
 pub mod page;
-pub mod schedule;
 pub mod prompts;
 pub mod report;
+pub mod schedule;
 pub mod session;
 pub mod store;
 pub mod view;
@@ -43,6 +44,10 @@ impl Rehearsal {
     /// The content is invalid, which a test excludes.
     pub fn new(sessions: Option<PathBuf>, labs: Option<PathBuf>) -> Result<Self, String> {
         let content = Content::embedded()?;
-        Ok(Self { content: Arc::new(content), store: sessions.map(|folder| Arc::new(Store::at(folder))), labs: Labs::at(labs) })
+        Ok(Self {
+            content: Arc::new(content),
+            store: sessions.map(|folder| Arc::new(Store::at(folder))),
+            labs: Labs::at(labs),
+        })
     }
 }

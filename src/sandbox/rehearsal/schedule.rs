@@ -54,12 +54,12 @@ pub struct PlannedPhase {
     pub bet: Option<String>,
 }
 
-/// A number that depends on the seed and a name only: the order of everything that is drawn. The function is SplitMix64's output step
-/// (Steele, Lea and Flood 2014), over FNV-1a of the name.
+/// A number that depends on the seed and a name only: the order of everything that is drawn. The function is SplitMix64's output
+/// step (Steele, Lea and Flood 2014), over FNV-1a of the name.
 pub fn order_of(seed: u64, name: &str) -> u64 {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let mixed = (hash ^ seed).wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -104,7 +104,8 @@ pub fn draw(content: &Content, setup: &Setup) -> Drawn {
     let mut bets: Vec<Option<String>> = Vec::new();
     for dive in dives.iter().map(Some).chain([None]) {
         let fits = content.bets.iter().filter(|bet| dive.map_or(bet.failure, |dive| bet.dives.contains(dive)));
-        let fresh: Vec<_> = fits.map(|bet| bet.lab.as_str()).filter(|lab| !bets.iter().flatten().any(|own| own == lab)).collect();
+        let fresh: Vec<_> =
+            fits.map(|bet| bet.lab.as_str()).filter(|lab| !bets.iter().flatten().any(|own| own == lab)).collect();
         bets.push((!fresh.is_empty()).then(|| first(fresh, "bet")));
     }
     Drawn {
@@ -118,7 +119,10 @@ pub fn draw(content: &Content, setup: &Setup) -> Drawn {
 /// Takes dives from the groups of the cut in turn, each group in an order by the seed.
 fn draw_dives(content: &Content, setup: &Setup) -> Vec<String> {
     let wanted = content.level(&setup.level).map_or(0, |level| level.dives);
-    let mut groups: Vec<Vec<&String>> = content.cut(&setup.cut).map(|cut| cut.dives.iter().map(|group| group.iter().collect()).collect()).unwrap_or_default();
+    let mut groups: Vec<Vec<&String>> = content
+        .cut(&setup.cut)
+        .map(|cut| cut.dives.iter().map(|group| group.iter().collect()).collect())
+        .unwrap_or_default();
     for group in &mut groups {
         // The last is taken first.
         group.sort_by_key(|name| std::cmp::Reverse(order_of(setup.seed, &format!("dive {name}"))));

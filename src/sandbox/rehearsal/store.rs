@@ -1,4 +1,5 @@
-//! The files of sessions: one JSON file each, replaced as a whole, with its report beside it. A file that cannot be read is kept aside.
+//! The files of sessions: one JSON file each, replaced as a whole, with its report beside it. A file that cannot be read is kept
+//! aside.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -92,7 +93,9 @@ impl Store {
         for entry in entries {
             let name = entry.map_err(disk("cannot read", &self.folder))?.file_name().to_string_lossy().into_owned();
             if name.ends_with(ASIDE) {
-                listed.unreadable.push(format!("{name} could not be read and is kept for you; the other sessions are not affected."));
+                listed.unreadable.push(format!(
+                    "{name} could not be read and is kept for you; the other sessions are not affected."
+                ));
             } else if let Some(id) = name.strip_suffix(".json") {
                 match self.read(id) {
                     Ok(session) => listed.sessions.push(session),
@@ -124,7 +127,7 @@ impl Store {
         self.write(session)
     }
 
-    /// Reads a session, changes it, and writes it if the change succeeds or time has passed. Changes of one store run one after the other.
+    /// Reads a session, changes it, and writes it. Changes of one store run one after the other.
     ///
     /// # Errors
     /// As [`Store::load`], or if the disk refuses: then the earlier file is still there.
@@ -168,7 +171,11 @@ impl Store {
         };
         let aside = self.folder.join(format!("{id}.json.{ASIDE}"));
         fs::rename(&path, &aside).map_err(disk("cannot rename", &path))?;
-        Err(StoreError::Unreadable(format!("{} cannot be read ({why}); it is kept as {}", path.display(), aside.display())))
+        Err(StoreError::Unreadable(format!(
+            "{} cannot be read ({why}); it is kept as {}",
+            path.display(),
+            aside.display()
+        )))
     }
 
     fn write(&self, session: &Session) -> Result<(), StoreError> {

@@ -31,14 +31,18 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn new(setup: Setup) -> Self {
-        let (content, now) = (content(), MachineTime::new(DateTime::from_timestamp(1_800_000_000, 0).expect("in range")));
+    fn new(content: Content, setup: Setup) -> Self {
+        let now = MachineTime::new(DateTime::from_timestamp(1_800_000_000, 0).expect("in range"));
         let session = Session::new(&content, "20270115-080000-abcdef".to_owned(), setup, now);
         Self { content, session, now }
     }
 
     fn started(setup: Setup) -> Self {
-        let mut candidate = Self::new(setup);
+        Self::started_with(content(), setup)
+    }
+
+    fn started_with(content: Content, setup: Setup) -> Self {
+        let mut candidate = Self::new(content, setup);
         candidate.does(SessionCommand::Start);
         candidate
     }
@@ -71,7 +75,8 @@ impl Candidate {
 
     #[track_caller]
     fn writes_fields(&mut self, kind: CardKind, fields: &[(&str, &str)]) {
-        let fields: BTreeMap<_, _> = fields.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let fields: BTreeMap<_, _> =
+            fields.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
         self.does(SessionCommand::Draft { kind, fields });
         self.does(SessionCommand::Lock { kind });
     }

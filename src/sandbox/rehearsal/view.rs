@@ -1,5 +1,5 @@
-//! What the page shows of a session: nothing before its time. No question before its cards are locked, no answer before the interview is
-//! over, no observable before the marking, no result before its bet. Pure.
+//! What the page shows of a session: nothing before its time. No question before its cards are locked, no answer before the
+//! interview is over, no observable before the marking, no result before its bet. Pure.
 
 use serde_json::{Value, json};
 
@@ -158,7 +158,9 @@ pub fn summary(content: &Content, session: &Session, results: &[LabResult]) -> S
         id: session.id.clone(),
         created_at: session.created_at,
         cut: content.cut(&session.setup.cut).map_or_else(|| session.setup.cut.clone(), |cut| cut.title.clone()),
-        level: content.level(&session.setup.level).map_or_else(|| session.setup.level.clone(), |level| level.title.clone()),
+        level: content
+            .level(&session.setup.level)
+            .map_or_else(|| session.setup.level.clone(), |level| level.title.clone()),
         minutes: session.setup.minutes,
         stage: session.stage,
         percent: is_done.then(|| mark(content, session, results).percent),

@@ -164,7 +164,8 @@ async fn on_disk<T: Send + 'static>(
 ) -> Result<T> {
     let rehearsal = rehearsal.clone();
     let Some(store) = rehearsal.store.clone() else {
-        let detail = "This service has no directory for rehearsals. Start it by `cargo rehearse` or `ridematch demo`, or set RIDEMATCH_REHEARSAL_DIR.";
+        let detail = "This service has no directory for rehearsals. Start it by `cargo rehearse` or `ridematch demo`, or set \
+                      RIDEMATCH_REHEARSAL_DIR.";
         return Err(Refusal::new(Code::NotFound, detail).into());
     };
     let done = web::block(move || work(&rehearsal, &store)).await;
@@ -174,10 +175,16 @@ async fn on_disk<T: Send + 'static>(
 fn refusal(error: StoreError) -> Error {
     match error {
         StoreError::Missing => Refusal::not_found("session").into(),
-        StoreError::Unreadable(_) => Refusal::new(Code::NotFound, format!("{error}. The other sessions are not affected.")).into(),
+        StoreError::Unreadable(_) => {
+            Refusal::new(Code::NotFound, format!("{error}. The other sessions are not affected.")).into()
+        }
         StoreError::Disk { .. } => {
             tracing::error!(%error, "a rehearsal is not kept");
-            Refusal::new(Code::Unavailable, format!("{error}. What was kept before is unchanged. Make space, and try again.")).into()
+            Refusal::new(
+                Code::Unavailable,
+                format!("{error}. What was kept before is unchanged. Make space, and try again."),
+            )
+            .into()
         }
     }
 }

@@ -49,7 +49,11 @@ pub fn advice(content: &Content, session: &Session, marks: &Marks) -> Vec<Advice
     let numbers = marks.numbers.iter().filter(|mark| mark.state != NumberState::Right).map(|mark| Advice {
         say: mark.words.clone(),
         missed: format!("{}: {} to {} {} is accepted.", mark.ask, mark.low, mark.high, mark.unit),
-        evidence: if mark.written.is_empty() { "No number was written.".to_owned() } else { format!("You wrote “{}”.", mark.written) },
+        evidence: if mark.written.is_empty() {
+            "No number was written.".to_owned()
+        } else {
+            format!("You wrote “{}”.", mark.written)
+        },
         link: "docs/book/02-estimates.md".to_owned(),
         next: "Say the arithmetic aloud, without paper.".to_owned(),
     });
@@ -64,7 +68,7 @@ pub fn advice(content: &Content, session: &Session, marks: &Marks) -> Vec<Advice
     found
 }
 
-/// Whether something is to be said about an observable: a miss, a falsehood that was ticked, or something that needed its follow-up.
+/// Whether something is to be said about an observable: a miss, a ticked falsehood, or something that needed its follow-up.
 fn is_miss(mark: &ObservableMark) -> bool {
     match mark.state {
         ObservableState::NotReached => false,

@@ -26,7 +26,13 @@ fn step(next: &str) -> String {
 pub(super) fn advice(advice: &[Advice]) -> String {
     let lines = advice.iter().enumerate().map(|(index, one)| {
         let Advice { say, missed, evidence, link, next } = one;
-        format!("{}. “{say}”\n   - {} {}\n   - Read `{link}`. Next: {}", index + 1, cell(missed), cell(evidence), step(next))
+        format!(
+            "{}. “{say}”\n   - {} {}\n   - Read `{link}`. Next: {}",
+            index + 1,
+            cell(missed),
+            cell(evidence),
+            step(next)
+        )
     });
     section("Say next time", lines.collect())
 }
@@ -52,7 +58,10 @@ pub(super) fn dimensions(marks: &Marks) -> String {
 }
 
 pub(super) fn timeline(session: &Session) -> String {
-    let mut lines = vec!["| phase | planned | taken | cards | follow-ups |".to_owned(), "| --- | --- | --- | --- | --- |".to_owned()];
+    let mut lines = vec![
+        "| phase | planned | taken | cards | follow-ups |".to_owned(),
+        "| --- | --- | --- | --- | --- |".to_owned(),
+    ];
     for (index, phase) in session.phases.iter().enumerate() {
         let count = |phases: Vec<usize>| phases.into_iter().filter(|own| *own == index).count();
         let taken = session.entered_s.get(index).map_or("not reached".to_owned(), |begun_s| {
@@ -104,7 +113,10 @@ fn bet(mark: &BetMark) -> String {
         (Some(result), Some(is_right)) => {
             let verdict = if is_right { "right" } else { "wrong" };
             let from = if result.commit.is_empty() { String::new() } else { format!(", commit {}", result.commit) };
-            format!("- {question} You: {value} {unit}. Measured: {} ({}{from}): **{verdict}**, within a factor of {}.", result.answer, mark.lab, mark.within)
+            format!(
+                "- {question} You: {value} {unit}. Measured: {} ({}{from}): **{verdict}**, within a factor of {}.",
+                result.answer, mark.lab, mark.within
+            )
         }
         _ => format!("- {question} You: {value} {unit}. Open: `{command}` settles it."),
     }
@@ -174,7 +186,15 @@ pub(super) fn trend(session: &Session, marks: &Marks, earlier: &[Summary]) -> St
     let mut lines: Vec<_> = earlier
         .iter()
         .skip(skipped)
-        .map(|one| format!("- {} {} ({}): {} of 100", one.created_at.utc().format("%Y-%m-%d"), one.cut, one.level, one.percent.unwrap_or_default()))
+        .map(|one| {
+            format!(
+                "- {} {} ({}): {} of 100",
+                one.created_at.utc().format("%Y-%m-%d"),
+                one.cut,
+                one.level,
+                one.percent.unwrap_or_default()
+            )
+        })
         .collect();
     if !lines.is_empty() {
         let setup = &session.setup;

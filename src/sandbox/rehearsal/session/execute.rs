@@ -10,8 +10,8 @@ use crate::sandbox::rehearsal::schedule::{Setup, draw, phases};
 
 use super::{AskedPrompt, CannedMarks, Card, FORMAT, PlacedBet, Session, SessionClock, SessionCommand, Stage, Tick};
 
-/// A pause between two signs of life that counts as an interruption: the clock stands still meanwhile. The page sends one every five
-/// seconds, so that a slow request is none.
+/// A pause between two signs of life that counts as an interruption: the clock stands still meanwhile. The page sends one every
+/// five seconds, so that a slow request is none.
 pub const INTERRUPTION_S: i64 = 20;
 
 /// The most characters of a field.
@@ -178,7 +178,9 @@ impl Session {
         if !self.phases[phase].cards.contains(&kind) {
             return Err(Refused::State("This phase has no such card.".to_owned()));
         }
-        if fields.len() > 8 || fields.iter().any(|(name, text)| name.len() > 40 || text.chars().count() > FIELD_CHARS_MAX) {
+        if fields.len() > 8
+            || fields.iter().any(|(name, text)| name.len() > 40 || text.chars().count() > FIELD_CHARS_MAX)
+        {
             return Err(Refused::Field("fields", format!("must have at most {FIELD_CHARS_MAX} characters each")));
         }
         if let Some(index) = self.open_card(kind, phase) {
@@ -256,7 +258,9 @@ impl Session {
 
     fn mark(&mut self, content: &Content, ticks: Vec<Tick>) -> Applied {
         if self.stage != Stage::Marking {
-            return Err(Refused::State("Marking begins after the canned answers, and ends with the report.".to_owned()));
+            return Err(Refused::State(
+                "Marking begins after the canned answers, and ends with the report.".to_owned(),
+            ));
         }
         if ticks.len() > TICKS_MAX {
             return Err(Refused::Field("ticks", format!("must be at most {TICKS_MAX}")));

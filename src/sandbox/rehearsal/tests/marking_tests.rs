@@ -27,14 +27,19 @@ fn gate(marks: &Marks, id: &str) -> GateState {
 /// All true observables of a cut.
 fn all_true(cut: &str) -> Vec<String> {
     let content = content();
-    let true_ones = content.observables.iter().filter(|one| !one.falsehood && crate::sandbox::rehearsal::content::is_for(&one.cuts, cut));
+    let true_ones = content
+        .observables
+        .iter()
+        .filter(|one| !one.falsehood && crate::sandbox::rehearsal::content::is_for(&one.cuts, cut));
     true_ones.map(|one| one.id.clone()).collect()
 }
 
 #[test]
 fn missed_is_the_default() {
     let (_, marks) = marked(setup("ride-hailing", "senior"), &[]);
-    assert!(marks.observables.iter().all(|one| [ObservableState::Missed, ObservableState::NotReached].contains(&one.state)));
+    assert!(
+        marks.observables.iter().all(|one| [ObservableState::Missed, ObservableState::NotReached].contains(&one.state))
+    );
     assert_eq!((marks.percent, marks.passes), (0, false));
     assert_eq!(gate(&marks, "double-charge"), GateState::NotShown);
 }
@@ -58,7 +63,8 @@ fn design_with_a_double_charge_does_not_pass() {
     assert_eq!(gate(&charging, "double-charge"), GateState::Failed);
     assert_eq!(gate(&charging, "double-assignment"), GateState::Passed);
     assert!(charging.percent >= content().marking.pass_percent && !charging.passes, "{}", charging.percent);
-    let unproven: Vec<_> = shown.iter().copied().filter(|id| !["attempt-before-call", "key-with-effect"].contains(id)).collect();
+    let unproven: Vec<_> =
+        shown.iter().copied().filter(|id| !["attempt-before-call", "key-with-effect"].contains(id)).collect();
     let (_, unproven) = marked(setup("ride-hailing", "staff"), &unproven);
     assert_eq!((gate(&unproven, "double-charge"), unproven.passes), (GateState::NotShown, false));
 }
@@ -72,7 +78,14 @@ fn search_cut_has_no_gate_and_can_pass() {
 
 #[test]
 fn level_weighs_breadth_against_depth() {
-    let depth = ["unknown-state", "attempt-before-call", "assignment-constraint", "key-with-effect", "reconciles", "batch-against-greedy"];
+    let depth = [
+        "unknown-state",
+        "attempt-before-call",
+        "assignment-constraint",
+        "key-with-effect",
+        "reconciles",
+        "batch-against-greedy",
+    ];
     let percent_at = |level| marked(setup("ride-hailing", level), &depth).1.percent;
     assert!(percent_at("mid") < percent_at("senior") && percent_at("senior") < percent_at("staff"));
 }
@@ -92,13 +105,14 @@ fn observable_of_a_deep_dive_that_was_not_drawn_is_not_missed() {
 fn numbers_are_graded_by_their_range() {
     let mut candidate = Candidate::started(setup("ride-hailing", "senior"));
     candidate.goes_to("estimates");
-    candidate.writes_fields(CardKind::Numbers, &[("reports", "12,500 /s"), ("requests", "140"), ("rides", "about 30k")]);
+    candidate
+        .writes_fields(CardKind::Numbers, &[("reports", "12,500 /s"), ("requests", "140"), ("rides", "about 30k")]);
     candidate.reaches_marking();
     let marks = mark(&candidate.content, &candidate.session, &[]);
     let states: Vec<_> = marks.numbers.iter().map(|number| number.state).collect();
     assert_eq!(states, [NumberState::Right, NumberState::Wrong, NumberState::Near]);
     assert_eq!(marks.numbers[1].off_by, Some(7.0));
-    assert_eq!(percent(&marks, "framing"), 30 * 60 / 100, "1.5 of 5 points of breadth, and no depth");
+    assert_eq!(percent(&marks, "framing"), 30, "1.5 of 5 points of breadth, and no depth");
 }
 
 #[test]
@@ -136,7 +150,9 @@ fn bet_is_settled_by_the_file_of_its_lab_and_open_without() {
     let labs = Labs::at(Some(folder.path().to_owned()));
     let mut candidate = Candidate::started(setup("ride-hailing", "senior"));
     candidate.session.bets.push(PlacedBet { lab: "cell-edges".to_owned(), value: 40.0, at_s: 9 });
-    let marks = |candidate: &Candidate| mark(&candidate.content, &candidate.session, &labs.result("cell-edges").into_iter().collect::<Vec<LabResult>>());
+    let marks = |candidate: &Candidate| {
+        mark(&candidate.content, &candidate.session, &labs.result("cell-edges").into_iter().collect::<Vec<LabResult>>())
+    };
     let open = marks(&candidate).bets;
     assert_eq!((open[0].is_right, open[0].command.as_str()), (None, "cargo lab run cell-edges"));
     let write = |text: &str| std::fs::write(folder.path().join("cell-edges.json"), text).expect("written");
@@ -144,7 +160,10 @@ fn bet_is_settled_by_the_file_of_its_lab_and_open_without() {
     assert_eq!(marks(&candidate).bets[0].is_right, None, "a damaged file settles nothing");
     write(r#"{"lab": "cell-edges", "commit": "abc1234", "seed": 1, "answer": 45, "rows": []}"#);
     let settled = marks(&candidate).bets;
-    assert_eq!((settled[0].is_right, settled[0].result.as_ref().map(|result| result.commit.as_str())), (Some(true), Some("abc1234")));
+    assert_eq!(
+        (settled[0].is_right, settled[0].result.as_ref().map(|result| result.commit.as_str())),
+        (Some(true), Some("abc1234"))
+    );
     candidate.session.bets[0].value = 4.0;
     assert_eq!(marks(&candidate).bets[0].is_right, Some(false));
 }

@@ -30,12 +30,19 @@ fn report_has_three_sentences_each_with_a_miss_a_link_and_one_next_step() {
     let marks = mark(&candidate.content, &candidate.session, &[]);
     let found = advice(&candidate.content, &candidate.session, &marks);
     assert_eq!(found.len(), 3);
-    assert!(found[0].missed.contains("sounds right and is wrong") && found[0].evidence.contains("card 1"), "{:?}", found[0]);
+    assert!(
+        found[0].missed.contains("sounds right and is wrong") && found[0].evidence.contains("card 1"),
+        "{:?}",
+        found[0]
+    );
     let mut nexts: Vec<_> = found.iter().map(|one| &one.next).collect();
     nexts.dedup();
     assert_eq!(nexts.len(), 3);
     for one in &found {
-        assert!(!one.say.is_empty() && !one.evidence.is_empty() && !one.link.is_empty() && !one.next.is_empty(), "{one:?}");
+        assert!(
+            !one.say.is_empty() && !one.evidence.is_empty() && !one.link.is_empty() && !one.next.is_empty(),
+            "{one:?}"
+        );
     }
 }
 
@@ -45,7 +52,17 @@ fn report_is_one_page_with_every_section() {
     let marks = mark(&candidate.content, &candidate.session, &[]);
     let earlier = vec![summary(&candidate.content, &candidate.session, &[])];
     let text = report(&candidate.content, &candidate.session, &marks, &earlier);
-    for title in ["Say next time", "Dimensions", "Timeline", "Numbers", "Bets", "Shown, with evidence", "How you mark", "Curveball", "Trend"] {
+    for title in [
+        "Say next time",
+        "Dimensions",
+        "Timeline",
+        "Numbers",
+        "Bets",
+        "Shown, with evidence",
+        "How you mark",
+        "Curveball",
+        "Trend",
+    ] {
         assert!(text.contains(&format!("## {title}\n")), "{title} is missing:\n{text}");
     }
     assert!(text.contains("No double assignment: **failed**."), "{text}");

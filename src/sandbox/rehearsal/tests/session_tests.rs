@@ -132,7 +132,10 @@ fn interview_ends_with_its_time() {
 #[test]
 fn bet_is_placed_once_and_within_its_range() {
     let mut candidate = Candidate::started(setup("ride-hailing", "senior"));
-    assert!(matches!(candidate.is_refused(SessionCommand::Bet { value: 1.0 }), Refused::State(_)), "no bet on requirements");
+    assert!(
+        matches!(candidate.is_refused(SessionCommand::Bet { value: 1.0 }), Refused::State(_)),
+        "no bet on requirements"
+    );
     candidate.goes_to("dive");
     let lab = candidate.session.phases[candidate.phase()].bet.clone().expect("a bet");
     let max = candidate.content.bet(&lab).expect("known").max;
@@ -157,9 +160,28 @@ fn phase_has_at_most_six_follow_ups_and_none_is_asked_twice() {
 fn nothing_is_revealed_before_its_time() {
     let mut candidate = Candidate::started(setup("ride-hailing", "senior"));
     let shown = |candidate: &Candidate| view(&candidate.content, &candidate.session, &[]).to_string();
-    let ball = candidate.content.curveballs.iter().find(|ball| ball.id == candidate.session.drawn.curveball).expect("drawn").clone();
-    let constraint = candidate.content.constraints.iter().find(|one| one.id == candidate.session.drawn.constraint).expect("drawn").clone();
-    let dive = candidate.content.session.dive.iter().find(|dive| dive.id == candidate.session.drawn.dives[0]).expect("drawn").clone();
+    let ball = candidate
+        .content
+        .curveballs
+        .iter()
+        .find(|ball| ball.id == candidate.session.drawn.curveball)
+        .expect("drawn")
+        .clone();
+    let constraint = candidate
+        .content
+        .constraints
+        .iter()
+        .find(|one| one.id == candidate.session.drawn.constraint)
+        .expect("drawn")
+        .clone();
+    let dive = candidate
+        .content
+        .session
+        .dive
+        .iter()
+        .find(|dive| dive.id == candidate.session.drawn.dives[0])
+        .expect("drawn")
+        .clone();
     assert!(shown(&candidate).contains(&constraint.title), "the constraint is part of the question");
     for secret in [&ball.title, &constraint.changes, &dive.title] {
         assert!(!shown(&candidate).contains(secret), "{secret}");
@@ -203,7 +225,10 @@ fn tick_needs_evidence() {
     candidate.reaches_marking();
     let tick = |card, at_s| Tick { observable: "scope-cut".to_owned(), shown: Shown::Unprompted, card, at_s };
     for refused in [tick(None, None), tick(Some(9), None), tick(None, Some(9_999))] {
-        assert!(matches!(candidate.is_refused(SessionCommand::Mark { ticks: vec![refused] }), Refused::Field("ticks", _)));
+        assert!(matches!(
+            candidate.is_refused(SessionCommand::Mark { ticks: vec![refused] }),
+            Refused::Field("ticks", _)
+        ));
     }
     candidate.is_refused(SessionCommand::Mark { ticks: vec![tick(Some(0), None), tick(Some(0), None)] });
     let unknown = Tick { observable: "charm".to_owned(), ..tick(Some(0), None) };

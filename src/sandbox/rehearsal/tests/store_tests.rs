@@ -27,7 +27,11 @@ fn damaged_file_gets_a_line_and_is_kept_aside() {
     std::fs::write(folder.path().join(format!("{damaged}.json")), "{\"format\": 1, ").expect("written");
     let listed = store.list().expect("read");
     assert_eq!((listed.sessions.len(), listed.unreadable.len()), (1, 1));
-    assert!(listed.unreadable[0].contains(damaged) && listed.unreadable[0].contains("kept as"), "{:?}", listed.unreadable);
+    assert!(
+        listed.unreadable[0].contains(damaged) && listed.unreadable[0].contains("kept as"),
+        "{:?}",
+        listed.unreadable
+    );
     let aside = std::fs::read_to_string(folder.path().join(format!("{damaged}.json.unreadable"))).expect("kept");
     assert_eq!(aside, "{\"format\": 1, ");
     // The line stays, and the file is not looked at again.
