@@ -9,3 +9,4 @@ mod console_feeds;
 mod controls;
 mod environment;
 mod program;
+mod rehearsal;

@@ -40,7 +40,7 @@ pub struct Content {
     pub estimates: Vec<Estimate>,
 }
 
-macro_rules! file {
+macro_rules! embedded {
     ($name:literal) => {
         ($name, include_str!(concat!("../../../rehearsal/", $name)))
     };
@@ -63,17 +63,17 @@ impl Content {
     /// The first file that cannot be parsed.
     pub fn embedded() -> Result<Self, String> {
         Ok(Self {
-            session: parse(file!("session.toml"))?,
-            constraints: parse_list(file!("constraints.toml"))?,
-            questions: parse_list(file!("questions.toml"))?,
-            observables: parse_list(file!("observables.toml"))?,
-            canned: parse_list(file!("canned.toml"))?,
-            marking: parse(file!("dimensions.toml"))?,
-            rules: parse_list(file!("rules.toml"))?,
-            curveballs: parse_list(file!("curveballs.toml"))?,
-            bets: parse_list(file!("bets.toml"))?,
-            plan: parse_list(file!("plan.toml"))?,
-            estimates: parse_list(file!("estimates.toml"))?,
+            session: parse(embedded!("session.toml"))?,
+            constraints: parse_list(embedded!("constraints.toml"))?,
+            questions: parse_list(embedded!("questions.toml"))?,
+            observables: parse_list(embedded!("observables.toml"))?,
+            canned: parse_list(embedded!("canned.toml"))?,
+            marking: parse(embedded!("dimensions.toml"))?,
+            rules: parse_list(embedded!("rules.toml"))?,
+            curveballs: parse_list(embedded!("curveballs.toml"))?,
+            bets: parse_list(embedded!("bets.toml"))?,
+            plan: parse_list(embedded!("plan.toml"))?,
+            estimates: parse_list(embedded!("estimates.toml"))?,
         })
     }
 

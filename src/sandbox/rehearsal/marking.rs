@@ -184,11 +184,14 @@ pub fn read_number(text: &str) -> Option<f64> {
     let unit = rest[end..].trim_start();
     let is_word =
         |word: &str| unit.strip_prefix(word).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphabetic()));
-    let factor = match () {
-        () if ["k", "thousand"].into_iter().any(is_word) => 1e3,
-        () if ["m", "million", "millions", "mio"].into_iter().any(is_word) => 1e6,
-        () if ["bn", "billion"].into_iter().any(is_word) => 1e9,
-        () => 1.0,
+    let factor = if ["k", "thousand"].into_iter().any(is_word) {
+        1e3
+    } else if ["m", "million", "millions", "mio"].into_iter().any(is_word) {
+        1e6
+    } else if ["bn", "billion"].into_iter().any(is_word) {
+        1e9
+    } else {
+        1.0
     };
     Some(if is_negative { -value * factor } else { value * factor })
 }

@@ -33,7 +33,7 @@ pub enum StoreError {
     #[error("{0}")]
     Unreadable(String),
     /// The disk.
-    #[error("{what} {}: {cause}", path.display())]
+    #[error("{what} {}: {cause}", .path.display())]
     Disk {
         /// What was tried: "cannot write".
         what: &'static str,

@@ -137,7 +137,6 @@ pub(super) fn dimensions(
     of_dimension.collect()
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100 after the clamp")]
 fn to_percent(share: f64) -> u32 {
     share.clamp(0.0, 100.0).round() as u32
 }
