@@ -80,7 +80,7 @@ async fn session_continues_in_another_process_and_ends_with_a_report() {
 
     let lab = open["lab"].as_str().unwrap();
     std::fs::create_dir_all(folder.path().join("lab")).unwrap();
-    let found = json!({"lab": lab, "commit": "abc1234", "seed": 1, "answer": open["value"]}).to_string();
+    let found = json!({"lab": lab, "commit": "abc1234", "seed": 1, "answer": {"value": open["value"]}}).to_string();
     std::fs::write(folder.path().join(format!("lab/{lab}.json")), found).unwrap();
     let report = get(&app, &service, &format!("{session}/report")).await;
     assert_eq!(report.header("content-type"), Some("text/markdown; charset=utf-8"));

@@ -10,19 +10,27 @@ pub struct Labs {
     folder: Option<PathBuf>,
 }
 
-/// What a lab found.
+/// What a lab found: the part of its file that settles a bet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabResult {
     /// The name of the lab.
     pub lab: String,
     /// The commit that was measured.
-    #[serde(default)]
     pub commit: String,
     /// The seed.
-    #[serde(default)]
     pub seed: u64,
     /// The number that settles the bet.
-    pub answer: f64,
+    pub answer: LabAnswer,
+}
+
+/// The answer of a lab.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabAnswer {
+    /// The number.
+    pub value: f64,
+    /// What it is, in words.
+    #[serde(default)]
+    pub text: String,
 }
 
 impl Labs {
@@ -37,6 +45,6 @@ impl Labs {
         let result: LabResult = serde_json::from_slice(&text)
             .inspect_err(|error| tracing::warn!(lab, %error, "the result of a lab cannot be read"))
             .ok()?;
-        (result.lab == lab && result.answer.is_finite()).then_some(result)
+        (result.lab == lab && result.answer.value.is_finite()).then_some(result)
     }
 }

@@ -225,7 +225,7 @@ fn bet(bet: &Bet, placed: &PlacedBet, results: &[LabResult]) -> BetMark {
         question: bet.question.clone(),
         unit: bet.unit.clone(),
         value: placed.value,
-        is_right: result.as_ref().map(|result| is_right(bet, placed.value, result.answer)),
+        is_right: result.as_ref().map(|result| is_right(bet, placed.value, result.answer.value)),
         result,
         within: bet.within,
         command: format!("cargo lab run {}", bet.lab),

@@ -38,7 +38,7 @@ function dimensions({ dimensions }) {
 function bets({ bets }) {
   const line = ({ question, value, unit, result, is_right, command: settles, within }) =>
     h("li", { "data-right": is_right }, `${question} You: ${value} ${unit}. `,
-      result ? h("strong", {}, `Measured: ${result.answer}. ${is_right ? "Right" : "Wrong"}, within a factor of ${within}.`) : ["Open: ", h("code", {}, settles), " settles it. Then reload this page."]);
+      result ? h("strong", {}, `Measured: ${result.answer.value}. ${is_right ? "Right" : "Wrong"}, within a factor of ${within}.`) : ["Open: ", h("code", {}, settles), " settles it. Then reload this page."]);
   return section("Bets", bets.length ? h("ul", {}, ...bets.map(line)) : h("p.muted", {}, "None was placed."));
 }
 

@@ -115,7 +115,7 @@ fn bet(mark: &BetMark) -> String {
             let from = if result.commit.is_empty() { String::new() } else { format!(", commit {}", result.commit) };
             format!(
                 "- {question} You: {value} {unit}. Measured: {} ({}{from}): **{verdict}**, within a factor of {}.",
-                result.answer, mark.lab, mark.within
+                result.answer.value, mark.lab, mark.within
             )
         }
         _ => format!("- {question} You: {value} {unit}. Open: `{command}` settles it."),

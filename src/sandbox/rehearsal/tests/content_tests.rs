@@ -53,6 +53,29 @@ fn every_link_exists() {
     assert!(gone.is_empty(), "{gone:?}");
 }
 
+#[test]
+fn every_lab_exists() {
+    let labs = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/lab/src/labs");
+    let mut sources = String::new();
+    let mut folders = vec![labs];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("the labs") {
+            let path = entry.expect("a file").path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => sources += &std::fs::read_to_string(path).expect("a source file"),
+            }
+        }
+    }
+    let gone: Vec<_> = content()
+        .bets
+        .into_iter()
+        .map(|bet| bet.lab)
+        .filter(|lab| !sources.contains(&format!("name: \"{lab}\"")))
+        .collect();
+    assert!(gone.is_empty(), "{gone:?}");
+}
+
 /// Runs a session whose cards all say `text`, and takes what is asked off the list.
 fn take_off(content: &Content, setup: Setup, text: &str, open: &mut BTreeSet<String>) {
     let mut candidate = Candidate::started_with(content.clone(), setup);

@@ -158,7 +158,9 @@ fn bet_is_settled_by_the_file_of_its_lab_and_open_without() {
     let write = |text: &str| std::fs::write(folder.path().join("cell-edges.json"), text).expect("written");
     write("{");
     assert_eq!(marks(&candidate).bets[0].is_right, None, "a damaged file settles nothing");
-    write(r#"{"lab": "cell-edges", "commit": "abc1234", "seed": 1, "answer": 45, "rows": []}"#);
+    write(
+        r#"{"lab": "cell-edges", "commit": "abc1234", "seed": 1, "answer": {"value": 45, "unit": "of 100 riders", "text": "one run"}, "rows": []}"#,
+    );
     let settled = marks(&candidate).bets;
     assert_eq!(
         (settled[0].is_right, settled[0].result.as_ref().map(|result| result.commit.as_str())),
