@@ -12,6 +12,7 @@ pub use advice::{Advice, advice};
 
 /// Writes the report. `earlier` are the finished sessions before this one, oldest first.
 pub fn report(content: &Content, session: &Session, marks: &Marks, earlier: &[Summary]) -> String {
+    let this = &Summary::of(content, session, Some(marks.percent));
     let parts = [
         head(content, session, marks),
         sections::advice(&advice(content, session, marks)),
@@ -23,7 +24,7 @@ pub fn report(content: &Content, session: &Session, marks: &Marks, earlier: &[Su
         sections::evidence(marks),
         sections::bias(marks),
         sections::curveball(content, session),
-        sections::trend(session, marks, earlier),
+        sections::trend(this, earlier),
     ];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }

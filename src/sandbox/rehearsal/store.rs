@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::platform::clock::MachineTime;
 
+use super::content::Content;
 use super::session::{FORMAT, Session, Stage};
 
 /// The ending of a file that is kept aside.
@@ -61,6 +62,22 @@ pub struct Summary {
     pub stage: Stage,
     /// The points of a finished session.
     pub percent: Option<u32>,
+}
+
+impl Summary {
+    /// The summary of a session with these points.
+    pub fn of(content: &Content, session: &Session, percent: Option<u32>) -> Self {
+        let setup = &session.setup;
+        Self {
+            id: session.id.clone(),
+            created_at: session.created_at,
+            cut: content.cut(&setup.cut).map_or_else(|| setup.cut.clone(), |cut| cut.title.clone()),
+            level: content.level(&setup.level).map_or_else(|| setup.level.clone(), |level| level.title.clone()),
+            minutes: setup.minutes,
+            stage: session.stage,
+            percent,
+        }
+    }
 }
 
 /// All sessions, newest first, and a line for each file that cannot be read.

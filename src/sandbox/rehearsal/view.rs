@@ -154,15 +154,5 @@ fn result(content: &Content, session: &Session, marks: &Marks) -> Value {
 /// What a list says of a session.
 pub fn summary(content: &Content, session: &Session, results: &[LabResult]) -> Summary {
     let is_done = session.stage == Stage::Done;
-    Summary {
-        id: session.id.clone(),
-        created_at: session.created_at,
-        cut: content.cut(&session.setup.cut).map_or_else(|| session.setup.cut.clone(), |cut| cut.title.clone()),
-        level: content
-            .level(&session.setup.level)
-            .map_or_else(|| session.setup.level.clone(), |level| level.title.clone()),
-        minutes: session.setup.minutes,
-        stage: session.stage,
-        percent: is_done.then(|| mark(content, session, results).percent),
-    }
+    Summary::of(content, session, is_done.then(|| mark(content, session, results).percent))
 }

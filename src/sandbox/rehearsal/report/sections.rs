@@ -181,24 +181,15 @@ pub(super) fn curveball(content: &Content, session: &Session) -> String {
     section("Curveball", lines)
 }
 
-pub(super) fn trend(session: &Session, marks: &Marks, earlier: &[Summary]) -> String {
-    let skipped = earlier.len().saturating_sub(LINES_MAX - 1);
-    let mut lines: Vec<_> = earlier
-        .iter()
-        .skip(skipped)
-        .map(|one| {
-            format!(
-                "- {} {} ({}): {} of 100",
-                one.created_at.utc().format("%Y-%m-%d"),
-                one.cut,
-                one.level,
-                one.percent.unwrap_or_default()
-            )
-        })
-        .collect();
-    if !lines.is_empty() {
-        let setup = &session.setup;
-        lines.push(format!("- This one, {} ({}): {} of 100", setup.cut, setup.level, marks.percent));
+/// `this` is the session itself.
+pub(super) fn trend(this: &Summary, earlier: &[Summary]) -> String {
+    if earlier.is_empty() {
+        return String::new();
     }
-    section("Trend", lines)
+    let skipped = earlier.len().saturating_sub(LINES_MAX - 1);
+    let lines = earlier.iter().skip(skipped).chain([this]).map(|one| {
+        let day = one.created_at.utc().format("%Y-%m-%d");
+        format!("- {day} {} ({}, {} min): {} of 100", one.cut, one.level, one.minutes, one.percent.unwrap_or_default())
+    });
+    section("Trend", lines.collect())
 }
