@@ -38,6 +38,7 @@ pub async fn run(options: Demo, program: PathBuf) -> Result<ExitCode, BoxError> 
         rate_limit: options.rate_limit,
         environment: Vec::new(),
         streets: options.streets,
+        labs: std::path::absolute("target/lab").ok(),
     });
     let stack = tokio::select! {
         stack = stack => stack?,
@@ -106,6 +107,7 @@ fn banner(stack: &Stack, tokens: &Tokens) -> String {
 ridematch is ready.
 
   console           {base}/
+  rehearsal         {base}/rehearse
   API explorer      {base}/docs/
   OpenAPI document  {base}/openapi.json
   error pages       {base}/problems

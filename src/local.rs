@@ -46,6 +46,8 @@ pub struct Options {
     pub environment: Vec<(&'static str, String)>,
     /// The street map; `None`: the one that the city publishes.
     pub streets: Option<PathBuf>,
+    /// The results of `cargo lab`, which settle bets; `None`: bets stay open.
+    pub labs: Option<PathBuf>,
 }
 
 /// The running stack.
@@ -87,7 +89,8 @@ impl Stack {
         let base_url = format!("http://{}", reachable(listen));
         let (provider, provider_url) = start_provider(&options.program, &dir.join("psp-sim"), &base_url).await?;
         let log = dir.join("service.log");
-        let environment = environment(listen, &database_url, &provider_url, &options);
+        let mut environment = environment(listen, &database_url, &provider_url, &options);
+        environment.push(("RIDEMATCH_REHEARSAL_DIR", dir.join("rehearsals").display().to_string()));
         let service = start_service(options.program, log.clone(), environment);
         let stack = Self { base_url, provider_url, log, service, provider, cluster, _scratch: scratch };
         stack.wait_until_ready().await?;
@@ -150,6 +153,7 @@ pub async fn launch(program: PathBuf, wanted: city::LaunchOptions) -> Result<cit
         rate_limit: None,
         environment: environment.collect(),
         streets: None,
+        labs: None,
     };
     let stack = Stack::start(options).await?;
     let base_url = stack.base_url.clone();
@@ -240,5 +244,6 @@ fn environment(
         ("PSP_SECRET_KEY", PSP_SECRET_KEY.to_owned()),
         ("PSP_WEBHOOK_SECRET", PSP_WEBHOOK_SECRET.to_owned()),
     ];
-    fixed.into_iter().chain(streets).chain(options.environment.iter().cloned()).collect()
+    let labs = options.labs.iter().map(|path| ("RIDEMATCH_LAB_DIR", path.display().to_string()));
+    fixed.into_iter().chain(streets).chain(labs).chain(options.environment.iter().cloned()).collect()
 }

@@ -1,5 +1,5 @@
 //! The sandbox: tokens for any role, a settable domain clock, the console with its live map, the SQL of a request, faults of the
-//! payment provider, a kill switch and a reset; and the design book.
+//! payment provider, a kill switch and a reset; the design book, and the rehearsal of an interview.
 //!
 //! Compiled only with the feature `sandbox`, and open only when [`Flags`] say so. It decides nothing about trips or money, and
 //! nothing but the start-up imports it.
@@ -10,6 +10,7 @@ pub mod console;
 pub mod live;
 pub mod map_features;
 mod provider;
+pub mod rehearsal;
 mod reset;
 pub mod routes;
 mod sql_recorder;
@@ -19,6 +20,8 @@ pub mod streets;
 pub mod supervisor;
 mod timeline;
 
+use std::path::PathBuf;
+
 use crate::payments::PaymentsContext;
 use crate::platform::auth::{ExpectedClaims, TokenKey};
 use crate::platform::config::Config;
@@ -27,11 +30,12 @@ use crate::platform::error::Result;
 pub use audits::Audits;
 pub use live::LiveMap;
 use provider::Provider;
+pub use rehearsal::Rehearsal;
 pub use sql_recorder::SqlRecorder;
 pub use streets::StreetFollower;
 
 /// Flags of `serve` that open parts of the sandbox. None is for production.
-#[derive(Debug, Clone, Copy, Default, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct Flags {
     /// Open the sandbox: tokens for any role without authentication, a settable clock, the console
     #[arg(long, env = "RIDEMATCH_SANDBOX")]
@@ -40,6 +44,14 @@ pub struct Flags {
     /// Let webhooks go to this machine, over http too
     #[arg(long, env = "RIDEMATCH_WEBHOOK_LOOPBACK")]
     pub webhook_loopback: bool,
+
+    /// Directory of the sessions at /rehearse; without it, there are none
+    #[arg(long, env = "RIDEMATCH_REHEARSAL_DIR", value_name = "DIR")]
+    pub rehearsal_dir: Option<PathBuf>,
+
+    /// Directory of the results of `cargo lab`, which settle the bets of a rehearsal
+    #[arg(long, env = "RIDEMATCH_LAB_DIR", value_name = "DIR")]
+    pub lab_dir: Option<PathBuf>,
 
     /// A supervisor reads standard output, kills this process on request and starts it again
     #[arg(long, hide = true)]

@@ -16,6 +16,7 @@ const READ: &[&str] = &[
     "tests",
     "migrations",
     "mutations",
+    "rehearsal",
     "docs",
     "collections",
     "clients",

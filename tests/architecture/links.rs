@@ -11,6 +11,7 @@ const FOLDERS: &[&str] = &[
     "crates/",
     "migrations/",
     "mutations/",
+    "rehearsal/",
     "docs/",
     "openapi/",
     "collections/",

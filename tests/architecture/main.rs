@@ -240,6 +240,17 @@ const PURE: &[&str] = &[
     "*/model/**",
     "payments/provider/breaker.rs",
     "payments/provider/retry_budget.rs",
+    "sandbox/rehearsal/check.rs",
+    "sandbox/rehearsal/content.rs",
+    "sandbox/rehearsal/marking.rs",
+    "sandbox/rehearsal/marking/**",
+    "sandbox/rehearsal/prompts.rs",
+    "sandbox/rehearsal/report.rs",
+    "sandbox/rehearsal/report/**",
+    "sandbox/rehearsal/schedule.rs",
+    "sandbox/rehearsal/session.rs",
+    "sandbox/rehearsal/session/**",
+    "sandbox/rehearsal/view.rs",
     "trips/offer.rs",
 ];
 

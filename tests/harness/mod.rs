@@ -286,7 +286,7 @@ pub fn free_address() -> SocketAddr {
 
 /// Starts the service with the sandbox open and webhooks allowed to this machine.
 pub async fn start_service(config: &Config) -> Running {
-    let flags = Flags { sandbox: true, webhook_loopback: true, supervised: false };
+    let flags = Flags { sandbox: true, webhook_loopback: true, ..Flags::default() };
     startup::start_with_sandbox(config, flags, SqlRecorder::default()).await.expect("the service starts")
 }
 

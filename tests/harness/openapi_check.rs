@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 /// Public paths that are not in the document: pages, metrics, and the document itself.
 const UNDOCUMENTED: &[&str] =
-    &["/", "/book", "/city", "/console", "/docs", "/metrics", "/openapi.json", "/problems", "/shell"];
+    &["/", "/book", "/city", "/console", "/docs", "/metrics", "/openapi.json", "/problems", "/rehearse", "/shell"];
 
 /// Headers that must be declared where the service sends them.
 const DECLARED_HEADERS: &[&str] = &[

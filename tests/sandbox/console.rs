@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 /// An address of each kind of page of the console.
-const PAGES: [&str; 4] = ["/", "/city", "/city/audit", "/city/trips/trip_01jd7zq8w3e9mvd1ab2c3d4e5f"];
+const PAGES: [&str; 5] = ["/", "/city", "/rehearse", "/city/audit", "/city/trips/trip_01jd7zq8w3e9mvd1ab2c3d4e5f"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_and_files_are_served_with_policy_and_etag() {
@@ -24,7 +24,8 @@ async fn pages_and_files_are_served_with_policy_and_etag() {
         );
         let text = String::from_utf8(page.bytes.to_vec()).unwrap();
         assert!(!text.contains("{{"), "{path} has an open placeholder");
-        let is_file = |part: &&str| part.starts_with("/console/") || part.starts_with("/shell/");
+        let is_file =
+            |part: &&str| ["/console/", "/shell/", "/rehearse/files/"].iter().any(|folder| part.starts_with(folder));
         files.extend(text.split('"').filter(is_file).map(str::to_owned));
     }
     assert!(files.len() >= 7, "{files:?}");
@@ -58,9 +59,9 @@ async fn pages_and_files_are_served_with_policy_and_etag() {
 async fn header_links_every_page_and_marks_the_current_one() {
     let app = App::start().await;
     let client = app.rider().await;
-    for (path, current) in [("/", None), ("/city", Some("City"))] {
+    for (path, current) in [("/", None), ("/city", Some("City")), ("/rehearse", Some("Rehearse"))] {
         let text = String::from_utf8(client.get(path).await.bytes.to_vec()).unwrap();
-        for link in ["/city", "/docs/", "/problems", "/metrics"] {
+        for link in ["/city", "/rehearse", "/docs/", "/problems", "/metrics"] {
             assert!(text.contains(&format!("href=\"{link}\"")), "{path} has no link to {link}");
         }
         let marked = text.split("aria-current=\"page\">").nth(1).and_then(|rest| rest.split('<').next());

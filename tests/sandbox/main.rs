@@ -10,3 +10,4 @@ mod console_feeds;
 mod controls;
 mod environment;
 mod program;
+mod rehearsal;

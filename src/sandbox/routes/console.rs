@@ -11,6 +11,7 @@ use crate::sandbox::console::File;
 pub(crate) const SHELL: Shell = Shell {
     links: &[
         PageLink { path: "/city", text: "City" },
+        PageLink { path: "/rehearse", text: "Rehearse" },
         PageLink { path: "/docs/", text: "API" },
         PageLink { path: "/problems", text: "Errors" },
         PageLink { path: "/metrics", text: "Metrics" },

@@ -9,6 +9,7 @@ mod objects;
 pub(crate) mod openapi;
 mod process;
 mod provider;
+mod rehearsal;
 mod requests;
 mod route;
 mod state_machines;
@@ -75,7 +76,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/route").route(get().to(route::route)))
         .service(web::resource("/live").route(get().to(live::live)))
         .service(web::resource("/state_machines").route(get().to(state_machines::list)));
-    config.service(sandbox).configure(console::configure).configure(book::configure);
+    config.service(sandbox).configure(console::configure).configure(book::configure).configure(rehearsal::configure);
 }
 
 /// Refuses requests from pages of other sites, because these routes need no token.

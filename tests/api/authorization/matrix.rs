@@ -92,8 +92,17 @@ const ROUTES: &[(&str, &[&str])] = &[
 ];
 
 /// Public pages that are not in the OpenAPI document.
-const PAGES: &[&str] =
-    &["/", "/book", "/city", "/metrics", "/openapi.json", "/docs/", "/problems/not_found", "/shell/shell.css"];
+const PAGES: &[&str] = &[
+    "/",
+    "/book",
+    "/city",
+    "/metrics",
+    "/openapi.json",
+    "/docs/",
+    "/problems/not_found",
+    "/rehearse",
+    "/shell/shell.css",
+];
 
 /// A request that is complete except for the caller and the object.
 fn request(app: &App, operation: &str) -> RequestBuilder {

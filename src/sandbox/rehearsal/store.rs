@@ -1,0 +1,235 @@
+//! The files of sessions: one JSON file each, replaced as a whole, with its report beside it. A file that cannot be read is kept
+//! aside.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+use crate::platform::clock::MachineTime;
+
+use super::content::Content;
+use super::session::{FORMAT, Session, Stage};
+
+/// The ending of a file that is kept aside.
+const ASIDE: &str = "unreadable";
+
+/// The directory of a user's sessions.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    /// Held while a session is read, changed and written.
+    change: Mutex<()>,
+}
+
+/// Why a session cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such file.
+    #[error("there is no such session")]
+    Missing,
+    /// The file cannot be understood; it is kept under another name.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The disk.
+    #[error("{what} {}: {cause}", .path.display())]
+    Disk {
+        /// What was tried: "cannot write".
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        cause: io::Error,
+    },
+}
+
+/// What a list says of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// The session.
+    pub id: String,
+    /// When it was made.
+    pub created_at: MachineTime,
+    /// The cut.
+    pub cut: String,
+    /// The level.
+    pub level: String,
+    /// The length, minutes.
+    pub minutes: u32,
+    /// The part that is going on.
+    pub stage: Stage,
+    /// The points of a finished session.
+    pub percent: Option<u32>,
+}
+
+impl Summary {
+    /// The summary of a session with these points.
+    pub fn of(content: &Content, session: &Session, percent: Option<u32>) -> Self {
+        let setup = &session.setup;
+        Self {
+            id: session.id.clone(),
+            created_at: session.created_at,
+            cut: content.cut(&setup.cut).map_or_else(|| setup.cut.clone(), |cut| cut.title.clone()),
+            level: content.level(&setup.level).map_or_else(|| setup.level.clone(), |level| level.title.clone()),
+            minutes: setup.minutes,
+            stage: session.stage,
+            percent,
+        }
+    }
+}
+
+/// All sessions, newest first, and a line for each file that cannot be read.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// The sessions.
+    pub sessions: Vec<Session>,
+    /// What is wrong with the others.
+    pub unreadable: Vec<String>,
+}
+
+impl Store {
+    /// The sessions in a directory, which need not exist yet.
+    pub fn at(folder: PathBuf) -> Self {
+        Self { folder, change: Mutex::new(()) }
+    }
+
+    /// Reads all sessions.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn list(&self) -> Result<Listed, StoreError> {
+        let _held = self.hold();
+        let mut listed = Listed::default();
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(listed),
+            Err(cause) => return Err(disk("cannot read", &self.folder)(cause)),
+        };
+        for entry in entries {
+            let name = entry.map_err(disk("cannot read", &self.folder))?.file_name().to_string_lossy().into_owned();
+            if name.ends_with(ASIDE) {
+                listed.unreadable.push(format!(
+                    "{name} could not be read and is kept for you; the other sessions are not affected."
+                ));
+            } else if let Some(id) = name.strip_suffix(".json") {
+                match self.read(id) {
+                    Ok(session) => listed.sessions.push(session),
+                    Err(StoreError::Missing) => {}
+                    Err(error) => listed.unreadable.push(error.to_string()),
+                }
+            }
+        }
+        listed.sessions.sort_by(|a, b| b.id.cmp(&a.id));
+        listed.unreadable.sort();
+        Ok(listed)
+    }
+
+    /// Reads a session.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be read.
+    pub fn load(&self, id: &str) -> Result<Session, StoreError> {
+        let _held = self.hold();
+        self.read(id)
+    }
+
+    /// Writes a new session.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn create(&self, session: &Session) -> Result<(), StoreError> {
+        let _held = self.hold();
+        self.write(session)
+    }
+
+    /// Reads a session, changes it, and writes it. Changes of one store run one after the other.
+    ///
+    /// # Errors
+    /// As [`Store::load`], or if the disk refuses: then the earlier file is still there.
+    pub fn change<T>(&self, id: &str, change: impl FnOnce(&mut Session) -> T) -> Result<(Session, T), StoreError> {
+        let _held = self.hold();
+        let mut session = self.read(id)?;
+        let result = change(&mut session);
+        self.write(&session)?;
+        Ok((session, result))
+    }
+
+    /// Keeps the report of a session beside it. Returns the file.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn keep_report(&self, id: &str, report: &str) -> Result<PathBuf, StoreError> {
+        let _held = self.hold();
+        let path = self.folder.join(format!("{id}.md"));
+        replace(&path, report.as_bytes()).map_err(disk("cannot write", &path))?;
+        Ok(path)
+    }
+
+    fn hold(&self) -> MutexGuard<'_, ()> {
+        self.change.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, id: &str) -> Result<Session, StoreError> {
+        if !is_id(id) {
+            return Err(StoreError::Missing);
+        }
+        let path = self.path(id);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Err(StoreError::Missing),
+            Err(cause) => return Err(disk("cannot read", &path)(cause)),
+        };
+        let why = match serde_json::from_slice::<Session>(&text) {
+            Ok(session) if session.format == FORMAT && session.id == id => return Ok(session),
+            Ok(_) => "it is of another version of this program, or has another name".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let aside = self.folder.join(format!("{id}.json.{ASIDE}"));
+        fs::rename(&path, &aside).map_err(disk("cannot rename", &path))?;
+        Err(StoreError::Unreadable(format!(
+            "{} cannot be read ({why}); it is kept as {}",
+            path.display(),
+            aside.display()
+        )))
+    }
+
+    fn write(&self, session: &Session) -> Result<(), StoreError> {
+        let path = self.path(&session.id);
+        let text = serde_json::to_vec_pretty(session).map_err(io::Error::from);
+        text.and_then(|text| replace(&path, &text)).map_err(disk("cannot write", &path))
+    }
+
+    fn path(&self, id: &str) -> PathBuf {
+        self.folder.join(format!("{id}.json"))
+    }
+}
+
+/// Whether a text can be the name of a session's file: digits, letters and dashes.
+fn is_id(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+fn disk(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |cause| StoreError::Disk { what, path, cause }
+}
+
+/// Replaces a file: writes a temporary one beside it, and renames that. A failed write leaves the earlier file.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let written = (|| {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    })();
+    if written.is_err() {
+        let _removed = fs::remove_file(&temporary);
+    }
+    written
+}
