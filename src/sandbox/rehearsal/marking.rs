@@ -9,7 +9,7 @@ use super::content::{Bet, CardKind, Content, Estimate, Rule, is_for};
 use super::labs::LabResult;
 use super::session::{PlacedBet, Session};
 
-pub use observables::{ObservableMark, ObservableState, check_tick, expected};
+pub use observables::{ObservableMark, ObservableState, check_tick, clock, expected};
 pub use score::{CannedMark, DimensionScore, GateMark, GateState};
 
 /// A number beyond its range by at most this factor is near.
