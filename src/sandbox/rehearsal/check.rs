@@ -13,7 +13,15 @@ const QUESTIONS_MIN: usize = 60;
 
 /// Returns what is wrong, a sentence each.
 pub fn problems(content: &Content) -> Vec<String> {
-    [names(content), references(content), times(content), counts(content), orphans(content)].concat()
+    let found = [
+        names(content),
+        references(content),
+        references_of_cuts_and_marks(content),
+        times(content),
+        counts(content),
+        orphans(content),
+    ];
+    found.concat()
 }
 
 /// Names that occur twice.
@@ -43,7 +51,6 @@ fn references(content: &Content) -> Vec<String> {
     let is_phase = |id: &String| content.session.phase.iter().any(|phase| phase.id == *id);
     let is_dive = |id: &String| content.session.dive.iter().any(|dive| dive.id == *id);
     let is_dimension = |id: &String| content.marking.dimension.iter().any(|dimension| dimension.id == *id);
-    let is_observable = |id: &String| content.observable(id).is_some();
     for question in &content.questions {
         let id = &question.id;
         expect(is_phase(&question.phase), format!("question `{id}`: no phase `{}`", question.phase));
@@ -80,6 +87,15 @@ fn references(content: &Content) -> Vec<String> {
             format!("observable `{id}`: its question is not asked in all of its cuts"),
         );
     }
+    found
+}
+
+/// Names in cuts, canned answers, gates and rules that nothing has.
+fn references_of_cuts_and_marks(content: &Content) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut expect = |exists: bool, what: String| found.extend((!exists).then_some(what));
+    let is_dive = |id: &String| content.session.dive.iter().any(|dive| dive.id == *id);
+    let is_observable = |id: &String| content.observable(id).is_some();
     for cut in &content.session.cut {
         expect(cut.dives.iter().flatten().all(is_dive), format!("cut `{}`: a deep dive does not exist", cut.id));
         let is_estimate = |id: &String| content.estimate(id).is_some();
