@@ -179,18 +179,16 @@ pub fn start_with_sandbox(
         let audits = Audits::new(core.platform.clone(), core.auditor());
         let workers = (live.clone().run(), streets.clone().run(), audits.clone().run());
         let (streets, audits) = (web::Data::new(streets), web::Data::new(audits));
-        let rehearsal = Rehearsal::new(flags.rehearsal_dir.clone(), flags.lab_dir.clone()).map_err(Error::Bug)?;
-        let rehearsal = web::Data::new(rehearsal);
+        let rehearsal = Rehearsal::new(flags.rehearsal_dir.clone(), flags.lab_dir.clone());
+        let rehearsal = web::Data::new(rehearsal.map_err(Error::Bug)?);
         let sandbox = web::Data::new(Sandbox::new(config, flags, recorder, core.payments.clone(), live)?);
         Ok(Extension {
             policy,
             shell: sandbox::routes::console::SHELL,
             routes: Arc::new(move |app| {
                 app.configure(api::configure_metrics);
-                app.app_data(sandbox.clone())
-                    .app_data(streets.clone())
-                    .app_data(audits.clone())
-                    .app_data(rehearsal.clone());
+                app.app_data(sandbox.clone()).app_data(streets.clone()).app_data(audits.clone());
+                app.app_data(rehearsal.clone());
                 sandbox::routes::configure(app);
             }),
             worker: Some(Box::pin(async move { tokio::join!(workers.0, workers.1, workers.2).0 })),
