@@ -73,7 +73,7 @@ fn errors_are_one_line_with_the_way_out() {
         text(&run.stderr)
     };
     let unknown = error(&["run", "overlaod", "--no-bet"]);
-    assert!(unknown.contains("did you mean overload?"), "{unknown}");
+    assert!(unknown.contains("did you mean overload"), "{unknown}");
 
     std::fs::write(folder.path().join("file"), "").expect("written");
     let out = folder.path().join("file/below");

@@ -90,7 +90,7 @@ pub static CATALOG: [Lab; 10] = [
 ];
 
 /// Names less similar than this are not suggested; 1 is the same name.
-const SIMILARITY_MIN: f64 = 0.6;
+const SIMILARITY_MIN: f64 = 0.75;
 
 /// Returns the lab with this name or number.
 ///

@@ -176,8 +176,8 @@ fn result(measured: Measurements) -> LabResult {
             of(Policy::Bounded, 4)
         ),
         format!(
-            "To look at the deadline before the work begins helps by itself ({} of 100), but every client then waits \
-             for almost the whole second: p50 is {} ms.",
+            "To look at the deadline before the work begins gets {} of 100 through: the queue stays as long as the deadline, \
+             and what begins just before it ends after it. The p50 of those in time is {} ms.",
             of(Policy::Deadline, IN_TIME),
             of(Policy::Deadline, 3)
         ),
@@ -210,9 +210,10 @@ mod tests {
     fn shedding_lets_more_requests_succeed_in_time() {
         let result = measure(&Context::quiet(1, 2, None), &Sizes { seconds: 20.0 }).expect("a result");
         let figure = |policy: Policy, column| result.table.median(policy.name(), column);
-        for policy in [Policy::Bounded, Policy::Deadline, Policy::NewestFirst] {
+        for policy in [Policy::Bounded, Policy::NewestFirst] {
             assert!(figure(policy, IN_TIME) > 2.0 * figure(Policy::Unbounded, IN_TIME), "{}", result.table.text());
         }
+        assert!(figure(Policy::Deadline, IN_TIME) > figure(Policy::Unbounded, IN_TIME), "{}", result.table.text());
         assert!(figure(Policy::Unbounded, WASTED) > 50.0, "{}", result.table.text());
     }
 
