@@ -63,7 +63,7 @@ async fn session_continues_in_another_process_and_ends_with_a_report() {
     let mut now = after;
     while now["stage"] == "interview" {
         if now["now"]["bet"]["lab"].is_string() {
-            now = does(&service, json!({"do": "bet", "value": now["now"]["bet"]["max"]})).await;
+            does(&service, json!({"do": "bet", "value": now["now"]["bet"]["max"]})).await;
         }
         now = does(&service, json!({"do": "next"})).await;
     }
