@@ -67,7 +67,7 @@ pub fn check_tick(content: &Content, session: &Session, tick: &Tick) -> Result<(
         return Err(format!("`{name}` needs a locked card or a time of this session as its evidence"));
     };
     let probed_s = probed_at(session, &observable.probe);
-    if tick.shown == Shown::Unprompted && probed_s.is_some_and(|probed_s| probed_s <= shown_s) {
+    if tick.shown == Shown::Unprompted && probed_s.is_some_and(|probed_s| probed_s < shown_s) {
         return Err(format!("`{name}` was shown after its follow-up, so it is not unprompted"));
     }
     Ok(())
