@@ -18,7 +18,7 @@ const phase = (page) => page.locator(".phases [aria-current] span").first().text
 
 /** Writes and locks the open cards of the phase. */
 async function writeCards(page, text) {
-  const kinds = await page.locator("form.open:not(:has(h3:text('Another')))").evaluateAll((forms) => forms.map((form) => form.dataset.kind));
+  const kinds = await page.locator("form.open:not(:has(h2:text('Another')))").evaluateAll((forms) => forms.map((form) => form.dataset.kind));
   for (const kind of kinds) {
     const form = page.locator(`form.open[data-kind="${kind}"]`).first();
     const fields = form.locator("textarea, input");

@@ -30,7 +30,7 @@ export function showCards(element, view) {
 }
 
 function lockedCard({ kind, number, fields, locked_s }, now) {
-  return h("article.card.locked", { "data-kind": kind }, h("h3", {}, `${TITLES[kind]} · card ${number + 1} · locked at ${clock(locked_s)}`), ...texts(kind, fields, now.numbers));
+  return h("article.card.locked", { "data-kind": kind }, h("h2", {}, `${TITLES[kind]} · card ${number + 1} · locked at ${clock(locked_s)}`), ...texts(kind, fields, now.numbers));
 }
 
 /** The text of a card as paragraphs. */
@@ -43,7 +43,7 @@ export function texts(kind, fields, numbers) {
 function openCard(kind, card, now, locked) {
   const isSecond = locked.some((other) => other.kind === kind);
   const form = h("form.card.open", { "data-kind": kind, onsubmit: (event) => lock(event, kind) });
-  form.append(h("h3", {}, isSecond ? "Another decision, if you like" : TITLES[kind]), ...inputs(kind, card?.fields ?? {}, now), h("div.actions", {}, h("button", { "data-focus": `lock-${kind}` }, "Lock"), h("span.muted.small", {}, "It cannot be changed afterwards.")));
+  form.append(h("h2", {}, isSecond ? "Another decision, if you like" : TITLES[kind]), ...inputs(kind, card?.fields ?? {}, now), h("div.actions", {}, h("button", { "data-focus": `lock-${kind}` }, "Lock"), h("span.muted.small", {}, "It cannot be changed afterwards.")));
   let waiting = null;
   form.addEventListener("input", () => {
     clearTimeout(waiting);

@@ -74,7 +74,7 @@ function bet({ bet }) {
     event.preventDefault();
     send({ do: "bet", value: input.valueAsNumber });
   };
-  return h("section.card.bet", { "data-placed": bet.placed !== null }, h("h3", {}, "Predict"), h("p", {}, bet.question),
+  return h("section.card.bet", { "data-placed": bet.placed !== null }, h("h2", {}, "Predict"), h("p", {}, bet.question),
     bet.placed === null
       ? h("form.actions", { onsubmit: place }, input, h("span.muted", {}, bet.unit), h("button", {}, "Bet"))
       : h("p", {}, h("strong", {}, `${bet.placed} ${bet.unit}. `), h("span.muted", {}, "A lab settles it after the session.")));

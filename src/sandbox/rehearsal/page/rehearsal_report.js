@@ -12,6 +12,11 @@ export function showReport(main, view) {
 }
 
 const section = (title, ...children) => h("section.card", {}, h("h2", {}, title), ...children);
+/** A chapter of the book is a link; other files are read in the repository. */
+const place = (path) => {
+  const chapter = /^docs\/book\/(.+)\.md$/.exec(path)?.[1];
+  return chapter ? h("a", { href: `/book/${chapter}` }, path) : h("code", {}, path);
+};
 const command = (text) => (/^(cargo|curl) /.test(text) ? h("code", {}, text) : text);
 
 function head({ id, cut, level, setup, interruptions }, { percent, passes, gates }) {
@@ -24,7 +29,7 @@ function head({ id, cut, level, setup, interruptions }, { percent, passes, gates
 }
 
 function say(advice) {
-  const one = ({ say, missed, evidence, link, next }) => h("li", {}, h("p.said", {}, say), h("p", {}, `${missed} ${evidence}`), h("p.small", {}, "Read ", h("code", {}, link), ". Next: ", command(next)));
+  const one = ({ say, missed, evidence, link, next }) => h("li", {}, h("p.said", {}, say), h("p", {}, `${missed} ${evidence}`), h("p.small", {}, "Read ", place(link), ". Next: ", command(next)));
   return section("Say next time", h("ol.advice", {}, ...advice.map(one)));
 }
 
@@ -32,7 +37,7 @@ function dimensions({ dimensions }) {
   const points = ([got, of]) => (of ? `${got} of ${of}` : "–");
   const row = ({ title, percent, breadth, depth, anchor, falsehoods }) =>
     h("tr", {}, h("th", { scope: "row" }, title), h("td", {}, h("meter", { min: 0, max: 100, value: percent ?? 0, "aria-label": title }), ` ${percent ?? "–"}${falsehoods ? `, ${falsehoods} false` : ""}`), h("td", {}, points(breadth)), h("td", {}, points(depth)), h("td.muted", {}, anchor));
-  return section("Dimensions", h("div.wide", {}, h("table", {}, h("thead", {}, h("tr", {}, ...["", "of 100", "breadth", "depth", "expected at your level"].map((title) => h("th", { scope: "col" }, title)))), h("tbody", {}, ...dimensions.map(row)))));
+  return section("Dimensions", h("div.wide", {}, h("table", {}, h("thead", {}, h("tr", {}, ...["dimension", "of 100", "breadth", "depth", "expected at your level"].map((title) => h("th", { scope: "col" }, title)))), h("tbody", {}, ...dimensions.map(row)))));
 }
 
 function bets({ bets }) {
@@ -44,7 +49,7 @@ function bets({ bets }) {
 
 function after(ball) {
   if (!ball) return null;
-  return section(`See the curveball happen: ${ball.title}`, h("p", {}, h("span.muted", {}, "A good prediction: "), ball.good), h("p", {}, h("code", {}, ball.fire)), h("p", {}, ball.watch, " ", h("code", {}, ball.link)));
+  return section(`See the curveball happen: ${ball.title}`, h("p", {}, h("span.muted", {}, "A good prediction: "), ball.good), h("p", {}, h("code", {}, ball.fire)), h("p", {}, ball.watch, " ", place(ball.link)));
 }
 
 function numbers({ numbers }) {
@@ -52,11 +57,11 @@ function numbers({ numbers }) {
 }
 
 function rules({ rules }) {
-  return section("Endpoints and tables", h("ul", {}, ...rules.map(({ claim, holds, why, link }) => h("li", { "data-right": holds }, `${claim} `, holds ? "Yes." : h("span", {}, `Not found. ${why} `, h("code", {}, link))))));
+  return section("Endpoints and tables", h("ul", {}, ...rules.map(({ claim, holds, why, link }) => h("li", { "data-right": holds }, `${claim} `, holds ? "Yes." : h("span", {}, `Not found. ${why} `, place(link))))));
 }
 
 function followUps({ prompts }) {
-  return section("Follow-ups", h("ol", {}, ...prompts.map(({ prompt, good, links, asked_s }) => h("li", {}, h("p.said", {}, `${clock(asked_s)} ${prompt}`), h("p", {}, good), h("p.small", {}, ...(links ?? []).flatMap((link) => [h("code", {}, link), " "]))))));
+  return section("Follow-ups", h("ol", {}, ...prompts.map(({ prompt, good, links, asked_s }) => h("li", {}, h("p.said", {}, `${clock(asked_s)} ${prompt}`), h("p", {}, good), h("p.small", {}, ...(links ?? []).flatMap((link) => [place(link), " "]))))));
 }
 
 function observables({ observables }) {
@@ -71,5 +76,5 @@ function bias({ canned }) {
 }
 
 function changes(constraint) {
-  return constraint && section(`The constraint: ${constraint.title}`, h("p", {}, constraint.changes, " ", h("code", {}, constraint.link)));
+  return constraint && section(`The constraint: ${constraint.title}`, h("p", {}, constraint.changes, " ", place(constraint.link)));
 }
