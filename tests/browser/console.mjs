@@ -468,7 +468,7 @@ function openTab(page, name) {
 /** Each experiment passes, and its story is stepped through. Two riders, one driver have a journey of their own. */
 async function experiments(page) {
   await openTab(page, "Experiments");
-  const cards = page.locator("[data-experiment]");
+  const cards = page.locator(".experiment[data-experiment]");
   const names = await cards.evaluateAll((all) => all.map((one) => one.dataset.experiment));
   assert.ok(names.length >= 6, `there are ${names.length} experiments`);
   const others = names.filter((name) => name !== "race");
