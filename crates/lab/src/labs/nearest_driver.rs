@@ -2,13 +2,13 @@
 
 use std::hint::black_box;
 
+use launcher::clock::Stopwatch;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rstar::RTree;
 use rstar::primitives::GeomWithData;
 
 use super::{BetQuestion, Kind, Lab};
-use crate::clock::Stopwatch;
 use crate::context::Context;
 use crate::geometry::{self, EARTH_RADIUS_M, Place};
 use crate::outcome::{Answer, Column, LabResult, Measurements, Table};

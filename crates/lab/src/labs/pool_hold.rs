@@ -4,11 +4,11 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use launcher::clock::Stopwatch;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use tokio::task::JoinSet;
 
 use super::{BetQuestion, Kind, Lab};
-use crate::clock::Stopwatch;
 use crate::context::Context;
 use crate::outcome::{Answer, Column, LabResult, Measurements};
 use crate::plot::{Axis, Plot};

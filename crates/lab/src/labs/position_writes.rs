@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use launcher::clock::{self, Stopwatch};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -13,7 +14,6 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::task::JoinSet;
 
 use super::{BetQuestion, Kind, Lab};
-use crate::clock::{self, Stopwatch};
 use crate::context::Context;
 use crate::geometry;
 use crate::outcome::{Answer, Column, LabResult, Measurements};

@@ -4,12 +4,12 @@ mod methods;
 
 use std::sync::Arc;
 
+use launcher::clock::Stopwatch;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use super::{BetQuestion, Kind, Lab};
-use crate::clock::Stopwatch;
 use crate::context::Context;
 use crate::outcome::{Answer, Column, LabResult, Measurements, Records};
 use crate::plot::{Axis, Plot};
