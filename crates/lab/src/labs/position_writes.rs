@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::{BetQuestion, Kind, Lab};
 use crate::context::Context;
 use crate::geometry;
-use crate::outcome::{Answer, Column, LabResult, Measurements};
+use crate::outcome::{Column, LabResult, Measurements};
 use crate::plot::{Axis, Plot};
 use crate::{Result, numbers, postgres, random};
 
@@ -289,13 +289,7 @@ fn result(measured: Measurements) -> LabResult {
         figure(large),
         figure(memory)
     );
-    LabResult {
-        answer: Answer { value: row, unit: LAB.bet.unit.into(), text },
-        table,
-        records: Vec::new(),
-        conclusions,
-        plot,
-    }
+    LabResult { answer: LAB.bet.answer(row, text), table, records: Vec::new(), conclusions, plot }
 }
 
 #[cfg(test)]
