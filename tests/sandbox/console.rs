@@ -59,9 +59,11 @@ async fn pages_and_files_are_served_with_policy_and_etag() {
 async fn header_links_every_page_and_marks_the_current_one() {
     let app = App::start().await;
     let client = app.rider().await;
-    for (path, current) in [("/", None), ("/city", Some("City")), ("/rehearse", Some("Rehearse"))] {
+    for (path, current) in
+        [("/", None), ("/city", Some("City")), ("/rehearse", Some("Rehearse")), ("/book", Some("Book"))]
+    {
         let text = String::from_utf8(client.get(path).await.bytes.to_vec()).unwrap();
-        for link in ["/city", "/rehearse", "/docs/", "/problems", "/metrics"] {
+        for link in ["/city", "/rehearse", "/book", "/docs/", "/problems", "/metrics"] {
             assert!(text.contains(&format!("href=\"{link}\"")), "{path} has no link to {link}");
         }
         let marked = text.split("aria-current=\"page\">").nth(1).and_then(|rest| rest.split('<').next());

@@ -12,6 +12,7 @@ pub(crate) const SHELL: Shell = Shell {
     links: &[
         PageLink { path: "/city", text: "City" },
         PageLink { path: "/rehearse", text: "Rehearse" },
+        PageLink { path: "/book", text: "Book" },
         PageLink { path: "/docs/", text: "API" },
         PageLink { path: "/problems", text: "Errors" },
         PageLink { path: "/metrics", text: "Metrics" },
