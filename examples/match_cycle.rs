@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use ridematch::dispatch::candidates;
+use ridematch::dispatch::candidates::{self, Places};
 use ridematch::dispatch::plan::plan;
 use ridematch::dispatch::store::SearchingTrip;
 use ridematch::geo::streets::file;
@@ -33,9 +33,12 @@ const PLACE_DEGREES: f64 = 0.004;
 /// Cycles after the first one; their median is printed.
 const CYCLES: usize = 9;
 
-/// Seconds between two cycles, and how far a car comes in that time, degrees.
+/// Seconds between two cycles.
 const CYCLE_EVERY_S: i64 = 1;
-const MOVES_DEGREES: f64 = 0.0001;
+
+/// Cycles between two positions of a car, and how far it comes in that time, degrees.
+const REPORT_EVERY: usize = 4;
+const MOVES_DEGREES: f64 = 0.0004;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = std::env::args().nth(1).ok_or("usage: match_cycle DIRECTORY")?;
@@ -99,18 +102,19 @@ fn measure(
     let free = Status::Free { class: VehicleClass::Standard };
     supply.load((0..drivers).map(|n| (driver(n), free)).collect(), Vec::new(), start);
     let mut cars: Vec<Position> = (0..drivers).map(|_| places[rng.random_range(0..places.len())]).collect();
-    let mut cycles = Vec::new();
-    let mut edges = 0;
+    let (mut cycles, mut kept, mut edges) = (Vec::new(), Places::default(), 0);
     for number in 0..=CYCLES {
         let now = start + TimeDelta::seconds(CYCLE_EVERY_S * i64::try_from(number)?);
-        for (n, car) in cars.iter_mut().enumerate() {
+        for (n, car) in
+            cars.iter_mut().enumerate().filter(|(n, _)| number == 0 || n % REPORT_EVERY == number % REPORT_EVERY)
+        {
             *car = near(&mut rng, *car, MOVES_DEGREES);
             supply
                 .report(PositionReport { driver: driver(n), position: *car, recorded_at: now }, now)
                 .ok_or("there is no fleet")?;
         }
         let watch = Stopwatch::start();
-        let searches = candidates::find(&supply, &router.map(), &trips, now);
+        let searches = candidates::find(&supply, &router.map(), &mut kept, &trips, now);
         let found = watch.elapsed();
         edges = searches.iter().map(|search| search.candidates.len()).sum();
         let planned = plan(MatchPolicy::Batched, searches, now);

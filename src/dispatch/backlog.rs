@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 use uuid::Uuid;
 
+use super::candidates::Places;
 use super::decision::Decision;
 use super::plan::Plan;
 use super::store::{self, SearchingTrip};
@@ -48,6 +49,8 @@ pub struct Backlog {
     /// Trips that differed from the database at the last look.
     differing: BTreeSet<TripId>,
     next_look: Option<MachineTime>,
+    /// Where the drives of the last cycle began and ended.
+    pub(super) places: Places,
 }
 
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use super::candidates::{Drives, Near, eta_max_ms};
+use super::candidates::{Drives, Near, Places, eta_max_ms};
 use super::plan::{Candidate, ETA_MAX_MS};
 use super::store::SearchingTrip;
 use crate::geo::{self, StreetMap};
@@ -30,7 +30,8 @@ pub fn find(supply: &Supply, map: &StreetMap, trips: &[SearchingTrip], now: Doma
 }
 
 fn busy(supply: &Supply, map: &StreetMap, trips: &[SearchingTrip], now: DomainTime) -> Vec<Vec<Candidate>> {
-    let mut drives = Drives::new(map, trips, |trip| eta_max_ms(trip, now));
+    let mut places = Places::default();
+    let mut drives = Drives::new(map, &mut places, trips, |trip| eta_max_ms(trip, now));
     let is_busy = |driver: &OnlineDriver| !driver.is_free && driver.last.is_fresh(now);
     let online = supply.online_drivers().into_iter().filter(is_busy);
     let busy: Vec<([f64; 3], OnlineDriver)> =
@@ -42,7 +43,7 @@ fn busy(supply: &Supply, map: &StreetMap, trips: &[SearchingTrip], now: DomainTi
         let of_class = busy.iter().filter(|(_, driver)| may_serve(driver));
         // Chords have the order of the distances, and need no arc tangent.
         let mut near: Vec<(f64, &OnlineDriver)> =
-            of_class.map(|(vector, driver)| (chord_2_between(&center, vector), driver)).collect();
+            of_class.map(|(vector, driver)| (geo::chord_2_between(&center, vector), driver)).collect();
         if near.len() > NAMED_MAX {
             near.select_nth_unstable_by(NAMED_MAX, by_distance);
             near.truncate(NAMED_MAX);
@@ -55,7 +56,8 @@ fn busy(supply: &Supply, map: &StreetMap, trips: &[SearchingTrip], now: DomainTi
 
 /// Returns for each trip with a latest pickup the nearest free drivers who cannot be there by then.
 fn too_late(supply: &Supply, map: &StreetMap, trips: &[SearchingTrip], now: DomainTime) -> Vec<Vec<Candidate>> {
-    let mut drives = Drives::new(map, trips, |_| Some(ETA_MAX_MS));
+    let mut places = Places::default();
+    let mut drives = Drives::new(map, &mut places, trips, |_| Some(ETA_MAX_MS));
     let radius_m = map.reach_m(ETA_MAX_MS);
     let nearest = |(index, trip): (usize, &SearchingTrip)| {
         if trip.pickup_by.is_none() {
@@ -74,10 +76,6 @@ fn too_late(supply: &Supply, map: &StreetMap, trips: &[SearchingTrip], now: Doma
         late.take(NAMED_MAX).collect()
     };
     trips.iter().enumerate().map(nearest).collect()
-}
-
-fn chord_2_between(a: &[f64; 3], b: &[f64; 3]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
 fn by_distance((one_2, one): &(f64, &OnlineDriver), (other_2, other): &(f64, &OnlineDriver)) -> Ordering {

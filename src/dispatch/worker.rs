@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 
 use super::backlog::Backlog;
-use super::candidates;
+use super::candidates::{self, Places};
 use super::decision::{Attempts, Decision};
 use super::plan::{Candidate, Search, plan};
 use super::store::{self, Chosen, SearchingTrip};
@@ -72,7 +72,7 @@ pub async fn run_once(dispatch: &Dispatch, backlog: &mut Backlog, triggered_at: 
     }
     let batch_size = batch_size(trips.len());
     let (began_at, now) = (platform.clock.machine(), platform.clock.domain());
-    let decisions = decide(dispatch, trips, now).await?;
+    let decisions = decide(dispatch, &mut backlog.places, trips, now).await?;
     let watch = Stopwatch::start();
     let (mut empty, found): (Vec<_>, Vec<_>) = decisions.into_iter().partition(|decision| decision.plan.is_left_out());
     let found = found.into_iter().map(|decision| (backlog.wait(decision.plan.trip(), triggered_at), decision));
@@ -105,12 +105,18 @@ pub async fn run_once(dispatch: &Dispatch, backlog: &mut Backlog, triggered_at: 
 }
 
 /// Finds the candidates of the trips and plans, on a thread of its own: it computes for up to a tenth of a second.
-async fn decide(dispatch: &Dispatch, trips: Vec<SearchingTrip>, now: DomainTime) -> Result<Vec<Decision>> {
+async fn decide(
+    dispatch: &Dispatch,
+    places: &mut Places,
+    trips: Vec<SearchingTrip>,
+    now: DomainTime,
+) -> Result<Vec<Decision>> {
     let Dispatch { platform, supply, router, policy, .. } = dispatch.clone();
+    let mut kept = std::mem::take(places);
     let decisions = tokio::task::spawn_blocking(move || {
         let metrics = &platform.metrics.dispatch;
         let watch = Stopwatch::start();
-        let searches = candidates::find(&supply, &router.map(), &trips, now);
+        let searches = candidates::find(&supply, &router.map(), &mut kept, &trips, now);
         observe_drives(&platform.metrics, &searches);
         let found = watch.elapsed();
         metrics.observe_phase("candidates", found);
@@ -118,9 +124,12 @@ async fn decide(dispatch: &Dispatch, trips: Vec<SearchingTrip>, now: DomainTime)
         let computed = watch.elapsed();
         metrics.observe_phase("assignment", computed.saturating_sub(found));
         metrics.observe_size(cycle.size.trips, cycle.size.drivers, cycle.size.edges);
-        cycle.plans().into_iter().map(|plan| Decision::new(plan, computed)).collect()
+        (cycle.plans().into_iter().map(|plan| Decision::new(plan, computed)).collect(), kept)
     });
-    decisions.await.map_err(|error| Error::Bug(format!("the plan of a match cycle: {error}")))
+    let (decisions, kept) =
+        decisions.await.map_err(|error| Error::Bug(format!("the plan of a match cycle: {error}")))?;
+    *places = kept;
+    Ok(decisions)
 }
 
 /// Counts the drives of the candidates.

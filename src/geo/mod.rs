@@ -44,12 +44,13 @@ pub fn distance_m(a: Position, b: Position) -> f64 {
 /// For vectors a and b it is 2 R atan2(|a − b|, |a + b|), after Kahan, W. (2006), *How Futile are Mindless Assessments of
 /// Roundoff in Floating-Point Computation?*, section 12.
 pub(crate) fn arc_m(a: &[f64; 3], b: &[f64; 3]) -> f64 {
-    let [mut apart_2, mut together_2] = [0.0; 2];
-    for (a, b) in a.iter().zip(b) {
-        apart_2 += (a - b) * (a - b);
-        together_2 += (a + b) * (a + b);
-    }
-    2.0 * EARTH_RADIUS_M * apart_2.sqrt().atan2(together_2.sqrt())
+    let together_2 = chord_2_between(a, &b.map(|x| -x));
+    2.0 * EARTH_RADIUS_M * chord_2_between(a, b).sqrt().atan2(together_2.sqrt())
+}
+
+/// Returns the squared chord between two unit vectors.
+pub(crate) fn chord_2_between(a: &[f64; 3], b: &[f64; 3]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
 /// Returns the squared chord of the unit sphere for a great-circle distance of `arc_m` meters.

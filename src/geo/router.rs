@@ -72,6 +72,13 @@ pub struct Arrival {
     on_map: Option<streets::Arrival>,
 }
 
+impl Arrival {
+    /// Returns the end itself.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+}
+
 impl Router {
     /// Creates a router with a map, or without.
     pub fn new(streets: Option<Streets>) -> Self {

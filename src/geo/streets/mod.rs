@@ -18,7 +18,7 @@ use self::graph::Graph;
 pub use self::graph::{Junction, Segment};
 use self::trees::{SharedTree, Trees};
 use super::roads::{Leg, URBAN_SPEED_KMH};
-use super::{Position, arc_m, chord_2, distance_m};
+use super::{Position, arc_m, chord_2, chord_2_between, distance_m};
 
 /// The longest distance from a position to a junction in meters. A position farther away is not on the map.
 ///
@@ -78,6 +78,8 @@ pub enum InvalidStreets {
 #[derive(Debug, Clone)]
 pub struct Departure {
     position: Position,
+    /// The unit vector of the position.
+    here: [f64; 3],
     /// The distance to the nearest junction, meters.
     straight_m: f64,
     starts: Vec<Start>,
@@ -95,6 +97,8 @@ struct Start {
 #[derive(Debug, Clone)]
 pub struct Arrival {
     position: Position,
+    /// The unit vector of the position.
+    here: [f64; 3],
     /// The distance from the nearest junction, meters.
     straight_m: f64,
     tree: SharedTree,
@@ -158,14 +162,7 @@ impl Streets {
         let here = position.unit_vector();
         let (junction, straight_m) = self.nearest(&here)?;
         let mut starts = vec![Start { junction, ms: off_street_ms(straight_m), meters: straight_m }];
-        let mut nearest_m = f64::INFINITY;
-        for (leaf, chord) in self.by_segment.nearest_neighbor_iter_with_distance_2(here).take(SEGMENTS_MAX) {
-            let away_m = chord.sqrt() * super::EARTH_RADIUS_M;
-            nearest_m = nearest_m.min(away_m);
-            // The two directions of a street have equal distances.
-            if away_m > ON_STREET_M || away_m > nearest_m + 0.5 {
-                break;
-            }
+        for (away_m, leaf) in self.streets_at(&here) {
             let segment = self.graph.segments()[leaf.data as usize];
             let left = 1.0 - share(leaf.geom(), &here);
             starts.push(Start {
@@ -174,13 +171,14 @@ impl Streets {
                 meters: away_m + segment.length_m * left,
             });
         }
-        Some(Departure { position, straight_m, starts })
+        Some(Departure { position, here, straight_m, starts })
     }
 
     /// Returns how drives to a position end; `None` off the map. O(log n).
     pub fn arrival(&self, position: Position) -> Option<Arrival> {
-        let (junction, straight_m) = self.nearest(&position.unit_vector())?;
-        Some(Arrival { position, straight_m, tree: self.trees.to(junction) })
+        let here = position.unit_vector();
+        let (junction, straight_m) = self.nearest(&here)?;
+        Some(Arrival { position, here, straight_m, tree: self.trees.to(junction) })
     }
 
     /// Returns the duration of the fastest drive in milliseconds; `None` if it is longer than `max_ms`.
@@ -195,7 +193,7 @@ impl Streets {
     pub fn leg(&self, from: &Departure, to: &Arrival) -> Option<Leg> {
         let (ms, start) = self.fastest(from, to, u32::MAX)?;
         let meters = match start {
-            None => distance_m(from.position, to.position),
+            None => arc_m(&from.here, &to.here),
             Some(start) => start.meters + to.tree.lock().meters_from(&self.graph, start.junction) + to.straight_m,
         };
         Some(Leg { distance_m: meters.round() as i64, duration_s: i64::from(ms.div_ceil(1_000)) })
@@ -216,8 +214,8 @@ impl Streets {
 
     /// Returns the duration, and the start on the streets; without one, the drive is straight.
     fn fastest(&self, from: &Departure, to: &Arrival, max_ms: u32) -> Option<(u32, Option<Start>)> {
-        let direct_m = distance_m(from.position, to.position);
-        // Within a block the direct line is shorter than the detour to a corner.
+        // Within a block the direct line is shorter than the detour to a corner. There a chord is as long as its arc, to a nanometer.
+        let direct_m = chord_2_between(&from.here, &to.here).sqrt() * super::EARTH_RADIUS_M;
         let is_within_block = direct_m <= BLOCK_M && direct_m <= from.straight_m + to.straight_m;
         let direct = is_within_block.then(|| (off_street_ms(direct_m), None));
         let last_ms = off_street_ms(to.straight_m);
@@ -231,6 +229,17 @@ impl Streets {
             best = found.map(|ms| (ms.saturating_add(off_tree_ms), Some(*start))).or(best);
         }
         best
+    }
+
+    /// Returns the segments that a car at this place may be on, nearest first, with their distances in meters. The two directions of a
+    /// street have equal distances.
+    fn streets_at(&self, here: &[f64; 3]) -> impl Iterator<Item = (f64, &GeomWithData<Line<[f64; 3]>, u32>)> {
+        let reach_2 = (ON_STREET_M / super::EARTH_RADIUS_M).powi(2);
+        let near = self.by_segment.locate_within_distance(*here, reach_2);
+        let mut near: Vec<_> = near.map(|leaf| (leaf.distance_2(here).sqrt() * super::EARTH_RADIUS_M, leaf)).collect();
+        near.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.data.cmp(&b.1.data)));
+        let nearest_m = near.first().map_or(0.0, |(away_m, _)| *away_m);
+        near.into_iter().take_while(move |(away_m, _)| *away_m <= nearest_m + 0.5).take(SEGMENTS_MAX)
     }
 
     /// Returns the nearest junction and its distance in meters.
