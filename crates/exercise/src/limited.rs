@@ -1,0 +1,163 @@
+//! One run of a solution: a process group of its own, with limits, in a directory of its own.
+//!
+//! The limits stop accidents. They contain no attack: the program has the user's rights, files and network.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use launcher::clock::Stopwatch;
+use launcher::environment::isolate;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+use tokio::sync::Notify;
+
+use crate::Result;
+use crate::catalog::Limits;
+
+/// The most that a solution may print: four times the longest answer.
+pub const OUTPUT_BYTES_MAX: usize = 8 << 20;
+
+/// The most that is kept of standard error. The rest is dropped.
+const ERRORS_BYTES_MAX: usize = 64 << 10;
+
+/// The longest file that a solution may write, in blocks of 512 bytes: 64 MB.
+const FILE_BLOCKS_MAX: u64 = (64 << 20) / 512;
+
+/// How long the pipes may stay open after the process group was killed.
+const PIPES_CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+const CHUNK_BYTES: usize = 1 << 14;
+
+/// Sets the limits and becomes the solution. First the soft limit of the processor time, whose signal tells it from other kills.
+const LIMIT: &str = "ulimit -S -t \"$1\" && ulimit -H -t \"$2\" && ulimit -f \"$3\" && ulimit -d \"$4\" && ulimit -c 0 || exit 125; \
+                     shift 4; exec \"$@\"";
+
+/// The exit code of [`LIMIT`] if a limit cannot be set.
+const NO_LIMITS: i32 = 125;
+
+/// The signal at the soft limit of the processor time, and the exit code of a shell whose child got it.
+const SIGXCPU: i32 = 24;
+const CHILD_GOT_SIGXCPU: i32 = 128 + SIGXCPU;
+
+/// What to run.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// Program and arguments.
+    pub command: &'a [OsString],
+    /// What it may use.
+    pub limits: Limits,
+    /// Standard input.
+    pub input: &'a Path,
+    /// The working directory.
+    pub dir: &'a Path,
+    /// Further variables. Of this process's own, a solution has [`launcher::environment::INHERITED`].
+    pub environment: &'a [(&'a str, String)],
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this code.
+    Exited(i32),
+    /// By a signal that was not ours.
+    Killed(i32),
+    /// At the limit of its processor time.
+    CpuTime,
+    /// At the limit of time.
+    WallTime,
+    /// At the limit of its output.
+    TooMuchOutput,
+}
+
+/// A run that has ended.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// How.
+    pub end: End,
+    /// Standard output.
+    pub stdout: String,
+    /// The first part of standard error.
+    pub stderr: String,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// A process group, which is killed as a whole when this is dropped.
+#[derive(Debug)]
+struct Group(u32);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let mut kill = std::process::Command::new("/bin/sh");
+        kill.args(["-c", "kill -s KILL -- \"-$1\"", "sh", &self.0.to_string()]);
+        // It fails if every process has ended.
+        let _sent = kill.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}
+
+/// Runs a solution to its end, and kills what it has started and left. Dropping the future kills it too.
+///
+/// # Errors
+/// It cannot be started, the limits cannot be set, or a process escaped from the group and holds the output open.
+pub async fn run(job: Job<'_>) -> Result<Run> {
+    let Limits { cpu_s, wall_s, memory_mb } = job.limits;
+    let limits = [cpu_s, cpu_s + 1, FILE_BLOCKS_MAX, memory_mb * 1024].map(|limit| limit.to_string());
+    let mut command = Command::new("/bin/sh");
+    isolate(command.as_std_mut());
+    command.args(["-c", LIMIT, "sh"]).args(limits).args(job.command);
+    command.envs(job.environment.iter().map(|(name, value)| (name, value))).env("TMPDIR", job.dir);
+    command.current_dir(job.dir).stdin(File::open(job.input)?).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let watch = Stopwatch::start();
+    let mut child = command.process_group(0).kill_on_drop(true).spawn()?;
+    let group = Group(child.id().ok_or("the solution has no process id")?);
+    let (stdout, stderr) = (child.stdout.take().ok_or("no pipe")?, child.stderr.take().ok_or("no pipe")?);
+    let is_too_long = Arc::new(Notify::new());
+    let stdout = tokio::spawn(read(stdout, OUTPUT_BYTES_MAX, Arc::clone(&is_too_long)));
+    let stderr = tokio::spawn(read(stderr, ERRORS_BYTES_MAX, Arc::new(Notify::new())));
+    let end = tokio::select! {
+        status = child.wait() => end(status?),
+        () = tokio::time::sleep(Duration::from_secs(wall_s)) => End::WallTime,
+        () = is_too_long.notified() => End::TooMuchOutput,
+    };
+    let seconds = watch.seconds();
+    drop(group);
+    child.wait().await?;
+    let escaped = "a process that your solution has started is outside its process group and holds the output open; \
+                   end it, and start none in a session of its own";
+    let both = async { Ok::<_, tokio::task::JoinError>((stdout.await?, stderr.await?)) };
+    let (stdout, stderr) = tokio::time::timeout(PIPES_CLOSE_WITHIN, both).await.map_err(|_| escaped)??;
+    // The output may have exceeded its limit just before the end.
+    let end = if stdout.len() > OUTPUT_BYTES_MAX { End::TooMuchOutput } else { end };
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let run = Run { end, stdout: text(stdout), stderr: text(stderr), seconds };
+    if run.end == End::Exited(NO_LIMITS) {
+        return Err(format!("the limits cannot be set on this machine: {}", run.stderr.trim()).into());
+    }
+    Ok(run)
+}
+
+fn end(status: ExitStatus) -> End {
+    match (status.code(), status.signal()) {
+        (Some(CHILD_GOT_SIGXCPU), _) | (_, Some(SIGXCPU)) => End::CpuTime,
+        (Some(code), _) => End::Exited(code),
+        (None, signal) => End::Killed(signal.unwrap_or_default()),
+    }
+}
+
+/// Reads to the end. Keeps one byte more than `bytes_max`, so that the caller sees that there was more.
+async fn read(mut from: impl AsyncRead + Unpin, bytes_max: usize, is_too_long: Arc<Notify>) -> Vec<u8> {
+    let (mut kept, mut chunk) = (Vec::new(), vec![0; CHUNK_BYTES]);
+    while let Ok(count @ 1..) = from.read(&mut chunk).await {
+        let wanted = count.min(bytes_max + 1 - kept.len());
+        kept.extend_from_slice(&chunk[..wanted]);
+        if kept.len() > bytes_max {
+            is_too_long.notify_one();
+        }
+    }
+    kept
+}
