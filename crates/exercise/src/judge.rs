@@ -17,14 +17,8 @@ const SHOWN_BYTES_MAX: usize = 400;
 const ERROR_LINES: usize = 4;
 
 /// What runtimes print when they get no more memory: Python, Rust, C++, the JVM, Go and Node.js, the C library.
-const OUT_OF_MEMORY: [&str; 6] = [
-    "MemoryError",
-    "memory allocation of",
-    "bad_alloc",
-    "OutOfMemoryError",
-    "out of memory",
-    "Cannot allocate memory",
-];
+const OUT_OF_MEMORY: [&str; 6] =
+    ["MemoryError", "memory allocation of", "bad_alloc", "OutOfMemoryError", "out of memory", "Cannot allocate memory"];
 
 /// Returns what is wrong with a run, if anything is.
 pub fn problem(about: &About, case: &Case, run: &Run) -> Option<String> {
@@ -164,7 +158,10 @@ mod tests {
         let wrong = text(End::Exited(0), ("5\n", ""), 2);
         assert!(wrong.contains("expected:\n    3\n    4\ngot:\n    5") && wrong.contains("input:\n    1 2"), "{wrong}");
         let slow = text(End::CpuTime, ("", ""), 200_000);
-        assert!(slow.contains("longer than 2 s") && slow.contains("n = 200000: complexity. O(n) is possible"), "{slow}");
+        assert!(
+            slow.contains("longer than 2 s") && slow.contains("n = 200000: complexity. O(n) is possible"),
+            "{slow}"
+        );
         let endless = text(End::CpuTime, ("", ""), 2);
         assert!(endless.contains("never ends") && endless.contains("expected:\n    3"), "{endless}");
         let large = text(End::Exited(1), ("", "Traceback\nMemoryError\n"), 2);

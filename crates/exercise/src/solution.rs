@@ -16,7 +16,8 @@ use crate::Result;
 /// There is no command, no such program, or the file does not compile.
 pub async fn prepare(words: &[String], build: &Path) -> Result<Vec<OsString>> {
     let Some((first, arguments)) = words.split_first() else {
-        let usage = "say how your solution is run, after two dashes: `cargo exercise check NAME -- python3 solution.py`";
+        let usage =
+            "say how your solution is run, after two dashes: `cargo exercise check NAME -- python3 solution.py`";
         return Err(usage.into());
     };
     if arguments.is_empty() && first.ends_with(".rs") {

@@ -31,7 +31,9 @@ pub(super) fn start(options: &Start) -> Result<()> {
     }
     let minutes = exercise.about.minutes;
     println!("\nAn interview gives {minutes} minutes. Any language will do; from the source tree:\n");
-    for command in [format!("python3 {}", folder.join("solution.py").display()), folder.join("solution.rs").display().to_string()] {
+    for command in
+        [format!("python3 {}", folder.join("solution.py").display()), folder.join("solution.rs").display().to_string()]
+    {
         println!("cargo exercise check {} -- {command}", exercise.name);
     }
     Ok(())
