@@ -161,3 +161,66 @@ async fn read(mut from: impl AsyncRead + Unpin, bytes_max: usize, is_too_long: A
     }
     kept
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { cpu_s: 1, wall_s: 20, memory_mb: 64 };
+
+    /// Runs a script of the shell in a directory of its own.
+    async fn sh(script: &str, limits: Limits) -> Run {
+        let folder = tempfile::tempdir().expect("a directory");
+        let input = folder.path().join("input");
+        std::fs::write(&input, "1 2\n").expect("written");
+        let command = ["/bin/sh", "-c", script].map(OsString::from);
+        let environment = [("RIDES_URL", "http://127.0.0.1:1".to_owned())];
+        let job = Job { command: &command, limits, input: &input, dir: folder.path(), environment: &environment };
+        run(job).await.expect("a run")
+    }
+
+    #[tokio::test]
+    async fn solution_has_its_input_its_directory_and_only_the_listed_variables() {
+        let run = sh(
+            "cat; echo \"$RIDES_URL\"; test \"$PWD\" = \"$TMPDIR\" && echo \"$CARGO_PKG_NAME.\"; echo oh >&2; exit 3",
+            LIMITS,
+        )
+        .await;
+        assert_eq!(
+            (run.end, run.stdout.as_str(), run.stderr.as_str()),
+            (End::Exited(3), "1 2\nhttp://127.0.0.1:1\n.\n", "oh\n")
+        );
+    }
+
+    #[tokio::test]
+    async fn each_limit_ends_the_run() {
+        let limits = Limits { wall_s: 1, ..LIMITS };
+        assert_eq!(sh("sleep 60", limits).await.end, End::WallTime);
+        assert_eq!(sh("while :; do :; done", LIMITS).await.end, End::CpuTime);
+        // The child of a child has the limits too.
+        assert_eq!(sh("/bin/sh -c 'while :; do :; done'; exit $?", LIMITS).await.end, End::CpuTime);
+        assert_eq!(sh("yes", LIMITS).await.end, End::TooMuchOutput);
+        let large = sh("yes | head -c 70000000 > large; wc -c < large", LIMITS).await;
+        assert_eq!(large.stdout.trim(), (64 << 20).to_string());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn memory_is_limited() {
+        // `tail` keeps what it will print.
+        let script = "head -c 60000000 /dev/zero | tail -c 50000000 | wc -c";
+        assert_eq!(sh(script, LIMITS).await.stdout.trim(), "50000000");
+        let run = sh(script, Limits { memory_mb: 16, ..LIMITS }).await;
+        assert!(run.stdout.trim() == "0" && run.stderr.contains("memory"), "{run:?}");
+    }
+
+    #[tokio::test]
+    async fn processes_that_a_solution_leaves_are_killed() {
+        let run = sh("sleep 600 & echo $!", LIMITS).await;
+        assert_eq!(run.end, End::Exited(0));
+        assert!(run.seconds < 15.0, "nothing waits for the process that was left");
+        let ps = Command::new("ps").args(["-o", "stat=", "-p", run.stdout.trim()]).output().await.expect("ps");
+        // Dead, though its parent may not have waited for it.
+        assert!(matches!(ps.stdout.trim_ascii().first(), None | Some(b'Z')), "{ps:?}");
+    }
+}

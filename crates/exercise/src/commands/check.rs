@@ -1,5 +1,6 @@
 //! `check`.
 
+use std::ffi::OsString;
 use std::fs;
 
 use crate::catalog::{Exercise, RIDES};
@@ -10,8 +11,11 @@ use crate::{Result, cases, judge, rides, solution};
 /// Judges a solution, and says what is wrong with it. Returns whether nothing is.
 pub(super) async fn check(options: &Check) -> Result<bool> {
     let exercise = Exercise::find(&options.name)?;
-    let folder = tempfile::Builder::new().prefix("ridematch-exercise-").tempdir()?;
-    let command = solution::prepare(&options.command, folder.path()).await?;
+    // Beside this program, because the directory for temporary files may forbid programs.
+    let this = std::env::current_exe()?;
+    let beside = this.parent().ok_or("this program is in no directory")?;
+    let build = tempfile::Builder::new().prefix("exercise-build-").tempdir_in(beside)?;
+    let command = solution::prepare(&options.command, build.path()).await?;
     let problem = if exercise.name == RIDES {
         rides::check(&exercise, options, &command).await?
     } else {
@@ -27,7 +31,7 @@ pub(super) async fn check(options: &Check) -> Result<bool> {
 }
 
 /// Runs a solution on the cases until one fails. Returns what is wrong.
-async fn classic(exercise: &Exercise, seed: u64, command: &[std::ffi::OsString]) -> Result<Option<String>> {
+async fn classic(exercise: &Exercise, seed: u64, command: &[OsString]) -> Result<Option<String>> {
     let cases = cases::of(exercise, seed)?;
     let mut slowest_s = 0.0_f64;
     for (at, case) in cases.iter().enumerate() {

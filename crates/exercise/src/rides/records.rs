@@ -85,7 +85,7 @@ pub(super) async fn read(api: &Api, demo: &About, riders: &[Caller]) -> Result<R
         let id = text("id");
         Ride { charged: charged.get(&id).copied().unwrap_or_default(), state: text("state"), id }
     };
-    let rides = trips.iter().map(|trips| trips.iter().map(ride).collect()).collect();
+    let rides = trips.iter().map(|trips| trips.iter().map(ride).collect::<Vec<_>>()).collect();
     let charges = payment_intents.iter().filter(|intent| intent.amount_received > 0).count();
     Ok(RoundRecords { rides, violations: violations(&audit), charges })
 }
@@ -113,7 +113,7 @@ fn violations(audit: &Value) -> Vec<String> {
     let counts = audit["violations"].as_object().into_iter().flatten();
     let mut violations: Vec<String> =
         counts.filter(|(_, count)| **count != 0).map(|(name, count)| format!("{name}: {count}")).collect();
-    violations.push(format!("unsettled: {}", audit["unsettled"]));
+    violations.push(format!("unsettled trips: {}; the provider's records: {}", audit["unsettled"], audit["provider"]));
     violations
 }
 
