@@ -14,11 +14,14 @@ const ZONES: i64 = 200;
 const QUESTIONS: usize = 500;
 const SECONDS: i64 = 1_000_000;
 
-/// What is asked, and what each server has seen: time and zone.
+/// What a server has seen: times and zones.
+type Log = Vec<(i64, i64)>;
+
+/// What is asked, and the logs that have the answer.
 struct Question<'a> {
     k: i64,
     window: i64,
-    servers: Vec<Vec<(i64, i64)>>,
+    servers: Vec<Log>,
     times: &'a [i64],
 }
 
@@ -44,8 +47,11 @@ pub(super) fn inputs(rng: &mut StdRng) -> Vec<Input> {
     inputs
 }
 
+/// What it is about, `k` and the window, the servers' events, and the questions.
+type Fixed = (&'static str, (i64, i64), Vec<Log>, &'static [i64]);
+
 fn fixed() -> Vec<Input> {
-    let fixed: [(&str, (i64, i64), Vec<Vec<(i64, i64)>>, &[i64]); 6] = [
+    let fixed: [Fixed; 6] = [
         ("no event", (3, 10), vec![vec![]], &[5]),
         ("no question", (3, 10), vec![vec![(1, 1)]], &[]),
         ("an event later than the question", (1, 10), vec![vec![(9, 4)]], &[5]),
@@ -65,8 +71,8 @@ fn fixed() -> Vec<Input> {
 }
 
 /// Returns events in order of time.
-fn events_of(rng: &mut StdRng, count: usize, (time_max, zone_max): (i64, i64)) -> Vec<(i64, i64)> {
-    let mut events: Vec<(i64, i64)> =
+fn events_of(rng: &mut StdRng, count: usize, (time_max, zone_max): (i64, i64)) -> Log {
+    let mut events: Log =
         (0..count).map(|_| (rng.random_range(0..=time_max), rng.random_range(1..=zone_max))).collect();
     events.sort_unstable();
     events
