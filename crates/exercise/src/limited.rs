@@ -151,7 +151,7 @@ fn end(status: ExitStatus) -> End {
 
 /// Reads to the end. Keeps one byte more than `bytes_max`, so that the caller sees that there was more.
 async fn read(mut from: impl AsyncRead + Unpin, bytes_max: usize, is_too_long: Arc<Notify>) -> Vec<u8> {
-    let (mut kept, mut chunk) = (Vec::new(), vec![0; CHUNK_BYTES]);
+    let (mut kept, mut chunk) = (Vec::<u8>::new(), vec![0; CHUNK_BYTES]);
     while let Ok(count @ 1..) = from.read(&mut chunk).await {
         let wanted = count.min(bytes_max + 1 - kept.len());
         kept.extend_from_slice(&chunk[..wanted]);

@@ -87,12 +87,9 @@ fn wrong_solution_fails_with_the_case() {
 }
 
 #[test]
-fn worked_solutions_in_rust_pass_and_the_talk_follows() {
-    for name in ["brackets", "merge", "split", "trending"] {
-        let solution = format!("exercises/{name}/solutions/solution.rs");
-        let run = exercise(tree(), &["check", name, "--seed", "5", "--", &solution]);
-        let said = text(&run.stdout);
-        assert!(run.status.success(), "{name}: {said}{}", text(&run.stderr));
-        assert!(said.contains("cases passed") && said.contains("# Talk about it"), "{name}: {said}");
-    }
+fn worked_solution_in_rust_passes_and_the_talk_follows() {
+    let run = exercise(tree(), &["check", "merge", "--seed", "5", "--", "exercises/merge/solutions/solution.rs"]);
+    let said = text(&run.stdout);
+    assert!(run.status.success(), "{said}{}", text(&run.stderr));
+    assert!(said.contains("cases passed") && said.contains("# Talk about it"), "{said}");
 }

@@ -47,7 +47,7 @@ fn is_per_connection(name: &str) -> bool {
 /// # Errors
 /// It is malformed, too long, or its body has no length. The client gets a response that says so.
 pub(super) async fn read(client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Result<Option<Request>> {
-    let (mut bytes, mut chunk) = (Vec::new(), vec![0; CHUNK_BYTES]);
+    let (mut bytes, mut chunk) = (Vec::<u8>::new(), vec![0; CHUNK_BYTES]);
     let head_end = loop {
         if let Some(at) = bytes.windows(4).position(|end| end == b"\r\n\r\n") {
             break at;

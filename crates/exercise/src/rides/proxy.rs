@@ -132,7 +132,7 @@ impl Shared {
     async fn forward(&self, request: &Request) -> Result<Response> {
         let mut sent = self.http.request(request.method.clone(), format!("{}{}", self.api.base_url, request.path));
         for (name, value) in request.passed() {
-            sent = sent.header(name, value);
+            sent = sent.header(name.as_str(), value.as_str());
         }
         let response = sent.body(request.body.clone()).send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
