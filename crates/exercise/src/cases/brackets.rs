@@ -5,8 +5,11 @@ use rand::rngs::StdRng;
 
 use super::{Input, LARGE, SMALL_CASES};
 
-/// What small rules are made of.
-const ALPHABET: &[u8] = b"()[]{}()[]{}a +";
+/// The brackets.
+const PAIRS: [(char, char); 3] = [('(', ')'), ('[', ']'), ('{', '}')];
+
+/// What a character of a small rule is exchanged for.
+const ALPHABET: &[u8] = b"()[]{}a +";
 
 /// The longest small rule.
 const SMALL_MAX: usize = 12;
@@ -25,9 +28,8 @@ pub(super) fn inputs(rng: &mut StdRng) -> Vec<Input> {
     let mut inputs: Vec<Input> =
         fixed.into_iter().map(|(what, line)| (what.to_owned(), line.len(), format!("{line}\n"))).collect();
     for _ in 0..SMALL_CASES {
-        let length = rng.random_range(1..=SMALL_MAX);
-        let line: String = (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect();
-        inputs.push(("a small random rule".to_owned(), length, format!("{line}\n")));
+        let line = small(rng);
+        inputs.push(("a small random rule".to_owned(), line.len(), format!("{line}\n")));
     }
     let half = LARGE / 2;
     let nested = format!("{}{}\n", "(".repeat(half), ")".repeat(half));
@@ -36,6 +38,30 @@ pub(super) fn inputs(rng: &mut StdRng) -> Vec<Input> {
     let late = format!("{}{}}}\n", "(".repeat(half - 1), ")".repeat(half));
     inputs.push(("a mistake near the end".to_owned(), LARGE, late));
     inputs
+}
+
+/// Returns a small rule: balanced brackets, of which a character may be exchanged.
+fn small(rng: &mut StdRng) -> String {
+    let (mut rule, mut open) = (String::new(), Vec::<char>::new());
+    // A pair has two characters, and its second one comes later.
+    while rule.len() + open.len() + 2 <= SMALL_MAX && rng.random_range(0..10) > 0 {
+        match rng.random_range(0..5) {
+            0 => rule.push('a'),
+            1 | 2 => rule.extend(open.pop()),
+            _ => {
+                let (opening, closing) = PAIRS[rng.random_range(0..PAIRS.len())];
+                rule.push(opening);
+                open.push(closing);
+            }
+        }
+    }
+    rule.extend(open.into_iter().rev());
+    if !rule.is_empty() && rng.random_bool(0.5) {
+        let at = rng.random_range(0..rule.len());
+        let other = char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]);
+        rule.replace_range(at..=at, &other.to_string());
+    }
+    rule
 }
 
 pub(super) fn answer(input: &str) -> String {
