@@ -49,7 +49,7 @@ mod tests {
                 assert!((2..=40).contains(&count), "seed {seed}: {kind:?} {count}");
             }
             assert_eq!(of(0), of(0));
-            assert_eq!(of(3), []);
+            assert!(of(3).is_empty());
         }
         assert_eq!(fault(1, 1, "/v1/drivers/me", 0), None);
     }
