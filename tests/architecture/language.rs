@@ -17,6 +17,7 @@ const READ: &[&str] = &[
     "migrations",
     "mutations",
     "rehearsal",
+    "exercises",
     "docs",
     "collections",
     "clients",

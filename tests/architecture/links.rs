@@ -12,6 +12,7 @@ const FOLDERS: &[&str] = &[
     "migrations/",
     "mutations/",
     "rehearsal/",
+    "exercises/",
     "docs/",
     "openapi/",
     "collections/",

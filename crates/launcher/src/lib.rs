@@ -9,10 +9,12 @@ pub mod files;
 pub mod frame;
 mod process;
 mod proxy;
+mod service;
 mod supervisor;
 
 pub use process::{Paused, Process, Spec};
 pub use proxy::{ChunkAction, Connection, Direction, Mode, Proxy, Target};
+pub use service::service_program;
 pub use supervisor::Supervisor;
 
 /// Begins a client of programs on this machine: it uses no proxy, whatever HTTP_PROXY says, and no TLS.
