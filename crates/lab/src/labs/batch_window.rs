@@ -29,7 +29,7 @@ pub(super) const LAB: Lab = Lab {
                  m/s on 1.3 times the straight way. A rider gives up after 5 min. Without a window the nearest car \
                  comes at once, and a car that becomes free takes the nearest waiting rider. With one, the sum of \
                  all pickup ways is the smallest (exact assignment). One simulated hour to fill the city, and two \
-                 that count.",
+                 hundred that count.",
     would_change: "More riders to a window save more: a larger city in the same time, an event that ends. Cars that \
                    can be reassigned while they drive to the pickup need no window. Riders who give up sooner make \
                    each second of wait dearer. Streets make two near cars less alike.",
@@ -64,7 +64,7 @@ struct Sizes {
     counted_s: f64,
 }
 
-const FULL: Sizes = Sizes { cars: 150, warm_up_s: 3_600.0, counted_s: 7_200.0 };
+const FULL: Sizes = Sizes { cars: 150, warm_up_s: 3_600.0, counted_s: 720_000.0 };
 
 /// A rider's request.
 #[derive(Debug, Clone, Copy)]

@@ -10,7 +10,7 @@ use crate::outcome::Summary;
 /// The size of the drawing, and the margins of the plot in it.
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 440.0;
-const LEFT: f64 = 84.0;
+const LEFT: f64 = 108.0;
 const RIGHT: f64 = 20.0;
 const BOTTOM: f64 = 84.0;
 
