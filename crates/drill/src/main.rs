@@ -29,7 +29,7 @@ async fn main() -> ExitCode {
     let ended = tokio::select! {
         ended = commands::run(&context, &cli) => Some(ended),
         // The detached process outlives its terminal, and stops in order by itself.
-        () = commands::interrupted(), if !matches!(cli.command, Command::Serve) => None,
+        () = launcher::interrupted(), if !matches!(cli.command, Command::Serve) => None,
     };
     match ended {
         None => {

@@ -98,15 +98,25 @@ pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), Error> {
     .attempt(|| format!("create {}", path.display()))
 }
 
-/// Creates an empty directory of the account, with mode 0700 and a path that is short enough for a socket.
+/// Creates an empty directory of the account, with mode 0700 and a path that is short enough for a socket: among the temporary
+/// files, or else in `/tmp`.
 pub(crate) fn make_run_dir(account: &Account) -> Result<PathBuf, Error> {
+    make_run_dir_in([env::temp_dir(), PathBuf::from("/tmp")], account)
+}
+
+/// Creates the directory in the first of `bases` where it can be.
+fn make_run_dir_in<const N: usize>(bases: [PathBuf; N], account: &Account) -> Result<PathBuf, Error> {
     let mut tried = Vec::new();
-    for base in [PathBuf::from("/tmp"), env::temp_dir()] {
+    for base in bases {
         // The hash keys of the standard library are random, which suffices for a unique name.
         let random = RandomState::new().build_hasher().finish();
         let dir = base.join(format!("{RUN_DIR_PREFIX}{random:016x}"));
         if dir.join(SOCKET_NAME).as_os_str().len() > SOCKET_PATH_BYTES_MAX {
             tried.push(format!("{} (too long)", dir.display()));
+            continue;
+        }
+        if account.check_access(&base).is_err() {
+            tried.push(format!("{} (closed to the account of the server)", base.display()));
             continue;
         }
         match DirBuilder::new().mode(0o700).create(&dir) {
@@ -192,4 +202,26 @@ pub(crate) fn run(mut command: Command) -> Result<String, Error> {
 fn tail(text: &str, lines_max: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(lines_max)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_directory_is_in_the_first_base_that_can_have_it() {
+        let bases = tempfile::tempdir().unwrap();
+        let (missing, first, second) = (bases.path().join("missing"), bases.path().join("1"), bases.path().join("2"));
+        for base in [&first, &second] {
+            fs::create_dir(base).unwrap();
+        }
+        let too_long = bases.path().join("x".repeat(SOCKET_PATH_BYTES_MAX));
+        fs::create_dir(&too_long).unwrap();
+
+        let dir = make_run_dir_in([too_long.clone(), missing.clone(), first.clone(), second], &Account::Own).unwrap();
+        assert_eq!(dir.parent(), Some(first.as_path()));
+
+        let error = make_run_dir_in([too_long, missing], &Account::Own).unwrap_err();
+        assert!(matches!(&error, Error::NoSocketDirectory { tried } if tried.len() == 2), "{error}");
+    }
 }

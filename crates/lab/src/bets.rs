@@ -1,14 +1,14 @@
 //! The user's bets, kept in their data directory. A bet is written before the lab runs, and settled after it.
 
-use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use launcher::{environment, files};
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::Answer;
-use crate::{Result, files, numbers};
+use crate::{Result, numbers};
 
 /// The variable that names another directory, for tests.
 pub const DIRECTORY_VARIABLE: &str = "RIDEMATCH_LAB_DIR";
@@ -76,14 +76,7 @@ impl BetStore {
     /// # Errors
     /// None of the variables is set.
     pub fn of_user() -> Result<Self> {
-        let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        if let Some(folder) = variable(DIRECTORY_VARIABLE) {
-            return Ok(Self::at(&std::path::absolute(folder)?));
-        }
-        let data = variable("XDG_DATA_HOME").filter(|path| path.is_absolute());
-        let data = data.or_else(|| variable("HOME").map(|home| home.join(".local/share")));
-        let data = data.ok_or("neither HOME nor XDG_DATA_HOME is set: there is no place for your bets")?;
-        Ok(Self::at(&data.join("ridematch/lab")))
+        Ok(Self { folder: environment::user_dir(DIRECTORY_VARIABLE, "lab")? })
     }
 
     /// The store in this directory.
@@ -128,7 +121,7 @@ impl BetStore {
         let _lock = locked.map_err(|error| format!("cannot write your bets: {}: {error}", lock.display()))?;
         let mut bets = self.read()?;
         change(&mut bets);
-        files::replace_json(&self.path(), &bets)
+        Ok(files::replace_json(&self.path(), &bets)?)
     }
 
     fn path(&self) -> PathBuf {
@@ -138,8 +131,9 @@ impl BetStore {
 
 #[cfg(test)]
 mod tests {
+    use launcher::clock;
+
     use super::*;
-    use crate::clock;
 
     fn bet(value: f64) -> Bet {
         Bet { lab: "a".into(), made_at: clock::now(), bet: Some(value), answer: None, unit: "ms".into() }

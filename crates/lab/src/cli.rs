@@ -67,7 +67,7 @@ pub struct Include {
     /// Where the results are; by default `lab` in cargo's target directory.
     #[arg(long, value_name = "DIR")]
     pub from: Option<PathBuf>,
-    /// Write nothing, and fail if a figure is stale.
+    /// Write nothing, and fail if a figure is stale or has no result to compare with.
     #[arg(long)]
     pub check: bool,
 }

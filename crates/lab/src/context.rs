@@ -4,9 +4,9 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use embedded_postgres::Server;
+use launcher::clock::Stopwatch;
 use rand::rngs::StdRng;
 
-use crate::clock::Stopwatch;
 use crate::{Result, random};
 
 /// The surroundings of one lab.

@@ -3,7 +3,7 @@
 //!
 //! A module imports only from modules above it in this list:
 //!
-//! - `clock`, `random`, `statistics`, `geometry`, `numbers` (how figures are written), `files`
+//! - `random`, `statistics`, `geometry`, `numbers` (how figures are written)
 //! - `outcome` (table, answer, records), `plot` (the SVG)
 //! - `context` (what a running lab has), `postgres`
 //! - `labs` (the ten experiments and their catalog)
@@ -12,11 +12,9 @@
 
 pub mod bets;
 pub mod cli;
-mod clock;
 pub mod commands;
 pub mod context;
 pub mod document;
-mod files;
 mod geometry;
 pub mod labs;
 pub mod machine;

@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
     let command = tokio::spawn(commands::run(cli));
     let ended = tokio::select! {
         ended = command => ended,
-        () = commands::interrupted() => {
+        () = launcher::interrupted() => {
             eprintln!("\nlab: interrupted; no result was written");
             // The private PostgreSQL stops when this process has ended.
             std::process::exit(INTERRUPTED)

@@ -21,6 +21,18 @@ impl Column {
     pub fn new(name: &str, unit: &str, decimals: usize) -> Self {
         Self { name: name.to_owned(), unit: unit.to_owned(), decimals }
     }
+
+    /// Returns its name with the unit.
+    pub fn heading(&self) -> String {
+        if self.unit.is_empty() { self.name.clone() } else { format!("{}, {}", self.name, self.unit) }
+    }
+
+    /// Returns a figure as text: the median, and the range where runs differ.
+    pub fn figure(&self, cell: Option<&Summary>) -> String {
+        let Some(Summary { min, median, max }) = cell else { return "-".to_owned() };
+        let [min, median, max] = [min, median, max].map(|figure| numbers::grouped(*figure, self.decimals));
+        if min == max { median } else { format!("{median} ({min} to {max})") }
+    }
 }
 
 /// What several runs measured for one figure.
@@ -113,19 +125,11 @@ impl Table {
 
     /// Returns the table as text: the median, and the range where runs differ.
     pub fn text(&self) -> String {
-        let cell = |cell: &Option<Summary>, column: &Column| {
-            let Some(Summary { min, median, max }) = cell else { return "-".to_owned() };
-            let [min, median, max] = [min, median, max].map(|figure| numbers::grouped(*figure, column.decimals));
-            if min == max { median } else { format!("{median} ({min} to {max})") }
-        };
-        let name = |column: &Column| {
-            if column.unit.is_empty() { column.name.clone() } else { format!("{}, {}", column.name, column.unit) }
-        };
         let mut header = vec![String::new()];
-        header.extend(self.columns.iter().map(name));
+        header.extend(self.columns.iter().map(Column::heading));
         let mut lines = vec![header];
         for row in &self.rows {
-            let figures = row.cells.iter().zip(&self.columns).map(|(figure, column)| cell(figure, column));
+            let figures = row.cells.iter().zip(&self.columns).map(|(cell, column)| column.figure(cell.as_ref()));
             lines.push([row.label.clone()].into_iter().chain(figures).collect());
         }
         let widest = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);

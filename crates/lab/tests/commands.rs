@@ -87,3 +87,54 @@ fn errors_are_one_line_with_the_way_out() {
         assert!(damaged.contains("bets.json is damaged") && damaged.contains("move the file away"), "{damaged}");
     }
 }
+
+#[test]
+fn page_takes_the_figures_of_a_result_and_keeps_them_without_it() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let page = folder.path().join("page.md");
+    std::fs::write(&page, "# A\n\n<!-- lab overload table -->\n<!-- lab end -->\n").expect("written");
+    let read = || std::fs::read_to_string(&page).expect("the page");
+    let include = |option: &[&str]| {
+        let shown = page.to_string_lossy();
+        lab(folder.path(), &[&["include", &*shown][..], option].concat())
+    };
+    let empty = include(&[]);
+    assert!(empty.status.success() && text(&empty.stdout).contains("no result of overload"), "{empty:?}");
+    assert!(read().contains("-->\nNot measured yet: `cargo lab run overload`.\n<!--"), "{}", read());
+    assert!(include(&["--check"]).status.success());
+
+    assert!(lab(folder.path(), &["run", QUICK, "--no-bet"]).status.success());
+    let stale = include(&["--check"]);
+    assert_eq!(stale.status.code(), Some(2));
+    assert!(text(&stale.stderr).contains("page.md") && read().contains("Not measured yet"), "{stale:?}");
+    assert!(include(&[]).status.success());
+    let figures = read();
+    for wanted in ["| bounded queue | ", "`cargo lab run overload`: ", ", commit ", "Median of 5 runs"] {
+        assert!(figures.contains(wanted), "{wanted} is missing in {figures}");
+    }
+    assert!(include(&["--check"]).status.success());
+
+    // The figures outlive their result, but nothing is left to compare them with.
+    std::fs::remove_file(folder.path().join("lab/overload.json")).expect("removed");
+    assert!(include(&[]).status.success());
+    assert_eq!(read(), figures);
+    assert_eq!(include(&["--check"]).status.code(), Some(2));
+}
+
+#[test]
+fn bets_are_in_the_users_data_directory() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let bets = folder.path().join("data/ridematch/lab/bets.json");
+    std::fs::create_dir_all(bets.parent().expect("a folder")).expect("created");
+    std::fs::write(&bets, "[{").expect("written");
+    let list = |data: Option<&Path>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+        command.arg("list").env_remove(DIRECTORY_VARIABLE).env_remove("HOME").env_remove("XDG_DATA_HOME");
+        command.envs(data.map(|data| ("XDG_DATA_HOME", data)));
+        text(&command.stdin(Stdio::null()).output().expect("the program runs").stderr)
+    };
+    let damaged = list(Some(folder.path().join("data").as_path()));
+    assert!(damaged.contains(&format!("{} is damaged", bets.display())), "{damaged}");
+    let nowhere = list(None);
+    assert!(nowhere.contains("set HOME, XDG_DATA_HOME or RIDEMATCH_LAB_DIR"), "{nowhere}");
+}

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::{env, io};
 
@@ -48,4 +49,21 @@ pub fn shed_libpq() -> io::Result<()> {
     }
     // Only returns if it fails. The process id stays.
     Err(command.exec())
+}
+
+/// Returns the directory of a program's files for this user: the one that `variable` names, or `ridematch/{name}` in `$XDG_DATA_HOME` or
+/// `~/.local/share`. It may not exist yet.
+///
+/// # Errors
+/// None of the variables is set.
+pub fn user_dir(variable: &str, name: &str) -> io::Result<PathBuf> {
+    let path = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(folder) = path(variable) {
+        return std::path::absolute(folder);
+    }
+    let data = path("XDG_DATA_HOME").filter(|data| data.is_absolute());
+    let data = data.or_else(|| path("HOME").map(|home| home.join(".local/share")));
+    let missing =
+        || io::Error::other(format!("there is no place for your files: set HOME, XDG_DATA_HOME or {variable}"));
+    Ok(data.ok_or_else(missing)?.join("ridematch").join(name))
 }

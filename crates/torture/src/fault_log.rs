@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use launcher::clock::Stopwatch;
 use serde::Serialize;
 
-use crate::clock::Stopwatch;
 use crate::lock;
 
 /// Entries that are kept.

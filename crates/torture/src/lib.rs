@@ -6,7 +6,6 @@
 
 mod actors;
 mod cli;
-mod clock;
 mod database;
 mod fault_injector;
 mod fault_log;

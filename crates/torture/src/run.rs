@@ -9,13 +9,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use launcher::clock::Stopwatch;
 use psp_sim::FaultKind;
 use tempfile::TempDir;
 
 use crate::BoxError;
 use crate::actors::{Actors, Context, KeyHistory};
 use crate::cli::Cli;
-use crate::clock::Stopwatch;
 use crate::fault_injector::{FaultInjector, OPERATIONS, PROVIDER_PLAN, kinds_of};
 use crate::ledger_check::{self, OurRecords};
 use crate::provider::{Cell, Provider};

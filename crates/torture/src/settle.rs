@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use launcher::clock::Stopwatch;
 use serde_json::json;
 use sqlx::types::Uuid;
 
 use crate::BoxError;
 use crate::actors::{Actor, Context, OPERATORS, Response, Role};
-use crate::clock::Stopwatch;
 use crate::ledger_check::{OurRecords, type_id};
 use crate::stack::Stack;
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use launcher::clock::Stopwatch;
 use launcher::{Mode, Proxy, Spec, Supervisor, Target};
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -18,7 +19,6 @@ use tokio::process::Command;
 use tokio::sync::watch;
 
 use crate::BoxError;
-use crate::clock::Stopwatch;
 use crate::database::Database;
 use crate::wire::{Shapes, WireProxy};
 

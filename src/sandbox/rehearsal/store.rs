@@ -1,11 +1,11 @@
 //! The files of sessions: one JSON file each, replaced as a whole, with its report beside it. A file that cannot be read is kept
 //! aside.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{fs, io};
 
+use launcher::files;
 use serde::Serialize;
 
 use crate::platform::clock::MachineTime;
@@ -34,16 +34,9 @@ pub enum StoreError {
     /// The file cannot be understood; it is kept under another name.
     #[error("{0}")]
     Unreadable(String),
-    /// The disk.
-    #[error("{what} {}: {cause}", .path.display())]
-    Disk {
-        /// What was tried: "cannot write".
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        cause: io::Error,
-    },
+    /// The disk. The error says what was tried, and names the file.
+    #[error(transparent)]
+    Disk(#[from] io::Error),
 }
 
 /// What a list says of a session.
@@ -182,7 +175,7 @@ impl Store {
     pub fn keep_report(&self, id: &str, report: &str) -> Result<PathBuf, StoreError> {
         let _held = self.hold();
         let path = self.folder.join(format!("{id}.md"));
-        replace(&path, report.as_bytes()).map_err(disk("cannot write", &path))?;
+        files::replace(&path, report.as_bytes())?;
         Ok(path)
     }
 
@@ -215,9 +208,7 @@ impl Store {
     }
 
     fn write(&self, session: &Session) -> Result<(), StoreError> {
-        let path = self.path(&session.id);
-        let text = serde_json::to_vec_pretty(session).map_err(io::Error::from);
-        text.and_then(|text| replace(&path, &text)).map_err(disk("cannot write", &path))
+        Ok(files::replace_json(&self.path(&session.id), session)?)
     }
 
     fn path(&self, id: &str) -> PathBuf {
@@ -230,25 +221,6 @@ fn is_id(id: &str) -> bool {
     (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-fn disk(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    let path = path.to_owned();
-    move |cause| StoreError::Disk { what, path, cause }
-}
-
-/// Replaces a file: writes a temporary one beside it, and renames that. A failed write leaves the earlier file.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("new");
-    let written = (|| {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    })();
-    if written.is_err() {
-        let _removed = fs::remove_file(&temporary);
-    }
-    written
+fn disk(what: &str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    move |cause| StoreError::Disk(io::Error::new(cause.kind(), format!("{what} {}: {cause}", path.display())))
 }

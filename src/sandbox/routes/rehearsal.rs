@@ -280,13 +280,9 @@ fn refusal(error: StoreError) -> Error {
         StoreError::Unreadable(_) => {
             Refusal::new(Code::NotFound, format!("{error}. The other sessions are not affected.")).into()
         }
-        StoreError::Disk { .. } => {
+        StoreError::Disk(_) => {
             tracing::error!(%error, "a rehearsal is not kept");
-            Refusal::new(
-                Code::Unavailable,
-                format!("{error}. What was kept before is unchanged. Make space, and try again."),
-            )
-            .into()
+            Refusal::new(Code::Unavailable, format!("{error}. Make space, and try again.")).into()
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fs};
 
+use launcher::files;
 use serde_json::json;
 use worktree::Tree;
 
@@ -10,7 +11,6 @@ use crate::{
     Result,
     export::{Clean, base},
     pack::{Drill, Pack, load, problems, seal},
-    session::files,
 };
 
 /// The template of `drill.toml`.

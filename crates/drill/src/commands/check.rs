@@ -1,5 +1,9 @@
 //! `check`.
 
+use launcher::{
+    clock::{self, Stopwatch},
+    files,
+};
 use serde_json::json;
 
 use super::{
@@ -13,9 +17,7 @@ use crate::{
     Result,
     export::{build, edits},
     pack::{Drill, Pack, recognize::recognize},
-    session::{
-        Attempt, AttemptKind, Lock, Phase, Scoreboard, ScoreboardEntry, Session, clock, clock::Stopwatch, files,
-    },
+    session::{Attempt, AttemptKind, Lock, Phase, Scoreboard, ScoreboardEntry, Session},
 };
 
 /// Judges the user's tree with ten seeds that it has not seen.
@@ -71,7 +73,7 @@ pub(super) async fn run(context: &Context) -> Result<Output> {
 fn keep(context: &Context, candidate: &Candidate) -> Result<()> {
     let program = context.paths.programs().join("fixed");
     build::keep(&candidate.program, &program)?;
-    files::replace_json(&repair::fixed_file(context), &Candidate { program, ..candidate.clone() })
+    Ok(files::replace_json(&repair::fixed_file(context), &Candidate { program, ..candidate.clone() })?)
 }
 
 /// What failed, and the wrong fix by name.

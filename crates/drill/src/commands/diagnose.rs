@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use launcher::clock;
 use serde_json::json;
 
 use super::{Context, Output, guide};
@@ -10,7 +11,7 @@ use crate::{
     cli::Diagnose,
     judge::{self, Diagnosis},
     pack::{Catalog, Pack, evidence},
-    session::{DiagnosisRecord, Lock, Session, clock},
+    session::{DiagnosisRecord, Lock, Session},
 };
 
 /// How a diagnosis is given.

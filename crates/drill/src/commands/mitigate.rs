@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use launcher::clock;
 use serde_json::json;
 
 use super::{
@@ -15,7 +16,7 @@ use crate::{
     Result,
     cli::Mitigate,
     export::{self, build, git::Repository},
-    session::{Attempt, AttemptKind, Lock, Session, clock},
+    session::{Attempt, AttemptKind, Lock, Session},
 };
 
 /// The seed under which a mitigation is judged.

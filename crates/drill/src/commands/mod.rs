@@ -65,18 +65,3 @@ async fn run_command(context: &Context, cli: &Cli) -> Result<Output> {
         Command::Serve => serve::run(context).await,
     }
 }
-
-/// Ends when the user or the system asks this process to stop.
-pub async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hang_up)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hang_up.recv() => {}
-    }
-}

@@ -2,6 +2,10 @@
 
 use std::{fmt::Write, fs, io::Read};
 
+use launcher::{
+    clock::{self, Stopwatch},
+    files,
+};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -10,7 +14,7 @@ use crate::{
     Result,
     cli::Repair,
     observe::database,
-    session::{Attempt, AttemptKind, Lock, Session, clock, clock::Stopwatch, files},
+    session::{Attempt, AttemptKind, Lock, Session},
     stack::serve::ServeCommand,
 };
 

@@ -2,13 +2,14 @@
 
 use std::fmt::Write;
 
+use launcher::clock;
 use serde_json::json;
 
 use super::{Context, Output, list, serve_page};
 use crate::{
     Result,
     pack::load,
-    session::{AttemptKind, Phase, Scoreboard, ScoreboardEntry, Session, clock},
+    session::{AttemptKind, Phase, Scoreboard, ScoreboardEntry, Session},
 };
 
 /// Shows the current drill and the scoreboard.

@@ -1,12 +1,13 @@
 //! `reset`.
 
+use launcher::clock::Stopwatch;
 use serde_json::json;
 
 use super::{Context, Output, context::progress, serve, serve_page::PageRequest, start, trial};
 use crate::{
     Result,
     export::{edits, git::Repository},
-    session::{Lock, Session, clock::Stopwatch},
+    session::{Lock, Session},
 };
 
 /// Puts tree, database and service back to the start of the drill.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use launcher::clock;
 use serde_json::json;
 
 use super::{Context, Output};
@@ -9,7 +10,7 @@ use crate::{
     Result,
     cli::Reveal,
     pack::{Change, Pack},
-    session::{Lock, Phase, Scoreboard, ScoreboardEntry, Session, clock},
+    session::{Lock, Phase, Scoreboard, ScoreboardEntry, Session},
 };
 
 /// Shows fault, fix, and post-mortem. An unsolved drill ends.

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use embedded_postgres::TestCluster;
 use futures_util::{StreamExt, stream};
+use launcher::clock::Stopwatch;
 use serde::{Deserialize, Serialize};
 
 use super::context::progress;
@@ -16,7 +17,7 @@ use crate::{
     },
     judge,
     pack::Pack,
-    session::{Paths, clock::Stopwatch},
+    session::Paths,
     stack::{self, Programs, RunSpec},
 };
 

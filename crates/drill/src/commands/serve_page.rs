@@ -6,6 +6,10 @@ use std::{
     time::Duration,
 };
 
+use launcher::{
+    clock::{self, Stopwatch},
+    files,
+};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -15,11 +19,7 @@ use crate::{
     host::{Day, Game, Reader, Script},
     pack::{Catalog, Drill, Pack, load},
     page::{Brief, Notebook, Observed, Page, Upstream},
-    session::{
-        Session,
-        clock::{self, Stopwatch},
-        files,
-    },
+    session::Session,
     stack::Served,
 };
 
@@ -89,7 +89,7 @@ fn key() -> String {
 /// The file can't be written.
 pub(super) fn prepare(context: &Context, request: &PageRequest) -> Result<()> {
     std::fs::remove_file(addresses_file(context)).ok();
-    files::replace_json(&request_file(context), request)
+    Ok(files::replace_json(&request_file(context), request)?)
 }
 
 /// Waits until the pages are served. `None`: they are not, and the log of the detached process says why.

@@ -2,6 +2,10 @@
 
 use std::net::SocketAddr;
 
+use launcher::{
+    clock::{self, Stopwatch},
+    files,
+};
 use serde_json::json;
 
 use super::{
@@ -18,7 +22,7 @@ use crate::{
     cli::{Host, Start},
     export::{self, Clean, build, edits},
     pack::{Drill, Pack, changes, load},
-    session::{Lock, Phase, Scoreboard, Session, clock, clock::Stopwatch},
+    session::{Lock, Phase, Scoreboard, Session},
 };
 
 /// Exports, builds and runs a drill, and prints the page.
@@ -140,12 +144,12 @@ async fn give_way(context: &Context) -> Result<Option<std::path::PathBuf>> {
 
 /// Keeps what `reset` starts again.
 fn keep_candidate(context: &Context, candidate: &Candidate) -> Result<()> {
-    crate::session::files::replace_json(&context.paths.programs().join("started.json"), candidate)
+    Ok(files::replace_json(&context.paths.programs().join("started.json"), candidate)?)
 }
 
 /// Reads what `start` has built.
 pub(super) fn kept_candidate(context: &Context) -> Result<Candidate> {
-    let kept = crate::session::files::read_json(&context.paths.programs().join("started.json"))?;
+    let kept = files::read_json(&context.paths.programs().join("started.json"))?;
     kept.ok_or_else(|| "the program of the drill is gone: run `cargo drill start N` again".into())
 }
 

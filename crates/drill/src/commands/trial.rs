@@ -1,5 +1,6 @@
 //! `try`.
 
+use launcher::clock;
 use serde_json::json;
 
 use super::{
@@ -15,7 +16,7 @@ use crate::{
         edits,
     },
     pack::{changes, recognize::recognize},
-    session::{Attempt, AttemptKind, Lock, Session, clock},
+    session::{Attempt, AttemptKind, Lock, Session},
 };
 
 /// The seed of every try, so that two tries can be compared.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
+use launcher::{clock::Stopwatch, files};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -19,7 +20,7 @@ use crate::{
     export::{self, Clean, base, build, git},
     judge::CheckSpec,
     pack::{Change, Drill, changes, load, recognize::recognize},
-    session::{Lock, clock::Stopwatch, files},
+    session::Lock,
 };
 
 /// The first seed.

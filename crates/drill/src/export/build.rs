@@ -7,11 +7,12 @@ use std::{
 };
 
 use embedded_postgres::Server;
+use launcher::clock::Stopwatch;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use worktree::{Artifact, Cargo};
 
-use crate::{Result, session::clock::Stopwatch};
+use crate::Result;
 
 /// The arguments of cargo. The optimization level is in `.cargo/config.toml` of the exported tree, so that the user's own builds have it.
 const ARGUMENTS: [&str; 5] = ["build", "--release", "--offline", "--bin", "ridematch"];

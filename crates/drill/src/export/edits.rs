@@ -2,10 +2,12 @@
 
 use std::{fs, path::PathBuf};
 
+use launcher::{clock, files};
+
 use super::git::Repository;
 use crate::{
     Result,
-    session::{Paths, Session, clock, files},
+    session::{Paths, Session},
 };
 
 /// Returns the user's changes as a patch; empty if there are none.

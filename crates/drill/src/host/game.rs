@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use launcher::files;
 use serde::{Deserialize, Serialize};
 
 /// The most entries; a game day has some hundreds.
@@ -152,11 +153,7 @@ impl Game {
     /// # Errors
     /// The file cannot be read, or holds no game. It is left as it is.
     pub fn open(script: Script, key: String, file: PathBuf) -> io::Result<Self> {
-        let entries = match std::fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        let entries = files::read_json(&file)?.unwrap_or_default();
         Ok(Self { script, key, file, entries: Mutex::new(entries) })
     }
 
@@ -194,9 +191,7 @@ impl Game {
         if more.len() > ENTRIES_MAX {
             return Err(io::Error::other(format!("a game has at most {ENTRIES_MAX} entries")));
         }
-        let written = self.file.with_extension("new");
-        std::fs::write(&written, serde_json::to_vec_pretty(&more)?)?;
-        std::fs::rename(written, &self.file)?;
+        files::replace_json(&self.file, &more)?;
         *entries = more;
         Ok(())
     }

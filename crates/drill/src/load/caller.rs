@@ -9,12 +9,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::clock::Stopwatch;
 use super::context::Context;
 use super::model::Keys;
 use super::places::random;
 use super::recording::{ForeignRecord, RequestRecord};
 use launcher::BoxError;
+use launcher::clock::Stopwatch;
 
 /// How long a caller waits for a response.
 const RESPONSE_WITHIN: Duration = Duration::from_secs(5);

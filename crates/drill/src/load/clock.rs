@@ -1,29 +1,7 @@
-//! The machine's clock, for durations; the service's domain clock, as a client reads it.
-
-use std::time::Duration;
+//! The service's domain clock, as a client reads it.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::time::Instant;
-
-/// A running stopwatch.
-#[derive(Debug, Clone, Copy)]
-pub struct Stopwatch(Instant);
-
-impl Stopwatch {
-    /// Starts it.
-    pub fn start() -> Self {
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "the one place of this crate that reads the machine's clock for durations"
-        )]
-        Self(Instant::now())
-    }
-
-    /// The time since its start.
-    pub fn elapsed(self) -> Duration {
-        self.0.elapsed()
-    }
-}
+use launcher::clock::Stopwatch;
 
 /// The domain clock as of one reading.
 #[derive(Debug, Clone, Copy)]

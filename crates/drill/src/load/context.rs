@@ -10,9 +10,10 @@ use reqwest::Client;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::clock::{DomainClock, Stopwatch};
+use super::clock::DomainClock;
 use super::recording::{PositionCount, Recording};
 use launcher::BoxError;
+use launcher::clock::Stopwatch;
 
 /// The service that a load runs against.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use launcher::files;
 use serde::{Deserialize, Serialize};
 
 /// The most notes that are kept; the oldest go first.
@@ -34,11 +35,7 @@ impl Notebook {
     /// # Errors
     /// The file cannot be read, or is no notebook. It is left as it is.
     pub fn open(file: PathBuf) -> io::Result<Self> {
-        let notes = match std::fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        let notes = files::read_json(&file)?.unwrap_or_default();
         Ok(Self { file, notes: Mutex::new(notes) })
     }
 
@@ -57,9 +54,7 @@ impl Notebook {
         more.push(note);
         let surplus = more.len().saturating_sub(NOTES_MAX);
         more.drain(..surplus);
-        let written = self.file.with_extension("new");
-        std::fs::write(&written, serde_json::to_vec_pretty(&more)?)?;
-        std::fs::rename(written, &self.file)?;
+        files::replace_json(&self.file, &more)?;
         notes.clone_from(&more);
         Ok(more)
     }
@@ -77,10 +72,11 @@ mod tests {
     fn notes_survive_a_restart_and_the_oldest_go_first() {
         let folder = tempfile::tempdir().expect("a directory");
         let file = folder.path().join("notes.json");
-        let notebook = Notebook::open(file.clone()).expect("an empty one");
-        for at in 0..=NOTES_MAX {
-            notebook.add(note(u32::try_from(at).expect("few"))).expect("kept");
-        }
+        let at_s = |at: usize| u32::try_from(at).expect("few");
+        let full: Vec<Note> = (0..NOTES_MAX).map(|at| note(at_s(at))).collect();
+        files::replace_json(&file, &full).expect("written");
+        let notebook = Notebook::open(file.clone()).expect("the file");
+        notebook.add(note(at_s(NOTES_MAX))).expect("kept");
         let again = Notebook::open(file).expect("the file");
         assert_eq!(again.notes(), notebook.notes());
         assert_eq!((again.notes().len(), again.notes()[0].at_s), (NOTES_MAX, 1));
@@ -89,9 +85,14 @@ mod tests {
     #[test]
     fn failed_write_keeps_the_earlier_file() {
         let folder = tempfile::tempdir().expect("a directory");
-        let notebook = Notebook::open(folder.path().join("gone/notes.json")).expect("an empty one");
-        assert!(notebook.add(note(1)).is_err());
-        assert!(notebook.notes().is_empty());
+        let notebook = Notebook::open(folder.path().join("notes.json")).expect("an empty one");
+        notebook.add(note(1)).expect("kept");
+        // A folder in the place of the temporary file.
+        std::fs::create_dir(folder.path().join("notes.json.new")).expect("created");
+        assert!(notebook.add(note(2)).is_err());
+        assert_eq!(notebook.notes(), [note(1)]);
+        let again = Notebook::open(folder.path().join("notes.json")).expect("the file");
+        assert_eq!(again.notes(), [note(1)]);
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! What is kept in the user's data directory: the current drill, and the results of earlier ones.
 
-pub mod clock;
-pub mod files;
 pub mod lock;
 pub mod paths;
 pub mod scoreboard;

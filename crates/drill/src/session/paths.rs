@@ -1,9 +1,8 @@
 //! Where things are in the user's data directory.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
+
+use launcher::environment;
 
 use crate::Result;
 
@@ -23,14 +22,7 @@ impl Paths {
     ///
     /// None of the variables is set.
     pub fn of_user() -> Result<Self> {
-        let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        if let Some(folder) = variable(DIRECTORY_VARIABLE) {
-            return Ok(Self::at(std::path::absolute(folder)?));
-        }
-        let data = variable("XDG_DATA_HOME").filter(|path| path.is_absolute());
-        let data = data.or_else(|| variable("HOME").map(|home| home.join(".local/share")));
-        let data = data.ok_or("neither HOME nor XDG_DATA_HOME is set: there is no place for the drill's files")?;
-        Ok(Self::at(data.join("ridematch/drill")))
+        Ok(Self::at(environment::user_dir(DIRECTORY_VARIABLE, "drill")?))
     }
 
     /// The directory at this path.

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use launcher::files;
 use serde::{Deserialize, Serialize};
 
-use super::{Paths, Phase, Session, files};
+use super::{Paths, Phase, Session};
 use crate::{Result, pack::model::Topic};
 
 /// Ended drills, oldest first.
@@ -98,7 +99,7 @@ impl Scoreboard {
         let same = |other: &ScoreboardEntry| other.number == entry.number && other.started_at == entry.started_at;
         self.entries.retain(|other| !same(other));
         self.entries.push(entry);
-        files::replace_json(&paths.scoreboard(), &self)
+        Ok(files::replace_json(&paths.scoreboard(), &self)?)
     }
 
     /// Returns the best result of a drill.

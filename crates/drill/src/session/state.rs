@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
+use launcher::files;
 use serde::{Deserialize, Serialize};
 
-use super::{Paths, files};
+use super::Paths;
 use crate::Result;
 
 /// How far a start has come.
@@ -111,7 +112,7 @@ impl Session {
     ///
     /// The file can't be read.
     pub fn read(paths: &Paths) -> Result<Option<Self>> {
-        files::read_json(&paths.session())
+        Ok(files::read_json(&paths.session())?)
     }
 
     /// Reads the current drill, which must be started.
@@ -137,7 +138,7 @@ impl Session {
     ///
     /// The file can't be written.
     pub fn write(&self, paths: &Paths) -> Result<()> {
-        files::replace_json(&paths.session(), self)
+        Ok(files::replace_json(&paths.session(), self)?)
     }
 
     /// Whether it has ended.

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::load::clock::Stopwatch;
+use launcher::clock::Stopwatch;
+
 use crate::load::recording::EventRecord;
 
 /// Events with the time since the stack began. Clones share it.

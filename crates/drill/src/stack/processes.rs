@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use launcher::clock::Stopwatch;
 use launcher::{BoxError, Process, Proxy, Spec, Supervisor, Target};
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -18,7 +19,6 @@ use tokio::process::Command;
 use super::database::RunDatabase;
 use super::journal::StackJournal;
 use super::model::RunSpec;
-use crate::load::clock::Stopwatch;
 use crate::load::model::LoadEventKind;
 use crate::load::recording::EventRecord;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use launcher::BoxError;
+use launcher::clock::Stopwatch;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tokio::task::JoinSet;
@@ -17,7 +18,6 @@ use super::subscriber::Subscriber;
 use super::{prober, schedule};
 use crate::judge::suites;
 use crate::judge::{CheckSpec, measures};
-use crate::load::clock::Stopwatch;
 use crate::load::{Actors, Context, Target};
 
 /// How long the audit waits for work that is not settled.

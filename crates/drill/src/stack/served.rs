@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use launcher::BoxError;
+use launcher::clock::Stopwatch;
 
 use super::model::RunSpec;
 use super::serve::{ServeCommand, ServeReply, ServedState, read_json, write_json};
-use crate::load::clock::Stopwatch;
 use crate::observe::figures::Figures;
 
 /// How long a stack may take to serve. Bulk data is made once, which takes most of it.

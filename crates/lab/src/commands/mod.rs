@@ -46,21 +46,6 @@ pub async fn run(cli: Cli) -> Result<Output> {
     }
 }
 
-/// Ends when the user or the system asks this process to stop.
-pub async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hang_up)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hang_up.recv() => {}
-    }
-}
-
 /// Returns the checkout that this program was built in.
 fn checkout() -> PathBuf {
     // This package is in `crates/lab`.

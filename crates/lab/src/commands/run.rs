@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use embedded_postgres::Cluster;
+use launcher::{clock, files};
 use serde_json::{Value, json};
 
 use super::Output;
@@ -15,7 +16,7 @@ use crate::context::Context;
 use crate::document::ResultDocument;
 use crate::labs::{self, Lab};
 use crate::outcome::LabResult;
-use crate::{Result, clock, files, machine, numbers, postgres};
+use crate::{Result, machine, numbers, postgres};
 
 /// How often the prompt asks for a number.
 const PROMPTS_MAX: usize = 3;

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use super::{BetQuestion, Kind, Lab, matching};
 use crate::context::Context;
 use crate::geometry::{self, Place};
-use crate::outcome::{Answer, Column, LabResult, Measurements};
+use crate::outcome::{Column, LabResult, Measurements};
 use crate::plot::{Axis, Plot};
 use crate::{Result, numbers, random, statistics};
 
@@ -291,13 +291,7 @@ fn result(measured: Measurements) -> LabResult {
         figure(of((quiet, OF_BET.1), SAVED)),
         figure(of((quiet, OF_BET.1), ADDED))
     );
-    LabResult {
-        answer: Answer { value, unit: LAB.bet.unit.into(), text },
-        table,
-        records: Vec::new(),
-        conclusions,
-        plot,
-    }
+    LabResult { answer: LAB.bet.answer(value, text), table, records: Vec::new(), conclusions, plot }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use h3o::{CellIndex, LatLng, Resolution};
 use super::{BetQuestion, Kind, Lab};
 use crate::context::Context;
 use crate::geometry::{self, Place};
-use crate::outcome::{Answer, Column, LabResult, Measurements};
+use crate::outcome::{Column, LabResult, Measurements};
 use crate::plot::{Axis, Plot};
 use crate::{Result, numbers, statistics};
 
@@ -152,7 +152,7 @@ fn result(measured: Measurements) -> LabResult {
         figure(table.median(&label(Resolution::Seven), OUTSIDE)),
         figure(table.median(&label(Resolution::Nine), OUTSIDE))
     );
-    let answer = Answer { value: of(OUTSIDE), unit: LAB.bet.unit.into(), text };
+    let answer = LAB.bet.answer(of(OUTSIDE), text);
     LabResult { table, answer, records: Vec::new(), conclusions, plot }
 }
 

@@ -16,7 +16,7 @@ use std::pin::Pin;
 
 use crate::Result;
 use crate::context::Context;
-use crate::outcome::LabResult;
+use crate::outcome::{Answer, LabResult};
 
 /// A lab at work.
 pub type LabFuture<'a> = Pin<Box<dyn Future<Output = Result<LabResult>> + Send + 'a>>;
@@ -51,6 +51,13 @@ pub struct BetQuestion {
     pub ask: &'static str,
     /// The unit of the number.
     pub unit: &'static str,
+}
+
+impl BetQuestion {
+    /// Returns the answer to the question: the number, and in words what it is.
+    fn answer(&self, value: f64, text: String) -> Answer {
+        Answer { value, unit: self.unit.to_owned(), text }
+    }
 }
 
 /// Where the figures of a lab come from.

@@ -2,16 +2,16 @@
 
 use std::hint::black_box;
 
+use launcher::clock::Stopwatch;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rstar::RTree;
 use rstar::primitives::GeomWithData;
 
 use super::{BetQuestion, Kind, Lab};
-use crate::clock::Stopwatch;
 use crate::context::Context;
 use crate::geometry::{self, EARTH_RADIUS_M, Place};
-use crate::outcome::{Answer, Column, LabResult, Measurements, Table};
+use crate::outcome::{Column, LabResult, Measurements, Table};
 use crate::plot::{Axis, Plot};
 use crate::{Result, numbers, statistics};
 
@@ -227,13 +227,7 @@ fn result(measured: Measurements, sizes: &Sizes) -> LabResult {
         "Where the lines of scan and tree cross. With 1,000 positions and 100 searches a second: {}.",
         in_words(moving)
     );
-    LabResult {
-        answer: Answer { value: still.0, unit: LAB.bet.unit.into(), text },
-        table,
-        records: Vec::new(),
-        conclusions,
-        plot,
-    }
+    LabResult { answer: LAB.bet.answer(still.0, text), table, records: Vec::new(), conclusions, plot }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 
 use super::{BetQuestion, Kind, Lab};
 use crate::context::Context;
-use crate::outcome::{Answer, Column, LabResult, Measurements};
+use crate::outcome::{Column, LabResult, Measurements};
 use crate::plot::{Axis, Plot};
 use crate::{Result, numbers, random, statistics};
 
@@ -196,7 +196,7 @@ fn result(measured: Measurements) -> LabResult {
         figure(of(OF_BET, MATCH_S)),
         figure(of(1, MATCH_S))
     );
-    let answer = Answer { value: of(OF_BET, GONE), unit: LAB.bet.unit.into(), text };
+    let answer = LAB.bet.answer(of(OF_BET, GONE), text);
     LabResult { table, answer, records: Vec::new(), conclusions, plot }
 }
 

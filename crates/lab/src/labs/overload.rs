@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 
 use super::{BetQuestion, Kind, Lab};
 use crate::context::Context;
-use crate::outcome::{Answer, Column, LabResult, Measurements};
+use crate::outcome::{Column, LabResult, Measurements};
 use crate::plot::{Axis, Plot};
 use crate::{Result, numbers, random, statistics};
 
@@ -193,13 +193,7 @@ fn result(measured: Measurements) -> LabResult {
         of(Policy::Deadline, IN_TIME)
     );
     let value = table.median(Policy::Unbounded.name(), IN_TIME);
-    LabResult {
-        answer: Answer { value, unit: LAB.bet.unit.into(), text },
-        table,
-        records: Vec::new(),
-        conclusions,
-        plot,
-    }
+    LabResult { answer: LAB.bet.answer(value, text), table, records: Vec::new(), conclusions, plot }
 }
 
 #[cfg(test)]

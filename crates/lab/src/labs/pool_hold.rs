@@ -4,13 +4,13 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use launcher::clock::Stopwatch;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use tokio::task::JoinSet;
 
 use super::{BetQuestion, Kind, Lab};
-use crate::clock::Stopwatch;
 use crate::context::Context;
-use crate::outcome::{Answer, Column, LabResult, Measurements};
+use crate::outcome::{Column, LabResult, Measurements};
 use crate::plot::{Axis, Plot};
 use crate::{Result, numbers, random, statistics};
 
@@ -172,7 +172,7 @@ fn result(measured: Measurements, sizes: &Sizes) -> LabResult {
         "Where the measured p99 crosses 1 s, on a line between the holds beside it; in a simulated hour {}.",
         in_words(hour_ms)
     );
-    let answer = Answer { value: measured_ms.unwrap_or(longest), unit: LAB.bet.unit.into(), text };
+    let answer = LAB.bet.answer(measured_ms.unwrap_or(longest), text);
     LabResult { table, answer, records: Vec::new(), conclusions, plot }
 }
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use launcher::clock::{self, Stopwatch};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -13,10 +14,9 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::task::JoinSet;
 
 use super::{BetQuestion, Kind, Lab};
-use crate::clock::{self, Stopwatch};
 use crate::context::Context;
 use crate::geometry;
-use crate::outcome::{Answer, Column, LabResult, Measurements};
+use crate::outcome::{Column, LabResult, Measurements};
 use crate::plot::{Axis, Plot};
 use crate::{Result, numbers, postgres, random};
 
@@ -289,13 +289,7 @@ fn result(measured: Measurements) -> LabResult {
         figure(large),
         figure(memory)
     );
-    LabResult {
-        answer: Answer { value: row, unit: LAB.bet.unit.into(), text },
-        table,
-        records: Vec::new(),
-        conclusions,
-        plot,
-    }
+    LabResult { answer: LAB.bet.answer(row, text), table, records: Vec::new(), conclusions, plot }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 
 use super::{BetQuestion, Kind, Lab};
 use crate::context::Context;
-use crate::outcome::{Answer, Column, LabResult, Measurements};
+use crate::outcome::{Column, LabResult, Measurements};
 use crate::plot::{Axis, Plot};
 use crate::{Result, numbers, random};
 
@@ -240,13 +240,7 @@ fn result(measured: Measurements) -> LabResult {
         of(Policy::Budget, PEAK)
     );
     let value = table.median(Policy::Exponential.name(), PEAK);
-    LabResult {
-        answer: Answer { value, unit: LAB.bet.unit.into(), text },
-        table,
-        records: Vec::new(),
-        conclusions,
-        plot,
-    }
+    LabResult { answer: LAB.bet.answer(value, text), table, records: Vec::new(), conclusions, plot }
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use launcher::clock::Stopwatch;
 use sqlx::types::Uuid;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::sync::Notify;
 
 use super::fault::CATCHES_WITHIN;
 use crate::BoxError;
-use crate::clock::Stopwatch;
 use crate::stack::Stack;
 
 /// How long the transactions of other processes get to end after a service has stopped. One that is idle then is the service's.

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use launcher::clock::Stopwatch;
 use launcher::{Mode, Proxy};
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -16,7 +17,6 @@ use sqlx::{Connection, Executor, PgConnection};
 use tokio::task::JoinSet;
 
 use crate::BoxError;
-use crate::clock::Stopwatch;
 use crate::fault_log::FaultLog;
 use crate::lock;
 use crate::provider::Provider;

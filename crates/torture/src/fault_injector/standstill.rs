@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use launcher::clock::Stopwatch;
 use reqwest::Client;
 use serde_json::json;
 use sqlx::{Connection, Executor};
@@ -14,7 +15,6 @@ use super::fault::{FREEZE, HOLD_ROWS, LOSE_WAKES};
 use super::{FaultInjector, locks, lose_wakes};
 use crate::BoxError;
 use crate::actors::{Actor, Context, Role};
-use crate::clock::Stopwatch;
 
 /// Workers that run at least every second, whatever there is to do.
 const WORKERS: [&str; 9] = [

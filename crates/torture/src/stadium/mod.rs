@@ -11,12 +11,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use launcher::clock::Stopwatch;
 use serde_json::json;
 use sqlx::types::Uuid;
 
 use crate::BoxError;
 use crate::cli::Stadium;
-use crate::clock::Stopwatch;
 use crate::run::prepare;
 use report::StadiumReport;
 use requests::{Crowd, Requested};

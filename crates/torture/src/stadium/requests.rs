@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use launcher::clock::Stopwatch;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::types::Uuid;
@@ -13,7 +14,6 @@ use tokio::task::JoinSet;
 use super::LOOK_EVERY;
 use super::stack::StadiumStack;
 use crate::BoxError;
-use crate::clock::Stopwatch;
 use crate::ledger_check::uuid;
 
 /// Requests at the same time while something is prepared.

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use launcher::clock::Stopwatch;
 use launcher::{Proxy, Supervisor};
 use reqwest::Client;
 use serde_json::Value;
 
 use crate::BoxError;
-use crate::clock::Stopwatch;
 use crate::database::Database;
 use crate::provider::Provider;
 use crate::stack::{self, Options, PSP_SECRET_KEY};

@@ -67,7 +67,7 @@ fn failed_write_keeps_the_earlier_file() {
     let written = session();
     store.create(&written).expect("written");
     // A folder in the place of the temporary file.
-    std::fs::create_dir(folder.path().join(format!("{}.new", written.id))).expect("created");
+    std::fs::create_dir(folder.path().join(format!("{}.json.new", written.id))).expect("created");
     let error = store.change(&written.id, |session| session.setup.seed = 8).expect_err("in the way").to_string();
     assert!(error.starts_with("cannot write"), "{error}");
     assert_eq!(store.load(&written.id).expect("read"), written);

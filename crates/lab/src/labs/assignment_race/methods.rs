@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use launcher::clock::Stopwatch;
 use rand::RngExt;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::Notify;
 
-use crate::clock::Stopwatch;
 use crate::{Result, random};
 
 /// How long the lock's holder may take.

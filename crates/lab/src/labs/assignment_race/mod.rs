@@ -4,14 +4,14 @@ mod methods;
 
 use std::sync::Arc;
 
+use launcher::clock::Stopwatch;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use super::{BetQuestion, Kind, Lab};
-use crate::clock::Stopwatch;
 use crate::context::Context;
-use crate::outcome::{Answer, Column, LabResult, Measurements, Records};
+use crate::outcome::{Column, LabResult, Measurements, Records};
 use crate::plot::{Axis, Plot};
 use crate::{Result, numbers, postgres, statistics};
 use methods::{Method, Race};
@@ -163,7 +163,7 @@ fn result(measured: Measurements, records: Vec<Records>) -> LabResult {
         &table,
         &[DOUBLE],
     );
-    let answer = Answer { value, unit: LAB.bet.unit.into(), text };
+    let answer = LAB.bet.answer(value, text);
     LabResult { table, answer, records, conclusions, plot }
 }
 

@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::{BetQuestion, Kind, Lab};
 use crate::context::Context;
-use crate::outcome::{Answer, Column, LabResult, Measurements, Records};
+use crate::outcome::{Column, LabResult, Measurements, Records};
 use crate::plot::{Axis, Plot};
 use crate::{Result, numbers, postgres};
 use designs::{Design, Request};
@@ -214,7 +214,7 @@ fn result(measured: Measurements, records: Vec<Records>) -> LabResult {
         of(Design::AttemptFirst, WRONG)
     );
     let plot = Plot::bars("Points with wrong money, of 30", Axis::linear("points", "of 30"), &table, &[0, 1]);
-    LabResult { answer: Answer { value, unit: LAB.bet.unit.into(), text }, table, records, conclusions, plot }
+    LabResult { answer: LAB.bet.answer(value, text), table, records, conclusions, plot }
 }
 
 /// Pays a ride with one fault, and lets every recovery end.
