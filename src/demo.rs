@@ -34,6 +34,7 @@ pub async fn run(options: Demo, program: PathBuf) -> Result<ExitCode, BoxError> 
         data_dir: Some(data_dir),
         database_url: options.database_url,
         listen: Some(options.listen),
+        partner_listen: options.partner_listen,
         time_scale: options.time_scale,
         rate_limit: options.rate_limit,
         environment: Vec::new(),

@@ -38,6 +38,8 @@ pub struct Options {
     pub database_url: Option<String>,
     /// The address of the service; `None`: loopback with a free port.
     pub listen: Option<SocketAddr>,
+    /// The address for partners of a rehearsal; `None`: they use this machine.
+    pub partner_listen: Option<SocketAddr>,
     /// Domain seconds per real second.
     pub time_scale: u32,
     /// Requests per second allowed to one caller; `None`: enough for the city's drivers.
@@ -149,6 +151,7 @@ pub async fn launch(program: PathBuf, wanted: city::LaunchOptions) -> Result<cit
         data_dir: None,
         database_url: None,
         listen: None,
+        partner_listen: None,
         time_scale: wanted.time_scale,
         rate_limit: None,
         environment: environment.collect(),
@@ -245,5 +248,6 @@ fn environment(
         ("PSP_WEBHOOK_SECRET", PSP_WEBHOOK_SECRET.to_owned()),
     ];
     let labs = options.labs.iter().map(|path| ("RIDEMATCH_LAB_DIR", path.display().to_string()));
-    fixed.into_iter().chain(streets).chain(labs).chain(options.environment.iter().cloned()).collect()
+    let partners = options.partner_listen.iter().map(|address| ("RIDEMATCH_PARTNER_LISTEN", address.to_string()));
+    fixed.into_iter().chain(streets).chain(labs).chain(partners).chain(options.environment.iter().cloned()).collect()
 }

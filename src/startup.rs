@@ -179,8 +179,8 @@ pub fn start_with_sandbox(
         let audits = Audits::new(core.platform.clone(), core.auditor());
         let workers = (live.clone().run(), streets.clone().run(), audits.clone().run());
         let (streets, audits) = (web::Data::new(streets), web::Data::new(audits));
-        let rehearsal = Rehearsal::new(flags.rehearsal_dir.clone(), flags.lab_dir.clone());
-        let rehearsal = web::Data::new(rehearsal.map_err(Error::Bug)?);
+        let rehearsal = web::Data::new(Rehearsal::new(&flags).map_err(Error::Bug)?);
+        let partners = sandbox::routes::serve_partners(core.platform, &rehearsal)?;
         let sandbox = web::Data::new(Sandbox::new(config, flags, recorder, core.payments.clone(), live)?);
         Ok(Extension {
             policy,
@@ -191,7 +191,7 @@ pub fn start_with_sandbox(
                 app.app_data(rehearsal.clone());
                 sandbox::routes::configure(app);
             }),
-            worker: Some(Box::pin(async move { tokio::join!(workers.0, workers.1, workers.2).0 })),
+            worker: Some(Box::pin(async move { tokio::join!(workers.0, workers.1, workers.2, partners).0 })),
         })
     }))
 }

@@ -40,6 +40,9 @@ pub struct Demo {
     /// Address to listen on
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
+    /// Address at which the partner of a rehearsal on another machine reaches their page, and nothing else: 0.0.0.0:8090
+    #[arg(long, value_name = "ADDRESS")]
+    pub partner_listen: Option<SocketAddr>,
     /// Directory that keeps the data between runs; by default one in your home directory
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,

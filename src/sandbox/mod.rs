@@ -20,6 +20,7 @@ pub mod streets;
 pub mod supervisor;
 mod timeline;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::payments::PaymentsContext;
@@ -52,6 +53,10 @@ pub struct Flags {
     /// Directory of the results of `cargo lab`, which settle the bets of a rehearsal
     #[arg(long, env = "RIDEMATCH_LAB_DIR", value_name = "DIR")]
     pub lab_dir: Option<PathBuf>,
+
+    /// Address at which partners of a rehearsal on other machines reach their pages, and nothing else
+    #[arg(long, env = "RIDEMATCH_PARTNER_LISTEN", value_name = "ADDRESS")]
+    pub partner_listen: Option<SocketAddr>,
 
     /// A supervisor reads standard output, kills this process on request and starts it again
     #[arg(long, hide = true)]

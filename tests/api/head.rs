@@ -8,12 +8,14 @@ use reqwest::Method;
 use crate::harness::{Actor, ApiResponse, App, HERE, assigned, id, openapi_check, until};
 
 /// Pages that are not in the document. Their content does not change between two requests.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 16] = [
     "/",
     "/book",
     "/book/05-high-level-design",
     "/city",
     "/rehearse",
+    "/rehearse/partner/x",
+    "/rehearse/candidate/x",
     "/shell/shell.css",
     "/docs",
     "/docs/",

@@ -242,6 +242,7 @@ const PURE: &[&str] = &[
     "payments/provider/retry_budget.rs",
     "sandbox/rehearsal/check.rs",
     "sandbox/rehearsal/content.rs",
+    "sandbox/rehearsal/links.rs",
     "sandbox/rehearsal/marking.rs",
     "sandbox/rehearsal/marking/**",
     "sandbox/rehearsal/prompts.rs",
@@ -251,6 +252,7 @@ const PURE: &[&str] = &[
     "sandbox/rehearsal/session.rs",
     "sandbox/rehearsal/session/**",
     "sandbox/rehearsal/view.rs",
+    "sandbox/rehearsal/view/**",
     "trips/offer.rs",
 ];
 

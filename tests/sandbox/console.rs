@@ -8,7 +8,8 @@ use reqwest::Method;
 use serde_json::Value;
 
 /// An address of each kind of page of the console.
-const PAGES: [&str; 5] = ["/", "/city", "/rehearse", "/city/audit", "/city/trips/trip_01jd7zq8w3e9mvd1ab2c3d4e5f"];
+const PAGES: [&str; 6] =
+    ["/", "/city", "/rehearse", "/rehearse/partner/x", "/city/audit", "/city/trips/trip_01jd7zq8w3e9mvd1ab2c3d4e5f"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_and_files_are_served_with_policy_and_etag() {

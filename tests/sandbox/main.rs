@@ -9,5 +9,6 @@ mod console;
 mod console_feeds;
 mod controls;
 mod environment;
+mod pair;
 mod program;
 mod rehearsal;

@@ -1,5 +1,6 @@
 //! The rehearsal over HTTP: a session outlives its service, a damaged file loses nothing, and other sites are refused.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use reqwest::header::ORIGIN;
@@ -11,27 +12,41 @@ use serde_json::{Value, json};
 use crate::harness::{ApiResponse, App, free_address};
 
 /// A service with a directory for rehearsals, on the database of `app`.
-async fn serve(app: &App, folder: &Path) -> Running {
+pub async fn serve(app: &App, folder: &Path) -> Running {
+    serve_partners(app, folder, None).await
+}
+
+/// The same with an address for partners.
+pub async fn serve_partners(app: &App, folder: &Path, partner_listen: Option<SocketAddr>) -> Running {
     let config = Config { listen: free_address(), ..app.config.clone() };
     let flags = Flags {
         sandbox: true,
         rehearsal_dir: Some(folder.join("rehearsals")),
         lab_dir: Some(folder.join("lab")),
+        partner_listen,
         ..Flags::default()
     };
     startup::start_with_sandbox(&config, flags, SqlRecorder::default()).await.expect("the service starts")
 }
 
-fn url(service: &Running, path: &str) -> String {
+pub fn url(service: &Running, path: &str) -> String {
     format!("http://{}/rehearse/api{path}", service.address)
 }
 
-async fn get(app: &App, service: &Running, path: &str) -> ApiResponse {
+pub async fn get(app: &App, service: &Running, path: &str) -> ApiResponse {
     ApiResponse::of(app.http.get(url(service, path))).await
 }
 
-async fn post(app: &App, service: &Running, path: &str, body: &Value) -> ApiResponse {
+pub async fn post(app: &App, service: &Running, path: &str, body: &Value) -> ApiResponse {
     ApiResponse::of(app.http.post(url(service, path)).json(body)).await
+}
+
+/// Marks the canned answers of the session at `path`, which is `now`.
+pub async fn mark_canned(app: &App, service: &Running, path: &str, mut now: Value) {
+    while now["stage"] == "canned" {
+        let marks = json!({"do": "mark_canned", "id": now["canned"]["id"], "ticks": [], "passes": false});
+        now = post(app, service, path, &marks).await.expect(200);
+    }
 }
 
 /// Begins a session and returns its path.
@@ -67,10 +82,7 @@ async fn session_continues_in_another_process_and_ends_with_a_report() {
         }
         now = does(&service, json!({"do": "next"})).await;
     }
-    while now["stage"] == "canned" {
-        now =
-            does(&service, json!({"do": "mark_canned", "id": now["canned"]["id"], "ticks": [], "passes": false})).await;
-    }
+    mark_canned(&app, &service, &session, now).await;
     get(&app, &service, &format!("{session}/report")).await.expect_problem(409, "invalid_transition");
     let tick = json!({"observable": "scope-cut", "shown": "unprompted", "card": 0});
     does(&service, json!({"do": "mark", "ticks": [tick]})).await;

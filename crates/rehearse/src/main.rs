@@ -16,6 +16,9 @@ struct Cli {
     /// Address of the demo
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
+    /// Address at which a partner on another machine reaches their page, and nothing else: 0.0.0.0:8090
+    #[arg(long, value_name = "ADDRESS")]
+    partner_listen: Option<SocketAddr>,
     /// Print the address of the page, and open no browser
     #[arg(long)]
     no_open: bool,
@@ -51,6 +54,10 @@ async fn main() -> ExitCode {
 async fn run(cli: &Cli) -> Result<ExitCode, BoxError> {
     let page = format!("http://{}/rehearse", cli.listen);
     match look(&page).await? {
+        Found::Demo if cli.partner_listen.is_some() => {
+            let detail = "a demo runs already, and cannot open another address now: stop it first";
+            return Err(detail.into());
+        }
         Found::Demo => {
             println!("A demo runs already. The rehearsal: {page}");
             show(cli, &page);
@@ -62,7 +69,7 @@ async fn run(cli: &Cli) -> Result<ExitCode, BoxError> {
         }
         Found::Nothing => {}
     }
-    let mut demo = start(cli.listen)?;
+    let mut demo = start(cli)?;
     tokio::select! {
         end = demo.wait() => return Err(format!("the demo ended before it was ready ({})", end?).into()),
         ready = wait_for(&page) => ready?,
@@ -78,11 +85,14 @@ async fn run(cli: &Cli) -> Result<ExitCode, BoxError> {
 }
 
 /// Starts the demo by cargo, in the source tree, where the results of labs are.
-fn start(listen: SocketAddr) -> Result<Child, BoxError> {
+fn start(cli: &Cli) -> Result<Child, BoxError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut command = Command::new(cargo);
-    command.args(["run", "--release", "--quiet", "--bin", "ridematch", "--", "demo", "--listen", &listen.to_string()]);
+    let (mut command, listen) = (Command::new(cargo), cli.listen.to_string());
+    command.args(["run", "--release", "--quiet", "--bin", "ridematch", "--", "demo", "--listen", &listen]);
+    if let Some(address) = cli.partner_listen {
+        command.args(["--partner-listen", &address.to_string()]);
+    }
     // The banner has tokens and commands that a rehearsal does not need; what goes wrong is on standard error.
     command.current_dir(tree).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
     println!("Starting the demo. The first time this compiles the service.");

@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 
 use super::content::{CardKind, Content, is_for};
 use super::schedule::DIVE;
+use super::session::COMMUNICATION_MAX;
 
 /// The most observables.
 const OBSERVABLES_MAX: usize = 24;
+
+/// The most curveballs of a cut: a partner uses each with a digit.
+const CURVEBALLS_MAX: usize = 9;
 
 /// The least number of follow-ups.
 const QUESTIONS_MIN: usize = 60;
@@ -20,6 +24,7 @@ pub fn problems(content: &Content) -> Vec<String> {
         times(content),
         counts(content),
         orphans(content),
+        partner(content),
     ];
     found.concat()
 }
@@ -180,7 +185,8 @@ fn counts(content: &Content) -> Vec<String> {
         let has = |cuts: &[String]| is_for(cuts, &cut.id);
         expect(cut.estimates.len() == 3, format!("cut `{}` must ask three numbers", cut.id));
         expect(content.constraints.iter().any(|one| has(&one.cuts)), format!("cut `{}` has no constraint", cut.id));
-        expect(content.curveballs.iter().any(|one| has(&one.cuts)), format!("cut `{}` has no curveball", cut.id));
+        let curveballs = content.curveballs.iter().filter(|one| has(&one.cuts)).count();
+        expect((1..=CURVEBALLS_MAX).contains(&curveballs), format!("cut `{}` has {curveballs} curveballs", cut.id));
     }
     let days: Vec<_> = content.plan.iter().map(|day| day.day).collect();
     expect(days == (1..=14).collect::<Vec<_>>(), format!("the plan has the days {days:?}"));
@@ -203,4 +209,18 @@ fn orphans(content: &Content) -> Vec<String> {
         .filter(is_orphan)
         .map(|question| format!("no session asks question `{}`", question.id))
         .collect()
+}
+
+/// What a partner reads: silences in order, and the points of communication.
+fn partner(content: &Content) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut expect = |holds: bool, what: &str| found.extend((!holds).then(|| what.to_owned()));
+    let partner = &content.partner;
+    let seconds: Vec<_> = partner.silence.iter().map(|silence| silence.after_s).collect();
+    expect(seconds.first() == Some(&0), "the silences of a partner must begin at 0 s");
+    expect(seconds.is_sorted_by(|a, b| a < b), "the silences of a partner must be in order");
+    let points: Vec<_> = partner.communication.iter().map(|level| level.points).collect();
+    expect(points == (1..=COMMUNICATION_MAX).collect::<Vec<_>>(), "communication must have the points 1 to 4");
+    expect(!partner.briefing.is_empty(), "a partner has nothing to read before the clock starts");
+    found
 }

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 pub use items::{
-    Bet, Canned, Constraint, Curveball, Day, Dimension, Estimate, Gate, MarkingFile, Observable, Question, Rule, Weight,
+    Bet, Canned, Communication, Constraint, Curveball, Day, Dimension, Estimate, Gate, MarkingFile, Observable,
+    PartnerFile, Question, Rule, Silence, Weight,
 };
 pub use session_file::{CardKind, Cut, Dive, Level, Phase, SessionFile};
 
@@ -38,6 +39,8 @@ pub struct Content {
     pub plan: Vec<Day>,
     /// The numbers that are asked.
     pub estimates: Vec<Estimate>,
+    /// What a partner reads.
+    pub partner: PartnerFile,
 }
 
 macro_rules! embedded {
@@ -74,6 +77,7 @@ impl Content {
             bets: parse_list(embedded!("bets.toml"))?,
             plan: parse_list(embedded!("plan.toml"))?,
             estimates: parse_list(embedded!("estimates.toml"))?,
+            partner: parse(embedded!("partner.toml"))?,
         })
     }
 
@@ -105,6 +109,11 @@ impl Content {
     /// The estimate with this id.
     pub fn estimate(&self, id: &str) -> Option<&Estimate> {
         self.estimates.iter().find(|estimate| estimate.id == id)
+    }
+
+    /// The curveball with this id.
+    pub fn curveball(&self, id: &str) -> Option<&Curveball> {
+        self.curveballs.iter().find(|ball| ball.id == id)
     }
 
     /// The canned answer with this id.

@@ -1,5 +1,6 @@
 //! What a session is worth: numbers, rules and bets by the machine, observables by the candidate with evidence, gates. Pure.
 
+mod gap;
 mod observables;
 mod score;
 
@@ -9,7 +10,8 @@ use super::content::{Bet, CardKind, Content, Estimate, Rule, is_for};
 use super::labs::LabResult;
 use super::session::{PlacedBet, Session};
 
-pub use observables::{ObservableMark, ObservableState, check_tick, clock, expected};
+pub use gap::{DimensionGap, Gap, ObservableGap, gap};
+pub use observables::{ObservableMark, ObservableState, check_tick, clock, expected, probed_at};
 pub use score::{CannedMark, DimensionScore, GateMark, GateState};
 
 /// A number beyond its range by at most this factor is near.

@@ -1,4 +1,4 @@
-//! The files of the rehearsal's page, embedded in the program.
+//! The files of the rehearsal's pages, embedded in the program.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -22,15 +22,23 @@ macro_rules! files {
 }
 
 files! {
+    "partner.html" "text/html; charset=utf-8"
     "rehearsal.html" "text/html; charset=utf-8"
     "rehearsal.css" "text/css; charset=utf-8"
+    "partner.js" "text/javascript; charset=utf-8"
+    "partner_interview.js" "text/javascript; charset=utf-8"
+    "partner_marking.js" "text/javascript; charset=utf-8"
     "rehearsal.js" "text/javascript; charset=utf-8"
     "rehearsal_cards.js" "text/javascript; charset=utf-8"
+    "rehearsal_connection.js" "text/javascript; charset=utf-8"
     "rehearsal_interview.js" "text/javascript; charset=utf-8"
     "rehearsal_marking.js" "text/javascript; charset=utf-8"
+    "rehearsal_marks.js" "text/javascript; charset=utf-8"
+    "rehearsal_pair.js" "text/javascript; charset=utf-8"
     "rehearsal_recording.js" "text/javascript; charset=utf-8"
     "rehearsal_report.js" "text/javascript; charset=utf-8"
     "rehearsal_start.js" "text/javascript; charset=utf-8"
+    "rehearsal_texts.js" "text/javascript; charset=utf-8"
 }
 
 impl PageFile {

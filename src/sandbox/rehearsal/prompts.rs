@@ -7,6 +7,8 @@ use super::session::Session;
 /// The most follow-ups of a phase.
 pub const PROMPTS_MAX: usize = 6;
 
+const NO_MORE: &str = "There are no more follow-ups in this phase. Go on.";
+
 /// How well a question fits what was written. Less is asked earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
@@ -25,20 +27,27 @@ enum Fit {
 /// # Errors
 /// Why there is none.
 pub fn next<'a>(content: &'a Content, session: &Session, phase: usize) -> Result<&'a Question, &'static str> {
+    upcoming(content, session, phase)?.into_iter().next().ok_or(NO_MORE)
+}
+
+/// Returns the follow-ups of a phase that were not asked, best first.
+///
+/// # Errors
+/// Why there is none.
+pub fn upcoming<'a>(content: &'a Content, session: &Session, phase: usize) -> Result<Vec<&'a Question>, &'static str> {
     let planned = session.phases.get(phase).ok_or("There is no such phase.")?;
     if !session.cards_are_locked(phase) {
         return Err("Lock the cards of this phase first: a follow-up may give an answer away.");
     }
     if session.prompts.iter().filter(|asked| asked.phase == phase).count() >= PROMPTS_MAX {
-        return Err("There are no more follow-ups in this phase. Go on.");
+        return Err(NO_MORE);
     }
     let written = written(session);
     let seed = session.setup.seed;
     let asked = |question: &Question| session.prompts.iter().any(|asked| asked.question == question.id);
-    let fitting = askable(content, session, planned).filter(|question| !asked(question));
-    fitting
-        .min_by_key(|question| (fit(question, &written), order_of(seed, &question.id)))
-        .ok_or("There are no more follow-ups in this phase. Go on.")
+    let mut fitting: Vec<_> = askable(content, session, planned).filter(|question| !asked(question)).collect();
+    fitting.sort_by_key(|question| (fit(question, &written), order_of(seed, &question.id)));
+    if fitting.is_empty() { Err(NO_MORE) } else { Ok(fitting) }
 }
 
 /// The questions that can be asked in a phase of a session.

@@ -1,32 +1,36 @@
-//! The report of a session: one page of Markdown that is kept. Pure.
+//! The report of a session: one page of Markdown that is kept. The page of the session has what does not fit. Pure.
 
 mod advice;
+mod one_page;
 mod sections;
 
 use super::content::Content;
-use super::marking::{GateState, Marks};
+use super::marking::{GateState, Marks, gap};
 use super::session::Session;
 use super::store::Summary;
 
 pub use advice::{Advice, advice};
+pub use one_page::{WORDS_MAX, words};
 
-/// Writes the report. `earlier` are the finished sessions before this one, oldest first.
+/// Writes the report. `earlier` are the finished sessions of the same candidate before this one, oldest first.
 pub fn report(content: &Content, session: &Session, marks: &Marks, earlier: &[Summary]) -> String {
     let this = &Summary::of(content, session, Some(marks.percent));
-    let parts = [
-        head(content, session, marks),
+    let gap = gap(content, session, marks);
+    let head = head(content, session, marks);
+    let mut sections = [
         sections::advice(&advice(content, session, marks)),
-        sections::dimensions(marks),
+        sections::partner(gap.as_ref(), marks),
         sections::timeline(session),
-        sections::numbers(marks),
-        sections::bets(marks),
-        sections::follow_ups(content, session),
+        sections::dimensions(marks, gap.as_ref()),
+        sections::missed_probes(content, session, marks),
+        sections::calibration(marks),
         sections::evidence(marks),
-        sections::bias(marks),
-        sections::curveball(content, session),
+        sections::curveballs(content, session),
         sections::trend(this, earlier),
     ];
-    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+    one_page::fit(&head, &mut sections);
+    let parts = [head].into_iter().chain(sections.iter().map(one_page::Section::text));
+    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 fn head(content: &Content, session: &Session, marks: &Marks) -> String {
@@ -56,8 +60,8 @@ fn head(content: &Content, session: &Session, marks: &Marks) -> String {
     for gate in &marks.gates {
         let line = match gate.state {
             GateState::Passed => format!("{}: shown.", gate.title),
-            GateState::NotShown => format!("{}: **not shown**. Nothing that you marked proves it.", gate.title),
-            GateState::Failed => format!("{}: **failed**. {}", gate.title, gate.says),
+            GateState::NotShown => format!("{}: **not shown**.", gate.title),
+            GateState::Failed => format!("{}: **failed**.", gate.title),
         };
         lines.push(format!("- {line}"));
     }

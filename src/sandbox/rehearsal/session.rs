@@ -1,6 +1,7 @@
 //! A session: what the candidate does, in which order, against the clock. Pure: the time is an argument.
 
 mod execute;
+mod pair;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,10 @@ use super::content::CardKind;
 use super::schedule::{Drawn, PlannedPhase, Setup};
 
 pub use execute::{FIELD_CHARS_MAX, INTERRUPTION_S, Refused};
+pub use pair::{
+    COMMUNICATION_MAX, FreshSession, LinkKeys, NOTE_CHARS_MAX, Pair, PartnerCommand, PartnerStage, THROWN_MAX, Thrown,
+    curveballs,
+};
 
 /// The version of the file's format.
 pub const FORMAT: u32 = 1;
@@ -28,6 +33,8 @@ pub enum Stage {
     Canned,
     /// Marking one's own.
     Marking,
+    /// The marks are handed in, and those of the partner are not.
+    Waiting,
     /// The report is there.
     Done,
 }
@@ -151,6 +158,9 @@ pub struct Session {
     pub canned: Vec<CannedMarks>,
     /// The candidate's own marks.
     pub ticks: Vec<Tick>,
+    /// The partner, in a session for two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pair: Option<Pair>,
 }
 
 /// What the page can ask for.
@@ -191,6 +201,8 @@ pub enum SessionCommand {
         /// All marks.
         ticks: Vec<Tick>,
     },
-    /// End the marking.
+    /// End the marking. With a partner: hand in the marks.
     Finish,
+    /// Do not wait for the partner's marks.
+    FinishAlone,
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::platform::clock::MachineTime;
 
 use super::content::Content;
+use super::links::{Role, path_of};
 use super::session::{FORMAT, Session, Stage};
 
 /// The ending of a file that is kept aside.
@@ -55,6 +56,10 @@ pub struct Summary {
     pub stage: Stage,
     /// The points of a finished session.
     pub percent: Option<u32>,
+    /// Whether the candidate came by a link: the user of this machine is the partner.
+    pub is_guest: bool,
+    /// The page of the user of this machine.
+    pub path: String,
 }
 
 impl Summary {
@@ -69,6 +74,11 @@ impl Summary {
             minutes: setup.minutes,
             stage: session.stage,
             percent,
+            is_guest: session.is_of_guest(),
+            path: match session.pair.as_ref().filter(|pair| pair.is_guest) {
+                Some(pair) => path_of(Role::Partner, &session.id, &pair.keys),
+                None => format!("/rehearse/sessions/{}", session.id),
+            },
         }
     }
 }
@@ -135,6 +145,15 @@ impl Store {
     pub fn create(&self, session: &Session) -> Result<(), StoreError> {
         let _held = self.hold();
         self.write(session)
+    }
+
+    /// Writes a new session, unless it is there.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn create_if_missing(&self, session: &Session) -> Result<(), StoreError> {
+        let _held = self.hold();
+        if self.path(&session.id).exists() { Ok(()) } else { self.write(session) }
     }
 
     /// Reads a session, changes it, and writes it. Changes of one store run one after the other.

@@ -1,7 +1,8 @@
-//! Tests of the content, the session, the marking, the report and the store.
+//! Tests of the content, the session, the partner, the marking, the report and the store.
 
 mod content_tests;
 mod marking_tests;
+mod pair_tests;
 mod report_tests;
 mod session_tests;
 mod store_tests;
@@ -12,7 +13,7 @@ use chrono::{DateTime, TimeDelta};
 
 use super::content::{CardKind, Content};
 use super::schedule::Setup;
-use super::session::{Session, SessionCommand, Stage};
+use super::session::{LinkKeys, Pair, PartnerCommand, Refused, Session, SessionCommand, Stage};
 use crate::platform::clock::MachineTime;
 
 fn content() -> Content {
@@ -47,7 +48,36 @@ impl Candidate {
         candidate
     }
 
-    fn tries(&mut self, command: SessionCommand) -> Result<(), super::session::Refused> {
+    /// A session for two whose clock runs.
+    fn with_partner(setup: Setup) -> Self {
+        let mut candidate = Self::new(content(), setup);
+        let keys = LinkKeys { partner: "p".repeat(32), candidate: "c".repeat(32) };
+        candidate.session.pair = Some(Pair::new(keys, false));
+        candidate.does(SessionCommand::Start);
+        candidate
+    }
+
+    /// The partner does something, two seconds later.
+    fn partner_tries(&mut self, command: PartnerCommand) -> Result<(), Refused> {
+        self.now = self.now + TimeDelta::seconds(2);
+        self.session.execute_partner(&self.content, command, self.now)
+    }
+
+    #[track_caller]
+    fn partner_does(&mut self, command: PartnerCommand) {
+        self.partner_tries(command).expect("accepted");
+    }
+
+    #[track_caller]
+    fn partner_is_refused(&mut self, command: PartnerCommand) -> Refused {
+        self.partner_tries(command).expect_err("refused")
+    }
+
+    fn pair(&self) -> &Pair {
+        self.session.pair.as_ref().expect("a partner")
+    }
+
+    fn tries(&mut self, command: SessionCommand) -> Result<(), Refused> {
         self.now = self.now + TimeDelta::seconds(10);
         self.session.execute(&self.content, command, self.now)
     }
@@ -58,7 +88,7 @@ impl Candidate {
     }
 
     #[track_caller]
-    fn is_refused(&mut self, command: SessionCommand) -> super::session::Refused {
+    fn is_refused(&mut self, command: SessionCommand) -> Refused {
         self.tries(command).expect_err("refused")
     }
 

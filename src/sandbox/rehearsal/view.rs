@@ -1,16 +1,20 @@
 //! What the page shows of a session: nothing before its time. No question before its cards are locked, no answer before the
 //! interview is over, no observable before the marking, no result before its bet. Pure.
 
+mod partner;
+
 use serde_json::{Value, json};
 
-use super::content::{CardKind, Content};
+use super::content::{CardKind, Content, Curveball, Observable};
 use super::labs::LabResult;
-use super::marking::{Marks, expected, mark};
+use super::marking::{Marks, expected, gap, mark};
 use super::prompts;
 use super::report::advice;
 use super::schedule::PlannedPhase;
-use super::session::{INTERRUPTION_S, Session, Stage};
+use super::session::{INTERRUPTION_S, Session, Stage, Tick};
 use super::store::Summary;
+
+pub use partner::{Companion, partner_of, partner_view};
 
 /// What the start page shows: what can be chosen, and the plan.
 pub fn choices(content: &Content) -> Value {
@@ -52,17 +56,25 @@ pub fn view(content: &Content, session: &Session, results: &[LabResult]) -> Valu
         "constraint": constraint.map(|one| json!({"title": one.title, "text": one.text})),
         "given": content.session.given,
         "phases": session.phases.iter().enumerate().map(|(index, phase)| phase_line(session, index, phase)).collect::<Vec<_>>(),
-        "cards": session.cards.iter().enumerate().map(|(index, card)| json!({
-            "number": index, "kind": card.kind, "phase": card.phase, "fields": card.fields,
-            "begun_s": card.begun_s, "locked_s": card.locked_s,
-        })).collect::<Vec<_>>(),
+        "cards": cards(session),
         "prompts": session.prompts.iter().map(|asked| prompt(content, asked, is_over)).collect::<Vec<_>>(),
         "bets": session.bets,
         "now": session.current().map(|phase| now(content, session, phase)),
         "canned": (session.stage == Stage::Canned).then(|| next_canned(content, session)),
-        "marking": (session.stage == Stage::Marking).then(|| marking(content, session)),
+        "marking": (session.stage == Stage::Marking).then(|| marking(content, session, &session.ticks)),
         "result": (session.stage == Stage::Done).then(|| result(content, session, &mark(content, session, results))),
     })
+}
+
+fn cards(session: &Session) -> Vec<Value> {
+    let cards = session.cards.iter().enumerate();
+    let cards = cards.map(|(index, card)| {
+        json!({
+            "number": index, "kind": card.kind, "phase": card.phase, "fields": card.fields,
+            "begun_s": card.begun_s, "locked_s": card.locked_s,
+        })
+    });
+    cards.collect()
 }
 
 fn phase_line(session: &Session, index: usize, phase: &PlannedPhase) -> Value {
@@ -91,8 +103,7 @@ fn now(content: &Content, session: &Session, index: usize) -> Value {
     let bet = phase.bet.as_deref().and_then(|lab| content.bet(lab));
     let estimates = content.cut(&session.setup.cut).map(|cut| cut.estimates.as_slice()).unwrap_or_default();
     let numbers = estimates.iter().filter_map(|id| content.estimate(id));
-    let asks_prediction = phase.cards.contains(&CardKind::Prediction);
-    let ball = content.curveballs.iter().find(|ball| asks_prediction && ball.id == session.drawn.curveball);
+    let ball = curveball(content, session, phase);
     json!({
         "phase": index,
         "title": phase.title,
@@ -114,6 +125,11 @@ fn now(content: &Content, session: &Session, index: usize) -> Value {
     })
 }
 
+/// The curveball of a phase that asks for a prediction.
+fn curveball<'a>(content: &'a Content, session: &Session, phase: &PlannedPhase) -> Option<&'a Curveball> {
+    content.curveball(&session.drawn.curveball).filter(|_| phase.cards.contains(&CardKind::Prediction))
+}
+
 /// The next canned answer to mark. Which marks are right is shown in the report.
 fn next_canned(content: &Content, session: &Session) -> Value {
     let next = content.canned.iter().find(|answer| session.canned.iter().all(|own| own.id != answer.id));
@@ -127,13 +143,17 @@ fn next_canned(content: &Content, session: &Session) -> Value {
     })))
 }
 
-/// The observables to tick, in the order of the phases; which are falsehoods is not said.
-fn marking(content: &Content, session: &Session) -> Value {
-    let of_session: Vec<_> = expected(content, session).collect();
+/// The observables of a session in the order of the phases.
+fn in_order<'a>(content: &'a Content, session: &Session) -> Vec<&'a Observable> {
     let phase_at = |id: &str| content.session.phase.iter().position(|phase| phase.id == id);
-    let mut sorted = of_session;
+    let mut sorted: Vec<_> = expected(content, session).collect();
     sorted.sort_by_key(|one| (phase_at(&one.phase), super::schedule::order_of(session.setup.seed, &one.id)));
-    let lines = sorted.into_iter().map(|one| {
+    sorted
+}
+
+/// The observables to tick; which are falsehoods is not said.
+fn marking(content: &Content, session: &Session, ticks: &[Tick]) -> Value {
+    let lines = in_order(content, session).into_iter().map(|one| {
         let probe = content.question(&one.probe);
         let asked = session.prompts.iter().find(|asked| asked.question == one.probe);
         let phase = content.session.phase.iter().find(|phase| phase.id == one.phase);
@@ -142,13 +162,16 @@ fn marking(content: &Content, session: &Session) -> Value {
             "probe": probe.map(|question| &question.prompt), "probed_s": asked.map(|asked| asked.asked_s),
         })
     });
-    json!({"observables": lines.collect::<Vec<_>>(), "ticks": session.ticks})
+    json!({"observables": lines.collect::<Vec<_>>(), "ticks": ticks})
 }
 
 fn result(content: &Content, session: &Session, marks: &Marks) -> Value {
-    let ball = content.curveballs.iter().find(|ball| ball.id == session.drawn.curveball);
+    let ball = content.curveball(&session.drawn.curveball);
     let constraint = content.constraints.iter().find(|one| one.id == session.drawn.constraint);
-    json!({"marks": marks, "advice": advice(content, session, marks), "curveball": ball, "constraint": constraint})
+    json!({
+        "marks": marks, "advice": advice(content, session, marks), "gap": gap(content, session, marks),
+        "curveball": ball, "constraint": constraint,
+    })
 }
 
 /// What a list says of a session.

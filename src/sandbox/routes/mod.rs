@@ -23,6 +23,8 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{ResponseError, web};
 use utoipa::OpenApi;
 
+pub use rehearsal::serve_partners;
+
 use crate::platform::http::Problem;
 use crate::platform::http::origin_check::{check_host, check_origin};
 

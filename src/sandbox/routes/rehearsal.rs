@@ -1,23 +1,30 @@
 //! The rehearsal at `/rehearse`: the page, its files, and the sessions as JSON. The OpenAPI document leaves them out.
 
+mod by_link;
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::guard;
+use crate::platform::Platform;
+use crate::platform::clock::MachineTime;
 use crate::platform::error::{Code, Error, Refusal, Result};
 use crate::platform::http::shell::{self, Shell};
 use crate::platform::http::{HttpResult, Public, Request};
 use crate::sandbox::rehearsal::labs::LabResult;
+use crate::sandbox::rehearsal::links::{KEY_BYTES, Link, Role, path_of};
 use crate::sandbox::rehearsal::marking::mark;
 use crate::sandbox::rehearsal::page::PageFile;
 use crate::sandbox::rehearsal::report::report;
 use crate::sandbox::rehearsal::schedule::{Setup, check_setup};
-use crate::sandbox::rehearsal::session::{Refused, Session, SessionCommand, Stage};
+use crate::sandbox::rehearsal::session::{FreshSession, LinkKeys, Pair, Refused, Session, SessionCommand, Stage};
 use crate::sandbox::rehearsal::store::{Store, StoreError};
-use crate::sandbox::rehearsal::view::{choices, summary, view};
+use crate::sandbox::rehearsal::view::{Companion, choices, partner_of, summary, view};
 use crate::sandbox::rehearsal::{Content, Rehearsal};
+
+pub use by_link::serve_partners;
 
 /// The path of the page.
 const PAGE: &str = "/rehearse";
@@ -30,18 +37,24 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/choices").route(get().to(show_choices)))
         .service(web::resource("/sessions").route(get().to(list)).route(post().to(create)))
         .service(web::resource("/sessions/{id}").route(get().to(show)).route(post().to(execute)))
-        .service(web::resource("/sessions/{id}/report").route(get().to(show_report)));
+        .service(web::resource("/sessions/{id}/report").route(get().to(show_report)))
+        .service(web::resource("/sessions/{id}/swap").route(post().to(swap)));
     config
+        // Before the scope, whose prefix their addresses have.
+        .configure(by_link::configure)
         .service(api)
         .service(web::resource("/rehearse").route(get().to(page)))
-        .service(web::resource("/rehearse/sessions/{id}").route(get().to(page)))
-        .service(web::resource("/rehearse/files/{file}").route(get().to(file)));
+        .service(web::resource("/rehearse/sessions/{id}").route(get().to(page)));
 }
 
 /// The page is the same for each session: its script reads the address.
 async fn page(http: HttpRequest) -> HttpResult {
-    let file = PageFile::named("rehearsal.html").ok_or_else(|| Refusal::not_found("page"))?;
-    Ok(shell::send(&http, file.media_type, Shell::of(&http).render(&file.content(), PAGE).into_bytes()))
+    page_named(&http, "rehearsal.html", Shell::of(&http))
+}
+
+fn page_named(http: &HttpRequest, name: &str, shell: Shell) -> HttpResult {
+    let file = PageFile::named(name).ok_or_else(|| Refusal::not_found("page"))?;
+    Ok(shell::send(http, file.media_type, shell.render(&file.content(), PAGE).into_bytes()))
 }
 
 async fn file(http: HttpRequest) -> HttpResult {
@@ -72,62 +85,126 @@ struct NewSession {
     level: String,
     seed: Option<u32>,
     speed: Option<u32>,
+    /// Whether another person asks and marks.
+    #[serde(default)]
+    partner: bool,
+}
+
+/// What is random in a new session.
+fn draw_session(platform: &Platform, created_at: MachineTime) -> FreshSession {
+    let random = platform.random.uuid(created_at).simple().to_string();
+    let ending = &random[random.len() - 6..];
+    let key = || hex::encode(&platform.random.secret()[..KEY_BYTES]);
+    FreshSession {
+        id: format!("{}-{ending}", created_at.utc().format("%Y%m%d-%H%M%S")),
+        keys: LinkKeys { partner: key(), candidate: key() },
+        // A seed of seven digits can be written down, and given again.
+        seed: u64::from(u32::from_str_radix(ending, 16).unwrap_or_default() % 10_000_000),
+        created_at,
+    }
 }
 
 async fn create(request: Request<Public>, rehearsal: web::Data<Rehearsal>) -> HttpResult {
-    let NewSession { cut, minutes, level, seed, speed } = request.json()?;
+    let NewSession { cut, minutes, level, seed, speed, partner } = request.json()?;
     let now = request.platform.clock.machine();
-    let random = request.platform.random.uuid(now).simple().to_string();
-    let ending = &random[random.len() - 6..];
-    // A seed of seven digits can be written down, and given again.
-    let drawn = u32::from_str_radix(ending, 16).unwrap_or_default() % 10_000_000;
-    let seed = seed.unwrap_or(drawn);
-    let setup = Setup { cut, minutes, level, seed: u64::from(seed), speed: speed.unwrap_or(1) };
+    let drawn = draw_session(&request.platform, now);
+    let seed = seed.map_or(drawn.seed, u64::from);
+    let setup = Setup { cut, minutes, level, seed, speed: speed.unwrap_or(1) };
     check_setup(&rehearsal.content, &setup).map_err(|(field, detail)| invalid(field, &detail))?;
-    let id = format!("{}-{ending}", now.utc().format("%Y%m%d-%H%M%S"));
     let made = on_disk(&rehearsal, move |rehearsal, store| {
-        let session = Session::new(&rehearsal.content, id, setup, now);
+        let pair = partner.then(|| Pair::new(drawn.keys, false));
+        let session = Session { pair, ..Session::new(&rehearsal.content, drawn.id, setup, now) };
         store.create(&session).map_err(refusal)?;
-        Ok(view(&rehearsal.content, &session, &[]))
+        Ok(candidate_view(rehearsal, &session, now))
     });
     Ok(HttpResponse::Created().json(made.await?))
 }
 
+/// Who asks for a session.
+#[derive(Debug)]
+enum Access {
+    /// The user of this machine, by the session's id.
+    Owner(String),
+    /// By a link.
+    Link(Link),
+}
+
+impl Access {
+    fn session(&self) -> &str {
+        match self {
+            Self::Owner(id) => id,
+            Self::Link(link) => link.session(),
+        }
+    }
+}
+
+/// Reads a session that the caller may see. A wrong link and a session that does not exist are the same.
+fn admitted(store: &Store, access: &Access) -> Result<Session> {
+    match (access, store.load(access.session())) {
+        (Access::Owner(_), loaded) => loaded.map_err(refusal),
+        (Access::Link(link), Ok(session)) if link.opens(&session) => Ok(session),
+        (Access::Link(_), Err(error @ StoreError::Disk { .. })) => Err(refusal(error)),
+        (Access::Link(_), _) => Err(unknown_link()),
+    }
+}
+
+fn unknown_link() -> Error {
+    let detail = "This link names no session. Ask for it again: each session has links of its own.";
+    Refusal::new(Code::NotFound, detail).field("token", "names no session").into()
+}
+
+fn owner(request: &Request<Public>) -> Access {
+    Access::Owner(request.http.match_info().query("id").to_owned())
+}
+
 async fn show(request: Request<Public>, rehearsal: web::Data<Rehearsal>) -> HttpResult {
-    let id = request.http.match_info().query("id").to_owned();
-    let shown = on_disk(&rehearsal, move |rehearsal, store| {
-        let session = store.load(&id).map_err(refusal)?;
-        Ok(view(&rehearsal.content, &session, &results(rehearsal, &session)))
+    show_to_candidate(&request, &rehearsal, owner(&request)).await
+}
+
+async fn execute(request: Request<Public>, rehearsal: web::Data<Rehearsal>) -> HttpResult {
+    execute_as_candidate(&request, &rehearsal, owner(&request)).await
+}
+
+async fn show_report(request: Request<Public>, rehearsal: web::Data<Rehearsal>) -> HttpResult {
+    report_to_candidate(&rehearsal, owner(&request)).await
+}
+
+async fn swap(request: Request<Public>, rehearsal: web::Data<Rehearsal>) -> HttpResult {
+    swap_roles(&request, &rehearsal, owner(&request), Role::Partner).await
+}
+
+async fn show_to_candidate(request: &Request<Public>, rehearsal: &Rehearsal, access: Access) -> HttpResult {
+    let now = request.platform.clock.machine();
+    let shown = on_disk(rehearsal, move |rehearsal, store| {
+        let session = admitted(store, &access)?;
+        Ok(candidate_view(rehearsal, &session, now))
     });
     Ok(fresh(&shown.await?))
 }
 
-async fn execute(request: Request<Public>, rehearsal: web::Data<Rehearsal>) -> HttpResult {
+async fn execute_as_candidate(request: &Request<Public>, rehearsal: &Rehearsal, access: Access) -> HttpResult {
     let command: SessionCommand = request.json()?;
-    let (now, id) = (request.platform.clock.machine(), request.http.match_info().query("id").to_owned());
-    let executed = on_disk(&rehearsal, move |rehearsal, store| {
+    let now = request.platform.clock.machine();
+    let executed = on_disk(rehearsal, move |rehearsal, store| {
+        admitted(store, &access)?;
         let content = &rehearsal.content;
-        let changed = store.change(&id, |session| session.execute(content, command, now)).map_err(refusal)?;
-        let (session, result) = changed;
-        result.map_err(|refused| match refused {
-            Refused::State(detail) => Refusal::new(Code::InvalidTransition, detail).into(),
-            Refused::Field(field, detail) => invalid(field, &detail),
-        })?;
+        let changed = store.change(access.session(), |session| session.execute(content, command, now));
+        let (session, result) = changed.map_err(refusal)?;
+        result.map_err(refused)?;
         if session.stage == Stage::Done {
             keep_report(rehearsal, store, &session)?;
         }
-        Ok(view(content, &session, &results(rehearsal, &session)))
+        Ok(candidate_view(rehearsal, &session, now))
     });
     Ok(fresh(&executed.await?))
 }
 
 /// The report as Markdown. It is written anew, so that bets are settled by labs that were run later.
-async fn show_report(request: Request<Public>, rehearsal: web::Data<Rehearsal>) -> HttpResult {
-    let id = request.http.match_info().query("id").to_owned();
-    let written = on_disk(&rehearsal, move |rehearsal, store| {
-        let session = store.load(&id).map_err(refusal)?;
+async fn report_to_candidate(rehearsal: &Rehearsal, access: Access) -> HttpResult {
+    let written = on_disk(rehearsal, move |rehearsal, store| {
+        let session = admitted(store, &access)?;
         if session.stage != Stage::Done {
-            let detail = "The report is written when the marking is finished.";
+            let detail = "The report is written when the marks are handed in.";
             return Err(Refusal::new(Code::InvalidTransition, detail).into());
         }
         keep_report(rehearsal, store, &session)
@@ -139,12 +216,37 @@ async fn show_report(request: Request<Public>, rehearsal: web::Data<Rehearsal>) 
         .body(text))
 }
 
+/// Makes the session with the roles swapped, once. `role` is that of the caller in it.
+async fn swap_roles(request: &Request<Public>, rehearsal: &Rehearsal, access: Access, role: Role) -> HttpResult {
+    request.no_fields()?;
+    let drawn = draw_session(&request.platform, request.platform.clock.machine());
+    let made = on_disk(rehearsal, move |rehearsal, store| {
+        admitted(store, &access)?;
+        let changed = store.change(access.session(), |session| session.swap(drawn));
+        let (session, swap) = changed.map_err(refusal)?;
+        let swap = swap.map_err(refused)?;
+        store.create_if_missing(&session.swapped(&rehearsal.content, &swap)).map_err(refusal)?;
+        Ok(json!({"path": path_of(role, &swap.id, &swap.keys)}))
+    });
+    Ok(HttpResponse::Created().json(made.await?))
+}
+
+/// A session as the candidate's page shows it.
+fn candidate_view(rehearsal: &Rehearsal, session: &Session, now: MachineTime) -> Value {
+    let content = &rehearsal.content;
+    let mut shown = view(content, session, &results(rehearsal, session));
+    let is_present = rehearsal.presence.is_present(&session.id, now);
+    shown["pair"] = partner_of(content, session, &Companion { is_present, base: rehearsal.link_base() });
+    shown
+}
+
 /// Writes the report beside the session, and returns it.
 fn keep_report(rehearsal: &Rehearsal, store: &Store, session: &Session) -> Result<String> {
     let content: &Content = &rehearsal.content;
     let marks = mark(content, session, &results(rehearsal, session));
     let listed = store.list().map_err(refusal)?;
-    let done = listed.sessions.iter().rev().filter(|one| one.stage == Stage::Done && one.id < session.id);
+    let is_earlier = |one: &&Session| one.id < session.id && one.is_of_guest() == session.is_of_guest();
+    let done = listed.sessions.iter().rev().filter(|one| one.stage == Stage::Done).filter(is_earlier);
     let earlier: Vec<_> = done.map(|one| summary(content, one, &[])).collect();
     let text = report(content, session, &marks, &earlier);
     store.keep_report(&session.id, &text).map_err(refusal)?;
@@ -182,6 +284,15 @@ fn refusal(error: StoreError) -> Error {
             tracing::error!(%error, "a rehearsal is not kept");
             Refusal::new(Code::Unavailable, format!("{error}. Make space, and try again.")).into()
         }
+    }
+}
+
+fn refused(refused: Refused) -> Error {
+    match refused {
+        Refused::State(detail) => {
+            Refusal::new(Code::InvalidTransition, detail).field("/do", "is not possible now").into()
+        }
+        Refused::Field(field, detail) => invalid(field, &detail),
     }
 }
 

@@ -101,6 +101,8 @@ const PAGES: &[&str] = &[
     "/docs/",
     "/problems/not_found",
     "/rehearse",
+    "/rehearse/partner/x",
+    "/rehearse/candidate/x",
     "/shell/shell.css",
 ];
 

@@ -280,3 +280,35 @@ pub struct Estimate {
     /// The same in words; shown after the session.
     pub words: String,
 }
+
+/// `partner.toml`: what a partner reads.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartnerFile {
+    /// What to read before the clock starts, a paragraph each.
+    pub briefing: Vec<String>,
+    /// What to do in a silence, shortest first.
+    pub silence: Vec<Silence>,
+    /// How well the candidate spoke, 1 point first.
+    pub communication: Vec<Communication>,
+}
+
+/// What a partner does after some seconds of silence.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Silence {
+    /// From how many seconds on.
+    pub after_s: u32,
+    /// What to do, with the words to say.
+    pub advice: String,
+}
+
+/// A level of communication.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Communication {
+    /// 1 to 4.
+    pub points: u32,
+    /// What the partner noticed.
+    pub text: String,
+}

@@ -82,7 +82,8 @@ fn shown_at(session: &Session, tick: &Tick) -> Option<u32> {
     }
 }
 
-fn probed_at(session: &Session, question: &str) -> Option<u32> {
+/// The second at which a follow-up was asked.
+pub fn probed_at(session: &Session, question: &str) -> Option<u32> {
     session.prompts.iter().find(|asked| asked.question == question).map(|asked| asked.asked_s)
 }
 

@@ -1,68 +1,52 @@
-// The page of rehearsals: asks the service for the session, shows the part that is going on, and sends what the candidate does.
+// The candidate's page: asks the service for the session, shows the part that is going on, and sends what the candidate does.
 
 import { h } from "/console/dom.js";
+import { insist, say } from "./rehearsal_connection.js";
 import { showInterview } from "./rehearsal_interview.js";
-import { showCanned, showMarking } from "./rehearsal_marking.js";
+import { showCanned, showMarking, showWaiting } from "./rehearsal_marking.js";
+import { showPresence } from "./rehearsal_pair.js";
 import { showReport } from "./rehearsal_report.js";
 import { showStart } from "./rehearsal_start.js";
 
 const TICK_MS = 5000;
-const AGAIN_MS = 1000;
-const API = "/rehearse/api";
+
+const PARTNER = {
+  here: "Your partner is here.",
+  away: "Your partner is away: their page is not open. The clock runs while yours is, and you can ask yourself. What they did is kept.",
+};
 
 const main = document.getElementById("rehearsal");
-const status = document.getElementById("rehearsal-status");
-const id = location.pathname.match(/^\/rehearse\/sessions\/([\w-]+)/)?.[1];
+const address = /^\/rehearse\/(sessions|candidate)\/([\w-]+)/.exec(location.pathname);
 
-/** Shows a line at the end of the page; an empty one hides it. */
-export const say = (text) => (status.textContent = text);
+/** Whether the page is of the machine's user, and not of a candidate who came by a link. */
+export const isOwner = address?.[1] !== "candidate";
 
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Sends a request and returns the body. A refusal is an error with the service's detail. */
-export async function call(path, body) {
-  const options = body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-  const response = await fetch(API + path, { ...options, headers: { Accept: "application/json", ...options.headers } });
-  const answer = await response.json();
-  if (response.ok) return answer;
-  throw Object.assign(new Error(answer.detail ?? answer.title), { status: response.status });
-}
-
-/** A request that is sent again until the service answers: it may be restarting. */
-async function insist(path, body) {
-  for (;;) {
-    try {
-      const answer = await call(path, body);
-      if (main.dataset.connection === "lost") say("");
-      main.dataset.connection = "ok";
-      return answer;
-    } catch (error) {
-      if (error.status && error.status < 500) throw error;
-      main.dataset.connection = "lost";
-      say(error.status ? error.message : "The service does not answer. What you type is kept on this page and sent when it is back.");
-      await pause(AGAIN_MS);
-    }
-  }
-}
+/** The session's path below the API. */
+export const base = address && `/${address[1]}/${address[2]}`;
 
 let sent = Promise.resolve();
 let view = null;
 let receivedAt = 0;
 
+/** Runs an exchange after those before it, and returns its result. */
+function inTurn(exchange) {
+  const running = sent.then(exchange);
+  sent = running.catch((error) => say(`The page cannot be shown: ${error.message}`));
+  return running;
+}
+
 /** Sends a command after those before it, and shows the session that results. Returns whether it was accepted. */
 export function send(command) {
-  const sending = sent.then(async () => {
+  return inTurn(async () => {
     try {
-      show(await insist(`/sessions/${id}`, command));
+      show(await insist(base, command));
       return true;
     } catch (error) {
       say(error.message);
-      show(await insist(`/sessions/${id}`));
+      show(await insist(base));
       return false;
     }
   });
-  sent = sending.catch((error) => say(`The page cannot be shown: ${error.message}`));
-  return sending;
 }
 
 /** The second of the interview by the page's own clock, which the service corrects with each answer. */
@@ -72,7 +56,7 @@ export function elapsedS() {
   return Math.min((view.elapsed_ms + since) / 1000, view.total_s);
 }
 
-const STAGES = { ready: showInterview, interview: showInterview, canned: showCanned, marking: showMarking, done: showReport };
+const STAGES = { ready: showInterview, interview: showInterview, canned: showCanned, marking: showMarking, waiting: showWaiting, done: showReport };
 
 function show(next) {
   view = next;
@@ -83,19 +67,26 @@ function show(next) {
     scrollTo(0, 0);
   }
   main.dataset.stage = view.stage;
+  showPresence(view.pair && view.stage !== "done" ? view.pair.is_present : null, PARTNER);
   STAGES[view.stage](main, view);
 }
 
+/** A sign of life. With a partner there is one in every part, so that the partner knows whether this page is open. */
+function sign() {
+  if (main.dataset.connection === "lost") return;
+  if (view.stage === "interview" || (view.pair && view.stage !== "done")) send({ do: "tick" });
+  // The partner may swap the roles.
+  else if (view.pair && !view.pair.swap) inTurn(async () => show(await insist(base)));
+}
+
 async function begin() {
-  if (!id) {
+  if (!base) {
     main.dataset.stage = "start";
     const [choices, listed] = await Promise.all([insist("/choices"), insist("/sessions").catch((error) => ({ sessions: [], unreadable: [error.message] }))]);
     return showStart(main, choices, listed);
   }
-  show(await insist(`/sessions/${id}`));
-  setInterval(() => {
-    if (view.stage === "interview" && main.dataset.connection !== "lost") send({ do: "tick" });
-  }, TICK_MS / Math.min(view.setup.speed, 10));
+  show(await insist(base));
+  setInterval(sign, TICK_MS / Math.min(view.setup.speed, 10));
 }
 
-begin().catch((error) => main.replaceChildren(h("p.card", {}, error.message, " ", h("a", { href: "/rehearse" }, "All rehearsals"))));
+begin().catch((error) => main.replaceChildren(h("p.card", {}, error.message, " ", isOwner && h("a", { href: "/rehearse" }, "All rehearsals"))));

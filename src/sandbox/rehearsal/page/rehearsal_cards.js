@@ -2,20 +2,16 @@
 
 import { h, update } from "/console/dom.js";
 import { send } from "./rehearsal.js";
+import { DECISION, TITLES, clock, texts } from "./rehearsal_texts.js";
 
 const DRAFT_MS = 800;
 
-const TITLES = { requirements: "Requirements", numbers: "Three numbers", endpoints: "Endpoints", tables: "Tables", decision: "Decision", prediction: "Prediction" };
-const DECISION = [["use", "I use"], ["because", "because"], ["fails_when", "It fails when"]];
 const HINTS = {
   requirements: "One a line. What it does, what it must never do, what is left out.",
   endpoints: "POST /v1/trips   Idempotency-Key   → 201 trip",
   tables: "trips (id primary key, rider_id, state, …)",
   prediction: "The rider sees … The driver sees … The operator sees … Afterwards …",
 };
-
-/** Minutes and seconds: "12:40". */
-export const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
 
 /** Shows the cards of the current phase. They are drawn anew only when one is locked, never while one is typed. */
 export function showCards(element, view) {
@@ -31,13 +27,6 @@ export function showCards(element, view) {
 
 function lockedCard({ kind, number, fields, locked_s }, now) {
   return h("article.card.locked", { "data-kind": kind }, h("h2", {}, `${TITLES[kind]} · card ${number + 1} · locked at ${clock(locked_s)}`), ...texts(kind, fields, now.numbers));
-}
-
-/** The text of a card as paragraphs. */
-export function texts(kind, fields, numbers) {
-  if (kind === "decision") return [h("p", {}, ...DECISION.flatMap(([name, label]) => [h("span.muted", {}, `${label} `), `${fields[name] ?? "–"} `]))];
-  if (kind === "numbers") return Object.entries(fields).map(([id, text]) => h("p", {}, h("span.muted", {}, `${numbers?.find((one) => one.id === id)?.ask ?? id}: `), text));
-  return [h("pre", {}, fields.text ?? "")];
 }
 
 function openCard(kind, card, now, locked) {

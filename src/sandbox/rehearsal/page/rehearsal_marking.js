@@ -1,8 +1,8 @@
-// Marking: two canned answers first, then one's own session. Missed is the default, and a tick needs a card or a time.
+// The candidate's marking: two canned answers first, then one's own session.
 
 import { h, update } from "/console/dom.js";
-import { say, send } from "./rehearsal.js";
-import { clock, texts } from "./rehearsal_cards.js";
+import { send } from "./rehearsal.js";
+import { answers, marksForm } from "./rehearsal_marks.js";
 
 /** Shows the next canned answer. */
 export function showCanned(main, { canned }) {
@@ -26,63 +26,23 @@ export function showCanned(main, { canned }) {
   });
 }
 
-const SHOWN = [["missed", "missed"], ["unprompted", "unprompted"], ["probed", "after a follow-up"]];
-
 /** Shows the observables of one's own session. The form is drawn once; it holds what is chosen. */
 export function showMarking(main, view) {
+  const { marking, cards } = view;
+  const finish = { label: view.pair ? "Hand in your marks" : "Finish and write the report", hint: "It takes eight minutes to do it well." };
   update(main, ["marking", view.id], () => [
-    h("section.intro", {}, h("h1", {}, "Now mark your own"), h("p", {}, "Mark what you said or wrote, as you said it. Some lines sound right and are wrong: ticking one costs. Missed is the default, and a tick needs a card or a time.")),
-    h("details.card.mine", {}, h("summary", {}, "My cards and the follow-ups"), ...mine(view)),
-    marks(view),
+    h("section.intro", {}, h("h1", {}, "Now mark your own"), h("p", {}, "Mark what you said or wrote, as you said it. Some lines sound right and are wrong: ticking one costs. Missed is the default, and a tick needs a card or a time."),
+      view.pair && h("p", {}, "Your partner marks at the same time. You see each other's marks when both are handed in.")),
+    h("details.card.mine", {}, h("summary", {}, "My cards and the follow-ups"), ...answers(view)),
+    marksForm({ marking, cards, finish, save: (ticks) => send({ do: "mark", ticks }), end: () => send({ do: "finish" }) }),
   ]);
 }
 
-function mine({ cards, prompts }) {
-  return [
-    ...cards.map(({ number, kind, fields, begun_s }) => h("article", {}, h("h3", {}, `Card ${number + 1} · ${kind} · ${clock(begun_s)}`), ...texts(kind, fields))),
-    ...prompts.map(({ prompt, asked_s, good }) => h("article", {}, h("h3", {}, `Follow-up at ${clock(asked_s)}`), h("p.said", {}, prompt), h("p", {}, h("span.muted", {}, "Good: "), good))),
-  ];
-}
-
-function marks({ marking, cards }) {
-  const form = h("form.marks", { id: "marks" });
-  const save = () => keep(form);
-  const rows = marking.observables.map((observable, index) => {
-    const isFirst = observable.phase !== marking.observables[index - 1]?.phase;
-    return [isFirst && h("h2", {}, observable.phase), row(observable, marking.ticks.find((tick) => tick.observable === observable.id), cards, save)];
-  });
-  form.append(...rows.flat().filter(Boolean), h("div.actions", {}, h("button.primary", { id: "finish" }, "Finish and write the report"), h("span.muted.small", {}, "It takes eight minutes to do it well.")));
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    if (await keep(form)) send({ do: "finish" });
-  });
-  return form;
-}
-
-function row({ id, claim, probe, probed_s }, tick, cards, save) {
-  const radios = SHOWN.map(([value, text]) => h("label", {}, h("input", { type: "radio", name: `shown-${id}`, value, checked: (tick?.shown ?? "missed") === value }), ` ${text}`));
-  const option = ({ number, kind, begun_s }) => h("option", { value: number, selected: tick?.card === number }, `card ${number + 1}, ${kind}, ${clock(begun_s)}`);
-  const card = h("select", { name: `card-${id}`, "aria-label": "Card that shows it" }, h("option", { value: "" }, "which card?"), ...cards.map(option));
-  const time = h("input", { name: `at-${id}`, placeholder: "or mm:ss", size: 7, value: tick?.at_s != null ? clock(tick.at_s) : "", "aria-label": "Time at which you said it", pattern: "\\d{1,2}:\\d{2}" });
-  const asked = probed_s === null ? "Its follow-up was not asked." : `Asked at ${clock(probed_s)}: ${probe}`;
-  return h("fieldset.observable", { "data-id": id, onchange: save }, h("legend", {}, claim), h("p.small.muted", {}, asked), h("div.actions", {}, ...radios, card, time), h("p.why", { role: "alert" }));
-}
-
-/** Sends the marks that have evidence. Returns whether every mark has. */
-async function keep(form) {
-  const chosen = new FormData(form);
-  const ticks = [];
-  let isComplete = true;
-  for (const field of form.querySelectorAll(".observable")) {
-    const { id } = field.dataset;
-    const [shown, card, at] = ["shown", "card", "at"].map((name) => chosen.get(`${name}-${id}`));
-    const [minutes, seconds] = /^\d{1,2}:\d{2}$/.test(at) ? at.split(":").map(Number) : [];
-    const has = card !== "" || minutes !== undefined;
-    const lacks = shown !== "missed" && !has;
-    field.querySelector(".why").textContent = lacks ? "A tick needs a card or a time." : "";
-    if (lacks) isComplete = false;
-    else if (shown !== "missed") ticks.push({ observable: id, shown, card: card === "" ? null : Number(card), at_s: card === "" ? minutes * 60 + seconds : null });
-  }
-  say("");
-  return (await send({ do: "mark", ticks })) && isComplete;
+/** Shows that the marks are handed in, and those of the partner are not. */
+export function showWaiting(main, { id, pair }) {
+  update(main, ["waiting", id, pair.is_present], () => [
+    h("section.intro", {}, h("h1", {}, "Your marks are handed in"), h("p", {}, pair.is_present ? "Your partner is still marking. The report is written when they have handed in." : "Your partner is away, and has not handed in. Their ticks are kept; the report can wait for them.")),
+    h("section.card", {}, h("h2", {}, "Without your partner's marks"), h("p", {}, "The report is written now, without a comparison. Your partner cannot hand in any more."),
+      h("div.actions", {}, h("button", { id: "alone", "data-focus": "alone", onclick: () => send({ do: "finish_alone" }) }, "Do not wait"))),
+  ]);
 }

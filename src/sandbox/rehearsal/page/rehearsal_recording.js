@@ -1,7 +1,7 @@
 // A recording of what the candidate says, if the browser allows it. It stays in this page and goes nowhere: it is downloaded, or gone.
 
 import { h } from "/console/dom.js";
-import { say } from "./rehearsal.js";
+import { say } from "./rehearsal_connection.js";
 
 let recording = null;
 

@@ -1,31 +1,27 @@
 // The report on the page: three things to say next time first, then what they rest on. The same as Markdown is kept as a file.
 
 import { h, update, words } from "/console/dom.js";
-import { clock } from "./rehearsal_cards.js";
+import { base, isOwner } from "./rehearsal.js";
+import { gapSection, swapSection } from "./rehearsal_pair.js";
+import { clock, place, section } from "./rehearsal_texts.js";
 
 /** Shows a finished session. */
 export function showReport(main, view) {
-  update(main, ["report", view.id], () => {
-    const { marks, advice, curveball, constraint } = view.result;
-    return [head(view, marks), say(advice), dimensions(marks), bets(marks), after(curveball), numbers(marks), rules(marks), followUps(view), observables(marks), bias(marks), changes(constraint)];
+  update(main, ["report", view.id, view.pair?.swap], () => {
+    const { marks, advice, curveball, constraint, gap } = view.result;
+    return [head(view, marks), say(advice), gap && gapSection(gap, marks), view.pair && swapSection(base, view.pair.swap, "partner"), dimensions(marks), bets(marks), after(curveball), numbers(marks), rules(marks), followUps(view), observables(marks), bias(marks), changes(constraint)];
   });
 }
 
-const section = (title, ...children) => h("section.card", {}, h("h2", {}, title), ...children);
-/** A chapter of the book is a link; other files are read in the repository. */
-const place = (path) => {
-  const chapter = /^docs\/book\/(.+)\.md$/.exec(path)?.[1];
-  return chapter ? h("a", { href: `/book/${chapter}` }, path) : h("code", {}, path);
-};
 const command = (text) => (/^(cargo|curl) /.test(text) ? h("code", {}, text) : text);
 
-function head({ id, cut, level, setup, interruptions }, { percent, passes, gates }) {
+function head({ cut, level, setup, interruptions }, { percent, passes, gates }) {
   const gate = ({ title, state, says }) => h("li", { "data-state": state }, `${title}: ${words(state)}. `, state === "failed" && says);
-  return h("section.intro", { "data-passes": passes },
+  return h("section.intro", { "data-passes": String(passes) },
     h("h1", {}, `${percent} of 100: ${passes ? "passes" : "does not pass"}`),
     h("p.muted", {}, `${cut}, ${setup.minutes} minutes, ${level}, seed ${setup.seed}.${interruptions ? ` Interrupted ${interruptions} times.` : ""}${setup.speed > 1 ? ` On fast-forward, ${setup.speed} times.` : ""}`),
     h("ul.gates", {}, ...gates.map(gate)),
-    h("p.actions", {}, h("a", { href: `/rehearse/api/sessions/${id}/report`, id: "markdown" }, "The report as Markdown"), h("a", { href: "/rehearse" }, "Rehearse again")));
+    h("p.actions", {}, h("a", { href: `/rehearse/api${base}/report`, id: "markdown" }, "The report as Markdown"), isOwner && h("a", { href: "/rehearse" }, "Rehearse again")));
 }
 
 function say(advice) {
@@ -42,7 +38,7 @@ function dimensions({ dimensions }) {
 
 function bets({ bets }) {
   const line = ({ question, value, unit, result, is_right, command: settles, within }) =>
-    h("li", { "data-right": is_right }, `${question} You: ${value} ${unit}. `,
+    h("li", { "data-right": is_right === null ? null : String(is_right) }, `${question} You: ${value} ${unit}. `,
       result ? h("strong", {}, `Measured: ${result.answer.value}. ${is_right ? "Right" : "Wrong"}, within a factor of ${within}.`) : ["Open: ", h("code", {}, settles), " settles it. Then reload this page."]);
   return section("Bets", bets.length ? h("ul", {}, ...bets.map(line)) : h("p.muted", {}, "None was placed."));
 }
@@ -53,11 +49,11 @@ function after(ball) {
 }
 
 function numbers({ numbers }) {
-  return section("Numbers", h("ul", {}, ...numbers.map(({ ask, written, state, words: arithmetic, off_by }) => h("li", { "data-right": state === "right" }, `${ask}: you wrote ${written || "nothing"}, ${state}${off_by ? ` (off by ${off_by.toFixed(1)})` : ""}. ${arithmetic}`))));
+  return section("Numbers", h("ul", {}, ...numbers.map(({ ask, written, state, words: arithmetic, off_by }) => h("li", { "data-right": String(state === "right") }, `${ask}: you wrote ${written || "nothing"}, ${state}${off_by ? ` (off by ${off_by.toFixed(1)})` : ""}. ${arithmetic}`))));
 }
 
 function rules({ rules }) {
-  return section("Endpoints and tables", h("ul", {}, ...rules.map(({ claim, holds, why, link }) => h("li", { "data-right": holds }, `${claim} `, holds ? "Yes." : h("span", {}, `Not found. ${why} `, place(link))))));
+  return section("Endpoints and tables", h("ul", {}, ...rules.map(({ claim, holds, why, link }) => h("li", { "data-right": String(holds) }, `${claim} `, holds ? "Yes." : h("span", {}, `Not found. ${why} `, place(link))))));
 }
 
 function followUps({ prompts }) {
@@ -66,7 +62,7 @@ function followUps({ prompts }) {
 
 function observables({ observables }) {
   const text = ({ state, falsehood }) => (falsehood ? (state === "unprompted" || state === "probed" ? "said, and wrong" : "not said, and wrong") : words(state));
-  return section("What was shown", h("ul", {}, ...observables.map((one) => h("li", { "data-right": one.falsehood ? !one.evidence : Boolean(one.evidence) }, `${one.claim} `, h("strong", {}, text(one)), one.evidence && ` (${one.evidence})`, h("span.muted", {}, ` ${one.why}`)))));
+  return section("What was shown", h("ul", {}, ...observables.map((one) => h("li", { "data-right": String(one.falsehood ? !one.evidence : Boolean(one.evidence)) }, `${one.claim} `, h("strong", {}, text(one)), one.evidence && ` (${one.evidence})`, h("span.muted", {}, ` ${one.why}`)))));
 }
 
 function bias({ canned }) {

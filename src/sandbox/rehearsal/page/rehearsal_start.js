@@ -1,7 +1,7 @@
 // The start page: the choices of a new session, the sessions so far, and the plan for 14 days.
 
 import { h, words } from "/console/dom.js";
-import { call, say } from "./rehearsal.js";
+import { call, say } from "./rehearsal_connection.js";
 
 const SPEED = Number(new URLSearchParams(location.search).get("speed") ?? 1);
 const SEED = new URLSearchParams(location.search).get("seed");
@@ -29,6 +29,9 @@ function form({ cuts, lengths, levels }) {
     group("Cut", ...cuts.map((cut, index) => radio("cut", cut.id, index === 0, cut.title, `${cut.where}. ${cut.brief}`))),
     group("Level", ...levels.map((level) => radio("level", level.id, level.id === "senior", level.title, `${level.dives} deep dives; breadth ${level.breadth}, depth ${level.depth}`))),
     group("Minutes", ...lengths.map((length) => radio("minutes", length, length === 45, String(length)))),
+    group("Interviewer",
+      radio("partner", "no", true, "This page", "It asks the follow-ups; you mark yourself"),
+      radio("partner", "yes", false, "A partner", "They get a link, read what the page gives them, and mark as well. They need not know the subject")),
     h("div.actions", {}, start, SPEED > 1 && h("span.muted", {}, `On fast-forward: ${SPEED} times.`)));
 }
 
@@ -37,7 +40,7 @@ async function begin(event, button) {
   const chosen = new FormData(event.target);
   button.disabled = true;
   try {
-    const body = { cut: chosen.get("cut"), level: chosen.get("level"), minutes: Number(chosen.get("minutes")), speed: SPEED };
+    const body = { cut: chosen.get("cut"), level: chosen.get("level"), minutes: Number(chosen.get("minutes")), speed: SPEED, partner: chosen.get("partner") === "yes" };
     if (SEED !== null) body.seed = Number(SEED);
     const { id } = await call("/sessions", body);
     location.assign(`/rehearse/sessions/${id}`);
@@ -48,8 +51,9 @@ async function begin(event, button) {
 }
 
 function list(sessions, unreadable) {
-  const line = ({ id, created_at, cut, level, minutes, stage, percent }) =>
-    h("li", {}, h("a", { href: `/rehearse/sessions/${id}` }, `${created_at.slice(0, 16).replace("T", " ")} · ${cut} · ${level} · ${minutes} min`),
+  const line = ({ path, created_at, cut, level, minutes, stage, percent, is_guest }) =>
+    h("li", {}, h("a", { href: path }, `${created_at.slice(0, 16).replace("T", " ")} · ${cut} · ${level} · ${minutes} min`),
+      is_guest && h("span.muted", {}, " you ask, your partner answers;"),
       h("span.muted", {}, percent === null ? ` ${words(stage)}: open it to continue` : ` ${percent} of 100`));
   return h("section", { "aria-labelledby": "sessions-title" },
     h("h2", { id: "sessions-title" }, "Your sessions"),

@@ -80,14 +80,14 @@ fn is_miss(mark: &ObservableMark) -> bool {
 
 fn of_observable(mark: &ObservableMark) -> Advice {
     let missed = match (mark.falsehood, mark.state) {
-        (true, _) => format!("You said what sounds right and is wrong: {} {}", mark.claim, mark.why),
+        (true, _) => format!("Sounds right and is wrong: {} {}", mark.claim, mark.why),
         (false, ObservableState::Probed) => format!("Only after the follow-up: {}", mark.claim),
         (false, _) => format!("Not shown: {}", mark.claim),
     };
     let evidence = match (mark.evidence.is_empty(), mark.probed_s) {
         (false, _) => format!("Your mark: {}.", mark.evidence),
-        (true, Some(at_s)) => format!("The follow-up was asked at {}, and you marked nothing.", clock(at_s)),
-        (true, None) => "No card and no time shows it. Its follow-up was not asked.".to_owned(),
+        (true, Some(at_s)) => format!("Asked at {}, and you marked nothing.", clock(at_s)),
+        (true, None) => "No card and no time shows it.".to_owned(),
     };
     Advice { say: mark.say.clone(), missed, evidence, link: mark.link.clone(), next: mark.next.clone() }
 }

@@ -32,7 +32,7 @@ pub enum Refused {
     Field(&'static str, String),
 }
 
-type Applied = Result<(), Refused>;
+pub(super) type Applied = Result<(), Refused>;
 
 impl Session {
     /// Makes a session.
@@ -54,12 +54,23 @@ impl Session {
             bets: Vec::new(),
             canned: Vec::new(),
             ticks: Vec::new(),
+            pair: None,
         }
     }
 
     /// The second of the interview.
     pub fn elapsed_s(&self) -> u32 {
         u32::try_from(self.clock.elapsed_ms / 1_000).unwrap_or(u32::MAX)
+    }
+
+    /// Milliseconds of the interview at a time after the last sign of life, as the candidate's page shows them.
+    pub fn elapsed_ms_at(&self, at: MachineTime) -> u64 {
+        let gap = at.since(self.clock.last_sign);
+        if self.stage != Stage::Interview || gap.num_seconds() >= INTERRUPTION_S {
+            return self.clock.elapsed_ms;
+        }
+        let passed = u64::try_from(gap.num_milliseconds()).unwrap_or_default() * u64::from(self.setup.speed);
+        (self.clock.elapsed_ms + passed).min(u64::from(self.total_s()) * 1_000)
     }
 
     /// The length, seconds.
@@ -87,19 +98,17 @@ impl Session {
 
     /// Lets time pass until `at`, and ends the interview when its time is over.
     pub fn pass(&mut self, at: MachineTime) {
-        let gap = at.since(self.clock.last_sign);
+        let (elapsed_ms, gap) = (self.elapsed_ms_at(at), at.since(self.clock.last_sign));
         self.clock.last_sign = at.max(self.clock.last_sign);
         if self.stage != Stage::Interview {
             return;
         }
+        self.clock.elapsed_ms = elapsed_ms;
         if gap.num_seconds() >= INTERRUPTION_S {
             self.clock.interruptions += 1;
-            return;
         }
-        let passed = u64::try_from(gap.num_milliseconds()).unwrap_or_default() * u64::from(self.setup.speed);
-        let total_ms = u64::from(self.total_s()) * 1_000;
-        self.clock.elapsed_ms = (self.clock.elapsed_ms + passed).min(total_ms);
-        if self.clock.elapsed_ms == total_ms {
+        self.limit_partner_times();
+        if elapsed_ms == u64::from(self.total_s()) * 1_000 {
             self.end_interview();
         }
     }
@@ -122,6 +131,7 @@ impl Session {
             SessionCommand::MarkCanned(marks) => self.mark_canned(content, marks),
             SessionCommand::Mark { ticks } => self.mark(content, ticks),
             SessionCommand::Finish => self.finish(),
+            SessionCommand::FinishAlone => self.finish_alone(),
             interview => {
                 let phase = self.current().ok_or_else(|| Refused::State(self.why_no_interview()))?;
                 self.in_interview(content, interview, phase)
@@ -213,7 +223,8 @@ impl Session {
         Ok(())
     }
 
-    fn answer_open_prompt(&mut self, now_s: u32) {
+    /// Ends the answer to the last follow-up.
+    pub(super) fn answer_open_prompt(&mut self, now_s: u32) {
         if let Some(open) = self.prompts.last_mut().filter(|prompt| prompt.answered_s.is_none()) {
             open.answered_s = Some(now_s);
         }
@@ -262,15 +273,7 @@ impl Session {
                 "Marking begins after the canned answers, and ends with the report.".to_owned(),
             ));
         }
-        if ticks.len() > TICKS_MAX {
-            return Err(Refused::Field("ticks", format!("must be at most {TICKS_MAX}")));
-        }
-        for (index, tick) in ticks.iter().enumerate() {
-            if ticks[..index].iter().any(|earlier| earlier.observable == tick.observable) {
-                return Err(Refused::Field("ticks", format!("has `{}` twice", tick.observable)));
-            }
-            check_tick(content, self, tick).map_err(|why| Refused::Field("ticks", why))?;
-        }
+        check_ticks(content, self, &ticks)?;
         self.ticks = ticks;
         Ok(())
     }
@@ -279,7 +282,30 @@ impl Session {
         if self.stage != Stage::Marking {
             return Err(Refused::State("Only the marking can be finished.".to_owned()));
         }
+        let awaits_partner = self.pair.as_ref().is_some_and(|pair| !pair.is_handed_in);
+        self.stage = if awaits_partner { Stage::Waiting } else { Stage::Done };
+        Ok(())
+    }
+
+    fn finish_alone(&mut self) -> Applied {
+        if self.stage != Stage::Waiting {
+            return Err(Refused::State("Only a session that waits for its partner can be finished alone.".to_owned()));
+        }
         self.stage = Stage::Done;
         Ok(())
     }
+}
+
+/// Checks a list of marks: each has evidence, and no observable is there twice.
+pub(super) fn check_ticks(content: &Content, session: &Session, ticks: &[Tick]) -> Applied {
+    if ticks.len() > TICKS_MAX {
+        return Err(Refused::Field("ticks", format!("must be at most {TICKS_MAX}")));
+    }
+    for (index, tick) in ticks.iter().enumerate() {
+        if ticks[..index].iter().any(|earlier| earlier.observable == tick.observable) {
+            return Err(Refused::Field("ticks", format!("has `{}` twice", tick.observable)));
+        }
+        check_tick(content, session, tick).map_err(|why| Refused::Field("ticks", why))?;
+    }
+    Ok(())
 }

@@ -28,6 +28,8 @@ fn broken_content_is_a_problem() {
     assert!(found(|content| content.observables[0].probe = "gone".to_owned()) > 0, "a probe that does not exist");
     assert!(found(|content| content.observables.retain(|one| !one.falsehood)) > 0, "no falsehoods");
     assert!(found(|content| content.canned[0].shows.push("gone".to_owned())) > 0, "an observable that does not exist");
+    assert!(found(|content| content.partner.silence.reverse()) > 0, "silences out of order");
+    assert!(found(|content| content.partner.communication.truncate(3)) > 0, "a point that has no text");
     let orphan = broken(|content| {
         for cut in &mut content.session.cut {
             cut.dives.iter_mut().for_each(|group| group.retain(|dive| dive != "policy"));
