@@ -122,6 +122,9 @@ async fn swap_makes_one_session_in_which_the_partner_is_the_candidate() {
     let shown = get(&app, &service, candidate).await.expect(200);
     assert_eq!((&shown["setup"]["cut"], &shown["stage"]), (&json!("payments"), &json!("ready")));
     assert_eq!(shown["pair"]["path"], Value::Null, "a guest has no link to the partner's page");
+    let as_owner = format!("/sessions/{}", shown["id"].as_str().unwrap());
+    let problem = get(&app, &service, &as_owner).await.expect_problem(404, "not_found");
+    assert!(problem["detail"].as_str().unwrap().contains("You are the partner"), "{problem}");
     // As if the service had been killed between the two files: the next request makes the session.
     let file = folder.path().join(format!("rehearsals/{}.json", shown["id"].as_str().unwrap()));
     std::fs::remove_file(file).unwrap();
