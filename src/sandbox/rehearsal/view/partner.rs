@@ -37,7 +37,6 @@ pub fn partner_of(content: &Content, session: &Session, companion: &Companion) -
     json!({
         "is_present": companion.is_present,
         "is_handed_in": pair.is_handed_in,
-        "is_guest": pair.is_guest,
         // The partner of a guest has the link already, on the machine of the session.
         "path": (!pair.is_guest).then(|| path_of(Role::Partner, &session.id, &pair.keys)),
         "base": companion.base,
