@@ -180,7 +180,7 @@ pub fn start_with_sandbox(
         let workers = (live.clone().run(), streets.clone().run(), audits.clone().run());
         let (streets, audits) = (web::Data::new(streets), web::Data::new(audits));
         let rehearsal = web::Data::new(Rehearsal::new(&flags).map_err(Error::Bug)?);
-        let partners = sandbox::routes::serve_partners(core.platform, &rehearsal)?;
+        let partners = sandbox::routes::serve_partners(core.platform, &rehearsal, api::configure_style)?;
         let sandbox = web::Data::new(Sandbox::new(config, flags, recorder, core.payments.clone(), live)?);
         Ok(Extension {
             policy,

@@ -39,6 +39,12 @@ pub fn configure_metrics(config: &mut web::ServiceConfig) {
     config.service(web::resource("/metrics").route(web::get().to(metrics::metrics)));
 }
 
+/// Adds the style sheet of pages of text, for a listener without the other routes.
+#[cfg(feature = "sandbox")]
+pub fn configure_style(config: &mut web::ServiceConfig) {
+    config.configure(error_pages::configure_style);
+}
+
 fn configure_health(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/healthz").route(web::get().to(health::healthz)))

@@ -121,7 +121,14 @@ async fn swap_makes_one_session_in_which_the_partner_is_the_candidate() {
     let candidate = theirs.strip_prefix("/rehearse").unwrap();
     let shown = get(&app, &service, candidate).await.expect(200);
     assert_eq!((&shown["setup"]["cut"], &shown["stage"]), (&json!("payments"), &json!("ready")));
-    assert_eq!(shown["pair"]["path"], ours, "both swaps made the same session");
+    assert_eq!(shown["pair"]["path"], Value::Null, "a guest has no link to the partner's page");
+    let as_owner = format!("/sessions/{}", shown["id"].as_str().unwrap());
+    let problem = get(&app, &service, &as_owner).await.expect_problem(404, "not_found");
+    assert!(problem["detail"].as_str().unwrap().contains("You are the partner"), "{problem}");
+    // As if the service had been killed between the two files: the next request makes the session.
+    let file = folder.path().join(format!("rehearsals/{}.json", shown["id"].as_str().unwrap()));
+    std::fs::remove_file(file).unwrap();
+    assert_eq!(swap(&pair.session).await.expect(201)["path"], ours);
     assert_eq!(post(&app, &service, candidate, &json!({"do": "start"})).await.expect(200)["stage"], "interview");
     let partner = format!("{}?page=firstpage", ours.strip_prefix("/rehearse").unwrap());
     assert_eq!(get(&app, &service, &partner).await.expect(200)["stage"], "interview");
@@ -195,7 +202,14 @@ async fn address_for_partners_serves_links_and_nothing_else() {
     let link = shown["pair"]["path"].as_str().unwrap();
     let page = at_partners(link).await;
     assert!(page.status == 200 && page.text().contains("/rehearse/files/partner.js"), "{}", page.text());
-    for file in ["/rehearse/files/partner.js", "/console/dom.js", "/shell/shell.css", "/book/01-requirements", "/"] {
+    for file in [
+        "/rehearse/files/partner.js",
+        "/console/dom.js",
+        "/shell/shell.css",
+        "/problems/page.css",
+        "/book/01-requirements",
+        "/",
+    ] {
         assert_eq!(at_partners(file).await.status, 200, "{file}");
     }
     let answered = at_partners(&format!("/rehearse/api{}", pair.page("firstpage"))).await.expect(200);

@@ -44,8 +44,12 @@ pub fn configure(config: &mut web::ServiceConfig) {
         };
         config.service(web::resource(path).route(web::get().to(send)));
     }
+    config.configure(configure_style).service(web::resource("/problems/{code}").route(web::get().to(problem)));
+}
+
+/// Adds the style sheet of pages of text.
+pub fn configure_style(config: &mut web::ServiceConfig) {
     config.service(web::resource("/problems/page.css").route(web::get().to(style)));
-    config.service(web::resource("/problems/{code}").route(web::get().to(problem)));
 }
 
 /// Returns the page of a code as it is served. The examples need the demo's controls, so the production build omits them.

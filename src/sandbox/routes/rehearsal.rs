@@ -141,6 +141,11 @@ impl Access {
 /// Reads a session that the caller may see. A wrong link and a session that does not exist are the same.
 fn admitted(store: &Store, access: &Access) -> Result<Session> {
     match (access, store.load(access.session())) {
+        // As the candidate, they would see the marks of the guest before both have handed in.
+        (Access::Owner(_), Ok(session)) if session.is_of_guest() => {
+            let detail = "You are the partner in this session. Open it from the list at /rehearse.";
+            Err(Refusal::new(Code::NotFound, detail).into())
+        }
         (Access::Owner(_), loaded) => loaded.map_err(refusal),
         (Access::Link(link), Ok(session)) if link.opens(&session) => Ok(session),
         (Access::Link(_), Err(error @ StoreError::Disk { .. })) => Err(refusal(error)),

@@ -13,7 +13,7 @@ const WAITING_MAX = 200;
 
 const CANDIDATE = {
   here: "The candidate is here.",
-  away: "The candidate is away: their page is closed. The clock waits for them, and what you did is kept.",
+  away: "The candidate is away: their page is closed, or offline. The clock waits for them, and what you did is kept.",
 };
 
 const main = document.getElementById("rehearsal");
@@ -73,8 +73,9 @@ async function exchange() {
     const next = await call(path, command);
     connected();
     if (command) settle(true);
-    show(next);
-    return { after: waiting.length > 0 ? 0 : POLL_MS / Math.min(view.setup.speed, 5) };
+    // A form that is drawn once begins with every tick: those that wait come first.
+    if (waiting.length === 0 || next.stage === main.dataset.stage) show(next);
+    return { after: waiting.length > 0 ? 0 : POLL_MS / Math.min(next.setup.speed, 5) };
   } catch (error) {
     if (isOutage(error)) {
       const count = waiting.length === 0 ? "" : ` ${waiting.length} of your entries are kept in this browser, and sent when it is back.`;

@@ -79,7 +79,7 @@ function balls({ now, curveballs }) {
   const used = ({ key, title, text, good: answer, at_s }) => h("li.used", {}, h("p", {}, h("kbd", {}, key), ` ${title}, at ${clock(at_s)}: ${text}`), good(answer));
   const ball = (one) => one.at_s !== null ? used(one) : h("li", {}, keyed("button.tick", { key: one.key, focus: one.id, disabled: !one.can_be_used, does: () => (speaks(), send({ do: "throw", curveball: one.id })) }, h("strong", {}, `${one.title}. `), one.text));
   return h("section.card", {}, h("h2", {}, "Curveballs"), now.curveball && h("p", {}, `The candidate has one now: ${now.curveball.text}`), now.curveball && good(now.curveball.good),
-    curveballs.length > 0 && h("p.small.muted", {}, "Press, and read it aloud. The candidate sees it at once."), h("ul.ticks", {}, ...curveballs.map(ball)));
+    curveballs.length > 0 && h("p.small.muted", {}, "Press, and read it aloud. The candidate sees it within seconds."), h("ul.ticks", {}, ...curveballs.map(ball)));
 }
 
 /** The candidate's cards, newest first. */

@@ -46,16 +46,16 @@ export function showPartnerWaiting(main) {
 }
 
 /** The gap, what the candidate is to say next time, and the swap. */
-export function showPartnerResult(main, { stage, swap, result }) {
-  update(main, ["result", stage, swap], () => {
-    if (stage === "closed") return [h("section.intro", {}, h("h1", {}, "The session is closed"), h("p", {}, "The candidate did not wait for your marks. Your ticks are kept with the session.")), swapSection(base, swap, "candidate")];
+export function showPartnerResult(main, { stage, is_swapped, result }) {
+  update(main, ["result", stage, is_swapped], () => {
+    if (stage === "closed") return [h("section.intro", {}, h("h1", {}, "The session is closed"), h("p", {}, "The candidate did not wait for your marks. Your ticks are kept with the session.")), swapSection(base, is_swapped, "candidate")];
     const { marks, gap, advice } = result;
     const line = ({ say, missed, link }) => h("li", {}, h("p.said", {}, say), h("p", {}, missed), h("p.small", {}, "Read ", place(link)));
     return [
       h("section.intro", { "data-passes": String(marks.passes) }, h("h1", {}, `${marks.percent} of 100 by the candidate's marks, ${gap.percent} by yours`)),
       gapSection(gap, marks),
       section("What the candidate says next time", h("ol.advice", {}, ...advice.map(line))),
-      swapSection(base, swap, "candidate"),
+      swapSection(base, is_swapped, "candidate"),
     ];
   });
 }

@@ -9,10 +9,12 @@ import { showReport } from "./rehearsal_report.js";
 import { showStart } from "./rehearsal_start.js";
 
 const TICK_MS = 5000;
+// With a partner, whose curveballs and follow-ups are to be seen as they are read aloud.
+const PAIR_TICK_MS = 2000;
 
 const PARTNER = {
   here: "Your partner is here.",
-  away: "Your partner is away: their page is not open. The clock runs while yours is, and you can ask yourself. What they did is kept.",
+  away: "Your partner is away: their page is closed, or offline. Go on: you can ask yourself, and what they did is kept.",
 };
 
 const main = document.getElementById("rehearsal");
@@ -76,7 +78,7 @@ function sign() {
   if (main.dataset.connection === "lost") return;
   if (view.stage === "interview" || (view.pair && view.stage !== "done")) send({ do: "tick" });
   // The partner may swap the roles.
-  else if (view.pair && !view.pair.swap) inTurn(async () => show(await insist(base)));
+  else if (view.pair && !view.pair.is_swapped) inTurn(async () => show(await insist(base)));
 }
 
 async function begin() {
@@ -86,7 +88,7 @@ async function begin() {
     return showStart(main, choices, listed);
   }
   show(await insist(base));
-  setInterval(sign, TICK_MS / Math.min(view.setup.speed, 10));
+  setInterval(sign, (view.pair ? PAIR_TICK_MS : TICK_MS) / Math.min(view.setup.speed, 10));
 }
 
 begin().catch((error) => main.replaceChildren(h("p.card", {}, error.message, " ", isOwner && h("a", { href: "/rehearse" }, "All rehearsals"))));

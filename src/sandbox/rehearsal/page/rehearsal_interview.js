@@ -73,7 +73,7 @@ function ready({ total_s, setup, pair }) {
   return [
     h("h1", {}, "Ready"),
     h("p.ask", {}, `The clock runs for ${total_s / 60} minutes while this page is open. If you close it, or the service stops, the clock waits for you. Read the question, and start when you would say "Let me begin".`),
-    pair && invitation(pair),
+    pair && (pair.path ? invitation(pair) : h("p.muted", {}, "Your partner has the other page of this session. The line above says when they open it.")),
     setup.speed > 1 && h("p.muted", {}, `On fast-forward: ${setup.speed} times.`),
     h("div.actions", {}, h("button.primary", { id: "start", onclick: () => send({ do: "start" }) }, "Start the clock"), recorder()),
   ];

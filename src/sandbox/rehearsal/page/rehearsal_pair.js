@@ -27,9 +27,11 @@ export function gapSection({ observables, agreed, dimensions, percent, passes, c
     observables.length > 0 && h("ul", {}, ...observables.map(line)));
 }
 
-/** The next session with the roles swapped: a button, or a link if the other has pressed it. */
-export function swapSection(base, next, role) {
-  if (next) return section("The roles are swapped", h("p", {}, `The other cut is ready. You are the ${role} now.`), h("p.actions", {}, h("a.button", { href: next, id: "swapped" }, "Go to the new session")));
+/**
+ * The next session with the roles swapped. The same request makes it and leads to it, so that a service that was killed in between
+ * leaves no link to nothing. `isSwapped` says that the other has pressed already.
+ */
+export function swapSection(base, isSwapped, role) {
   const swap = async (event) => {
     event.target.disabled = true;
     try {
@@ -39,5 +41,7 @@ export function swapSection(base, next, role) {
       say(error.status ? error.message : "The service does not answer. Press again when it is back.");
     }
   };
-  return section("Swap the roles", h("p", {}, `A new session, with another cut. You will be the ${role}.`), h("p.actions", {}, h("button.primary", { id: "swap", onclick: swap }, "Swap the roles")));
+  const button = (id, text) => h("p.actions", {}, h("button.primary", { type: "button", id, onclick: swap }, text));
+  if (isSwapped) return section("The roles are swapped", h("p", {}, `The session with the other cut waits for you. You are the ${role} now.`), button("swapped", "Go to the new session"));
+  return section("Swap the roles", h("p", {}, `A new session, with another cut. You will be the ${role}.`), button("swap", "Swap the roles"));
 }

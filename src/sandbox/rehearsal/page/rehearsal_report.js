@@ -7,9 +7,9 @@ import { clock, place, section } from "./rehearsal_texts.js";
 
 /** Shows a finished session. */
 export function showReport(main, view) {
-  update(main, ["report", view.id, view.pair?.swap], () => {
+  update(main, ["report", view.id, view.pair?.is_swapped], () => {
     const { marks, advice, curveball, constraint, gap } = view.result;
-    return [head(view, marks), say(advice), gap && gapSection(gap, marks), view.pair && swapSection(base, view.pair.swap, "partner"), dimensions(marks), bets(marks), after(curveball), numbers(marks), rules(marks), followUps(view), observables(marks), bias(marks), changes(constraint)];
+    return [head(view, marks), say(advice), gap && gapSection(gap, marks), view.pair && swapSection(base, view.pair.is_swapped, "partner"), dimensions(marks), bets(marks), after(curveball), numbers(marks), rules(marks), followUps(view), observables(marks), bias(marks), changes(constraint)];
   });
 }
 

@@ -28,7 +28,7 @@ fn plain(text: &str) -> String {
 
 pub(super) fn advice(advice: &[Advice]) -> Section {
     let lines = advice.iter().enumerate().map(|(index, one)| {
-        let (missed, evidence) = (excerpt(&one.missed, 12), excerpt(&one.evidence, 9));
+        let (missed, evidence) = (excerpt(&one.missed, 10), excerpt(&one.evidence, 9));
         let (number, say, link, next) = (index + 1, &one.say, &one.link, step(&one.next));
         format!("{number}. “{say}”\n   - {missed} {evidence}\n   - Read `{link}`. Next: {next}")
     });

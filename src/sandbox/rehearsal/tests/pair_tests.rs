@@ -238,9 +238,12 @@ fn swap_makes_one_session_with_another_cut_and_the_roles_exchanged() {
     candidate.does(SessionCommand::Finish);
     assert_eq!(candidate.session.swap(fresh("a")), Ok(fresh("a")));
     assert_eq!(candidate.session.swap(fresh("b")), Ok(fresh("a")), "two requests make one session");
-    assert_eq!(of_candidate(&candidate)["pair"]["swap"], "/rehearse/partner/a-ap");
-    assert_eq!(of_partner(&candidate)["swap"], "/rehearse/candidate/a-ac");
+    assert_eq!(of_candidate(&candidate)["pair"]["is_swapped"], true);
+    assert_eq!(of_partner(&candidate)["is_swapped"], true);
     let mut next = candidate.session.swapped(&candidate.content, &fresh("a"));
+    let of_guest = partner_of(&candidate.content, &next, &Companion { is_present: false, base: None });
+    assert_eq!(of_guest["path"], serde_json::Value::Null, "a guest has no link to the partner's page");
+    assert_eq!(of_guest["is_swapped"], false);
     assert_eq!((next.setup.cut.as_str(), next.setup.level.as_str(), next.setup.seed), ("payments", "senior", 9));
     assert_eq!((next.id.as_str(), next.stage, next.is_of_guest()), ("a", Stage::Ready, true));
     let mut cuts = BTreeSet::from([candidate.session.setup.cut.clone(), next.setup.cut.clone()]);

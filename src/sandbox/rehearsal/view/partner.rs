@@ -34,16 +34,14 @@ pub fn partner_of(content: &Content, session: &Session, companion: &Companion) -
         let ball = content.curveball(&thrown.curveball)?;
         Some(json!({"title": ball.title, "text": ball.text, "phase": thrown.phase, "at_s": thrown.at_s}))
     });
-    let swap = pair.swap.as_ref();
     json!({
         "is_present": companion.is_present,
         "is_handed_in": pair.is_handed_in,
-        "is_guest": pair.is_guest,
-        "path": path_of(Role::Partner, &session.id, &pair.keys),
+        // The partner of a guest has the link already, on the machine of the session.
+        "path": (!pair.is_guest).then(|| path_of(Role::Partner, &session.id, &pair.keys)),
         "base": companion.base,
         "thrown": thrown.collect::<Vec<_>>(),
-        // The candidate is the partner of the session that follows.
-        "swap": swap.map(|swap| path_of(Role::Partner, &swap.id, &swap.keys)),
+        "is_swapped": pair.swap.is_some(),
     })
 }
 
@@ -57,7 +55,6 @@ pub fn partner_view(content: &Content, session: &Session, results: &[LabResult],
     let constraint = content.constraints.iter().find(|one| one.id == session.drawn.constraint);
     let phases = session.phases.iter().enumerate();
     let is_marking = stage == PartnerStage::Marking;
-    let swap = pair.swap.as_ref();
     let mut shown = json!({
         "stage": stage,
         "setup": setup,
@@ -79,8 +76,7 @@ pub fn partner_view(content: &Content, session: &Session, results: &[LabResult],
         "now": session.current().map(|phase| now(content, session, phase)),
         "briefing": content.partner.briefing,
         "silence": content.partner.silence,
-        // The partner is the candidate of the session that follows.
-        "swap": swap.map(|swap| path_of(Role::Candidate, &swap.id, &swap.keys)),
+        "is_swapped": pair.swap.is_some(),
     });
     if is_marking {
         shown["marking"] = marking(content, session, &pair.ticks);

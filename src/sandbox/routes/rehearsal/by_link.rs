@@ -68,11 +68,16 @@ fn configure_listener(config: &mut web::ServiceConfig) {
         .service(web::redirect("/", "/book"));
 }
 
-/// Listens for partners on other machines, if there is an address for it. The future ends at shutdown.
+/// Listens for partners on other machines, if there is an address for it. `style` adds the style sheet of the book. The future ends at
+/// shutdown.
 ///
 /// # Errors
 /// If the address is not available.
-pub fn serve_partners(platform: &Platform, rehearsal: &web::Data<Rehearsal>) -> Result<BoxFuture<'static, ()>> {
+pub fn serve_partners(
+    platform: &Platform,
+    rehearsal: &web::Data<Rehearsal>,
+    style: fn(&mut web::ServiceConfig),
+) -> Result<BoxFuture<'static, ()>> {
     let Some(wanted) = rehearsal.partner_listen else { return Ok(Box::pin(std::future::ready(()))) };
     let (data, rehearsal) = (web::Data::new(platform.clone()), rehearsal.clone());
     let shell = web::Data::new(SHELL);
@@ -85,6 +90,7 @@ pub fn serve_partners(platform: &Platform, rehearsal: &web::Data<Rehearsal>) -> 
             .wrap(from_fn(answer_head))
             .wrap(from_fn(observe))
             .configure(configure_listener)
+            .configure(style)
     })
     .on_connect(limit_unread)
     .workers(1)
