@@ -14,7 +14,7 @@ import { startDemo } from "./demo.mjs";
 import * as explorer from "./explorer.mjs";
 import { FAULTS } from "./faults.mjs";
 import { PATIENCE, openPage, until } from "./page.mjs";
-import { addresses, frontPage, proofAcrossAKill } from "./shell.mjs";
+import { addresses, frontPage, proofAcrossAKill, searchTheBook } from "./shell.mjs";
 import { legendInTheLine, offerAddress, pinInTheWater, recordWay, skipToTheArrival } from "./streets.mjs";
 import { explainOnTheMap, inTheCity, race, runExperiment, storiesAreRecorded, storyLinks, storySteps } from "./stories.mjs";
 import { countClicks, fromTheFrontPage, matched } from "./visitor.mjs";
@@ -99,6 +99,11 @@ async function journeys() {
     await journey(`from the front page to a ride, ${size}`, front, (page) => frontPage(page, { shots, size, axe: AXE }));
     await journey(`addresses and search, ${size}`, front, (page) => addresses(page, demo));
     await front.close();
+  }
+  for (const size of ["laptop", "phone"]) {
+    const book = await openPage(browser, demo.url, { path: "/book/07-no-double-assignment", size });
+    await journey(`the search in the book, ${size}`, book, (page) => searchTheBook(page, { axe: AXE }));
+    await book.close();
   }
   const api = await openPage(browser, demo.url, { path: "/docs/" });
   await journey("the explorer's search", api, explorer.searchOperations);

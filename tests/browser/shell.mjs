@@ -81,3 +81,29 @@ export async function proofAcrossAKill(page, demo) {
   await until("the proof", () => proofState(page), "holds", { ms: 60_000 * PATIENCE });
   return `${killed}, ${went}, holds`;
 }
+
+/** The book is searched by keys alone, and a result leads to its section. */
+export async function searchTheBook(page, { axe }) {
+  const found = page.locator("#book-search .found a");
+  const note = () => page.locator("#book-search-note").textContent();
+  await page.keyboard.press("/");
+  await page.keyboard.type("fencing token");
+  await until("sections", async () => (await found.count()) > 0 && /^\d+ sections?$/.test(await note()), true);
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  assert.deepEqual(violations.map((one) => `${one.impact} ${one.id}: ${one.nodes[0].target}`), [], "axe");
+  const width = await page.evaluate(() => document.scrollingElement.scrollWidth - innerWidth);
+  assert.ok(width <= 0, `${width} px scroll sideways`);
+  await page.keyboard.press("ArrowDown");
+  const [to, title] = [await found.first().getAttribute("href"), await found.first().locator("strong").textContent()];
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`**${to}`);
+  const section = title.split(": ").slice(1).join(": ");
+  if (section) await page.getByRole("heading", { name: section }).first().waitFor();
+  await page.keyboard.press("/");
+  await page.keyboard.type("fencing zebra");
+  await until("nothing", note, "No section has all of these words.");
+  await page.keyboard.press("Escape");
+  await until("no search", note, "");
+  return title;
+}
