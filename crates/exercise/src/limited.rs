@@ -137,7 +137,9 @@ pub async fn run(job: Job<'_>) -> Result<Run> {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let run = Run { end, stdout: text(stdout), stderr: text(stderr), seconds };
     if run.end == End::Exited(NO_LIMITS) && run.stderr.ends_with(NO_LIMITS_LINE) {
-        return Err(format!("the limits cannot be set on this machine: {}", run.stderr.trim()).into());
+        let why = run.stderr.trim_end_matches(NO_LIMITS_LINE).trim();
+        let way_out = "your shell has lower ones already, which `ulimit -H -a` shows";
+        return Err(format!("the limits cannot be set on this machine: {why}; {way_out}").into());
     }
     Ok(run)
 }
