@@ -9,6 +9,7 @@ use futures_util::FutureExt as _;
 use launcher::environment::shed_libpq;
 use ridematch::geo;
 use ridematch::platform::config::StreetFile;
+use ridematch::sandbox::partner_address;
 
 use crate::{BoxError, demo, local, parent_exit, program};
 
@@ -41,7 +42,7 @@ pub struct Demo {
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
     /// Address at which the partner of a rehearsal on another machine reaches their page, and nothing else: 0.0.0.0:8090
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = partner_address)]
     pub partner_listen: Option<SocketAddr>,
     /// Directory that keeps the data between runs; by default one in your home directory
     #[arg(long, value_name = "DIR")]

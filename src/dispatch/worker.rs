@@ -68,6 +68,8 @@ pub async fn run_once(dispatch: &Dispatch, backlog: &mut Backlog, triggered_at: 
     let mut outcome = backlog.update(dispatch, epoch).await?;
     let trips = backlog.trips(&backoff.postponed(platform.clock.machine()));
     if trips.is_empty() {
+        // They hold searches of the map, which the next trips do not need.
+        backlog.places = Places::default();
         return Ok(outcome);
     }
     let batch_size = batch_size(trips.len());

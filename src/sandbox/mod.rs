@@ -55,12 +55,25 @@ pub struct Flags {
     pub lab_dir: Option<PathBuf>,
 
     /// Address at which partners of a rehearsal on other machines reach their pages, and nothing else
-    #[arg(long, env = "RIDEMATCH_PARTNER_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "RIDEMATCH_PARTNER_LISTEN", value_name = "ADDRESS", value_parser = partner_address)]
     pub partner_listen: Option<SocketAddr>,
 
     /// A supervisor reads standard output, kills this process on request and starts it again
     #[arg(long, hide = true)]
     pub supervised: bool,
+}
+
+/// Reads the address for partners.
+///
+/// # Errors
+/// It is none, or has no port of its own: the link names the port.
+pub fn partner_address(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr =
+        text.parse().map_err(|_| "write an IP address and a port, such as 0.0.0.0:8090".to_owned())?;
+    if address.port() == 0 {
+        return Err("the link names the port: write one, such as 0.0.0.0:8090".to_owned());
+    }
+    Ok(address)
 }
 
 /// What the sandbox's routes need beside the platform.
@@ -98,5 +111,19 @@ impl Sandbox {
             live,
             is_supervised: flags.supervised,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_for_partners_has_a_port_that_a_link_can_name() {
+        assert_eq!(partner_address("0.0.0.0:8090").map(|address| address.port()), Ok(8090));
+        for unusable in ["0.0.0.0:0", "8090", "[::1]:", "host:8090", ""] {
+            let error = partner_address(unusable).unwrap_err();
+            assert!(error.contains("such as 0.0.0.0:8090"), "{unusable}: {error}");
+        }
     }
 }

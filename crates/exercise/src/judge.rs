@@ -20,6 +20,13 @@ const ERROR_LINES: usize = 4;
 const OUT_OF_MEMORY: [&str; 6] =
     ["MemoryError", "memory allocation of", "bad_alloc", "OutOfMemoryError", "out of memory", "Cannot allocate memory"];
 
+/// What runtimes print that catch the signal at the limit of processor time, such as Go's.
+const OUT_OF_TIME: &str = "CPU time limit exceeded";
+
+/// The signals at the hard limit of processor time, which is also that of a machine without memory, and at the longest file.
+const SIGKILL: i32 = 9;
+const SIGXFSZ: i32 = 25;
+
 /// Returns what is wrong with a run, if anything is.
 pub fn problem(about: &About, case: &Case, run: &Run) -> Option<String> {
     let mut text = match run.end {
@@ -60,9 +67,13 @@ fn difference(case: &Case, output: &str) -> Option<String> {
 pub fn stopped(about: &About, n: usize, run: &Run) -> String {
     let limits = about.limits;
     let ran_out = OUT_OF_MEMORY.iter().any(|words| run.stderr.contains(words));
-    match run.end {
+    let end = match run.end {
+        End::Exited(_) | End::Killed(_) if run.stderr.contains(OUT_OF_TIME) => End::CpuTime,
+        end => end,
+    };
+    match end {
         End::CpuTime | End::WallTime => {
-            let limit = if run.end == End::CpuTime {
+            let limit = if end == End::CpuTime {
                 format!("took longer than {} s of processor time on n = {n}", limits.cpu_s)
             } else {
                 format!("did not end within {} s on n = {n}", limits.wall_s)
@@ -71,6 +82,9 @@ pub fn stopped(about: &About, n: usize, run: &Run) -> String {
                 Some(Complexity { time, slow, .. }) if n > SMALL_MAX => {
                     format!("{limit}: complexity. {time} is possible. {slow}")
                 }
+                None if end == End::WallTime => format!(
+                    "{limit}: one booking after another, a wait for an answer without a timeout, or a loop that never ends"
+                ),
                 _ => format!(
                     "{limit}: a loop that never ends, or a wait for input that never comes. Which condition ends each of \
                      your loops, and what makes it true for this input?"
@@ -88,7 +102,14 @@ pub fn stopped(about: &About, n: usize, run: &Run) -> String {
             format!("printed more than {} MB: does a loop print without an end?", OUTPUT_BYTES_MAX >> 20)
         }
         End::Exited(code) => format!("ended with exit code {code}{}", errors(&run.stderr)),
-        End::Killed(signal) => format!("was killed by signal {signal}{}", errors(&run.stderr)),
+        End::Killed(signal) => {
+            let why = match signal {
+                SIGKILL => ": it ignored the limit of processor time, or this machine has no memory left",
+                SIGXFSZ => ": a file may have up to 64 MB",
+                _ => "",
+            };
+            format!("was killed by signal {signal}{why}{}", errors(&run.stderr))
+        }
     }
 }
 
@@ -108,6 +129,9 @@ fn is_short(text: &str) -> bool {
 }
 
 fn shown(text: &str) -> String {
+    if text.is_empty() {
+        return "    (nothing)".to_owned();
+    }
     if text.trim_end_matches('\n').is_empty() {
         return "    (an empty line)".to_owned();
     }
@@ -164,6 +188,10 @@ mod tests {
         );
         let endless = text(End::CpuTime, ("", ""), 2);
         assert!(endless.contains("never ends") && endless.contains("expected:\n    3"), "{endless}");
+        let caught = text(End::Exited(2), ("", "SIGXCPU: CPU time limit exceeded\nPC=0x1\n"), 200_000);
+        assert!(caught.contains("complexity. O(n) is possible"), "{caught}");
+        let silent = text(End::Exited(0), ("", ""), 2);
+        assert!(silent.contains("got:\n    (nothing)"), "{silent}");
         let large = text(End::Exited(1), ("", "Traceback\nMemoryError\n"), 2);
         assert!(large.contains("more than 64 MB") && large.contains("Look for a table."), "{large}");
         let failed = text(End::Exited(1), ("", "a\nZeroDivisionError: division by zero\n"), 2);

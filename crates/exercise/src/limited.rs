@@ -1,6 +1,6 @@
 //! One run of a solution: a process group of its own, with limits, in a directory of its own.
 //!
-//! The limits stop accidents. They contain no attack: the program has the user's rights, files and network.
+//! The limits stop accidents, not attacks: the program has the user's rights, files and network.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -22,7 +22,7 @@ use crate::catalog::Limits;
 /// The most that a solution may print: four times the longest answer.
 pub const OUTPUT_BYTES_MAX: usize = 8 << 20;
 
-/// The most that is kept of standard error. The rest is dropped.
+/// The most that is kept of standard error: its last part, where programs say why they end.
 const ERRORS_BYTES_MAX: usize = 64 << 10;
 
 /// The longest file that a solution may write, in blocks of 512 bytes: 64 MB.
@@ -34,11 +34,12 @@ const PIPES_CLOSE_WITHIN: Duration = Duration::from_secs(1);
 const CHUNK_BYTES: usize = 1 << 14;
 
 /// Sets the limits and becomes the solution. First the soft limit of the processor time, whose signal tells it from other kills.
-const LIMIT: &str = "ulimit -S -t \"$1\" && ulimit -H -t \"$2\" && ulimit -f \"$3\" && ulimit -d \"$4\" && ulimit -c 0 || exit 125; \
-                     shift 4; exec \"$@\"";
+const LIMIT: &str = "ulimit -S -t \"$1\" && ulimit -H -t \"$2\" && ulimit -f \"$3\" && ulimit -d \"$4\" && ulimit -c 0 || \
+                     { echo 'a limit cannot be set' >&2; exit 125; }; shift 4; exec \"$@\"";
 
-/// The exit code of [`LIMIT`] if a limit cannot be set.
+/// The exit code of [`LIMIT`] if a limit cannot be set, and its last line: a solution may use the code too.
 const NO_LIMITS: i32 = 125;
+const NO_LIMITS_LINE: &str = "a limit cannot be set\n";
 
 /// The signal at the soft limit of the processor time, and the exit code of a shell whose child got it.
 const SIGXCPU: i32 = 24;
@@ -81,7 +82,7 @@ pub struct Run {
     pub end: End,
     /// Standard output.
     pub stdout: String,
-    /// The first part of standard error.
+    /// The last part of standard error.
     pub stderr: String,
     /// How long it took.
     pub seconds: f64,
@@ -118,7 +119,7 @@ pub async fn run(job: Job<'_>) -> Result<Run> {
     let (stdout, stderr) = (child.stdout.take().ok_or("no pipe")?, child.stderr.take().ok_or("no pipe")?);
     let is_too_long = Arc::new(Notify::new());
     let stdout = tokio::spawn(read(stdout, OUTPUT_BYTES_MAX, Arc::clone(&is_too_long)));
-    let stderr = tokio::spawn(read(stderr, ERRORS_BYTES_MAX, Arc::new(Notify::new())));
+    let stderr = tokio::spawn(read_last(stderr, ERRORS_BYTES_MAX));
     let end = tokio::select! {
         status = child.wait() => end(status?),
         () = tokio::time::sleep(Duration::from_secs(wall_s)) => End::WallTime,
@@ -135,8 +136,10 @@ pub async fn run(job: Job<'_>) -> Result<Run> {
     let end = if stdout.len() > OUTPUT_BYTES_MAX { End::TooMuchOutput } else { end };
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let run = Run { end, stdout: text(stdout), stderr: text(stderr), seconds };
-    if run.end == End::Exited(NO_LIMITS) {
-        return Err(format!("the limits cannot be set on this machine: {}", run.stderr.trim()).into());
+    if run.end == End::Exited(NO_LIMITS) && run.stderr.ends_with(NO_LIMITS_LINE) {
+        let why = run.stderr.trim_end_matches(NO_LIMITS_LINE).trim();
+        let way_out = "your shell has lower ones already, which `ulimit -H -a` shows";
+        return Err(format!("the limits cannot be set on this machine: {why}; {way_out}").into());
     }
     Ok(run)
 }
@@ -157,6 +160,18 @@ async fn read(mut from: impl AsyncRead + Unpin, bytes_max: usize, is_too_long: A
         kept.extend_from_slice(&chunk[..wanted]);
         if kept.len() > bytes_max {
             is_too_long.notify_one();
+        }
+    }
+    kept
+}
+
+/// Reads to the end. Keeps the last `bytes_max` bytes, or up to twice as many.
+async fn read_last(mut from: impl AsyncRead + Unpin, bytes_max: usize) -> Vec<u8> {
+    let (mut kept, mut chunk) = (Vec::<u8>::new(), vec![0; CHUNK_BYTES]);
+    while let Ok(count @ 1..) = from.read(&mut chunk).await {
+        kept.extend_from_slice(&chunk[..count]);
+        if kept.len() > 2 * bytes_max {
+            kept.drain(..kept.len() - bytes_max);
         }
     }
     kept
@@ -190,6 +205,18 @@ mod tests {
             (run.end, run.stdout.as_str(), run.stderr.as_str()),
             (End::Exited(3), "1 2\nhttp://127.0.0.1:1\n.\n", "oh\n")
         );
+    }
+
+    #[tokio::test]
+    async fn last_part_of_a_long_standard_error_is_kept() {
+        let run = sh("yes | head -c 1000000 >&2; echo MemoryError >&2; exit 1", LIMITS).await;
+        assert_eq!(run.end, End::Exited(1));
+        assert!(run.stderr.ends_with("\nMemoryError\n") && run.stderr.len() <= 3 * ERRORS_BYTES_MAX);
+    }
+
+    #[tokio::test]
+    async fn exit_code_of_missing_limits_is_also_a_solutions_own() {
+        assert_eq!(sh("echo no >&2; exit 125", LIMITS).await.end, End::Exited(125));
     }
 
     #[tokio::test]

@@ -25,9 +25,11 @@ pub async fn prepare(words: &[String], build: &Path) -> Result<Vec<OsString>> {
     }
     let mut command = vec![program(first)?];
     for argument in arguments {
-        // The working directory of a run is another one.
+        // The working directory of a run is another one. A word may be the name of a folder by chance, as in `go run`.
         let path = Path::new(argument);
-        command.push(if path.is_file() { std::path::absolute(path)?.into_os_string() } else { argument.into() });
+        let is_folder = path.is_dir() && (argument.contains('/') || argument.starts_with('.'));
+        let is_path = path.is_file() || is_folder;
+        command.push(if is_path { std::path::absolute(path)?.into_os_string() } else { argument.into() });
     }
     Ok(command)
 }
@@ -98,10 +100,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn files_among_the_arguments_become_absolute() {
+    async fn files_and_folders_among_the_arguments_become_absolute() {
         let words = ["sh", "Cargo.toml", "-x"].map(str::to_owned);
         let command = prepare(&words, Path::new("/")).await.expect("a command");
         let manifest = std::path::absolute("Cargo.toml").expect("a path").into_os_string();
         assert_eq!(command, ["sh".into(), manifest, "-x".into()]);
+        let words = ["sh", "-cp", ".", "src", "./src"].map(str::to_owned);
+        let command = prepare(&words, Path::new("/")).await.expect("a command");
+        assert_eq!(command[3], "src", "a word");
+        assert!(Path::new(&command[2]).is_absolute() && Path::new(&command[4]).is_absolute(), "{command:?}");
     }
 }

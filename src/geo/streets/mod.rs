@@ -214,7 +214,7 @@ impl Streets {
 
     /// Returns the duration, and the start on the streets; without one, the drive is straight.
     fn fastest(&self, from: &Departure, to: &Arrival, max_ms: u32) -> Option<(u32, Option<Start>)> {
-        // Within a block the direct line is shorter than the detour to a corner. There a chord is as long as its arc, to a nanometer.
+        // Within a block the direct line is shorter than the detour to a corner. There a chord is as long as its arc, to a few nanometers.
         let direct_m = chord_2_between(&from.here, &to.here).sqrt() * super::EARTH_RADIUS_M;
         let is_within_block = direct_m <= BLOCK_M && direct_m <= from.straight_m + to.straight_m;
         let direct = is_within_block.then(|| (off_street_ms(direct_m), None));

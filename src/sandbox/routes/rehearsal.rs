@@ -250,8 +250,7 @@ fn keep_report(rehearsal: &Rehearsal, store: &Store, session: &Session) -> Resul
     let content: &Content = &rehearsal.content;
     let marks = mark(content, session, &results(rehearsal, session));
     let listed = store.list().map_err(refusal)?;
-    let is_earlier = |one: &&Session| one.id < session.id && one.is_of_guest() == session.is_of_guest();
-    let done = listed.sessions.iter().rev().filter(|one| one.stage == Stage::Done).filter(is_earlier);
+    let done = session.earlier(&listed.sessions).into_iter().rev().filter(|one| one.stage == Stage::Done);
     let earlier: Vec<_> = done.map(|one| summary(content, one, &[])).collect();
     let text = report(content, session, &marks, &earlier);
     store.keep_report(&session.id, &text).map_err(refusal)?;

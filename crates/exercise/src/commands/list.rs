@@ -4,7 +4,7 @@ use crate::Result;
 use crate::catalog::Exercise;
 
 /// What the limits do not do.
-const NOT_CONTAINED: &str = "Your program runs with your rights: the limits stop accidents, and contain no attack. It can read and change your files and \
+const NOT_CONTAINED: &str = "Your program runs with your rights: the limits stop accidents, not attacks. It can read and change your files and \
      use the network, and a process that leaves its process group outlives the check.";
 
 /// Lists the exercises.
@@ -29,7 +29,7 @@ pub(super) fn limits(exercise: &Exercise) -> String {
     let limits = exercise.about.limits;
     format!(
         "Each run has {} s of processor time, {} s in all, {} MB of memory for data, 8 MB of output, files of up to 64 MB, and \
-         an empty directory. {NOT_CONTAINED}",
+         an empty directory. It must end with exit code 0. {NOT_CONTAINED}",
         limits.cpu_s, limits.wall_s, limits.memory_mb
     )
 }

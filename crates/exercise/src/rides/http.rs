@@ -32,6 +32,17 @@ impl Request {
         self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
+    /// Returns the bearer token. The scheme has any case, as the service takes it.
+    pub fn token(&self) -> Option<&str> {
+        let (scheme, token) = self.header("authorization")?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    }
+
+    /// Returns the path without the query.
+    pub fn route(&self) -> &str {
+        self.path.split('?').next().unwrap_or_default()
+    }
+
     /// Returns the headers that are passed on.
     pub fn passed(&self) -> impl Iterator<Item = &(String, String)> {
         self.headers.iter().filter(|(name, _)| !is_per_connection(name))
@@ -129,6 +140,18 @@ mod tests {
         assert_eq!(request.body, b"abcd");
         let passed: Vec<&str> = request.passed().map(|(name, _)| name.as_str()).collect();
         assert_eq!(passed, ["Idempotency-Key"]);
+    }
+
+    #[tokio::test]
+    async fn neither_the_case_of_the_scheme_nor_a_query_hides_a_booking() {
+        for line in ["Authorization: Bearer abc", "authorization: bearer  abc "] {
+            let bytes = format!("POST /v1/trips?again=1 HTTP/1.1\r\n{line}\r\n\r\n");
+            let request = read_all(&[bytes.as_bytes()]).await.expect("read").expect("a request");
+            assert_eq!((request.token(), request.route()), (Some("abc"), "/v1/trips"));
+            assert_eq!(request.path, "/v1/trips?again=1", "it is passed on as it is");
+        }
+        let other = read_all(&[&b"GET / HTTP/1.1\r\nAuthorization: Basic abc\r\n\r\n"[..]]).await.expect("read");
+        assert_eq!(other.expect("a request").token(), None);
     }
 
     #[tokio::test]

@@ -42,7 +42,7 @@ struct Shared {
     seed: u64,
     api: Api,
     http: Client,
-    /// The riders' numbers by `Authorization`.
+    /// The riders' numbers by token.
     riders: BTreeMap<String, usize>,
     /// The attempts of a rider at a path so far.
     attempts: Mutex<BTreeMap<(usize, String), u32>>,
@@ -64,7 +64,7 @@ impl LossyProxy {
     pub async fn open(seed: u64, api: &Api, riders: &[Caller]) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let numbers = riders.iter().zip(1..).map(|(rider, number)| (format!("Bearer {}", rider.token), number));
+        let numbers = riders.iter().zip(1..).map(|(rider, number)| (rider.token.clone(), number));
         let shared = Arc::new(Shared {
             seed,
             api: api.clone(),
@@ -116,13 +116,13 @@ impl Shared {
 
     /// Counts the attempt, and decides what happens to it.
     fn next_fault(&self, request: &Request) -> Option<Fault> {
-        let rider = *self.riders.get(request.header("authorization")?)?;
+        let rider = *self.riders.get(request.token()?)?;
         if request.method != Method::POST {
             return None;
         }
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let attempt = attempts.entry((rider, request.path.clone())).or_default();
-        let fault = fault(self.seed, rider, &request.path, *attempt);
+        let attempt = attempts.entry((rider, request.route().to_owned())).or_default();
+        let fault = fault(self.seed, rider, request.route(), *attempt);
         *attempt += 1;
         let fault = fault?;
         *self.struck.lock().unwrap_or_else(PoisonError::into_inner).entry(fault).or_default() += 1;
@@ -142,9 +142,8 @@ impl Shared {
     /// Waits until the ride that was booked is over: a client without a key can then book another one.
     async fn wait_for_the_end(&self, request: &Request, response: &Response) {
         let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
-        let token = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
-        let (Some(id), Some(token)) = (body["id"].as_str(), token) else { return };
-        if request.path != "/v1/trips" || response.status != StatusCode::CREATED {
+        let (Some(id), Some(token)) = (body["id"].as_str(), request.token()) else { return };
+        if request.route() != "/v1/trips" || response.status != StatusCode::CREATED {
             return;
         }
         let (path, waited) = (format!("/v1/trips/{id}"), Stopwatch::start());

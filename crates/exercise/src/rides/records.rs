@@ -156,7 +156,7 @@ impl RoundRecords {
 /// Returns the printed ids by booking. Other lines are ignored.
 fn printed(output: &str) -> BTreeMap<usize, &str> {
     let pairs = output.lines().filter_map(|line| {
-        let (number, id) = line.trim().split_once(' ')?;
+        let (number, id) = line.trim().split_once(char::is_whitespace)?;
         Some((number.parse().ok()?, id.trim()))
     });
     pairs.collect()
@@ -203,6 +203,7 @@ mod tests {
     fn each_rider_with_the_ride_that_was_printed_passes() {
         let records = records(vec![vec![ride("trip_a")], vec![ride("trip_b")]]);
         assert_eq!(records.problem("2 trip_b\nlog line\n1 trip_a\n"), None);
+        assert_eq!(records.problem("2\ttrip_b \r\n1  trip_a"), None, "as other judges take white space");
         let violated = RoundRecords { violations: vec!["ledger: 1".to_owned()], ..records.clone() };
         assert!(violated.problem("2 trip_b\n1 trip_a\n").expect("a problem").contains("ledger: 1"));
         let charged = RoundRecords { charges: 3, ..records };

@@ -102,7 +102,9 @@ function stop(error) {
 
 async function run() {
   for (let next = await exchange(); next; next = await exchange()) {
-    if (next.after > 0) await Promise.race([pause(next.after), new Promise((resolve) => (wake = resolve))]);
+    // A command may have come with the answer to the one before it, as handing in does after saving.
+    const isIdle = waiting.length === 0 || main.dataset.connection === "lost";
+    if (next.after > 0 && isIdle) await Promise.race([pause(next.after), new Promise((resolve) => (wake = resolve))]);
     // While the service does not answer, a command waits like the rest.
     if (main.dataset.connection === "lost") await pause(AGAIN_MS / 2);
   }

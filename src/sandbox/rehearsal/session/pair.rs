@@ -309,6 +309,25 @@ impl Session {
         }
     }
 
+    /// Returns the candidate's sessions before this one, among `all`, which has the newest first. The user of this machine is the
+    /// candidate of every session that is no guest's. A guest is known by the swaps that led here; other guests are other people.
+    pub fn earlier<'a>(&'a self, all: &'a [Self]) -> Vec<&'a Self> {
+        if !self.is_of_guest() {
+            return all.iter().filter(|one| one.id < self.id && !one.is_of_guest()).collect();
+        }
+        let (mut id, mut found) = (self.id.as_str(), Vec::new());
+        for one in all {
+            let swap = one.pair.as_ref().and_then(|pair| pair.swap.as_ref());
+            if swap.is_some_and(|swap| swap.id == id) {
+                id = &one.id;
+                if one.is_of_guest() {
+                    found.push(one);
+                }
+            }
+        }
+        found
+    }
+
     /// Returns the session that follows with the roles swapped: `fresh`, unless there is one already.
     ///
     /// # Errors

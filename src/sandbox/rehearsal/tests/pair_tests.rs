@@ -258,6 +258,34 @@ fn swap_makes_one_session_with_another_cut_and_the_roles_exchanged() {
 }
 
 #[test]
+fn earlier_sessions_of_a_guest_are_theirs_and_of_no_other_guest() {
+    let content = content();
+    let fresh = |id: &str| FreshSession {
+        id: id.to_owned(),
+        keys: LinkKeys { partner: "p".to_owned(), candidate: "c".to_owned() },
+        seed: 9,
+        created_at: MachineTime::new(DateTime::from_timestamp(1_800_000_000, 0).expect("in range")),
+    };
+    let follow = |session: &mut Session, id: &str| {
+        session.pair.as_mut().expect("a partner").swap = Some(fresh(id));
+        session.swapped(&content, &fresh(id))
+    };
+    // The owner with one partner, three times; then with another one.
+    let mut first = started().session;
+    first.id = "1".to_owned();
+    let mut second = follow(&mut first, "2");
+    let mut third = follow(&mut second, "3");
+    let fourth = follow(&mut third, "4");
+    let mut other = Session { id: "5".to_owned(), ..first.clone() };
+    let of_other = follow(&mut other, "6");
+    let all = [of_other, other, fourth, third, second, first];
+    let earlier = |index: usize| all[index].earlier(&all).iter().map(|one| one.id.as_str()).collect::<Vec<_>>();
+    assert_eq!(earlier(0), [""; 0], "the marks of another guest are not this one's to see");
+    assert_eq!(earlier(2), ["2"]);
+    assert_eq!((earlier(1), earlier(3)), (vec!["3", "1"], vec!["1"]));
+}
+
+#[test]
 fn every_tick_and_every_curveball_has_a_key_of_its_own() {
     for cut in ["ride-hailing", "payments", "search"] {
         let candidate = Candidate::with_partner(setup(cut, "staff"));

@@ -98,7 +98,9 @@ pub fn serve_partners(
     .disable_signals()
     .shutdown_timeout(DRAIN_S)
     .bind(wanted)
-    .map_err(|error| Error::Bug(format!("cannot listen on {wanted} for partners: {error}")))?;
+    .map_err(|error| {
+        Error::Configuration(format!("cannot listen on {wanted} for partners: {error}; name another address"))
+    })?;
     Ok(Box::pin(run(server.run(), platform.clone())))
 }
 
