@@ -76,7 +76,7 @@ function onKey(event) {
 }
 
 if (place) {
-  const form = h("form", { role: "search", onsubmit: (event) => (event.preventDefault(), list.querySelector("a")?.click()) }, input, note, list);
+  const form = h("form", { role: "search", "aria-label": "In the book", onsubmit: (event) => (event.preventDefault(), list.querySelector("a")?.click()) }, input, note, list);
   form.addEventListener("keydown", onKey);
   input.addEventListener("input", search);
   input.addEventListener("focus", () => load().catch(() => {}));

@@ -52,6 +52,8 @@ pub fn render(markdown: &str) -> Rendered {
     }
     let mut rendered = renderer.rendered;
     html::push_html(&mut rendered.html, renderer.events.into_iter());
+    // A heading without words is none to a screen reader.
+    rendered.html = rendered.html.replace("<th></th>", "<td></td>");
     push_sources(&mut rendered.html, &renderer.sources);
     rendered
 }
@@ -254,6 +256,8 @@ mod tests {
         assert!(rendered.html.contains("<h2 id=\"at-10--and-100\">"), "{}", rendered.html);
         assert!(rendered.html.contains("<div class=\"table\" tabindex=\"0\"><table>"), "{}", rendered.html);
         assert!(rendered.html.contains("<td>2</td>"), "{}", rendered.html);
+        let labelled = render("| | b |\n| --- | --- |\n| 1 | 2 |\n").html;
+        assert!(labelled.contains("<tr><td></td><th>b</th></tr>"), "{labelled}");
     }
 
     #[test]

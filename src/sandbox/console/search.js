@@ -44,5 +44,5 @@ export function createSearch(element) {
   };
   input.addEventListener("input", () => (note.textContent = ""));
   input.addEventListener("blur", () => (note.textContent = ""));
-  element.replaceChildren(h("form", { role: "search", onsubmit: search }, input, note));
+  element.replaceChildren(h("form", { role: "search", "aria-label": "By id", onsubmit: search }, input, note));
 }
