@@ -35,6 +35,7 @@ async fn main() -> ExitCode {
         None => {
             eprintln!("drill: interrupted; your changes are as you left them");
             // What the command had started is stopped. A copy of files on another thread would go on for seconds.
+            drill::stack::remove_run_dirs();
             std::process::exit(INTERRUPTED)
         }
         Some(Ok(output)) => {
