@@ -44,6 +44,31 @@ fn unknown_drill_points_to_the_list() {
 }
 
 #[test]
+fn second_command_names_the_one_that_runs() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().join("lock");
+    fs::write(&path, "`cargo drill check` (process 7)").expect("written");
+    let lock = fs::File::open(&path).expect("the lock");
+    lock.lock().expect("locked");
+    for arguments in [
+        &["start", "1"][..],
+        &["try"],
+        &["check"],
+        &["mitigate", "--set", "A=1"],
+        &["mitigate", "--roll-back", "a commit"],
+        &["repair"],
+        &["reset"],
+        &["stop"],
+    ] {
+        let message = error(&drill(folder.path(), arguments));
+        let says = "`cargo drill check` (process 7) is running; wait";
+        assert!(message.contains(says) && message.lines().count() == 1, "{arguments:?}: {message}");
+    }
+    drop(lock);
+    assert!(error(&drill(folder.path(), &["reset"])).contains("no drill is started"));
+}
+
+#[test]
 fn interrupted_start_is_said_until_it_is_started_again() {
     let folder = tempfile::tempdir().expect("a directory");
     let session = r#"{"number": 7, "name": "07-x", "phase": "starting", "blind": false, "started_at": "2026-03-04T05:06:07Z",

@@ -126,7 +126,7 @@ mod tests {
         let killed = make("ridematch-drill-killed");
         fs::write(killed.join(IN_USE), "").expect("a file");
         fs::write(killed.join("service-0.log"), "a line").expect("a log");
-        let beginning = make("ridematch-drill-beginning");
+        let starting = make("ridematch-drill-starting");
         let (old, other) = (make("ridematch-drill-old"), make("another-program"));
         for dir in [&old, &other] {
             File::open(dir).and_then(|dir| dir.set_modified(SystemTime::UNIX_EPOCH)).expect("an old time");
@@ -136,7 +136,7 @@ mod tests {
 
         remove_abandoned(base.path(), &own);
         assert!(!killed.exists() && !old.exists());
-        for kept in [running.path(), beginning.as_path(), other.as_path(), link.as_path()] {
+        for kept in [running.path(), starting.as_path(), other.as_path(), link.as_path()] {
             assert!(kept.exists(), "{}", kept.display());
         }
         let path = running.path().to_owned();
