@@ -27,14 +27,17 @@ async fn main() -> ExitCode {
     };
     // Dropping the command stops what it started.
     let ended = tokio::select! {
-        ended = commands::run(&context, &cli) => Some(ended),
+        // The signals first: they are noticed however long a command takes before its first wait, and before an error that they cause.
+        biased;
         // The detached process outlives its terminal, and stops in order by itself.
         () = launcher::interrupted(), if !matches!(cli.command, Command::Serve) => None,
+        ended = commands::run(&context, &cli) => Some(ended),
     };
     match ended {
         None => {
             eprintln!("drill: interrupted; your changes are as you left them");
             // What the command had started is stopped. A copy of files on another thread would go on for seconds.
+            drill::stack::remove_run_dirs();
             std::process::exit(INTERRUPTED)
         }
         Some(Ok(output)) => {

@@ -3,7 +3,9 @@
 use std::{
     fs,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    thread,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -41,6 +43,58 @@ fn unknown_drill_points_to_the_list() {
     let message = error(&drill(folder.path(), &["start", "9999"]));
     assert!(message.contains("9999") && message.contains("cargo drill list"), "{message}");
     assert!(!folder.path().join("tree").exists());
+}
+
+#[test]
+fn second_command_names_the_one_that_runs() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().join("lock");
+    fs::write(&path, "`cargo drill check` (process 7)").expect("written");
+    let lock = fs::File::open(&path).expect("the lock");
+    lock.lock().expect("locked");
+    for arguments in [
+        &["start", "1"][..],
+        &["try"],
+        &["check"],
+        &["mitigate", "--set", "A=1"],
+        &["mitigate", "--roll-back", "a commit"],
+        &["repair"],
+        &["reset"],
+        &["stop"],
+    ] {
+        let message = error(&drill(folder.path(), arguments));
+        let says = "`cargo drill check` (process 7) is running; wait";
+        assert!(message.contains(says) && message.lines().count() == 1, "{arguments:?}: {message}");
+    }
+    drop(lock);
+    assert!(error(&drill(folder.path(), &["reset"])).contains("no drill is started"));
+}
+
+#[test]
+fn interrupted_command_says_so_and_releases_its_lock() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let child = Command::new(env!("CARGO_BIN_EXE_drill"))
+        .args(["verify", "--all", "--quick"])
+        .env("RIDEMATCH_DRILL_DIR", folder.path())
+        .env_remove("CARGO")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let lock = folder.path().join("proof/lock");
+    let is_running = || fs::read_to_string(&lock).is_ok_and(|holder| holder.contains("verify"));
+    for _ in 0..500 {
+        if is_running() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    let interrupted = Command::new("/bin/sh").args(["-c", "kill -INT \"$1\"", "sh", &child.id().to_string()]).status();
+    assert!(interrupted.expect("a signal").success());
+    let output = child.wait_with_output().expect("its end");
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted; your changes are as you left them"));
+    assert_eq!(fs::read_to_string(&lock).expect("the lock"), "");
 }
 
 #[test]

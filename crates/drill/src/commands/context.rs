@@ -103,6 +103,10 @@ impl Context {
         if status.success() {
             return Ok(());
         }
+        // Ctrl-C reaches cargo too, and ends it by a signal.
+        if status.code().is_none() {
+            return Err("the build of the checkout was stopped".into());
+        }
         Err("the checkout itself does not compile; a drill needs its program as the judge".into())
     }
 

@@ -35,6 +35,8 @@ pub(super) async fn run(context: &Context, arguments: &Mitigate) -> Result<Outpu
     let pack = context.drill(&session)?.pack()?;
     let mut bench = trial::bench(context, pack)?;
     let mut candidate = start::kept_candidate(context)?;
+    // Another build there would replace the program while it is judged.
+    let _proof = arguments.roll_back.as_ref().map(|_| Lock::take(&context.paths.proof(), "mitigate")).transpose()?;
     if let Some(wanted) = &arguments.roll_back {
         candidate = rolled_back(context, &session, &candidate, wanted).await?;
     }
@@ -80,12 +82,7 @@ fn assignments(set: &[String]) -> Result<BTreeMap<String, String>> {
 
 /// Builds the service of the commit before the named one, beside the user's tree.
 async fn rolled_back(context: &Context, session: &Session, started: &Candidate, wanted: &str) -> Result<Candidate> {
-    let repository = Repository::open(&context.paths.tree())?;
-    let commit = repository.find(&session.commit, wanted)?;
-    let before = format!("{commit}^");
-    let tree = repository
-        .files_of(&before)
-        .map_err(|error| format!("there is nothing before the first commit to roll back to: {error}"))?;
+    let tree = Repository::open(&context.paths.tree())?.files_before(&session.commit, wanted)?;
     let proof = context.paths.proof();
     export::write_files(&proof.tree(), &tree, &std::collections::BTreeSet::new())?;
     let built = runs::build(&proof, &context.checkout).await.map_err(|error| match error {

@@ -38,6 +38,8 @@ pub(super) async fn run(context: &Context, arguments: &Diagnose) -> Result<Outpu
     let Some(text) = &arguments.predict else { return shown(&candidates) };
     let predictions = predictions(text, &candidates)?;
     let _lock = Lock::take(&context.paths, "diagnose --review")?;
+    // `verify` builds there as well.
+    let _proof = Lock::take(&context.paths.proof(), "diagnose --review")?;
     let bench = trial::bench(context, pack)?;
     let faulty = Repository::open(&context.paths.tree())?.files_of(&session.commit)?;
     let (mut text, mut right, mut items) = (String::new(), 0, Vec::new());

@@ -163,6 +163,17 @@ impl Repository {
         Ok(tree)
     }
 
+    /// Returns the files of the commit before the wanted one: what a roll-back of it deploys. `newest` is where the search begins.
+    ///
+    /// # Errors
+    ///
+    /// There is no such commit, or none before it.
+    pub fn files_before(&self, newest: &str, wanted: &str) -> Result<worktree::Tree> {
+        let commit = self.find(newest, wanted)?;
+        self.files_of(&format!("{commit}^"))
+            .map_err(|error| format!("there is nothing before the first commit to roll back to: {error}").into())
+    }
+
     /// Makes the files those of `commit`, and the branch end there. Files that are not ignored and not in it are deleted.
     ///
     /// # Errors
@@ -323,6 +334,21 @@ mod tests {
         assert_eq!(repository.files_of(&head).expect("files"), tree(&[("a.rs", "two\n")]));
         assert_eq!(repository.log(&head).expect("a log").lines().count(), 2);
         assert!(repository.find(&head, &head[..8]).is_ok() && repository.find(&head, "none").is_err());
+    }
+
+    #[test]
+    fn roll_back_has_the_files_before_a_commit() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let repository = repository(folder.path());
+        let head = repository.head().expect("a commit");
+        let before = repository.files_before(&head, &head[..8]).expect("files");
+        assert_eq!(before, tree(&[("a.rs", "one\n"), ("b/c.rs", "c\n")]));
+        let log = repository.run(&["log", "--format=%H", &head]).expect("a log");
+        let first = log.lines().next_back().expect("a commit");
+        for (wanted, says) in [(first, "nothing before the first commit"), ("no such commit", "`git log`")] {
+            let error = repository.files_before(&head, wanted).expect_err("nothing").to_string();
+            assert!(error.contains(says), "{error}");
+        }
     }
 
     #[test]

@@ -4,21 +4,25 @@ use std::collections::BTreeMap;
 
 use super::measures::{Measured, Unit, of_group, shortened};
 use super::model::Among;
-use crate::load::recording::Recording;
+use crate::load::recording::{DriverEventRecord, Recording};
 
 /// A predicate: the violations in words, and how many cases were looked at.
 type Predicate = fn(&Among, &Recording) -> (Vec<String>, u64);
 
 /// The predicates and what each says.
-const PREDICATES: [(&str, &str, Predicate); 4] = [
+const PREDICATES: [(&str, &str, Predicate); 5] = [
     ("same_key_same_answer", "A repeated request gets the bytes of its first success.", same_key_same_answer),
     ("no_second_offer", "A driver who declined a trip is not offered it again.", no_second_offer),
     ("accepted_trips_stay", "A trip whose offer was accepted is assigned, or was cancelled.", accepted_trips_stay),
     ("final_answers", "Every command gets a final response within its attempts.", final_answers),
+    ("stream_skips_nothing", "A driver with an open stream receives each of their events.", stream_skips_nothing),
 ];
 
 /// The names of the predicates.
-pub const NAMES: [&str; 4] = [PREDICATES[0].0, PREDICATES[1].0, PREDICATES[2].0, PREDICATES[3].0];
+pub const NAMES: [&str; 5] = [PREDICATES[0].0, PREDICATES[1].0, PREDICATES[2].0, PREDICATES[3].0, PREDICATES[4].0];
+
+/// How long an event may take to its driver, real seconds. Those that begin later than this before the end of the load do not count.
+const EVENT_WITHIN_S: f64 = 1.0;
 
 /// Returns the number of violations of a predicate; `None` if there is none of that name.
 pub(super) fn measure(name: &str, among: &Among, recording: &Recording) -> Measured {
@@ -98,9 +102,40 @@ fn final_answers(among: &Among, recording: &Recording) -> (Vec<String>, u64) {
     (words.collect(), last.len() as u64)
 }
 
+fn stream_skips_nothing(among: &Among, recording: &Recording) -> (Vec<String>, u64) {
+    let is_due = |event: &&DriverEventRecord| event.received || event.at_s + EVENT_WITHIN_S <= recording.seconds;
+    let events = recording.driver_events.iter().filter(|event| of_group(among, &event.group, event.at_s));
+    let due: Vec<&DriverEventRecord> = events.filter(is_due).collect();
+    let missed = due.iter().filter(|event| !event.received);
+    let words = missed.map(|event| format!("{} did not receive {} ({})", event.driver, event.event, event.seq));
+    (words.collect(), due.len() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[allow(clippy::float_cmp, reason = "whole numbers")]
+    #[test]
+    fn stream_skips_what_was_due_and_did_not_arrive() {
+        let event = |seq, at_s, received| DriverEventRecord {
+            at_s,
+            group: if seq == 4 { "bicycles" } else { "cars" }.to_owned(),
+            driver: "cars-0".to_owned(),
+            seq,
+            event: "offer.created".to_owned(),
+            received,
+        };
+        // The third begins when the load is about to end, and the fourth is of another group.
+        let driver_events = vec![event(1, 2.0, true), event(2, 3.0, false), event(3, 9.5, false), event(4, 3.0, false)];
+        let mut recording = Recording { seconds: 10.0, driver_events, ..Recording::default() };
+        let among = Among { group: Some("cars".to_owned()), ..Among::default() };
+        let measured = measure("stream_skips_nothing", &among, &recording);
+        assert_eq!((measured.value, measured.count), (Some(1.0), 2), "{measured:?}");
+        assert_eq!(measured.detail, "cars-0 did not receive offer.created (2)");
+        recording.driver_events[1].received = true;
+        assert_eq!(measure("stream_skips_nothing", &among, &recording).value, Some(0.0));
+    }
 
     #[test]
     fn names_are_unique_and_each_says_what_holds() {

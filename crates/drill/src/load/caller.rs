@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::context::Context;
+use super::hang_up::{request_text, reset_after};
 use super::model::Keys;
 use super::places::random;
 use super::recording::{ForeignRecord, RequestRecord};
@@ -28,8 +29,9 @@ const WAIT_FIRST: Duration = Duration::from_millis(150);
 /// Attempts to get a token.
 const TOKEN_ATTEMPTS_MAX: u32 = 40;
 
-/// How long a caller waits who then hangs up.
-const HANGS_UP_AFTER: Duration = Duration::from_millis(4);
+/// How long a caller waits who then hangs up, microseconds, from and to: about as long as a command takes, so that it is hit at different
+/// points, on a fast machine as on a slow one.
+const HANGS_UP_AFTER_US: std::ops::Range<u64> = 1_000..8_000;
 
 /// The code of a request whose caller hung up on purpose.
 pub const HUNG_UP: &str = "hung_up";
@@ -117,7 +119,7 @@ impl Call {
         Self { body: Some(body), ..self }
     }
 
-    fn method(&self) -> Method {
+    pub(super) fn method(&self) -> Method {
         let name = self.operation.split(' ').next().unwrap_or_default();
         Method::from_bytes(name.as_bytes()).unwrap_or(Method::GET)
     }
@@ -229,12 +231,13 @@ impl Caller {
         self.send_until_final(&call).await
     }
 
-    /// Sends a command as [`Self::command`] does. With the given probabilities hangs up during the first attempt, and sends the
-    /// command again after its success.
+    /// Sends a command as [`Self::command`] does. With the given probabilities hangs up during an attempt before, at a time that the seed
+    /// decides, and sends the command again after its success.
     pub async fn command_with(&mut self, call: Call, hang_up: f64, repeat: f64) -> ApiResponse {
         let call = Call { key: Some(self.new_key()), ..call };
         if self.draws(hang_up) {
-            self.send(&Call { within: HANGS_UP_AFTER, ..call.clone() }).await;
+            let after = Duration::from_micros(self.random.random_range(HANGS_UP_AFTER_US));
+            self.send_and_hang_up(&call, after).await;
         }
         let response = self.send_until_final(&call).await;
         if self.draws(repeat) && response.is_success() {
@@ -274,11 +277,6 @@ impl Caller {
         let received = tokio::time::timeout(call.within, receive(request)).await.ok().and_then(Result::ok);
         let ms = watch.elapsed().as_secs_f64() * 1_000.0;
         let Received { response, trace_id, replayed } = received.unwrap_or_default();
-        let code = match response.status {
-            0 if call.within == HANGS_UP_AFTER => HUNG_UP,
-            0 => "",
-            _ => response.text("code"),
-        };
         let record = RequestRecord {
             at_s,
             ms,
@@ -286,7 +284,7 @@ impl Caller {
             group: self.group.clone(),
             caller: self.name.clone(),
             status: response.status,
-            code: code.to_owned(),
+            code: response.text("code").to_owned(),
             trace_id,
             key: call.key.clone().unwrap_or_default(),
             replayed,
@@ -295,6 +293,24 @@ impl Caller {
         self.context.recording().requests.push(record);
         self.check_owner(call, &response);
         response
+    }
+
+    /// Sends a request, and hangs up before the response. Records it under the code [`HUNG_UP`].
+    async fn send_and_hang_up(&self, call: &Call, after: Duration) {
+        let host = self.context.url_of(self.number).trim_start_matches("http://");
+        let (at_s, watch) = (self.context.now_s(), Stopwatch::start());
+        let _unanswered = reset_after(host, &request_text(call, host, &self.token), after).await;
+        let record = RequestRecord {
+            at_s,
+            ms: watch.elapsed().as_secs_f64() * 1_000.0,
+            operation: call.operation.clone(),
+            group: self.group.clone(),
+            caller: self.name.clone(),
+            code: HUNG_UP.to_owned(),
+            key: call.key.clone().unwrap_or_default(),
+            ..RequestRecord::default()
+        };
+        self.context.recording().requests.push(record);
     }
 
     /// Records a response to a rider that shows another rider's object.

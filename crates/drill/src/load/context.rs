@@ -11,9 +11,12 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::clock::DomainClock;
-use super::recording::{PositionCount, Recording};
+use super::recording::{DriverEventRecord, PositionCount, Recording};
 use launcher::BoxError;
 use launcher::clock::Stopwatch;
+
+/// How many of the newest events of drivers are searched for one that was found in the database before it arrived.
+const DRIVER_EVENTS_SEARCHED: usize = 4_096;
 
 /// The service that a load runs against.
 #[derive(Debug, Clone)]
@@ -74,6 +77,8 @@ pub(super) struct Known {
     pub racers: BTreeMap<String, Arc<tokio::sync::Notify>>,
     /// Trips that were assigned, for operators.
     pub assigned: Vec<String>,
+    /// When the first stream of a driver was opened, by the driver's id.
+    pub streams: BTreeMap<String, f64>,
     /// Payments of completed trips and their fares, for operators.
     pub paid: Vec<(String, i64)>,
 }
@@ -193,6 +198,30 @@ impl Context {
 
     pub(super) fn known(&self) -> MutexGuard<'_, Known> {
         lock(&self.known)
+    }
+
+    /// When drivers opened their first stream, by their ids.
+    pub fn streams(&self) -> BTreeMap<String, f64> {
+        self.known().streams.clone()
+    }
+
+    /// Notes that a driver has a stream.
+    pub(super) fn stream_opened(&self, driver: &str) {
+        let now_s = self.now_s();
+        self.known().streams.entry(driver.to_owned()).or_insert(now_s);
+    }
+
+    /// Notes that a driver received an event.
+    pub(super) fn driver_event_received(&self, (group, driver): (&str, &str), seq: i64, event: &str) {
+        let at_s = self.now_s();
+        let mut recording = self.recording();
+        let mut newest = recording.driver_events.iter_mut().rev().take(DRIVER_EVENTS_SEARCHED);
+        if let Some(known) = newest.find(|known| known.seq == seq) {
+            known.received = true;
+            return;
+        }
+        let (group, driver, event) = (group.to_owned(), driver.to_owned(), event.to_owned());
+        recording.driver_events.push(DriverEventRecord { at_s, group, driver, seq, event, received: true });
     }
 
     pub(super) fn count_positions(&self, group: &str, verdict: &str, count: u64) {

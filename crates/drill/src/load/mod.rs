@@ -1,7 +1,8 @@
 //! The seeded load of a run: actors over the published HTTP API. Every request and its response is recorded.
 //!
 //! - `model` (what a pack describes), `recording` (what happened)
-//! - `clock`, `places`, `context` (what actors share), `caller` (an HTTP client that records)
+//! - `clock`, `places`, `context` (what actors share), `caller` (an HTTP client that records),
+//!   `hang_up` (a client that does not wait)
 //! - `driver`, `offer_stream`, `gateway`, `rider`, `operator`, `open_loop` (the actors)
 //! - `run` (starts and ends them all)
 
@@ -10,6 +11,7 @@ pub mod clock;
 mod context;
 mod driver;
 mod gateway;
+mod hang_up;
 pub mod model;
 mod offer_stream;
 mod open_loop;

@@ -32,6 +32,9 @@ pub struct LoadSpec {
     /// The longest wait, in real seconds, for open trips and deliveries after the load.
     #[serde(default = "three")]
     pub settle_s: f64,
+    /// Whether that wait is also for payments and refunds that are on their way to the provider.
+    #[serde(default)]
+    pub settle_money: bool,
     /// Environment of the service in every run, healthy or faulty.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,

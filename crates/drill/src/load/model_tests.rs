@@ -7,6 +7,7 @@ const ALL: &str = r#"
     seconds = 12
     time_scale = 4
     settle_s = 4
+    settle_money = true
     processes = 1
     environment = { RIDEMATCH_RATE_LIMIT = "100000" }
     data = "select 1"

@@ -40,6 +40,7 @@ pub(super) async fn receive(
     mut reports: UnboundedReceiver<String>,
 ) {
     let caller = Caller::known(context, &group.name, number, (subject, token));
+    let listener = Listener { context, group, subject, token, number, name: &caller.name };
     // Of the last event received.
     let mut last_id = String::new();
     loop {
@@ -50,14 +51,33 @@ pub(super) async fn receive(
                 tokio::time::sleep(POLL_EVERY).await;
             }
             Receive::Sse => {
-                let _broken = read_events(context, (token, number), &mut last_id, &offers).await;
+                let _broken = read_events(&listener, &mut last_id, &offers).await;
                 tokio::time::sleep(OPEN_AGAIN).await;
             }
             Receive::WebSocket => {
                 let ends = (&offers, &mut reports);
-                let _broken = read_socket(context, (group, token, number), &mut last_id, ends).await;
+                let _broken = read_socket(&listener, &mut last_id, ends).await;
                 tokio::time::sleep(OPEN_AGAIN).await;
             }
+        }
+    }
+}
+
+/// A driver who listens.
+struct Listener<'a> {
+    context: &'a Context,
+    group: &'a DriverGroup,
+    subject: &'a str,
+    token: &'a str,
+    number: usize,
+    name: &'a str,
+}
+
+impl Listener<'_> {
+    /// Records an event that has a number.
+    fn received(&self, message: &Value) {
+        if let (Some(seq), Some(event)) = (message["seq"].as_i64(), message["type"].as_str()) {
+            self.context.driver_event_received((&self.group.name, self.name), seq, event);
         }
     }
 }
@@ -73,17 +93,18 @@ fn forward(message: &Value, offers: &UnboundedSender<Notice>) {
 
 /// Reads server-sent events until the connection ends.
 async fn read_events(
-    context: &Context,
-    (token, number): (&str, usize),
+    listener: &Listener<'_>,
     last_id: &mut String,
     offers: &UnboundedSender<Notice>,
 ) -> Result<(), BoxError> {
+    let &Listener { context, subject, token, number, .. } = listener;
     let url = format!("{}/v1/drivers/me/events", context.url_of(number));
     let mut request = context.http.get(url).bearer_auth(token).header("Accept", "text/event-stream");
     if !last_id.is_empty() {
         request = request.header("Last-Event-ID", last_id.as_str());
     }
     let mut response = tokio::time::timeout(OPENS_WITHIN, request.send()).await??.error_for_status()?;
+    context.stream_opened(subject);
     let mut text = Vec::new();
     while let Some(bytes) = tokio::time::timeout(SILENCE_MAX, response.chunk()).await?? {
         text.extend_from_slice(&bytes);
@@ -92,7 +113,11 @@ async fn read_events(
             for line in String::from_utf8_lossy(&event).lines() {
                 match line.split_once(':').map(|(field, value)| (field, value.trim_start())) {
                     Some(("id", id)) => id.clone_into(last_id),
-                    Some(("data", data)) => forward(&serde_json::from_str(data).unwrap_or_default(), offers),
+                    Some(("data", data)) => {
+                        let message = serde_json::from_str(data).unwrap_or_default();
+                        listener.received(&message);
+                        forward(&message, offers);
+                    }
                     _ => {}
                 }
             }
@@ -106,11 +131,11 @@ async fn read_events(
 
 /// Reads a WebSocket until it ends, and sends the driver's reports over it.
 async fn read_socket(
-    context: &Context,
-    (group, token, number): (&DriverGroup, &str, usize),
+    listener: &Listener<'_>,
     last_id: &mut String,
     (offers, reports): (&UnboundedSender<Notice>, &mut UnboundedReceiver<String>),
 ) -> Result<(), BoxError> {
+    let &Listener { context, group, subject, token, number, .. } = listener;
     let base = match group.positions {
         super::model::Positions::Own => context.matcher_url(),
         _ => context.url_of(number),
@@ -122,6 +147,7 @@ async fn read_socket(
         headers.insert("Last-Event-ID", HeaderValue::from_str(last_id)?);
     }
     let (socket, _) = tokio::time::timeout(OPENS_WITHIN, tokio_tungstenite::connect_async(request)).await??;
+    context.stream_opened(subject);
     let (mut sink, mut stream) = socket.split();
     loop {
         let message = tokio::select! {
@@ -139,7 +165,10 @@ async fn read_socket(
                 context.count_positions(&group.name, message["verdict"].as_str().unwrap_or_default(), 1);
             }
             Some("problem") => context.count_positions(&group.name, "refused", 1),
-            _ => forward(&message, offers),
+            _ => {
+                listener.received(&message);
+                forward(&message, offers);
+            }
         }
         if let Some(seq) = message["seq"].as_i64() {
             *last_id = seq.to_string();

@@ -20,6 +20,8 @@ pub struct Recording {
     pub trips: Vec<TripRecord>,
     /// Offers that drivers received.
     pub offers: Vec<OfferRecord>,
+    /// Events of drivers while they had a stream open.
+    pub driver_events: Vec<DriverEventRecord>,
     /// Verdicts on positions, counted by group and second.
     pub positions: Vec<PositionCount>,
     /// Events of the load, restarts included.
@@ -108,6 +110,24 @@ pub struct OfferRecord {
     pub status: u16,
     /// Its state in the database at the end.
     pub end: String,
+}
+
+/// An event of a driver's stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DriverEventRecord {
+    /// When the driver received it; the creation, if they did not.
+    pub at_s: f64,
+    /// Group of the driver.
+    pub group: String,
+    /// Name of the driver.
+    pub driver: String,
+    /// Its number, unique among all drivers.
+    pub seq: i64,
+    /// Its type: `offer.created`.
+    pub event: String,
+    /// Whether the driver received it.
+    pub received: bool,
 }
 
 /// A count of verdicts.

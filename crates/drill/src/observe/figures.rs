@@ -11,7 +11,7 @@ use super::table::{row, table};
 use crate::judge::model::CheckSpec;
 use crate::judge::{CheckResult, judge_check};
 use crate::load::Context;
-use crate::load::recording::{EventRecord, Recording, RequestRecord};
+use crate::load::recording::{EventRecord, PositionCount, Recording, RequestRecord};
 use crate::stack::metrics as samples;
 use crate::stack::{LoadRun, RunResult, Stack, read_states};
 
@@ -40,6 +40,8 @@ pub struct Figures {
     pub offers: BTreeMap<String, u64>,
     /// Positions by verdict.
     pub positions: BTreeMap<String, u64>,
+    /// The same by the group of the drivers.
+    pub positions_by_group: BTreeMap<String, BTreeMap<String, u64>>,
     /// Requests by operation.
     pub operations: Vec<OperationFigures>,
     /// The slowest requests, slowest first.
@@ -114,10 +116,8 @@ impl FiguresWriter {
                 "" => "not answered".to_owned(),
                 answer => format!("{answer} {}", offer.status),
             })),
-            positions: recording.positions.iter().fold(BTreeMap::new(), |mut counts, position| {
-                *counts.entry(position.verdict.clone()).or_default() += position.count;
-                counts
-            }),
+            positions: verdicts(recording.positions.iter()),
+            positions_by_group: verdicts_by_group(&recording.positions),
             operations: operations(&recording),
             slowest: slowest(&recording),
             deliveries: count(recording.deliveries.iter().map(|one| format!("{} {}", one.event, one.status))),
@@ -132,6 +132,7 @@ impl FiguresWriter {
         let mut recording = self.context.recording();
         recording.requests.retain(|request| request.at_s >= now_s - KEPT_S);
         recording.offers.retain(|offer| offer.at_s >= now_s - KEPT_S);
+        recording.driver_events.retain(|event| event.at_s >= now_s - KEPT_S);
         recording.deliveries.retain(|delivery| delivery.at_s >= now_s - KEPT_S);
         #[allow(clippy::cast_precision_loss, reason = "seconds")]
         recording.positions.retain(|position| position.second as f64 >= now_s - WINDOW_S);
@@ -146,6 +147,7 @@ impl FiguresWriter {
             // A trip of the last seconds has had no time to end.
             trips: recording.trips.iter().filter(|trip| is_recent(trip.at_s)).cloned().collect(),
             offers: recording.offers.iter().filter(|offer| is_recent(offer.at_s)).cloned().collect(),
+            driver_events: recording.driver_events.iter().filter(|one| is_recent(one.at_s)).cloned().collect(),
             positions: recording.positions.clone(),
             events: Vec::new(),
             deliveries: recording.deliveries.iter().filter(|one| is_recent(one.at_s)).cloned().collect(),
@@ -160,6 +162,25 @@ fn count(names: impl Iterator<Item = String>) -> BTreeMap<String, u64> {
         *counts.entry(name).or_default() += 1;
     }
     counts
+}
+
+/// Positions by verdict.
+fn verdicts<'a>(positions: impl Iterator<Item = &'a PositionCount>) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for position in positions {
+        *counts.entry(position.verdict.clone()).or_default() += position.count;
+    }
+    counts
+}
+
+/// Positions by group and verdict.
+fn verdicts_by_group(positions: &[PositionCount]) -> BTreeMap<String, BTreeMap<String, u64>> {
+    let mut by_group = BTreeMap::<String, BTreeMap<String, u64>>::new();
+    for position in positions {
+        let counts = by_group.entry(position.group.clone()).or_default();
+        *counts.entry(position.verdict.clone()).or_default() += position.count;
+    }
+    by_group
 }
 
 fn operations(recording: &Recording) -> Vec<OperationFigures> {
@@ -192,6 +213,13 @@ impl Figures {
         self.alert.iter().filter(|check| !check.held)
     }
 
+    /// Verdicts on positions by group, if there are several groups.
+    pub fn of_groups(&self) -> impl Iterator<Item = (String, &BTreeMap<String, u64>)> {
+        let are_several = self.positions_by_group.len() > 1;
+        let groups = self.positions_by_group.iter().filter(move |_| are_several);
+        groups.map(|(group, counts)| (format!("positions of {group}"), counts))
+    }
+
     /// Changes of the samples whose name contains a text, since the load began.
     pub fn metric_changes(&self, containing: &str) -> Vec<MetricChange> {
         super::metrics::changes(&self.metrics_start, &self.metrics_now, containing)
@@ -216,12 +244,14 @@ impl fmt::Display for Figures {
             writeln!(f, "  {mark}  {}\n          seen {}; expected {}", check.what, check.seen, check.expected)?;
         }
         writeln!(f)?;
-        for (what, counts) in [
-            ("trips", &self.trips),
-            ("offers", &self.offers),
-            ("positions", &self.positions),
-            ("webhook deliveries", &self.deliveries),
-        ] {
+        let mut all = vec![
+            ("trips".to_owned(), &self.trips),
+            ("offers".to_owned(), &self.offers),
+            ("positions".to_owned(), &self.positions),
+        ];
+        all.extend(self.of_groups());
+        all.push(("webhook deliveries".to_owned(), &self.deliveries));
+        for (what, counts) in all {
             if !counts.is_empty() {
                 let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
                 writeln!(f, "  {what}: {}", counts.join(", "))?;
@@ -261,5 +291,30 @@ mod tests {
         let text = figures.to_string();
         assert!(text.contains("FIRING  Riders get a ride.") && text.contains("trips: open 3"), "{text}");
         assert_eq!(figures.firing().count(), 1);
+    }
+
+    #[test]
+    fn verdicts_are_shown_by_group_where_there_are_several() {
+        let position = |group: &str, verdict: &str, count| PositionCount {
+            second: 1,
+            group: group.to_owned(),
+            verdict: verdict.to_owned(),
+            count,
+        };
+        let mut positions = vec![position("north", "future", 3), position("north", "future", 4)];
+        let figures = |positions: &[PositionCount]| Figures {
+            positions: verdicts(positions.iter()),
+            positions_by_group: verdicts_by_group(positions),
+            ..Figures::default()
+        };
+        let text = figures(&positions).to_string();
+        assert!(text.contains("positions: future 7") && !text.contains("of north"), "{text}");
+        positions.push(position("south", "accepted", 5));
+        let text = figures(&positions).to_string();
+        for line in
+            ["positions: accepted 5, future 7\n", "positions of north: future 7\n", "positions of south: accepted 5\n"]
+        {
+            assert!(text.contains(line), "{text}");
+        }
     }
 }

@@ -111,7 +111,8 @@ impl Observed {
         let lines: Vec<String> = std::iter::once(self.page.clone()).chain(firing).collect();
         let counts =
             [("trips", &seen.figures.trips), ("offers", &seen.figures.offers), ("positions", &seen.figures.positions)];
-        let counts = counts.iter().flat_map(|(of, counts)| {
+        let counts = counts.into_iter().map(|(of, counts)| (of.to_owned(), counts)).chain(seen.figures.of_groups());
+        let counts = counts.flat_map(|(of, counts)| {
             counts.iter().map(move |(name, count)| json!({"name": format!("{of}: {name}"), "value": count}))
         });
         let operations =

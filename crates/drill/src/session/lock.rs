@@ -12,7 +12,7 @@ use crate::Result;
 /// The lock, until this is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -40,7 +40,14 @@ impl Lock {
         // Who holds it is a help, not a condition: a full disk must not prevent `reset`.
         let holder = format!("`cargo drill {command}` (process {})", process::id());
         file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes())).ok();
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // The next command must not name this one while it writes its own name.
+        self.file.set_len(0).ok();
     }
 }
 
@@ -56,6 +63,18 @@ mod tests {
         let error = Lock::take(&paths, "reset").expect_err("held").to_string();
         assert!(error.contains("cargo drill start 1") && error.contains("wait"), "{error}");
         drop(first);
+        assert_eq!(fs::read_to_string(paths.lock()).expect("the lock"), "");
         Lock::take(&paths, "reset").expect("taken");
+    }
+
+    #[test]
+    fn what_a_killed_command_has_left_in_the_lock_prevents_nothing() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let paths = Paths::at(folder.path().to_owned());
+        fs::write(paths.lock(), "`cargo drill start 1` (process 1), whose name was longer").expect("written");
+        let _second = Lock::take(&paths, "try").expect("taken");
+        let error = Lock::take(&paths, "check").expect_err("held").to_string();
+        let holder = format!("`cargo drill try` (process {}) is running", process::id());
+        assert!(error.starts_with(&holder), "{error}");
     }
 }

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -13,12 +11,12 @@ use launcher::clock::Stopwatch;
 use launcher::{BoxError, Process, Proxy, Spec, Supervisor, Target};
 use reqwest::Client;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::database::RunDatabase;
 use super::journal::StackJournal;
 use super::model::RunSpec;
+use super::run_dir::RunDir;
 use crate::load::model::LoadEventKind;
 use crate::load::recording::EventRecord;
 
@@ -65,7 +63,7 @@ pub struct Stack {
     provider: Process,
     // In this order: sessions end with the processes, then the database goes, then the files.
     _database: RunDatabase,
-    _dir: TempDir,
+    _dir: RunDir,
 }
 
 impl Stack {
@@ -76,8 +74,7 @@ impl Stack {
     pub async fn start(spec: &RunSpec) -> Result<Self, BoxError> {
         // reqwest needs one even for plain HTTP. An error means that one is installed already.
         let _installed = rustls::crypto::ring::default_provider().install_default();
-        let permissions = Permissions::from_mode(0o700);
-        let dir = tempfile::Builder::new().prefix("ridematch-drill-").permissions(permissions).tempdir()?;
+        let dir = RunDir::create()?;
         let database = RunDatabase::create(spec).await?;
         let database_url = database.url();
         let journal = StackJournal::new();
@@ -278,7 +275,7 @@ fn free_addresses(count: u32) -> std::io::Result<Vec<SocketAddr>> {
     listeners?.iter().map(TcpListener::local_addr).collect()
 }
 
-async fn start_provider(spec: &RunSpec, dir: &TempDir, service_url: &str) -> Result<(Process, String), BoxError> {
+async fn start_provider(spec: &RunSpec, dir: &RunDir, service_url: &str) -> Result<(Process, String), BoxError> {
     let (data_dir, seed) = (dir.path().join("psp-sim"), spec.seed.to_string());
     let data_dir = data_dir.to_string_lossy();
     let arguments =

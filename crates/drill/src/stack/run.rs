@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::metrics::{self, Samples};
 use super::model::{Rows, RunResult, RunSpec};
 use super::processes::Stack;
-use super::states::read_states;
+use super::states::{is_money_open, read_states};
 use super::subscriber::Subscriber;
 use super::{prober, schedule};
 use crate::judge::suites;
@@ -143,7 +143,9 @@ impl LoadRun {
         loop {
             read_states(&stack.database_url, &self.context, f64::NEG_INFINITY).await?;
             result.recording = self.context.recording().clone();
-            if measures::all_delivered(&spec.checks, &result.recording) || settled.elapsed() >= settle {
+            let is_done = measures::all_delivered(&spec.checks, &result.recording)
+                && !(spec.load.settle_money && is_money_open(&stack.database_url).await?);
+            if is_done || settled.elapsed() >= settle {
                 break;
             }
             tokio::time::sleep(LOOK_EVERY).await;

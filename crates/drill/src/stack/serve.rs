@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,8 +80,11 @@ pub struct ServeReply {
 /// # Errors
 /// If another process runs there, or something does not start.
 pub async fn serve(dir: &Path) -> Result<(), BoxError> {
-    let lock = File::create(dir.join("serve.lock"))?;
+    let mut lock = File::options().create(true).write(true).truncate(false).open(dir.join("serve.lock"))?;
     lock.try_lock().map_err(|_| "a drill is running already: stop it with `cargo drill reset`")?;
+    // By its number it can be stopped before it serves.
+    lock.set_len(0)?;
+    write!(lock, "{}", std::process::id())?;
     let spec: RunSpec = read_json(&dir.join("spec.json"))?;
     // A terminal that closes does not end it.
     let mut hang_ups = signal(SignalKind::hangup())?;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use launcher::BoxError;
@@ -54,19 +54,19 @@ impl Served {
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         // A group of its own: Ctrl-C in the terminal does not reach it.
-        let mut child = command.process_group(0).spawn()?;
+        let mut starting = Starting(Some(command.process_group(0).spawn()?));
         let waited = Stopwatch::start();
         while waited.elapsed() < STARTS_WITHIN {
             if let Ok(state) = read_json(&dir.join("serve.json")) {
+                starting.0 = None;
                 return Ok(Self { dir: dir.to_owned(), state });
             }
-            if let Some(status) = child.try_wait()? {
+            let ended = starting.0.as_mut().map(Child::try_wait).transpose()?.flatten();
+            if let Some(status) = ended {
                 return Err(format!("the service under drill did not start ({status}): {}", log_end(dir)).into());
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        child.kill()?;
-        child.wait()?;
         Err(format!("the service under drill did not start within {STARTS_WITHIN:?}: {}", log_end(dir)).into())
     }
 
@@ -135,6 +135,17 @@ impl Served {
     }
 }
 
+/// A process that does not serve yet. Dropped, as by Ctrl-C, it is killed: it would serve a drill that was never started.
+struct Starting(Option<Child>);
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ended = child.kill().and_then(|()| child.wait());
+        }
+    }
+}
+
 async fn stop_running(dir: &Path) -> Result<(), BoxError> {
     write_json(&dir.join("command.json"), &ServeCommand::Stop)?;
     let waited = Stopwatch::start();
@@ -145,15 +156,20 @@ async fn stop_running(dir: &Path) -> Result<(), BoxError> {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     // It is still locked, so the process id is its own. Its children end with it.
-    let state: ServedState = read_json(&dir.join("serve.json"))?;
-    Command::new("/bin/sh").args(["-c", "kill -9 \"$1\"", "sh", &state.pid.to_string()]).status()?;
+    let pid = process_of(dir).ok_or("its process id is unknown")?;
+    Command::new("/bin/sh").args(["-c", "kill -9 \"$1\"", "sh", &pid.to_string()]).status()?;
     while waited.elapsed() < STOPS_WITHIN * 2 {
         if !is_locked(dir)? {
             return Ok(());
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    Err(format!("process {} does not stop", state.pid).into())
+    Err(format!("process {pid} does not stop").into())
+}
+
+/// The process that holds the lock, as it wrote it there.
+fn process_of(dir: &Path) -> Option<u32> {
+    std::fs::read_to_string(dir.join("serve.lock")).ok()?.trim().parse().ok()
 }
 
 /// Whether a process runs there: it holds the lock as long as it lives, however it ends.
@@ -171,4 +187,32 @@ fn log_end(dir: &Path) -> String {
     let from = text.len().saturating_sub(QUOTED_MAX);
     let text = text.get(from..).unwrap_or(&text).trim();
     if text.is_empty() { "Its log is empty.".to_owned() } else { format!("Its log ends:\n{text}") }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn process_that_does_not_serve_yet_is_known_and_ends_with_its_start() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!Served::stop(dir.path()).await.unwrap());
+        let lock = File::create(dir.path().join("serve.lock")).unwrap();
+        lock.try_lock().unwrap();
+        // A child inherits the lock by its standard input, and holds it until it is killed.
+        let mut holder = Command::new("sleep").arg("60").stdin(Stdio::from(lock)).spawn().unwrap();
+        std::fs::write(dir.path().join("serve.lock"), holder.id().to_string()).unwrap();
+        assert!(is_locked(dir.path()).unwrap());
+        assert_eq!(process_of(dir.path()), Some(holder.id()));
+        assert!(Served::find(dir.path()).unwrap().is_none(), "it does not serve");
+        let starting = Starting(Some(Command::new("sleep").arg("60").spawn().unwrap()));
+        let pid = starting.0.as_ref().unwrap().id();
+        drop(starting);
+        let gone = Command::new("/bin/sh").args(["-c", "kill -0 \"$1\"", "sh", &pid.to_string()]).output().unwrap();
+        assert!(!gone.status.success(), "a process that was not waited for still exists");
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        assert!(!is_locked(dir.path()).unwrap());
+    }
 }

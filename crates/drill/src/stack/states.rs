@@ -1,12 +1,12 @@
 //! How trips and offers stand in the database: what their actors could not see is added to the recording.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use launcher::BoxError;
 use sqlx::{Connection, FromRow, PgConnection};
 
-use crate::load::recording::OfferRecord;
+use crate::load::recording::{DriverEventRecord, OfferRecord};
 use crate::load::{Context, DriverName};
 
 /// The letters of an id: Crockford's base 32.
@@ -21,6 +21,18 @@ const OFFERS: &str = "
     select id::text, trip_id::text, driver_id::text, status::text, created_at
       from offers where driver_id = any ($1::text[]::uuid[]) and created_at >= $2";
 
+const EVENTS: &str = "
+    select driver_id::text, seq, type as event, at from driver_events
+     where driver_id = any ($1::text[]::uuid[]) and at >= $2";
+
+/// A payment or refund that waits for the provider, or for the next try.
+const OPEN_MONEY: &str = "
+    select exists (select from payments where state in ('authorizing', 'capturing', 'voiding'))
+        or exists (select from refunds where state = 'pending')";
+
+/// How long a stream has been open, real seconds, before events count: those of the first moment may be in its snapshot only.
+const STREAM_BEGINS_S: f64 = 1.0;
+
 /// An offer in the database.
 #[derive(Debug, FromRow)]
 struct OfferRow {
@@ -31,8 +43,17 @@ struct OfferRow {
     created_at: DateTime<Utc>,
 }
 
-/// Reads how the trips and offers since a time of the load stand in the database, and adds it to the recording. Offers that their
-/// drivers did not receive are added.
+/// An event of a driver in the database.
+#[derive(Debug, FromRow)]
+struct EventRow {
+    driver_id: String,
+    seq: i64,
+    event: String,
+    at: DateTime<Utc>,
+}
+
+/// Reads how the trips and offers since a time of the load stand in the database, and adds it to the recording. Offers and events
+/// that their drivers did not receive are added.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -48,6 +69,13 @@ pub(crate) async fn read_states(url: &str, context: &Context, from_s: f64) -> Re
     let mut conn = PgConnection::connect(url).await?;
     let trips: Vec<(String, String)> = sqlx::query_as(TRIPS).bind(&trips).fetch_all(&mut conn).await?;
     let offers: Vec<OfferRow> = sqlx::query_as(OFFERS).bind(&ids).bind(since).fetch_all(&mut conn).await?;
+    let streams: BTreeMap<String, f64> =
+        context.streams().into_iter().filter_map(|(id, opened_s)| Some((uuid_text(&id)?, opened_s))).collect();
+    let listeners: Vec<String> = streams.keys().cloned().collect();
+    let events: Vec<EventRow> = match listeners.is_empty() {
+        true => Vec::new(),
+        false => sqlx::query_as(EVENTS).bind(&listeners).bind(since).fetch_all(&mut conn).await?,
+    };
     conn.close().await?;
     let trips: BTreeMap<String, String> = trips.into_iter().collect();
     let mut recording = context.recording();
@@ -66,14 +94,39 @@ pub(crate) async fn read_states(url: &str, context: &Context, from_s: f64) -> Re
             recording.offers.push(not_received(id, row, driver, context));
         }
     }
+    let known: BTreeSet<i64> = recording.driver_events.iter().map(|event| event.seq).collect();
+    for EventRow { driver_id, seq, event, at } in events.into_iter().filter(|row| !known.contains(&row.seq)) {
+        let at_s = load_time(at, context);
+        let has_stream = streams.get(&driver_id).is_some_and(|opened_s| at_s >= opened_s + STREAM_BEGINS_S);
+        if let Some(name) = drivers.get(&driver_id).filter(|_| has_stream) {
+            let (group, driver) = (name.group.clone(), name.name.clone());
+            recording.driver_events.push(DriverEventRecord { at_s, group, driver, seq, event, received: false });
+        }
+    }
     Ok(())
+}
+
+/// Whether a payment or refund is on its way to the provider.
+///
+/// # Errors
+/// If the database does not answer.
+pub(super) async fn is_money_open(url: &str) -> Result<bool, BoxError> {
+    let mut conn = PgConnection::connect(url).await?;
+    let is_open = sqlx::query_scalar(OPEN_MONEY).fetch_one(&mut conn).await?;
+    conn.close().await?;
+    Ok(is_open)
+}
+
+/// The real second of the load of a domain time.
+fn load_time(at: DateTime<Utc>, context: &Context) -> f64 {
+    #[allow(clippy::cast_precision_loss, reason = "milliseconds of a run")]
+    let since_start_s = (at - context.domain_start()).num_milliseconds() as f64 / 1_000.0;
+    since_start_s / f64::from(context.target.time_scale)
 }
 
 /// The record of an offer that its driver did not receive.
 fn not_received(id: String, row: OfferRow, driver: &DriverName, context: &Context) -> OfferRecord {
-    let since_start = (row.created_at - context.domain_start()).num_milliseconds();
-    #[allow(clippy::cast_precision_loss, reason = "milliseconds of a run")]
-    let at_s = since_start as f64 / 1_000.0 / f64::from(context.target.time_scale);
+    let at_s = load_time(row.created_at, context);
     OfferRecord {
         id,
         trip: api_id("trip", &row.trip_id),
