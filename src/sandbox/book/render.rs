@@ -52,8 +52,8 @@ pub fn render(markdown: &str) -> Rendered {
     }
     let mut rendered = renderer.rendered;
     html::push_html(&mut rendered.html, renderer.events.into_iter());
-    // A heading without words is none to a screen reader.
-    rendered.html = rendered.html.replace("<th></th>", "<td></td>");
+    // A heading without words is none to a screen reader; what scrolls has to be reached by keys.
+    rendered.html = rendered.html.replace("<th></th>", "<td></td>").replace("<pre>", "<pre tabindex=\"0\">");
     push_sources(&mut rendered.html, &renderer.sources);
     rendered
 }
@@ -258,6 +258,7 @@ mod tests {
         assert!(rendered.html.contains("<td>2</td>"), "{}", rendered.html);
         let labelled = render("| | b |\n| --- | --- |\n| 1 | 2 |\n").html;
         assert!(labelled.contains("<tr><td></td><th>b</th></tr>"), "{labelled}");
+        assert!(render("```\n1\n```\n").html.contains("<pre tabindex=\"0\"><code>1\n"));
     }
 
     #[test]

@@ -39,12 +39,22 @@ impl Labs {
         Self { folder }
     }
 
-    /// The result of a lab, if there is one.
+    /// The result of a lab, if there is one: its number to three digits, and the start of its commit.
     pub fn result(&self, lab: &str) -> Option<LabResult> {
         let text = std::fs::read(self.folder.as_ref()?.join(format!("{lab}.json"))).ok()?;
-        let result: LabResult = serde_json::from_slice(&text)
+        let mut result: LabResult = serde_json::from_slice(&text)
             .inspect_err(|error| tracing::warn!(lab, %error, "the result of a lab cannot be read"))
             .ok()?;
+        result.answer.value = rounded(result.answer.value);
+        result.commit = result.commit.chars().take(COMMIT_CHARS).collect();
         (result.lab == lab && result.answer.value.is_finite()).then_some(result)
     }
+}
+
+/// As many characters of a commit as tell it from all others.
+const COMMIT_CHARS: usize = 12;
+
+/// Rounds to three digits: runs of a lab differ by more.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.2e}").parse().unwrap_or(value)
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::sandbox::rehearsal::content::{Content, Observable, Weight, is_for};
+use crate::sandbox::rehearsal::content::{CardKind, Content, Observable, Weight, is_for};
 use crate::sandbox::rehearsal::session::{Session, Shown, Tick};
 
 /// What became of an observable.
@@ -118,14 +118,25 @@ fn mark(content: &Content, session: &Session, observable: &Observable) -> Observ
     }
 }
 
-/// The evidence in words: "card 3 at 12:40: I use …", or "recording at 31:02".
+/// The evidence in words: "card 3, endpoints, at 12:40", "card 5 at 20:10: I use …", or "recording at 31:02".
 fn evidence(session: &Session, tick: &Tick) -> String {
     let Some(card) = tick.card.and_then(|card| session.cards.get(card)) else {
         return format!("recording at {}", clock(tick.at_s.unwrap_or_default()));
     };
-    let text: Vec<_> = card.fields.values().map(|text| text.trim()).filter(|text| !text.is_empty()).collect();
-    let number = tick.card.unwrap_or_default() + 1;
-    format!("card {number} at {}: {}", clock(card.begun_s), shortened(&text.join("; ")))
+    let (number, at) = (tick.card.unwrap_or_default() + 1, clock(card.begun_s));
+    let kind = match card.kind {
+        // A list of several lines is not quoted: its first words are seldom the ones that count.
+        CardKind::Requirements => "requirements",
+        CardKind::Numbers => "numbers",
+        CardKind::Endpoints => "endpoints",
+        CardKind::Tables => "tables",
+        CardKind::Prediction => "prediction",
+        CardKind::Decision => {
+            let chosen = card.fields.get("use").map_or("…", |text| text.trim());
+            return format!("card {number} at {at}: I use {}", shortened(chosen));
+        }
+    };
+    format!("card {number}, {kind}, at {at}")
 }
 
 /// The most characters of a card that a report quotes.

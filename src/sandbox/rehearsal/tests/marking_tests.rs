@@ -159,13 +159,11 @@ fn bet_is_settled_by_the_file_of_its_lab_and_open_without() {
     write("{");
     assert_eq!(marks(&candidate).bets[0].is_right, None, "a damaged file settles nothing");
     write(
-        r#"{"lab": "cell-edges", "commit": "abc1234", "seed": 1, "answer": {"value": 45, "unit": "of 100 riders", "text": ""}}"#,
+        r#"{"lab": "cell-edges", "commit": "0123456789abcdef", "seed": 1, "answer": {"value": 45.0331475, "unit": "of 100 riders", "text": ""}}"#,
     );
     let settled = marks(&candidate).bets;
-    assert_eq!(
-        (settled[0].is_right, settled[0].result.as_ref().map(|result| result.commit.as_str())),
-        (Some(true), Some("abc1234"))
-    );
+    let shown = settled[0].result.as_ref().map(|result| format!("{} {}", result.answer.value, result.commit));
+    assert_eq!((settled[0].is_right, shown.as_deref()), (Some(true), Some("45 0123456789ab")));
     candidate.session.bets[0].value = 4.0;
     assert_eq!(marks(&candidate).bets[0].is_right, Some(false));
 }
