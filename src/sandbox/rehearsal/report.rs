@@ -9,7 +9,7 @@ use super::marking::{GateState, Marks, gap};
 use super::session::Session;
 use super::store::Summary;
 
-pub use advice::{Advice, advice};
+pub use advice::{AFTER_A_NUMBER, AFTER_A_RULE, Advice, advice};
 pub use one_page::{WORDS_MAX, words};
 
 /// Writes the report. `earlier` are the finished sessions of the same candidate before this one, oldest first.

@@ -91,7 +91,7 @@ pub struct Observable {
     pub say: String,
     /// Where to read on.
     pub link: String,
-    /// The next step: a drill, a lab, a command or an exercise.
+    /// The next step: the command of a drill or a lab.
     pub next: String,
 }
 

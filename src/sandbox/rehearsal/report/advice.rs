@@ -24,6 +24,12 @@ pub struct Advice {
     pub next: String,
 }
 
+/// The next step after a wrong number: a lab whose answer is a number of the same kind.
+pub const AFTER_A_NUMBER: &str = "cargo lab run position-writes";
+
+/// The next step after a card without what a rule asks for: a drill about the API.
+pub const AFTER_A_RULE: &str = "cargo drill start 10";
+
 /// The most useful three: falsehoods first, then what a gate needs, then misses, those with more weight at the level first.
 pub fn advice(content: &Content, session: &Session, marks: &Marks) -> Vec<Advice> {
     let breadth_first = content.level(&session.setup.level).is_none_or(|level| level.breadth >= level.depth);
@@ -39,13 +45,6 @@ pub fn advice(content: &Content, session: &Session, marks: &Marks) -> Vec<Advice
     };
     let mut misses: Vec<_> = marks.observables.iter().filter(|mark| is_miss(mark)).collect();
     misses.sort_by_key(|mark| rank(mark));
-    let mut found: Vec<Advice> = Vec::new();
-    for mark in misses {
-        // One step each: three sentences with the same lab would be one.
-        if found.len() < ADVICE_MAX && found.iter().all(|other| other.next != mark.next) {
-            found.push(of_observable(mark));
-        }
-    }
     let numbers = marks.numbers.iter().filter(|mark| mark.state != NumberState::Right).map(|mark| Advice {
         say: mark.words.clone(),
         missed: format!("{}: {} to {} {} is accepted.", mark.ask, mark.low, mark.high, mark.unit),
@@ -55,16 +54,22 @@ pub fn advice(content: &Content, session: &Session, marks: &Marks) -> Vec<Advice
             format!("You wrote “{}”.", mark.written)
         },
         link: "docs/book/02-estimates.md".to_owned(),
-        next: "Say the arithmetic aloud, without paper.".to_owned(),
+        next: AFTER_A_NUMBER.to_owned(),
     });
     let rules = marks.rules.iter().filter(|mark| !mark.holds).map(|mark| Advice {
         say: mark.claim.clone(),
         missed: format!("{} {}", mark.claim, mark.why),
         evidence: "The card does not have it.".to_owned(),
         link: mark.link.clone(),
-        next: "Write the card again, in three minutes.".to_owned(),
+        next: AFTER_A_RULE.to_owned(),
     });
-    found.extend(numbers.chain(rules).take(ADVICE_MAX - found.len().min(ADVICE_MAX)));
+    let mut found: Vec<Advice> = Vec::new();
+    for one in misses.into_iter().map(of_observable).chain(numbers).chain(rules) {
+        // One step each: three sentences with the same lab would be one.
+        if found.len() < ADVICE_MAX && found.iter().all(|other| other.next != one.next) {
+            found.push(one);
+        }
+    }
     found
 }
 

@@ -6,6 +6,7 @@ use crate::sandbox::rehearsal::check::problems;
 use crate::sandbox::rehearsal::content::is_for;
 use crate::sandbox::rehearsal::page::FILES;
 use crate::sandbox::rehearsal::prompts::{self, PROMPTS_MAX};
+use crate::sandbox::rehearsal::report::{AFTER_A_NUMBER, AFTER_A_RULE};
 
 #[test]
 fn content_has_no_problem() {
@@ -56,7 +57,7 @@ fn every_link_exists() {
 }
 
 #[test]
-fn every_lab_exists() {
+fn every_lab_and_drill_exists_and_each_next_step_is_one() {
     let labs = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/lab/src/labs");
     let mut sources = String::new();
     let mut folders = vec![labs];
@@ -69,13 +70,21 @@ fn every_lab_exists() {
             }
         }
     }
-    let gone: Vec<_> = content()
-        .bets
-        .into_iter()
-        .map(|bet| bet.lab)
-        .filter(|lab| !sources.contains(&format!("name: \"{lab}\"")))
-        .collect();
+    let is_lab = |name: &str| sources.contains(&format!("name: \"{name}\""));
+    let gone: Vec<_> = content().bets.into_iter().map(|bet| bet.lab).filter(|lab| !is_lab(lab)).collect();
     assert!(gone.is_empty(), "{gone:?}");
+    let drills = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("drills")).expect("the drills");
+    let drills: Vec<String> =
+        drills.map(|entry| entry.expect("a folder").file_name().to_string_lossy().into_owned()).collect();
+    let is_drill = |number: &str| drills.iter().any(|folder| folder.starts_with(&format!("{number:0>2}-")));
+    let is_step = |next: &str| {
+        next.strip_prefix("cargo lab run ").is_some_and(is_lab)
+            || next.strip_prefix("cargo drill start ").is_some_and(is_drill)
+    };
+    let steps = content().observables.into_iter().map(|observable| observable.next);
+    let steps = steps.chain([AFTER_A_NUMBER, AFTER_A_RULE].map(str::to_owned));
+    let other: Vec<_> = steps.filter(|next| !is_step(next)).collect();
+    assert!(other.is_empty(), "neither a lab nor a drill: {other:?}");
 }
 
 /// Runs a session whose cards all say `text`, and takes what is asked off the list.
